@@ -1,0 +1,36 @@
+"""The errors a caller may want to catch; every one carries a single clear line."""
+
+
+class GpEmqError(Exception):
+    """Something the user gave is wrong; the message says what, and what would be right.
+
+    Commands print the message as one line and exit with status 2.
+    """
+
+
+class BenchError(GpEmqError):
+    """A bench is unknown, damaged or inconsistent."""
+
+
+class DataError(GpEmqError):
+    """Images, labels or weights are missing or do not fit."""
+
+
+class NetworkError(GpEmqError):
+    """A network is unknown or has nothing to quantize."""
+
+
+class StatisticsError(GpEmqError):
+    """A statistic is unknown, or stored statistics are not those of a run."""
+
+
+class ExpressionError(GpEmqError):
+    """An expression does not parse or does not type-check."""
+
+
+class PrimitiveSetError(GpEmqError):
+    """A primitive set is unknown, does not load, or cannot build a tree."""
+
+
+class RunError(GpEmqError):
+    """A run folder is no run, is damaged, or does not fit what was asked."""
