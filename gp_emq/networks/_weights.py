@@ -1,0 +1,87 @@
+"""Reading weights from files, never unpickling more than tensors."""
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from gp_emq.errors import NetworkError
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from a `.safetensors` file or a torch checkpoint.
+
+    A checkpoint may hold the state dict under `state_dict`, and its keys may start with
+    `module.`; it is read with `weights_only=True`.
+
+    Args:
+        path: the file.
+
+    Raises:
+        NetworkError: if the file is missing, damaged, or holds no state dict.
+    """
+    if not path.is_file():
+        raise NetworkError(
+            f"no weights at {path}: expected a .safetensors or torch checkpoint file"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            content: object = safetensors.torch.load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        safetensors.SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        KeyError,
+        ValueError,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NetworkError(f"{path} does not read as weights: {reason}") from error
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
+        raise NetworkError(f"{path} holds no state dict (names and tensors)")
+    return {key.removeprefix("module."): value for key, value in content.items()}
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load a file's weights into a network, all of them and no others.
+
+    Raises:
+        NetworkError: if the file does not read, or does not fit the network.
+    """
+    state = read_state_dict(path)
+    expected = model.state_dict()
+    missing = sorted(k for k in expected.keys() - state.keys() if "num_batches_tracked" not in k)
+    unexpected = sorted(state.keys() - expected.keys())
+    misshapen = sorted(
+        key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape
+    )
+    for what, keys in (
+        ("lacks", missing),
+        ("has no place for", unexpected),
+        ("has other shapes for", misshapen),
+    ):
+        if keys:
+            subject = "the network" if keys is unexpected else "the file"
+            raise NetworkError(
+                f"{path} does not fit {type(model).__name__}: {subject} {what} "
+                f"{', '.join(keys[:3])}{' ...' if len(keys) > 3 else ''}"
+            )
+    model.load_state_dict(state, strict=False)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,82 @@
+"""Quantizers: which grid a weight or an activation gets."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gp_emq.quantization._scales import SCALE_RULES, choose_parameters, shaped_parameters
+from gp_emq.quantization._uniform import QuantizationParameters
+
+
+@dataclass(frozen=True)
+class WeightQuantizer:
+    """How weights are quantized; batch norm is not folded into them.
+
+    Attributes:
+        symmetric: signed grid around zero, else unsigned with a zero point.
+        per_channel: one scale per output channel (first axis), else one per tensor.
+        scale_rule: `"mse"`, `"minmax"` or `"percentile"`.
+
+    Raises:
+        ValueError: if the scale rule is unknown.
+    """
+
+    symmetric: bool = True
+    per_channel: bool = False
+    scale_rule: str = "mse"
+
+    def __post_init__(self) -> None:
+        _check_rule(self.scale_rule)
+
+    def parameters(self, weight: Tensor, bits: int) -> QuantizationParameters:
+        """Choose the grid of one layer's weight.
+
+        Args:
+            weight: float32 (out, ...).
+            bits: 2 to 8.
+
+        Returns:
+            The grid, its scale shaped () or (out, 1, ...).
+        """
+        rows = weight.detach().reshape(weight.shape[0] if self.per_channel else 1, -1)
+        scale, zero_point = choose_parameters(
+            rows, bits, symmetric=self.symmetric, rule=self.scale_rule
+        )
+        shape = (weight.shape[0], *[1] * (weight.dim() - 1)) if self.per_channel else ()
+        return shaped_parameters(scale, zero_point, bits, shape, symmetric=self.symmetric)
+
+
+@dataclass(frozen=True)
+class ActivationQuantizer:
+    """How the inputs of layers are quantized: one scale and zero point per tensor.
+
+    Attributes:
+        bits: 2 to 8.
+        symmetric: signed grid around zero, else unsigned with a zero point.
+        scale_rule: `"mse"`, `"minmax"` or `"percentile"`.
+
+    Raises:
+        ValueError: if the scale rule is unknown.
+    """
+
+    bits: int = 8
+    symmetric: bool = False
+    scale_rule: str = "minmax"
+
+    def __post_init__(self) -> None:
+        _check_rule(self.scale_rule)
+
+    def parameters(self, values: Tensor) -> QuantizationParameters:
+        """Choose the grid from calibration values of any shape."""
+        scale, zero_point = choose_parameters(
+            values.detach().reshape(1, -1),
+            self.bits,
+            symmetric=self.symmetric,
+            rule=self.scale_rule,
+        )
+        return shaped_parameters(scale, zero_point, self.bits, (), symmetric=self.symmetric)
+
+
+def _check_rule(rule: str) -> None:
+    if rule not in SCALE_RULES:
+        raise ValueError(f"scale rule must be one of {', '.join(SCALE_RULES)}, not {rule!r}")
