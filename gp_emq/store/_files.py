@@ -1,0 +1,40 @@
+"""Files that are either the old ones or the new ones, never half of one."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from gp_emq.errors import RunError
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file so that a kill at any moment leaves the old or the new one.
+
+    Args:
+        path: the file; its folder must exist.
+        text: the whole content, written with the line endings it has.
+
+    Raises:
+        RunError: the folder is missing or cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp makes files that only their owner reads; a run's files are ordinary ones.
+            partial.chmod(0o666 & ~_umask())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,315 @@
+"""The SQLite file that holds everything a run found."""
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gp_emq.errors import RunError
+from gp_emq.store import _schema as schema
+from gp_emq.store._rows import GenerationRow, IndividualRow
+
+STORE_NAME = "store.sqlite"
+_TABLE_NAMES = {"meta", "arrays", "individuals", "generations"}
+_BUSY_SECONDS = 30.0
+
+
+class RunStore:
+    """Everything that a run proposed and measured, one transaction per generation.
+
+    A kill at any moment, within a commit too, leaves the last completed generation.
+    The file can be read (and plotted) while the run goes on.
+
+    Use `RunStore.create` or `RunStore.open`; the object closes itself as a context manager.
+    """
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self._folder = folder
+        self._connection = connection
+
+    @classmethod
+    def create(
+        cls, folder: Path, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Self:
+        """Start the store of a new run.
+
+        Args:
+            folder: the run's folder, made if it is missing.
+            meta: values that JSON can hold, e.g. `config`, `bench`, `versions`; `format` and
+                `created` (date and time) are added.
+            arrays: what the plots need of the bench, by name.
+
+        Raises:
+            RunError: the folder holds a run already, or cannot be written.
+        """
+        path = folder / STORE_NAME
+        if path.exists():
+            raise RunError(f"{folder} holds a run already; resume it, or choose another folder")
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        values = {"created": created, **meta, "format": schema.FORMAT}
+        # Under another name until it is complete, so that a kill leaves no half store.
+        partial = folder / f"{STORE_NAME}.{os.getpid()}.partial"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial.unlink(missing_ok=True)
+            connection = sqlite3.connect(partial)
+            try:
+                connection.executescript(schema.TABLES)
+                with connection:
+                    connection.executemany(
+                        "INSERT INTO meta VALUES (?, ?)",
+                        [(key, json.dumps(value, sort_keys=True)) for key, value in values.items()],
+                    )
+                    connection.executemany(
+                        "INSERT INTO arrays VALUES (?, ?, ?, ?)",
+                        [schema.array_record(name, array) for name, array in arrays.items()],
+                    )
+            finally:
+                connection.close()
+            partial.replace(path)
+        except (OSError, sqlite3.Error) as error:
+            raise RunError(f"cannot write to {folder}: {_reason(error)}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path, *, readonly: bool = False) -> Self:
+        """Open the store of a run.
+
+        Args:
+            folder: the run's folder.
+            readonly: refuse to change anything.
+
+        Raises:
+            RunError: the folder holds no run, or one that is damaged or of another format.
+        """
+        path = folder / STORE_NAME
+        if not path.is_file():
+            raise RunError(f"{folder} is no run: it has no {STORE_NAME}")
+        try:
+            # Not mode=ro: after a kill, the first reader has to roll the journal back.
+            connection = sqlite3.connect(
+                f"{path.resolve().as_uri()}?mode=rw",
+                uri=True,
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+            )
+        except sqlite3.Error as error:
+            raise RunError(f"cannot open the run {folder}: {_reason(error)}") from error
+        store = cls(folder, connection)
+        try:
+            store._check(readonly=readonly)
+        except BaseException:
+            connection.close()
+            raise
+        return store
+
+    def _check(self, *, readonly: bool) -> None:
+        with self._one_clear_line():
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA synchronous = FULL")
+            if readonly:
+                self._connection.execute("PRAGMA query_only = ON")
+            found = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            if not {row["name"] for row in found} >= _TABLE_NAMES:
+                raise RunError(f"{self._folder} is no run: {STORE_NAME} lacks the tables of one")
+            version = self.meta("format")
+            if version != schema.FORMAT:
+                raise RunError(
+                    f"the run {self._folder} has format {version!r}; "
+                    f"this version reads format {schema.FORMAT}"
+                )
+            health = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if health != "ok":
+                raise RunError(f"the run {self._folder} is damaged: {health}")
+
+    @contextlib.contextmanager
+    def _one_clear_line(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
+            what = f"{STORE_NAME}: {_reason(error)}"
+            raise RunError(
+                f"the run {self._folder} cannot be read or is damaged, {what}"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; the store cannot be used any more."""
+        self._connection.close()
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self._folder
+
+    def commit_generation(
+        self, individuals: Sequence[IndividualRow], generation: GenerationRow
+    ) -> None:
+        """Add a completed generation and every individual proposed in it: all or nothing.
+
+        Args:
+            individuals: everyone proposed in this generation, rejected ones too.
+            generation: the generation, which must follow the last one stored.
+
+        Raises:
+            RunError: the generation does not follow the last one (another process may be
+                writing to this run), or the disk does not take it.
+            ValueError: a scores table that is no matrix.
+        """
+        records = [schema.individual_record(row) for row in individuals]
+        try:
+            with self._transaction():
+                last = self._connection.execute("SELECT max(generation) FROM generations")
+                expected = 0 if (newest := last.fetchone()[0]) is None else newest + 1
+                if generation.generation != expected:
+                    raise RunError(
+                        f"generation {generation.generation} does not follow: the run "
+                        f"{self._folder} goes on with {expected}; is another process writing to it?"
+                    )
+                self._connection.executemany(schema.INSERT_INDIVIDUAL, records)
+                record = schema.generation_record(generation)
+                self._connection.execute(schema.INSERT_GENERATION, record)
+        except sqlite3.Error as error:
+            raise RunError(f"cannot write to the run {self._folder}: {_reason(error)}") from error
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def individuals(self, *, accepted_only: bool = False) -> list[IndividualRow]:
+        """Everyone proposed, in order; only those that the screen accepted if asked."""
+        query = "SELECT * FROM individuals WHERE reason IS NULL OR NOT ? ORDER BY id"
+        return self._individuals(query, (accepted_only,))
+
+    def individual(self, id_: int) -> IndividualRow:
+        """One individual.
+
+        Raises:
+            RunError: there is none with this id.
+        """
+        found = self._individuals("SELECT * FROM individuals WHERE id = ?", (id_,))
+        if not found:
+            raise RunError(f"the run {self._folder} has no individual {id_}")
+        return found[0]
+
+    def ancestry(self, id_: int) -> list[IndividualRow]:
+        """An individual and everyone it descends from, in order of their ids.
+
+        Raises:
+            RunError: there is none with this id.
+        """
+        self.individual(id_)
+        query = """
+            WITH RECURSIVE line(id) AS (
+                SELECT ?
+                UNION
+                SELECT parent.value
+                FROM line
+                JOIN individuals AS child ON child.id = line.id
+                JOIN json_each(child.parents) AS parent
+            )
+            SELECT individuals.* FROM individuals JOIN line USING (id) ORDER BY id
+        """
+        return self._individuals(query, (id_,))
+
+    def _individuals(self, query: str, values: tuple[object, ...]) -> list[IndividualRow]:
+        with self._one_clear_line():
+            return [schema.individual_row(row) for row in self._connection.execute(query, values)]
+
+    def generations(self) -> list[GenerationRow]:
+        """The completed generations, in order."""
+        with self._one_clear_line():
+            rows = self._connection.execute("SELECT * FROM generations ORDER BY generation")
+            return [schema.generation_row(row) for row in rows]
+
+    def last_generation(self) -> GenerationRow | None:
+        """The last completed generation, None before the first."""
+        with self._one_clear_line():
+            query = "SELECT * FROM generations ORDER BY generation DESC LIMIT 1"
+            row = self._connection.execute(query).fetchone()
+            return None if row is None else schema.generation_row(row)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """An array that the run was created with; it cannot be written to.
+
+        Raises:
+            RunError: there is none of this name.
+        """
+        with self._one_clear_line():
+            row = self._connection.execute(
+                "SELECT * FROM arrays WHERE name = ?", (name,)
+            ).fetchone()
+            if row is None:
+                names = ", ".join(self.array_names()) or "none"
+                raise RunError(f"the run {self._folder} has no array {name!r}; it has {names}")
+            return np.asarray(schema.array_value(row))
+
+    def array_names(self) -> list[str]:
+        """The names of the arrays, sorted."""
+        with self._one_clear_line():
+            rows = self._connection.execute("SELECT name FROM arrays ORDER BY name")
+            return [row["name"] for row in rows]
+
+    def meta(self, key: str) -> Any:
+        """A value that the run was created with, or that `set_meta` left.
+
+        Raises:
+            RunError: there is none under this key.
+        """
+        with self._one_clear_line():
+            row = self._connection.execute(
+                "SELECT value FROM meta WHERE key = ?", (key,)
+            ).fetchone()
+            if row is None:
+                keys = ", ".join(self.meta_keys()) or "none"
+                raise RunError(f"the run {self._folder} has no {key!r}; it has {keys}")
+            return json.loads(row["value"])
+
+    def meta_keys(self) -> list[str]:
+        """The keys that `meta` knows, sorted."""
+        with self._one_clear_line():
+            rows = self._connection.execute("SELECT key FROM meta ORDER BY key")
+            return [row["key"] for row in rows]
+
+    def set_meta(self, key: str, value: object) -> None:
+        """Store a value that JSON can hold, in place of an earlier one.
+
+        Raises:
+            RunError: the store is open for reading only, or the disk does not take it.
+            ValueError: the key is `format`, or the value is none that JSON can hold.
+        """
+        if key == "format":
+            raise ValueError("the format of a store is not for change")
+        text = json.dumps(value, sort_keys=True)
+        try:
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, text))
+        except sqlite3.Error as error:
+            raise RunError(f"cannot write to the run {self._folder}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,145 @@
+"""The tables of a run's store, and how rows become records and back."""
+
+import json
+import math
+import sqlite3
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gp_emq.store._rows import GenerationRow, IndividualRow
+
+FORMAT = 1
+
+TABLES = """
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL                 -- JSON
+);
+CREATE TABLE arrays (
+    name TEXT PRIMARY KEY,
+    dtype TEXT NOT NULL,                -- as numpy writes it, little-endian
+    shape TEXT NOT NULL,                -- JSON list
+    data BLOB NOT NULL                  -- in C order
+);
+CREATE TABLE individuals (
+    id INTEGER PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    operator TEXT NOT NULL,
+    parents TEXT NOT NULL,              -- JSON list of ids
+    expression TEXT NOT NULL,
+    canonical TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    depth INTEGER NOT NULL,
+    training_tau REAL,
+    validation_tau REAL,
+    sign INTEGER,
+    reason TEXT,                        -- NULL: accepted
+    seconds REAL NOT NULL,
+    scores_columns INTEGER,             -- bit choices of the table
+    scores_table BLOB                   -- float64 little-endian, (entries, bit choices)
+);
+CREATE TABLE generations (
+    generation INTEGER PRIMARY KEY,
+    population TEXT NOT NULL,           -- JSON list of ids
+    best_training REAL,
+    median_training REAL,
+    best_validation REAL,
+    diversity REAL,
+    evaluations INTEGER NOT NULL,       -- cumulative
+    proposals INTEGER NOT NULL,         -- cumulative
+    rejections TEXT NOT NULL,           -- JSON object, reason to count in this generation
+    seconds REAL NOT NULL
+);
+"""
+
+INSERT_INDIVIDUAL = (
+    "INSERT INTO individuals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_GENERATION = "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def individual_record(row: IndividualRow) -> tuple[Any, ...]:
+    """The values of an individual in the order of its table's columns."""
+    table, columns, data = row.scores_table, None, None
+    if table is not None:
+        little = np.ascontiguousarray(table, dtype="<f8")
+        if little.ndim != 2:
+            raise ValueError(f"a scores table has shape (entries, bits), not {little.shape}")
+        columns, data = little.shape[1], little.tobytes()
+    return (
+        row.id,
+        row.generation,
+        row.place,
+        row.attempt,
+        row.operator,
+        _as_json(list(row.parents)),
+        row.expression,
+        row.canonical,
+        row.size,
+        row.depth,
+        row.training_tau,
+        row.validation_tau,
+        row.sign,
+        row.reason,
+        row.seconds,
+        columns,
+        data,
+    )
+
+
+def individual_row(record: sqlite3.Row) -> IndividualRow:
+    """The individual that a record of its table holds."""
+    values = dict(record)
+    columns, data = values.pop("scores_columns"), values.pop("scores_table")
+    values["parents"] = tuple(json.loads(values["parents"]))
+    table = None if data is None else np.frombuffer(data, dtype="<f8").reshape(-1, columns)
+    return IndividualRow(**values, scores_table=table)
+
+
+def generation_record(row: GenerationRow) -> tuple[Any, ...]:
+    """The values of a generation in the order of its table's columns."""
+    return (
+        row.generation,
+        _as_json(list(row.population)),
+        row.best_training,
+        row.median_training,
+        row.best_validation,
+        row.diversity,
+        row.evaluations,
+        row.proposals,
+        _as_json(dict(sorted(row.rejections.items()))),
+        row.seconds,
+    )
+
+
+def generation_row(record: sqlite3.Row) -> GenerationRow:
+    """The generation that a record of its table holds."""
+    values = dict(record)
+    values["population"] = tuple(json.loads(values["population"]))
+    values["rejections"] = json.loads(values["rejections"])
+    for name in ("best_training", "median_training", "best_validation", "diversity"):
+        # SQLite has no NaN: it stores NULL for one.
+        values[name] = math.nan if values[name] is None else values[name]
+    return GenerationRow(**values)
+
+
+def array_record(name: str, array: NDArray[Any]) -> tuple[Any, ...]:
+    """The values of an array in the order of its table's columns."""
+    if array.dtype.kind not in "biufU":
+        raise ValueError(f"array {name} holds {array.dtype}; numbers and text can be stored")
+    little = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    return name, little.dtype.str, _as_json(list(little.shape)), little.tobytes()
+
+
+def array_value(record: sqlite3.Row) -> NDArray[Any]:
+    """The array that a record of its table holds; it cannot be written to."""
+    flat = np.frombuffer(record["data"], dtype=np.dtype(record["dtype"]))
+    return flat.reshape(json.loads(record["shape"]))

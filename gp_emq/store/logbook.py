@@ -1,0 +1,42 @@
+"""The generations of a run as a table that any program reads."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from gp_emq.store._files import atomic_write_text
+from gp_emq.store._rows import GenerationRow
+
+LOGBOOK_NAME = "logbook.csv"
+_COLUMNS = (
+    "generation",
+    "evaluations",
+    "proposals",
+    "best_training",
+    "median_training",
+    "best_validation",
+    "diversity",
+    "seconds",
+)
+
+
+def write_logbook(path: Path, generations: Sequence[GenerationRow]) -> None:
+    """Write one line per generation, with a column for each reason of rejection.
+
+    Args:
+        path: the CSV file.
+        generations: the rows, in order; taus are Kendall's, counts of evaluations and
+            proposals are cumulative, those of rejections are per generation.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    reasons = sorted({reason for row in generations for reason in row.rejections})
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *(f"rejected: {reason}" for reason in reasons)])
+    for row in generations:
+        values = [getattr(row, name) for name in _COLUMNS]
+        writer.writerow([*values, *(row.rejections.get(reason, 0) for reason in reasons)])
+    atomic_write_text(path, text.getvalue())
