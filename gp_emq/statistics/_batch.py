@@ -1,0 +1,76 @@
+"""The calibration batch that statistics are collected on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gp_emq.errors import DataError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images with labels, cut into chunks that fit the network's memory.
+
+    Attributes:
+        images: float32 (n, C, H, W).
+        labels: int64 (n,).
+        chunk: Images at once.
+    """
+
+    images: Tensor
+    labels: Tensor
+    chunk: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels, chunk by chunk."""
+        yield from zip(
+            torch.split(self.images, self.chunk),
+            torch.split(self.labels, self.chunk),
+            strict=True,
+        )
+
+    def pick(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images and labels at int64 (k,) indices."""
+        return self.images[indices], self.labels[indices]
+
+
+def check_images(images: Tensor) -> Tensor:
+    """Return images as float32 on the CPU.
+
+    Raises:
+        DataError: Not (n, C, H, W), empty, or not finite.
+    """
+    if images.dim() != 4 or images.numel() == 0:
+        raise DataError(f"images must be (n, channels, height, width), got {tuple(images.shape)}")
+    images = images.detach().to("cpu", torch.float32)
+    if not bool(images.isfinite().all()):
+        raise DataError("images must be finite, they hold inf or nan")
+    return images
+
+
+def check_labels(labels: Tensor, images: int, classes: int) -> Tensor:
+    """Return labels as int64 on the CPU.
+
+    Args:
+        labels: (n,), whole numbers.
+        images: The number of labels there must be.
+        classes: Labels must lie below this.
+
+    Raises:
+        DataError: Another shape, or a label that is no class of the network.
+    """
+    if labels.shape != (images,) or labels.is_floating_point():
+        raise DataError(
+            f"labels must be {images} whole numbers, "
+            f"got {labels.dtype} of shape {tuple(labels.shape)}"
+        )
+    labels = labels.detach().to("cpu", torch.int64)
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise DataError(f"labels must lie in 0..{classes - 1}, they reach from {low} to {high}")
+    return labels

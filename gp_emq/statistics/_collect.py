@@ -1,0 +1,167 @@
+"""Collecting the statistics of a network on a calibration batch."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gp_emq.errors import StatisticsError
+from gp_emq.networks import Layer, find_layers
+from gp_emq.quantization import WeightQuantizer
+from gp_emq.statistics._batch import check_images, check_labels
+from gp_emq.statistics._cache import DamagedError, StatisticsFolder, Stored
+from gp_emq.statistics._computations import COMPUTATIONS, Context, Inputs, activation_shapes
+from gp_emq.statistics._header import Header, fingerprint, state_sha256
+from gp_emq.statistics._kinds import STATISTICS, Kind
+from gp_emq.statistics._layout import Layout
+from gp_emq.statistics._network import FunctionalNetwork, evaluation
+from gp_emq.statistics._settings import StatisticsSettings
+from gp_emq.statistics._statistics import Statistics
+
+
+def collect_statistics(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor | None = None,
+    *,
+    bits: Sequence[int],
+    quantizer: WeightQuantizer,
+    layers: Sequence[Layer] | None = None,
+    ties: Sequence[Sequence[str]] = (),
+    settings: StatisticsSettings | None = None,
+    cache: Path | None = None,
+) -> Statistics:
+    """Prepare the statistics of a network; each is computed when it is first asked for.
+
+    The model is used in eval mode and left exactly as it is; it must not change before the
+    last statistic has been asked for, which is checked.
+
+    Args:
+        model: Maps (n, C, H, W) to logits (n, classes).
+        images: float32 (n, C, H, W), the calibration batch.
+        labels: int64 (n,); None takes the network's own predictions.
+        bits: The widths, rising.
+        quantizer: Quantizer of the weights.
+        layers: The layers, as `find_layers` gives them; None looks for them.
+        ties: Names of layers that share an entry, where `layers` is None.
+        settings: How to collect; None for the defaults.
+        cache: Folder below which computed statistics are kept on disk; None keeps them in
+            memory alone.
+
+    Returns:
+        The statistics.
+
+    Raises:
+        DataError: Images or labels of a wrong shape or value.
+        StatisticsError: The network has no layers or no logits, or the widths do not rise.
+    """
+    settings = settings or StatisticsSettings()
+    images = check_images(images)
+    if layers is None:
+        device = next((value.device for value in model.parameters()), torch.device("cpu"))
+        layers = find_layers(model, images[:1].to(device), ties)
+    inputs = Inputs(images, labels, quantizer, settings)
+    state = state_sha256(model)
+    mark = fingerprint(
+        state,
+        inputs.images,
+        inputs.labels,
+        layers=layers,
+        bits=bits,
+        settings=settings,
+        quantizer=quantizer,
+    )
+    header = Header(tuple(layers), tuple(bits), mark)
+    return Statistics(header, _Collector(model, header, state, inputs, cache))
+
+
+class _Collector:
+    """Computes statistics, or reads those that the cache has.
+
+    Args:
+        model: The network.
+        header: Identity of the statistics.
+        state: Hash of the model when the collection was asked for.
+        inputs: What the user gave.
+        cache: Root of the cache, or None.
+    """
+
+    def __init__(
+        self, model: nn.Module, header: Header, state: str, inputs: Inputs, cache: Path | None
+    ) -> None:
+        self.folder: Path | None = None if cache is None else Path(cache) / header.fingerprint
+        self._files = None if self.folder is None else StatisticsFolder(self.folder)
+        self._kept: dict[str, Stored] = {}
+        self._model = model
+        self._header = header
+        self._state = state
+        network = FunctionalNetwork(model, header.ordered_layers)
+        with evaluation(model), torch.no_grad():
+            logits = network.logits(network.weights(), inputs.images[:1])
+        if inputs.labels is not None:
+            labels = check_labels(inputs.labels, len(inputs.images), logits.shape[1])
+            inputs = Inputs(inputs.images, labels, inputs.quantizer, inputs.settings)
+        self._context = Context(
+            header, inputs, network, lambda name: torch.from_numpy(self.stored(name).values)
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all statistics but the perturbation."""
+        return tuple(name for name in STATISTICS if name in COMPUTATIONS)
+
+    def weight_layout(self) -> Layout:
+        """Layout of the statistics shaped as the weights."""
+        return self._header.weight_layout
+
+    def stored(self, name: str) -> Stored:
+        """Give a statistic from memory, from disk, or by computing it."""
+        if name not in self._kept:
+            self._kept[name] = self._read(name) or self._compute(name)
+        return self._kept[name]
+
+    def _read(self, name: str) -> Stored | None:
+        """Read from the cache; a damaged file counts as none and is written anew."""
+        if self._files is None:
+            return None
+        try:
+            return self._files.read(name)
+        except DamagedError:
+            return None
+
+    def _compute(self, name: str) -> Stored:
+        """Compute, check and store a statistic."""
+        if state_sha256(self._model) != self._state:
+            raise StatisticsError(
+                f"the model has changed since its statistics were asked for: no {name!r}"
+            )
+        start = time.perf_counter()
+        layout, shapes = None, None
+        with evaluation(self._model):
+            values = COMPUTATIONS[name](self._context)
+            kind = STATISTICS[name].kind if name in STATISTICS else None
+            if kind == Kind.ACTIVATIONS:
+                shapes = activation_shapes(self._context)
+                layout = self._header.layout_of(shapes)
+            elif kind == Kind.WEIGHTS:
+                layout = self._header.weight_layout
+        self._check_finite(name, values, layout)
+        stored = Stored(values.numpy(), time.perf_counter() - start, shapes)
+        if self._files is not None:
+            self._files.write_header(self._header)
+            self._files.write(name, stored)
+        return stored
+
+    def _check_finite(self, name: str, values: Tensor, layout: Layout | None) -> None:
+        """Refuse a statistic that is not finite, with the layer where it is not."""
+        if bool(values.isfinite().all()):
+            return
+        places = (
+            []
+            if layout is None
+            else list(zip(self._header.ordered_layers, layout.views(values), strict=True))
+        )
+        bad = [layer.name for layer, view in places if not bool(view.isfinite().all())]
+        where = f" in layer {bad[0]!r}" if bad else ""
+        raise StatisticsError(f"statistic {name!r} is not finite{where}")

@@ -1,0 +1,194 @@
+"""Second-order statistics of the weights, by double backward."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from gp_emq.statistics._batch import Batch
+from gp_emq.statistics._gradients import flatten
+from gp_emq.statistics._network import FunctionalNetwork
+from gp_emq.statistics._seeds import PROBES, generator, rademacher
+
+
+class Hessian:
+    """The Hessian of the mean cross-entropy by the weights of all layers.
+
+    The first derivative is taken once per chunk with its graph kept, and every product
+    with a vector is one more backward pass through that graph. A batch of one chunk keeps
+    its graph from call to call.
+
+    Args:
+        network: The network.
+        batch: What the loss is the mean over.
+    """
+
+    def __init__(self, network: FunctionalNetwork, batch: Batch) -> None:
+        self._network = network
+        self._batch = batch
+        self._weights = network.weights()
+        self._kept: list[Tensor] | None = None
+
+    def gradients(self) -> Iterator[list[Tensor]]:
+        """Yield, for each chunk, its share of the gradient, with its graph."""
+        if self._kept is not None:
+            yield self._kept
+            return
+        for images, labels in self._batch.chunks():
+            loss = self._network.summed_loss(self._weights, images, labels) / len(self._batch)
+            share = torch.autograd.grad(
+                loss, self._weights, create_graph=True, materialize_grads=True
+            )
+            if len(self._batch) <= self._batch.chunk:
+                self._kept = list(share)
+            yield list(share)
+
+    def product(self, gradients: Sequence[Tensor], vectors: Sequence[Tensor]) -> list[Tensor]:
+        """Multiply one chunk's share of the Hessian with a vector.
+
+        Args:
+            gradients: One element of `gradients()`.
+            vectors: One tensor per layer.
+
+        Returns:
+            One tensor per layer.
+        """
+        return _derive(gradients, vectors, self._weights)
+
+    def block_product(self, gradients: Sequence[Tensor], layer: int, vector: Tensor) -> Tensor:
+        """Multiply one layer's diagonal block of one chunk's share with a vector."""
+        return _derive([gradients[layer]], [vector], [self._weights[layer]])[0]
+
+    def split(self, flat: Tensor) -> list[Tensor]:
+        """Cut a flat (N,) buffer into tensors shaped as the layers' weights."""
+        parts = torch.split(
+            flat.to(self._network.device), [value.numel() for value in self._weights]
+        )
+        return [part.view_as(value) for part, value in zip(parts, self._weights, strict=True)]
+
+
+def _derive(
+    gradients: Sequence[Tensor], vectors: Sequence[Tensor], weights: Sequence[Tensor]
+) -> list[Tensor]:
+    """Differentiate Σ gradient · vector by the weights; zeros where nothing depends on them."""
+    pairs = [
+        (gradient, vector)
+        for gradient, vector in zip(gradients, vectors, strict=True)
+        if gradient.requires_grad
+    ]
+    if not pairs:
+        return [torch.zeros_like(value) for value in weights]
+    return list(
+        torch.autograd.grad(
+            [gradient for gradient, _ in pairs],
+            list(weights),
+            grad_outputs=[vector for _, vector in pairs],
+            retain_graph=True,
+            materialize_grads=True,
+        )
+    )
+
+
+def hessian_gradient(hessian: Hessian, gradient: Tensor) -> Tensor:
+    """Multiply the Hessian with the gradient.
+
+    Args:
+        hessian: The Hessian.
+        gradient: float32 (N,), of the mean cross-entropy by the weights.
+
+    Returns:
+        float32 (N,).
+    """
+    vectors = hessian.split(gradient)
+    total = torch.zeros_like(gradient)
+    for share in hessian.gradients():
+        total += flatten(hessian.product(share, vectors))
+    return total
+
+
+def hessian_diagonal(hessian: Hessian, probes: Sequence[Tensor] | Iterable[Tensor]) -> Tensor:
+    """Estimate the diagonal as the mean of v · Hv over probes v of +1 and −1.
+
+    Source: Bekas, Kokiopoulou and Saad, An estimator for the diagonal of a matrix, 2007.
+
+    Args:
+        hessian: The Hessian.
+        probes: float32 (N,) each; iterated over once per chunk, so give a sequence or
+            something that starts anew.
+
+    Returns:
+        float32 (N,).
+    """
+    total: Tensor | None = None
+    for share in hessian.gradients():
+        count = 0
+        part: Tensor | None = None
+        for probe in probes:
+            count += 1
+            product = flatten(hessian.product(share, hessian.split(probe))) * probe
+            part = product if part is None else part.add_(product)
+        if part is not None:
+            part /= count
+            total = part if total is None else total.add_(part)
+    if total is None:
+        raise ValueError("the Hessian's diagonal needs at least one probe")
+    return total
+
+
+class RademacherProbes:
+    """Probes that are drawn again, the same, on each iteration, so that none is stored.
+
+    Args:
+        size: Elements of a probe.
+        count: Number of probes.
+        seed: Seed of them all.
+    """
+
+    def __init__(self, size: int, count: int, seed: int) -> None:
+        self._size = size
+        self._count = count
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for index in range(self._count):
+            yield rademacher(self._size, generator(self._seed, PROBES, index))
+
+
+def top_eigenvalues(
+    hessian: Hessian, start: Tensor, *, iterations: int, tolerance: float
+) -> Tensor:
+    """Find the eigenvalue of largest magnitude of each layer's block, by power iteration.
+
+    Source: Dong et al., HAWQ: Hessian aware quantization, 2019, algorithm 1.
+
+    Args:
+        hessian: The Hessian.
+        start: float32 (N,), the first vector; each layer uses its own part.
+        iterations: Most steps; the value is the Rayleigh quotient of the last.
+        tolerance: A layer is done when a step changes its value by no more than this
+            share of it.
+
+    Returns:
+        float64 (layers,), on the CPU.
+    """
+    vectors = [vector / vector.norm() for vector in hessian.split(start)]
+    values = torch.zeros(len(vectors), dtype=torch.float64)
+    moving = list(range(len(vectors)))
+    for _ in range(iterations):
+        products = {layer: torch.zeros_like(vectors[layer]) for layer in moving}
+        for share in hessian.gradients():
+            for layer in moving:
+                products[layer] += hessian.block_product(share, layer, vectors[layer])
+        still = []
+        for layer in moving:
+            product, before = products[layer], float(values[layer])
+            after = float((vectors[layer].double() * product.double()).sum())
+            values[layer] = after
+            norm = float(product.norm())
+            if norm > 0 and abs(after - before) > tolerance * abs(after):
+                vectors[layer] = product / norm
+                still.append(layer)
+        moving = still
+        if not moving:
+            break
+    return values

@@ -1,0 +1,87 @@
+"""First-order statistics of the weights."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gp_emq.statistics._batch import Batch
+from gp_emq.statistics._network import FunctionalNetwork
+
+
+def flatten(tensors: list[Tensor]) -> Tensor:
+    """Lay tensors end to end, on the CPU.
+
+    Returns:
+        (N,), detached.
+    """
+    return torch.cat([tensor.detach().reshape(-1).cpu() for tensor in tensors])
+
+
+def weight(network: FunctionalNetwork) -> Tensor:
+    """Return the layers' weights, float32 (N,)."""
+    return flatten(network.weights())
+
+
+def weight_gradient(network: FunctionalNetwork, batch: Batch) -> Tensor:
+    """Differentiate the mean cross-entropy by the weights.
+
+    Returns:
+        float32 (N,).
+    """
+    weights = network.weights()
+    total = [torch.zeros_like(value) for value in weights]
+    for images, labels in batch.chunks():
+        loss = network.summed_loss(weights, images, labels) / len(batch)
+        parts = torch.autograd.grad(loss, weights, materialize_grads=True)
+        for whole, part in zip(total, parts, strict=True):
+            whole.add_(part)
+    return flatten(total)
+
+
+def virtual_gradient(network: FunctionalNetwork, image_shape: torch.Size) -> Tensor:
+    """Differentiate the summed logits of one all-ones image by the weights.
+
+    Args:
+        network: The network.
+        image_shape: (C, H, W).
+
+    Returns:
+        float32 (N,).
+    """
+    return _ones_gradient(network, image_shape, None).to(torch.float32)
+
+
+def synflow_gradient(network: FunctionalNetwork, image_shape: torch.Size) -> Tensor:
+    """Compute the virtual gradient of the network whose parameters are their magnitudes.
+
+    Magnitudes make sums grow from layer to layer, past what float32 holds in a deep
+    network. The computation is float64, and where the largest value exceeds 2²⁰ all are
+    multiplied by the one power of two that brings it below: a common factor changes no
+    ranking of layers.
+
+    Source: Tanaka et al., Pruning neural networks without any data by iteratively
+    conserving synaptic flow, 2020, equation 1; buffers of batch norm stay as they are.
+
+    Args:
+        network: The network.
+        image_shape: (C, H, W).
+
+    Returns:
+        float32 (N,).
+    """
+    values = _ones_gradient(network, image_shape, torch.abs)
+    exponent = int(torch.frexp(values.abs().max())[1])
+    return torch.ldexp(values, torch.tensor(min(0, 20 - exponent))).to(torch.float32)
+
+
+def _ones_gradient(
+    network: FunctionalNetwork,
+    image_shape: torch.Size,
+    transform: Callable[[Tensor], Tensor] | None,
+) -> Tensor:
+    """Differentiate the summed logits of an all-ones image in float64, (N,)."""
+    weights = [value.detach().double().requires_grad_() for value in network.weights(transform)]
+    ones = torch.ones(1, *image_shape, dtype=torch.float64)
+    logits = network.logits(weights, ones, transform, torch.float64)
+    return flatten(list(torch.autograd.grad(logits.sum(), weights, materialize_grads=True)))

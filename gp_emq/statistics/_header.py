@@ -1,0 +1,112 @@
+"""What statistics are of: layers, widths, and a fingerprint of everything they depend on."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gp_emq.errors import StatisticsError
+from gp_emq.networks import Layer
+from gp_emq.quantization import WeightQuantizer
+from gp_emq.statistics._layout import Layout
+from gp_emq.statistics._settings import StatisticsSettings
+
+FORMAT_VERSION = 1
+"""Rises when the definition of a statistic or the files that hold them change."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """Identity of a collection of statistics.
+
+    Attributes:
+        layers: The layers in forward order.
+        bits: The widths, rising.
+        fingerprint: sha256 of network, images, labels, settings, quantizer and widths.
+
+    Raises:
+        StatisticsError: No layer, or widths that do not rise.
+    """
+
+    layers: tuple[Layer, ...]
+    bits: tuple[int, ...]
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise StatisticsError("there is no layer to collect statistics of")
+        if not self.bits or list(self.bits) != sorted(set(self.bits)):
+            raise StatisticsError(f"bit widths must rise, as in 2,3,4; got {list(self.bits)}")
+
+    @property
+    def ordered_layers(self) -> tuple[Layer, ...]:
+        """The layers by entry and then forward order, as flat buffers hold them."""
+        return tuple(sorted(self.layers, key=lambda layer: layer.entry))
+
+    @property
+    def weight_layout(self) -> Layout:
+        """Layout of the statistics shaped as the weights."""
+        return self.layout_of([layer.weight_shape for layer in self.ordered_layers])
+
+    def layout_of(self, shapes: Sequence[tuple[int, ...]]) -> Layout:
+        """Layout of one tensor per layer, in the order of `ordered_layers`."""
+        return Layout(tuple(shapes), tuple(layer.entry for layer in self.ordered_layers))
+
+
+def sha256_of(named: Iterable[tuple[str, Tensor]]) -> str:
+    """Hash tensors by name, type, shape and value."""
+    digest = hashlib.sha256()
+    for name, tensor in named:
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def state_sha256(model: nn.Module) -> str:
+    """Hash a model's parameters and buffers and its printed structure."""
+    # A module that prints a function prints its address too, which differs in each process.
+    structure = re.sub(r" at 0x[0-9a-f]+", "", repr(model))
+    named = sorted([*model.named_parameters(), *model.named_buffers()], key=lambda pair: pair[0])
+    return hashlib.sha256(f"{structure}\n{sha256_of(named)}".encode()).hexdigest()
+
+
+def fingerprint(
+    state: str,
+    images: Tensor,
+    labels: Tensor | None,
+    *,
+    layers: Sequence[Layer],
+    bits: Sequence[int],
+    quantizer: WeightQuantizer,
+    settings: StatisticsSettings,
+) -> str:
+    """Hash everything that statistics depend on.
+
+    Args:
+        state: Hash of the model.
+        images: (n, C, H, W).
+        labels: (n,), or None for the network's own predictions.
+        layers: The layers.
+        bits: The widths.
+        quantizer: The weight quantizer.
+        settings: The settings.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    tensors = [("images", images)] + ([] if labels is None else [("labels", labels)])
+    document = {
+        "format": FORMAT_VERSION,
+        "state": state,
+        "batch": sha256_of(tensors),
+        "layers": [asdict(layer) for layer in layers],
+        "bits": list(bits),
+        "quantizer": asdict(quantizer),
+        "settings": asdict(settings),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

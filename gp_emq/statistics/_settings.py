@@ -1,0 +1,46 @@
+"""What the user may choose about the collection of statistics."""
+
+from dataclasses import asdict, dataclass
+
+from gp_emq.errors import StatisticsError
+
+
+@dataclass(frozen=True)
+class StatisticsSettings:
+    """How statistics are collected; part of their fingerprint.
+
+    Attributes:
+        activation_images: Images kept per layer for activations, drawn from the batch.
+        hessian_probes: Rademacher probes of Hutchinson's estimator.
+        power_iterations: Most steps of the power iteration for the top eigenvalue.
+        power_tolerance: Relative change of an eigenvalue below which its iteration ends.
+        seed: Seed of the images kept, of the probes and of the power iteration's start.
+        chunk_images: Most images that go through the network at once.
+        chunk_values: Most input values (images · channels · height · width) that do, so that
+            large images take smaller chunks.
+
+    Raises:
+        StatisticsError: A number is out of its range.
+    """
+
+    activation_images: int = 16
+    hessian_probes: int = 16
+    power_iterations: int = 20
+    power_tolerance: float = 1e-3
+    seed: int = 0
+    chunk_images: int = 128
+    chunk_values: int = 2**19
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least = 0 if name in {"seed", "power_tolerance"} else 1
+            if value < least:
+                raise StatisticsError(f"{name} must be at least {least}, got {value}")
+
+    def chunk(self, image_values: int) -> int:
+        """Number of images that go through the network at once.
+
+        Args:
+            image_values: Values of one image, channels · height · width.
+        """
+        return max(1, min(self.chunk_images, self.chunk_values // image_values))

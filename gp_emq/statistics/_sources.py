@@ -1,0 +1,139 @@
+"""Where statistics come from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from gp_emq.errors import StatisticsError
+from gp_emq.statistics._cache import DamagedError, StatisticsFolder, Stored
+from gp_emq.statistics._header import Header
+from gp_emq.statistics._layout import Layout
+
+GRIDS = "weight_grids"
+"""Name under which the quantization grids are stored beside the statistics."""
+
+
+class Source(Protocol):
+    """Gives statistics by name: computes them, reads them, or cuts them out of others."""
+
+    folder: Path | None
+
+    def names(self) -> tuple[str, ...]:
+        """Names that `stored` knows."""
+
+    def stored(self, name: str) -> Stored:
+        """Give one statistic, or the grids under the name `GRIDS`."""
+
+    def weight_layout(self) -> Layout:
+        """Layout of the statistics shaped as the weights."""
+
+
+class FolderSource:
+    """Reads what a collection left on disk, and computes nothing.
+
+    Args:
+        path: The folder of the collection.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.folder: Path | None = path
+        self._files = StatisticsFolder(path)
+        self.header = self._files.read_header()
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the stored statistics."""
+        return tuple(name for name in self._files.names() if name != GRIDS)
+
+    def stored(self, name: str) -> Stored:
+        """Read one statistic.
+
+        Raises:
+            StatisticsError: It was not collected, or its file is damaged.
+        """
+        try:
+            found = self._files.read(name)
+        except DamagedError as error:
+            raise StatisticsError(f"{error}; delete the file and collect again") from None
+        if found is None:
+            raise StatisticsError(
+                f"{self.folder} holds no {name!r}; it holds {', '.join(self.names()) or 'none'}"
+            )
+        return found
+
+    def weight_layout(self) -> Layout:
+        """Layout of the statistics shaped as the weights."""
+        return self.header.weight_layout
+
+
+class SampleSource:
+    """Cuts a small block out of each layer's tensors of another source.
+
+    Args:
+        parent: Where whole tensors come from.
+        header: Identity of the parent's statistics.
+    """
+
+    def __init__(self, parent: Source, header: Header) -> None:
+        self.folder: Path | None = None
+        self._parent = parent
+        self._header = header
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the parent's statistics."""
+        return self._parent.names()
+
+    def stored(self, name: str) -> Stored:
+        """Cut one statistic; those that are one number per entry stay whole."""
+        whole = self._parent.stored(name)
+        if name == GRIDS:
+            return self._rows(whole)
+        if whole.values.dtype.str != "<f4":
+            return whole
+        layout = (
+            self._parent.weight_layout()
+            if whole.shapes is None
+            else self._header.layout_of(whole.shapes)
+        )
+        most = (8, 8) if whole.shapes is None else None
+        blocks = [
+            _strided(view, most or _activation_block(view.dim()))
+            for view in layout.views(torch.from_numpy(whole.values))
+        ]
+        shapes = None if whole.shapes is None else tuple(tuple(block.shape) for block in blocks)
+        flat = torch.cat([block.reshape(-1) for block in blocks])
+        return Stored(flat.numpy(), whole.seconds, shapes)
+
+    def weight_layout(self) -> Layout:
+        """Layout of the cut tensors."""
+        return self._header.layout_of(
+            [
+                tuple(_strided(torch.empty(shape, device="meta"), (8, 8)).shape)
+                for shape in self._parent.weight_layout().shapes
+            ]
+        )
+
+    def _rows(self, whole: Stored) -> Stored:
+        """Cut the grids as the output channels are cut."""
+        shapes = self._parent.weight_layout().shapes
+        values = torch.from_numpy(whole.values)
+        if values.shape[1] == len(shapes):
+            return whole
+        parts = torch.split(values, [shape[0] for shape in shapes], dim=1)
+        cut = [_strided(part.transpose(0, 1), (8,)).transpose(0, 1) for part in parts]
+        return Stored(torch.cat(cut, dim=1).contiguous().numpy(), whole.seconds)
+
+
+def _activation_block(dimensions: int) -> tuple[int, ...]:
+    """Most elements to keep along each axis of an activation."""
+    return {1: (8,), 2: (2, 8), 3: (2, 4, 8)}.get(dimensions, (2, 8, *[4] * (dimensions - 2)))
+
+
+def _strided(tensor: Tensor, most: Sequence[int]) -> Tensor:
+    """Keep at most `most[axis]` elements of each leading axis, evenly spread."""
+    for axis, limit in enumerate(most):
+        step = -(-tensor.shape[axis] // limit)
+        tensor = tensor[(slice(None),) * axis + (slice(None, None, step),)]
+    return tensor

@@ -1,0 +1,206 @@
+"""Statistics of one network on one calibration batch, by name."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from gp_emq.determinism import one_thread
+from gp_emq.errors import StatisticsError
+from gp_emq.networks import Layer
+from gp_emq.statistics._grid import WeightGrids
+from gp_emq.statistics._header import Header, sha256_of
+from gp_emq.statistics._kinds import Kind, kind_of
+from gp_emq.statistics._layout import Layout
+from gp_emq.statistics._sources import GRIDS, FolderSource, SampleSource, Source
+
+PERTURBATION = "perturbation"
+
+
+class Statistics:
+    """Per-layer tensors of one network, each made or read when it is first asked for.
+
+    Made by `collect_statistics` and `open_statistics`.
+
+    Args:
+        header: Identity.
+        source: Where they come from.
+        dtype: What float32 statistics are cast to.
+    """
+
+    def __init__(self, header: Header, source: Source, dtype: torch.dtype = torch.float32) -> None:
+        self._header = header
+        self._source = source
+        self._dtype = dtype
+        self._tensors: dict[str, Tensor] = {}
+        self._shapes: dict[str, Layout] = {}
+        self._seconds: dict[str, float] = {}
+        self._grids: WeightGrids | None = None
+        self._weight: Tensor | None = None
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers in forward order."""
+        return self._header.layers
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """The bit widths, rising."""
+        return self._header.bits
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 of everything the statistics depend on, as 64 hexadecimal digits."""
+        return self._header.fingerprint
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names that `tensor` knows."""
+        names = self._source.names()
+        return (*names, PERTURBATION) if "weight" in names else names
+
+    @property
+    def folder(self) -> Path | None:
+        """Where `open_statistics` finds those asked for so far; None without a cache."""
+        return self._source.folder
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Seconds that each statistic asked for so far took to compute, then or earlier."""
+        return MappingProxyType(self._seconds)
+
+    def kind_of(self, name: str) -> Kind:
+        """Look up the kind of a statistic.
+
+        Raises:
+            StatisticsError: There is no such statistic.
+        """
+        return kind_of(name)
+
+    def layout(self, kind: Kind | str) -> Layout:
+        """Where each layer's tensor lies in a flat buffer of a kind.
+
+        Args:
+            kind: Weights, WeightsPerBit or Activations; the last records the activations.
+
+        Raises:
+            StatisticsError: The kind has no tensors per layer.
+        """
+        if kind in {Kind.WEIGHTS, Kind.WEIGHTS_PER_BIT}:
+            return self._source.weight_layout()
+        if kind == Kind.ACTIVATIONS:
+            if "activation" not in self._shapes:
+                self._load("activation")
+            return self._shapes["activation"]
+        raise StatisticsError(
+            f"kind {kind!s} has no layout; Weights, WeightsPerBit and Activations have"
+        )
+
+    def tensor(self, name: str) -> Tensor:
+        """Give one statistic; it is shared, so do not write to it.
+
+        Args:
+            name: One of `names`.
+
+        Returns:
+            float32 (N,) for Weights and Activations, laid out by `layout`; float32
+            (bits, N) for WeightsPerBit; float64 (entries,) for LayerVector and
+            (entries, bits) for BitTable.
+
+        Raises:
+            StatisticsError: It is unknown, not stored, or not finite.
+        """
+        kind = kind_of(name)
+        if kind == Kind.WEIGHTS_PER_BIT:
+            return self.perturbation()
+        if name not in self._tensors:
+            self._load(name)
+        return self._tensors[name]
+
+    def perturbation(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """Recompute the quantized weight minus the weight; it is never kept.
+
+        Args:
+            start: First element of the weights' layout.
+            stop: End of the range, the layout's size if None.
+
+        Returns:
+            float32 (bits, stop − start). After `to`, the float32 values in the other type,
+            so that both are computed from equal inputs.
+        """
+        layout = self._source.weight_layout()
+        if self._grids is None or self._weight is None:
+            self._weight = torch.from_numpy(self._source.stored("weight").values)
+            values = torch.from_numpy(self._source.stored(GRIDS).values)
+            self._grids = WeightGrids.unpack(layout, values)
+        stop = layout.size if stop is None else stop
+        with one_thread():
+            return self._grids.perturbation(self._weight, start, stop).to(self._dtype)
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """Compute, and with a cache store, what will be needed.
+
+        Args:
+            names: Some of `names`.
+
+        Raises:
+            StatisticsError: As `tensor`.
+        """
+        for name in names:
+            if kind_of(name) == Kind.WEIGHTS_PER_BIT:
+                self.perturbation(0, 1)
+            else:
+                self.tensor(name)
+
+    def content_sha256(self, names: Iterable[str]) -> str:
+        """Hash the values of statistics.
+
+        Args:
+            names: Some of `names`; their order does not matter.
+
+        Returns:
+            64 hexadecimal digits.
+        """
+        return sha256_of((name, self.tensor(name)) for name in sorted(set(names)))
+
+    def subsample(self) -> "Statistics":
+        """Cut a small block out of each layer's tensors, to try a formula on.
+
+        Weights keep at most 8 × 8 channels and whole kernels, activations at most
+        2 images × 8 channels × 4 × 4 positions, all evenly spread; every tensor keeps its
+        rank, and what is one number per entry stays as it is.
+        """
+        return Statistics(self._header, SampleSource(self._source, self._header), self._dtype)
+
+    def to(self, dtype: torch.dtype) -> "Statistics":
+        """Give the same statistics with float32 tensors cast to another type."""
+        return Statistics(self._header, self._source, dtype)
+
+    def _load(self, name: str) -> None:
+        """Get a statistic from the source and keep it."""
+        stored = self._source.stored(name)
+        tensor = torch.from_numpy(stored.values)
+        if tensor.dtype == torch.float32:
+            tensor = tensor.to(self._dtype)
+        if stored.shapes is not None:
+            self._shapes[name] = self._header.layout_of(stored.shapes)
+        self._seconds[name] = stored.seconds
+        self._tensors[name] = tensor
+
+
+def open_statistics(folder: Path) -> Statistics:
+    """Open statistics that a collection left on disk; arrays are memory-mapped.
+
+    Args:
+        folder: What `Statistics.folder` gave.
+
+    Returns:
+        Statistics that read and never compute.
+
+    Raises:
+        StatisticsError: The folder holds no statistics of this format.
+    """
+    source = FolderSource(Path(folder))
+    return Statistics(source.header, source)
