@@ -1,0 +1,146 @@
+"""Compatibility screening: what rejects an individual before its fitness is computed.
+
+In rising order of cost: structure, then what was seen before (`gp_emq.evolution.Archive`), then
+a probe on a small sample of the elements, then the full table. Each rejection has one of the
+reasons below, which the store records.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gp_emq.evolution._fitness import centred
+from gp_emq.evolution._individual import FloatArray
+from gp_emq.proxies import Evaluator, Node
+from gp_emq.statistics import Statistics
+from primitives import Input, PrimitiveSet, ShapeMismatchError
+
+SIZE = "too large"
+DEPTH = "too deep"
+NO_STATISTIC = "no statistic"
+EQUIVALENT = "equivalent to one seen"
+SHAPE = "shape mismatch"
+NOT_FINITE = "not finite"
+CONSTANT = "constant scores"
+PRECISION = "rounding noise"
+DUPLICATE = "duplicate table"
+FAILED = "failed"
+INVALID = frozenset({SHAPE, NOT_FINITE, CONSTANT, PRECISION, FAILED})
+"""Reasons that blame the operators; being too large or a repetition does not."""
+
+PRECISION_TOLERANCE = 1e-3
+"""Largest disagreement of float32 and float64, as a share of the spread of the table."""
+
+CONSTANT_TOLERANCE = 1e-12
+"""Rows that vary by less than this share of the largest magnitude are constant."""
+
+
+@dataclass(frozen=True)
+class StructureScreen:
+    """Rejects trees by their shape alone.
+
+    Args:
+        primitive_set: The set the trees are made of.
+        max_size: Most nodes.
+        max_depth: Most levels below the root.
+    """
+
+    primitive_set: PrimitiveSet
+    max_size: int
+    max_depth: int
+
+    def reason(self, tree: Sequence[Node]) -> str | None:
+        """Say why a tree is rejected, or None."""
+        if len(tree) > self.max_size:
+            return SIZE
+        if depth_of(tree) > self.max_depth:
+            return DEPTH
+        statistics = self.primitive_set.statistics
+        informative = any(
+            node.ret is Input or (node.name in statistics and statistics[node.name].informative)
+            for node in tree
+            if node.arity == 0
+        )
+        return None if informative else NO_STATISTIC
+
+
+def depth_of(tree: Sequence[Node]) -> int:
+    """Give the number of levels below the root."""
+    open_depths, deepest = [0], 0
+    for node in tree:
+        depth = open_depths.pop()
+        deepest = max(deepest, depth)
+        open_depths.extend([depth + 1] * node.arity)
+    return deepest
+
+
+class TableScreen:
+    """Turns trees into tables, after a probe that most invalid ones fail cheaply.
+
+    Args:
+        primitive_set: The set the trees are made of.
+        statistics: The network's statistics.
+        probing: False skips the probe, and lets tables pass that are constant or noise; a table
+            that is not finite has no scores and never passes.
+    """
+
+    def __init__(
+        self,
+        primitive_set: PrimitiveSet,
+        statistics: Statistics,
+        *,
+        probing: bool = True,
+        device: str = "cpu",
+    ) -> None:
+        self._full = Evaluator(primitive_set, statistics, device=device)
+        self._probing = probing
+        sample = statistics.subsample()
+        self._single = Evaluator(primitive_set, sample)
+        self._double = Evaluator(primitive_set, sample.to(torch.float64))
+
+    def table(self, tree: Sequence[Node]) -> FloatArray | str:
+        """Evaluate a tree.
+
+        Args:
+            tree: Nodes in prefix order.
+
+        Returns:
+            Its sensitivity table, float64 (entries, bits), or why it is rejected.
+        """
+        try:
+            if self._probing:
+                reason = self._probe(tree)
+                if reason is not None:
+                    return reason
+            table: FloatArray = self._full.table(tree).numpy()
+        except ShapeMismatchError:
+            return SHAPE
+        except (RuntimeError, ValueError) as error:
+            return f"{FAILED}: {type(error).__name__}"
+        if not np.isfinite(table).all():
+            return NOT_FINITE
+        if self._probing and is_constant(table):
+            return CONSTANT
+        return table
+
+    def _probe(self, tree: Sequence[Node]) -> str | None:
+        single: FloatArray = self._single.table(tree).numpy()
+        if not np.isfinite(single).all():
+            return NOT_FINITE
+        if is_constant(single):
+            return CONSTANT
+        double: FloatArray = self._double.table(tree).numpy()
+        if not np.isfinite(double).all():
+            return NOT_FINITE
+        reference = centred(double)
+        spread = float(np.ptp(reference))
+        error = float(np.abs(centred(single) - reference).max())
+        return PRECISION if error > PRECISION_TOLERANCE * spread else None
+
+
+def is_constant(table: FloatArray) -> bool:
+    """Say whether a finite table gives all configurations the same score."""
+    scale = float(np.abs(table).max())
+    return bool(np.ptp(table, axis=1).max() <= CONSTANT_TOLERANCE * scale)

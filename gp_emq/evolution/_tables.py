@@ -1,0 +1,67 @@
+"""The farm's job of a search: from expressions to screened tables."""
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gp_emq.evolution._individual import FloatArray
+from gp_emq.evolution._screening import TableScreen
+from gp_emq.proxies import parse_expression
+from gp_emq.statistics import open_statistics
+from primitives import PrimitiveSet, load_primitive_set
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What screening one expression came to.
+
+    Args:
+        table: The sensitivity table, not oriented, float64 (entries, bits); None if rejected.
+        reason: Why it was rejected; None if it passed.
+        seconds: What it took.
+    """
+
+    table: FloatArray | None
+    reason: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TableJob:
+    """Screens expressions on statistics that lie on disk.
+
+    Args:
+        primitive_set: Name or path of the primitive set.
+        folder: Where the statistics lie.
+        probing: Whether to probe (see `TableScreen`).
+        device: Where the full tables are computed.
+    """
+
+    primitive_set: str
+    folder: Path
+    probing: bool = True
+    device: str = "cpu"
+
+    @property
+    def key(self) -> Hashable:
+        """The arguments: all that the set-up depends on."""
+        return (self.primitive_set, self.folder, self.probing, self.device)
+
+    def set_up(self) -> tuple[PrimitiveSet, TableScreen]:
+        """Build the primitive set and map the statistics into memory."""
+        primitive_set = load_primitive_set(self.primitive_set)
+        statistics = open_statistics(self.folder)
+        return primitive_set, TableScreen(
+            primitive_set, statistics, probing=self.probing, device=self.device
+        )
+
+    def work(self, state: tuple[PrimitiveSet, TableScreen], item: str) -> Outcome:
+        """Screen one expression."""
+        primitive_set, screen = state
+        start = time.perf_counter()
+        result = screen.table(parse_expression(item, primitive_set))
+        seconds = time.perf_counter() - start
+        if isinstance(result, str):
+            return Outcome(None, result, seconds)
+        return Outcome(result, None, seconds)

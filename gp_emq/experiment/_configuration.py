@@ -1,0 +1,86 @@
+"""What defines a run, and what merely says how it is carried out."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gp_emq.errors import RunError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfiguration:
+    """What the result of a run depends on; stored with it and fixed when it is resumed.
+
+    Args:
+        bench: Name or file of the bench.
+        primitives: Name or file of the primitive set.
+        selection: Name of the selection.
+        population: Members of the population.
+        seed: Seed of everything random.
+        bench_samples: Training configurations per fitness; None for all.
+        max_depth: Most levels of a tree below its root.
+        max_size: Most nodes of a tree.
+        crossover: Share of offspring made by crossover; the rest are mutations.
+        screening: Whether individuals are screened before their fitness is computed.
+        prioritisation: Whether operators that keep failing the screen are drawn less often.
+        seed_proxies: Expressions that enter the first generation.
+        weights: File of the network's weights, for benches that do not bring their own.
+        data: Files or folders of the network's images, likewise.
+    """
+
+    bench: str = "digits"
+    primitives: str = "bit_aware"
+    selection: str = "diversity"
+    population: int = 60
+    seed: int = 0
+    bench_samples: int | None = None
+    max_depth: int = 8
+    max_size: int = 30
+    crossover: float = 0.5
+    screening: bool = True
+    prioritisation: bool = True
+    seed_proxies: tuple[str, ...] = ()
+    weights: str | None = None
+    data: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the configuration as JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Any) -> "RunConfiguration":
+        """Read a configuration that `to_json` gave.
+
+        Raises:
+            RunError: Something is missing or unknown.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or set(values) != names:
+            raise RunError("the run's stored configuration is damaged or of another version")
+        lists = {name: tuple(values[name]) for name in ("seed_proxies", "data")}
+        return cls(**{**values, **lists})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a run is carried out; nothing of it changes the result, but for where it stops.
+
+    Args:
+        folder: Where the run lies.
+        generations: After how many generations it ends.
+        jobs: Worker processes.
+        devices: Devices that tables are computed on.
+        time_limit: Seconds after which no further generation starts; None for no limit.
+        random_search: Whether a random search of equal evaluations follows, for comparison.
+        figures: Whether the plots and the report are drawn at the end.
+        quiet: Whether to show neither progress nor summary.
+    """
+
+    folder: Path
+    generations: int = 100
+    jobs: int = 1
+    devices: tuple[str, ...] = ("cpu",)
+    time_limit: float | None = None
+    random_search: bool = True
+    figures: bool = True
+    quiet: bool = False

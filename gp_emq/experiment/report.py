@@ -1,0 +1,64 @@
+"""The summary that a run ends with, as lines of text."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from gp_emq.experiment._experiment import Result
+from gp_emq.store import Member, read_hall_of_fame
+
+
+def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
+    """Say what a completed run found.
+
+    Args:
+        result: How the run ended.
+        figures: The plots that were drawn.
+
+    Returns:
+        Lines for standard output.
+    """
+    summary = result.summary
+    assert summary is not None  # noqa: S101 - completed runs have one
+    hall = read_hall_of_fame(result.folder / "hall_of_fame.json")
+    provenance = hall.provenance
+    lines = [
+        "",
+        (
+            f"{result.reason}; {provenance.evaluations} proxies evaluated on bench "
+            f"{provenance.bench} ({summary['protocol']})"
+        ),
+        "",
+        "Pareto front of training tau against size:",
+        f"  {'size':>4}  {'train':>6}  {'valid':>6}  formula (table = sign × formula)",
+    ]
+    lines.extend(_member_line(member) for member in hall.members)
+    best = hall.best
+    lines += [
+        "",
+        "recommended (best validation tau among those closest to the best training tau):",
+        f"  {best.formula}",
+        f"  {best.expression}",
+        "",
+        (
+            f"Kendall tau on {summary['test_configurations']} test configurations, read once, "
+            "with bootstrap 95 % interval:"
+        ),
+        f"  {'proxy':40} {'train':>6}  {'valid':>6}  {'test':>6}  interval",
+    ]
+    lines.extend(
+        f"  {row['name']:40} {row['training']:6.3f}  {row['validation']:6.3f}  "
+        f"{row['test']:6.3f}  [{row['low']:.3f}, {row['high']:.3f}]"
+        for row in summary["rows"]
+    )
+    lines += ["", f"run:     {result.folder}"]
+    lines.extend(f"figure:  {path}" for path in figures)
+    return lines
+
+
+def _member_line(member: Member) -> str:
+    mark = "*" if member.best else " "
+    sign = "−" if member.sign < 0 else " "
+    return (
+        f"{mark} {member.size:4}  {member.training_tau:6.3f}  {member.validation_tau:6.3f}  "
+        f"{sign}{member.formula}"
+    )

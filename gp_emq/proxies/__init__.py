@@ -1,0 +1,27 @@
+"""Proxies: formulas over a network's statistics, and what they say of its bit configurations."""
+
+from gp_emq.proxies._canonical import canonical_form
+from gp_emq.proxies._evaluator import Evaluator
+from gp_emq.proxies._expression import Node, parse_expression, to_expression
+from gp_emq.proxies._formula import to_formula
+from gp_emq.proxies._language import language
+from gp_emq.proxies._scores import (
+    bootstrap_interval,
+    configuration_scores,
+    kendall_tau,
+    rounded,
+)
+
+__all__ = [
+    "Evaluator",
+    "Node",
+    "bootstrap_interval",
+    "canonical_form",
+    "configuration_scores",
+    "kendall_tau",
+    "language",
+    "parse_expression",
+    "rounded",
+    "to_expression",
+    "to_formula",
+]

@@ -1,0 +1,213 @@
+"""The canonical form of a tree: what it comes to once equal ways of writing it are folded.
+
+Two trees with the same canonical form give the same ranking on every network, so a search
+evaluates only the first. The rules are identities of real arithmetic: arguments of commutative
+operators are sorted, involutions and idempotents folded, signs pulled to the root and dropped
+there (a proxy and its negation are the same proxy), and reductions of normalised tensors that
+depend on the shape alone are folded to one symbol each.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gp_emq.proxies._expression import Node
+from primitives import EXPONENTS, OPERATORS, Kind, PrimitiveSet
+
+_NON_NEGATIVE_STATISTICS = frozenset(
+    {"fisher_diagonal", "parameter_count", "macs", "depth", "bits", "quantization_mse"}
+)
+_KEEPS_NON_NEGATIVE = frozenset(
+    {"add", "multiply", "divide", "power", "mean", "sum", "minimum", "maximum", "identity",
+     "leaky_relu", "reciprocal", "times_bits", "swish", "mish", "cosine_similarity"}
+)  # fmt: skip
+_ODD_IN_EACH = frozenset({"multiply", "divide", "matrix_product", "cosine_similarity"})
+_MIRRORS = {"minimum": "maximum", "maximum": "minimum"}
+_SHAPE_ONLY = {
+    "softmax": frozenset({"mean", "sum", "l1_mean"}),
+    "z_normalise": frozenset({"mean", "sum", "variance", "standard_deviation", "frobenius_norm"}),
+    "min_max": frozenset({"minimum", "maximum"}),
+}
+_AFFINE_INVARIANT = frozenset({"z_normalise", "min_max"})
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A canonical subtree; equal terms have equal texts."""
+
+    name: str
+    kind: type
+    text: str
+    arguments: tuple["_Term", ...] = ()
+    non_negative: bool = False
+
+
+def canonical_form(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
+    """Give a tree's canonical form.
+
+    Args:
+        tree: Nodes in prefix order.
+        primitive_set: The set the tree is made of.
+
+    Returns:
+        An expression in the plain names of the operators. Where a rule has folded a constant it
+        holds a symbol in angle brackets and can no longer be parsed.
+    """
+    stack: list[_Term] = []
+    for node in reversed(tree):
+        if node.arity == 0:
+            stack.append(_leaf(node))
+            continue
+        arguments = tuple(stack.pop() for _ in range(node.arity))
+        overload = primitive_set.overloads[node.name]
+        stack.append(_folded(overload.operator.name, overload.result, arguments))
+    root = stack[-1]
+    return (root.arguments[0] if root.name == "negate" else root).text
+
+
+def _leaf(node: Node) -> _Term:
+    return _Term(node.name, node.ret, node.name, non_negative=node.name in _NON_NEGATIVE_STATISTICS)
+
+
+def _plain(name: str, kind: type, arguments: tuple[_Term, ...]) -> _Term:
+    """Build a term without folding anything."""
+    operator = OPERATORS.get(name)
+    non_negative = (operator is not None and operator.non_negative) or (
+        name in _KEEPS_NON_NEGATIVE
+        and all(argument.non_negative for argument in arguments if argument.text not in _NUMBERS)
+    )
+    text = f"{name}({', '.join(argument.text for argument in arguments)})"
+    return _Term(name, kind, text, arguments, non_negative)
+
+
+_NUMBERS = frozenset(map(str, EXPONENTS))
+
+
+def _negated(term: _Term) -> _Term:
+    if term.name == "negate":
+        return term.arguments[0]
+    return _plain("negate", term.kind, (term,))
+
+
+def _folded(name: str, kind: type, arguments: tuple[_Term, ...]) -> _Term:
+    """Build a term in canonical form from canonical arguments."""
+    if name not in OPERATORS or OPERATORS[name].kind is Kind.STRUCTURE:
+        return _plain(name, kind, arguments)
+    rule = _RULES.get(name)
+    if rule is not None:
+        folded = rule(kind, *arguments)
+        if folded is not None:
+            return folded
+    if len(arguments) == 1:
+        return _folded_unary(name, kind, arguments[0])
+    return _folded_binary(name, kind, arguments)
+
+
+def _folded_unary(name: str, kind: type, x: _Term) -> _Term:  # noqa: PLR0911 - a rule a line
+    operator = OPERATORS[name]
+    if x.name == name and operator.involution:
+        return x.arguments[0]
+    if x.name == name and operator.idempotent:
+        return x
+    if x.non_negative and name in {"abs", "relu"}:
+        return x
+    if operator.even and x.name == "negate":
+        return _folded(name, kind, x.arguments)
+    if operator.of_magnitude and x.name == "abs":
+        return _folded(name, kind, x.arguments)
+    if x.name == "negate" and name in _MIRRORS:
+        return _negated(_folded(_MIRRORS[name], kind, x.arguments))
+    if operator.odd and x.name == "negate" and name != "negate":
+        return _negated(_folded(name, kind, x.arguments))
+    if name == "l1_mean" and x.non_negative:
+        return _folded("mean", kind, (x,))
+    if x.name in _SHAPE_ONLY and name in _SHAPE_ONLY[x.name]:
+        return _Term(
+            name, kind, f"<{name} of {x.name} over {x.kind.__name__}>", (), x.name == "softmax"
+        )
+    if name in _AFFINE_INVARIANT and x.name in _AFFINE_INVARIANT:
+        return _folded(name, kind, x.arguments)
+    return _plain(name, kind, (x,))
+
+
+def _folded_binary(name: str, kind: type, arguments: tuple[_Term, ...]) -> _Term:
+    x, y = arguments
+    if name in _ODD_IN_EACH:
+        if x.name == "negate":
+            return _negated(_folded(name, kind, (x.arguments[0], y)))
+        if y.name == "negate":
+            return _negated(_folded(name, kind, (x, y.arguments[0])))
+    operator = OPERATORS[name]
+    if operator.commutative and x.kind is y.kind and y.text < x.text:
+        return _plain(name, kind, (y, x))
+    return _plain(name, kind, (x, y))
+
+
+def _identity(_: type, x: _Term) -> _Term:
+    return x
+
+
+def _add(kind: type, x: _Term, y: _Term) -> _Term | None:
+    if x.name == "negate" and y.name == "negate":
+        return _negated(_folded("add", kind, (x.arguments[0], y.arguments[0])))
+    if y.name == "negate":
+        return _folded("subtract", kind, (x, y.arguments[0]))
+    if x.name == "negate" and x.kind is y.kind:
+        return _folded("subtract", kind, (y, x.arguments[0]))
+    return None
+
+
+def _subtract(kind: type, x: _Term, y: _Term) -> _Term | None:
+    if y.name == "negate":
+        return _folded("add", kind, (x, y.arguments[0]))
+    if x.name == "negate":
+        return _negated(_folded("add", kind, (x.arguments[0], y)))
+    if x.kind is y.kind and y.text < x.text:
+        return _negated(_plain("subtract", kind, (y, x)))
+    return None
+
+
+def _multiply(kind: type, x: _Term, y: _Term) -> _Term | None:
+    if x.text == y.text:
+        return _folded("square", kind, (x,))
+    return None
+
+
+def _greater(kind: type, x: _Term, y: _Term) -> _Term | None:
+    return _plain("less", kind, (y, x)) if x.kind is y.kind else None
+
+
+def _power(kind: type, x: _Term, exponent: _Term) -> _Term | None:
+    if exponent.text == "1.0":
+        return x
+    if x.name == "negate":
+        return _negated(_folded("power", kind, (x.arguments[0], exponent)))
+    if x.name == "power":
+        product = str(float(x.arguments[1].text) * float(exponent.text))
+        if product in _NUMBERS:
+            merged = _Term(product, exponent.kind, product)
+            return _folded("power", kind, (x.arguments[0], merged))
+    if x.non_negative and exponent.text == "2.0":
+        return _folded("square", kind, (x,))
+    if x.non_negative and exponent.text == "0.5":
+        return _folded("sqrt", kind, (x,))
+    return None
+
+
+def _sqrt(kind: type, x: _Term) -> _Term | None:
+    return _folded("abs", kind, x.arguments) if x.name == "square" else None
+
+
+def _square(kind: type, x: _Term) -> _Term | None:
+    return _folded("relu", kind, x.arguments) if x.name == "sqrt" else None
+
+
+_RULES: dict[str, Callable[..., _Term | None]] = {
+    "identity": _identity,
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": _multiply,
+    "greater": _greater,
+    "power": _power,
+    "sqrt": _sqrt,
+    "square": _square,
+}

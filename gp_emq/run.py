@@ -1,0 +1,362 @@
+"""Evolve a proxy on a bench: ``python -m gp_emq.run --gens 100``."""
+
+import argparse
+import math
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+
+from gp_emq.command import run_command
+from gp_emq.errors import GpEmqError, RunError
+from gp_emq.evolution import SELECTIONS
+from gp_emq.experiment import Execution, Result, RunConfiguration, run
+from gp_emq.experiment.report import summary_lines
+from gp_emq.mqbench import list_benches
+from gp_emq.store import RunStore
+from primitives import load_primitive_set, primitive_set_names
+
+_DEFAULTS = RunConfiguration()
+_FIXED = {
+    "bench": "bench", "primitives": "primitives", "selection": "selection", "pop": "population",
+    "seed": "seed", "bench_samples": "bench_samples", "max_depth": "max_depth",
+    "max_size": "max_size", "crossover": "crossover", "screening": "screening",
+    "prioritisation": "prioritisation", "weights": "weights", "data": "data",
+    "seed_proxies": "seed_proxies",
+}  # fmt: skip
+"""Flags that define the result, by the field of `RunConfiguration` they set."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like all the package's."""
+
+    def error(self, message: str) -> NoReturn:
+        raise GpEmqError(f"{message} (see --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; ``sys.argv`` if None.
+
+    Returns:
+        Exit status: 0, or 130 after Ctrl-C.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args([*_from_file(given), *given])
+    if options.list_primitives:
+        _print_primitives()
+        return 0
+    if options.list_benches:
+        sys.stdout.writelines(f"{name}\n" for name in list_benches())
+        return 0
+    configuration, execution = _configuration(options), _execution(options)
+    result = run(configuration, execution)
+    if not result.completed:
+        sys.stderr.write(
+            f"{result.reason} after generation {result.generations}; everything is kept. Resume "
+            f"with: python -m gp_emq.run --resume {result.folder}\n"
+        )
+        return 130
+    figures = _draw(result) if execution.figures else []
+    if not execution.quiet:
+        sys.stdout.writelines(f"{line}\n" for line in summary_lines(result, figures))
+    return 0
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="python -m gp_emq.run",
+        description="Evolve a training-free proxy for mixed-precision quantization on a bench.",
+        epilog="A run leaves its store, hall_of_fame.json, logbook.csv and figures/ in its "
+        "folder. Ctrl-C stops it after the present generation; --resume continues it to the same "
+        "result as if it had never been stopped.",
+    )
+    what = parser.add_argument_group("what to search (fixed when a run is resumed)")
+    what.add_argument(
+        "--bench",
+        metavar="NAME|FILE",
+        help="bench that gives the fitness "
+        f"(default: {_DEFAULTS.bench}; --list-benches lists them)",
+    )
+    what.add_argument(
+        "--primitives",
+        metavar="NAME|FILE.py",
+        help=f"primitive set (default: {_DEFAULTS.primitives}; --list-primitives lists them)",
+    )
+    what.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="the network's weights, for benches that do not bring their own",
+    )
+    what.add_argument("--data", metavar="PATH", nargs="+", help="the network's images, likewise")
+    what.add_argument(
+        "--seed-proxies",
+        metavar="EXPRESSION",
+        nargs="+",
+        help="expressions that enter the first generation",
+    )
+    how = parser.add_argument_group("how to search (fixed when a run is resumed)")
+    how.add_argument(
+        "--pop",
+        type=_positive,
+        metavar="N",
+        help=f"population size (default: {_DEFAULTS.population})",
+    )
+    how.add_argument(
+        "--selection",
+        choices=list(SELECTIONS),
+        help="diversity: tournaments that "
+        "prompt diversity; emq: the paper's; tournament: plain; random: random "
+        f"search (default: {_DEFAULTS.selection})",
+    )
+    how.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help=f"seed of everything random (default: {_DEFAULTS.seed})",
+    )
+    how.add_argument(
+        "--bench-samples",
+        type=_positive,
+        metavar="K",
+        help="training configurations per fitness (default: all)",
+    )
+    how.add_argument(
+        "--max-depth",
+        type=_positive,
+        metavar="N",
+        help=f"most levels of a tree below its root (default: {_DEFAULTS.max_depth})",
+    )
+    how.add_argument(
+        "--max-size",
+        type=_positive,
+        metavar="N",
+        help=f"most nodes of a tree (default: {_DEFAULTS.max_size})",
+    )
+    how.add_argument(
+        "--crossover",
+        type=_share,
+        metavar="P",
+        help="share of offspring made by "
+        f"crossover, the rest by mutation (default: {_DEFAULTS.crossover})",
+    )
+    how.add_argument(
+        "--no-screening",
+        dest="screening",
+        action="store_const",
+        const=False,
+        help="compute the fitness of every individual that has one",
+    )
+    how.add_argument(
+        "--no-prioritisation",
+        dest="prioritisation",
+        action="store_const",
+        const=False,
+        help="draw all operators equally often",
+    )
+    when = parser.add_argument_group("how long, and with what (changes no result)")
+    when.add_argument(
+        "--gens", type=_positive, default=100, metavar="N", help="generations (default: 100)"
+    )
+    when.add_argument(
+        "--time-limit",
+        type=_seconds,
+        metavar="SECONDS",
+        help="start no further generation of the search after so long; the random search follows",
+    )
+    when.add_argument(
+        "--jobs",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="worker processes (default: 1, the fastest for small networks)",
+    )
+    when.add_argument(
+        "--devices",
+        default="auto",
+        metavar="LIST",
+        help="auto, cpu, or GPUs such "
+        "as cuda:0,cuda:1 that workers take turns on (default: auto, which is the "
+        "CPU unless there is a GPU)",
+    )
+    where = parser.add_argument_group("where")
+    where.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="the run's folder (default: runs/ and a name made of the above)",
+    )
+    where.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FOLDER",
+        help="continue the run in this folder; --gens may ask for more generations than before",
+    )
+    where.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE.toml",
+        help="read any of these options from a file; the command line wins",
+    )
+    show = parser.add_argument_group("what to show")
+    show.add_argument(
+        "--no-random-search",
+        action="store_true",
+        help="skip the random search of equal evaluations that the result is compared with",
+    )
+    show.add_argument("--no-figures", action="store_true", help="draw no plots at the end")
+    show.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    show.add_argument(
+        "--list-primitives", action="store_true", help="list the primitive sets and exit"
+    )
+    show.add_argument("--list-benches", action="store_true", help="list the benches and exit")
+    return parser  # fmt: skip
+
+
+def _positive(text: str) -> int:
+    value = _number(text)
+    if value is None or value < 1 or value != int(value):
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(value)
+
+
+def _share(text: str) -> float:
+    value = _number(text)
+    if value is None or not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a share between 0 and 1, got {text!r}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if value is None or value <= 0:
+        raise argparse.ArgumentTypeError(f"must be a positive number of seconds, got {text!r}")
+    return value
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _from_file(given: list[str]) -> list[str]:
+    """Turn the options of a TOML file into a command line that the given one may override."""
+    finder = _Parser(add_help=False)
+    finder.add_argument("--config", type=Path)
+    path: Path | None = finder.parse_known_args(given)[0].config
+    if path is None:
+        return []
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GpEmqError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise GpEmqError(f"the configuration {path} is no TOML: {error}") from error
+    line: list[str] = []
+    for key, value in content.items():
+        flag = f"--{key.replace('_', '-')}"
+        if isinstance(value, bool):
+            # `screening = false` is how a file says --no-screening.
+            if key in ("screening", "prioritisation"):
+                line.extend([] if value else [f"--no-{key}"])
+            elif value:
+                line.append(flag)
+        elif isinstance(value, list):
+            line.extend([flag, *map(str, value)])
+        elif isinstance(value, str | int | float):
+            line.extend([flag, str(value)])
+        else:
+            raise GpEmqError(f"the configuration {path} gives {key!r} a {type(value).__name__}")
+    return line
+
+
+def _configuration(options: argparse.Namespace) -> RunConfiguration:
+    given: dict[str, Any] = {
+        field: tuple(value) if isinstance(value, list) else value
+        for name, field in _FIXED.items()
+        if (value := getattr(options, name)) is not None
+    }
+    for name in ("primitives", "bench", "weights"):
+        if name in given and Path(given[name]).is_file():
+            given[name] = str(Path(given[name]).resolve())
+    if "data" in given:
+        given["data"] = tuple(str(Path(item).resolve()) for item in given["data"])
+    if options.resume is None:
+        return RunConfiguration(**given)
+    with RunStore.open(options.resume, readonly=True) as store:
+        stored = RunConfiguration.from_json(store.meta("config"))
+    for name, value in given.items():
+        if getattr(stored, name) != value:
+            raise RunError(
+                f"the run {options.resume} has {name} {getattr(stored, name)!r}, which resuming "
+                f"cannot change to {value!r}; leave it out or start a new run"
+            )
+    return stored
+
+
+def _execution(options: argparse.Namespace) -> Execution:
+    if options.resume is not None and options.out is not None:
+        raise RunError("--resume continues a run where it lies; leave --out away")
+    folder = options.resume or options.out or _free_folder(_configuration(options))
+    if options.resume is None and (folder / "store.sqlite").exists():
+        raise RunError(f"{folder} holds a run already; --resume {folder} continues it")
+    return Execution(
+        folder=folder,
+        generations=options.gens,
+        jobs=options.jobs,
+        devices=_devices(options.devices),
+        time_limit=options.time_limit,
+        random_search=not options.no_random_search,
+        figures=not options.no_figures,
+        quiet=options.quiet,
+    )
+
+
+def _free_folder(configuration: RunConfiguration) -> Path:
+    """Give the first folder below runs/ of the run's name that no run has taken."""
+    name = "-".join(
+        (
+            Path(configuration.bench).stem,
+            Path(configuration.primitives).stem,
+            configuration.selection,
+            f"seed{configuration.seed}",
+        )
+    )
+    count = 1
+    while (folder := Path("runs") / (name if count == 1 else f"{name}-{count}")).exists():
+        count += 1
+    return folder
+
+
+def _devices(text: str) -> tuple[str, ...]:
+    available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if text == "auto":
+        return tuple(available[1:]) or ("cpu",)
+    devices = tuple(text.split(","))
+    for device in devices:
+        if device not in available:
+            raise GpEmqError(f"unknown device {device!r}; available are {', '.join(available)}")
+    return devices
+
+
+def _print_primitives() -> None:
+    for name in primitive_set_names():
+        sys.stdout.write(f"{name:15} {load_primitive_set(name).description}\n")
+
+
+def _draw(result: Result) -> list[Path]:
+    from analysis import make_figures  # noqa: PLC0415 - matplotlib is slow to import
+
+    return list(make_figures(result.folder))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,52 @@
+"""Primitive sets: the typed operators and terminals that searches use.
+
+Each public module of this package is one set, with one function ``build()``; everything a set
+is made of is imported from here.
+"""
+
+from primitives._catalogue import OPERATORS, STATISTICS
+from primitives._operator import Kind, Operator, ShapeMismatchError
+from primitives._primitive_set import Overload, PrimitiveSet
+from primitives._registry import load_primitive_set, primitive_set_names
+from primitives._structures import as_value
+from primitives._terminals import Terminal
+from primitives._types import (
+    EXPONENTS,
+    TREE_TYPES,
+    Activations,
+    BinaryOperator,
+    BitTable,
+    Exponent,
+    Input,
+    LayerVector,
+    Matrices,
+    UnaryOperator,
+    Weights,
+    WeightsPerBit,
+)
+
+__all__ = [
+    "EXPONENTS",
+    "OPERATORS",
+    "STATISTICS",
+    "TREE_TYPES",
+    "Activations",
+    "BinaryOperator",
+    "BitTable",
+    "Exponent",
+    "Input",
+    "Kind",
+    "LayerVector",
+    "Matrices",
+    "Operator",
+    "Overload",
+    "PrimitiveSet",
+    "ShapeMismatchError",
+    "Terminal",
+    "UnaryOperator",
+    "Weights",
+    "WeightsPerBit",
+    "as_value",
+    "load_primitive_set",
+    "primitive_set_names",
+]

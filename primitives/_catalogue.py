@@ -1,0 +1,102 @@
+"""All built-in operators and terminals by name, and the signatures each kind of operator has."""
+
+from primitives._elementwise import BINARY, POWER, UNARY
+from primitives._matrices import LOG_DETERMINANT, MATRIX
+from primitives._normalisers import NORMALISERS
+from primitives._operator import Kind, Operator
+from primitives._reductions import COMPARISONS, REDUCTIONS
+from primitives._structures import BRANCHED, DAG, SEQUENTIAL
+from primitives._terminals import TERMINALS, Terminal
+from primitives._types import (
+    TREE_TYPES,
+    Activations,
+    BinaryOperator,
+    BitTable,
+    Exponent,
+    Input,
+    LayerVector,
+    Matrices,
+    UnaryOperator,
+    Weights,
+    WeightsPerBit,
+)
+
+Signature = tuple[tuple[type, ...], type]
+"""Argument types and result type."""
+
+TIMES_BITS = Operator(
+    "times_bits", 1, Kind.ELEMENTWISE, lambda values, bits: values * bits,
+    formula="x·b for every bit choice b", template="{0}·b", odd=True,
+)  # fmt: skip
+"""How a classical proxy, one number per entry, becomes a table."""
+
+OPERATORS: dict[str, Operator] = {
+    operator.name: operator
+    for operator in (
+        *UNARY, POWER, *BINARY, *NORMALISERS, *REDUCTIONS, *COMPARISONS, *MATRIX,
+        LOG_DETERMINANT, TIMES_BITS, SEQUENTIAL, BRANCHED, DAG,
+    )
+}  # fmt: skip
+
+STATISTICS: dict[str, Terminal] = {terminal.name: terminal for terminal in TERMINALS}
+
+_SAME_TYPE: tuple[Signature, ...] = tuple(((kind,), kind) for kind in TREE_TYPES)
+_PAIRS: tuple[Signature, ...] = (
+    ((Weights, Weights), Weights),
+    ((WeightsPerBit, WeightsPerBit), WeightsPerBit),
+    ((Weights, WeightsPerBit), WeightsPerBit),
+    ((Activations, Activations), Activations),
+    ((LayerVector, LayerVector), LayerVector),
+    ((LayerVector, BitTable), BitTable),
+    ((BitTable, BitTable), BitTable),
+)
+_SIGNATURES: dict[tuple[Kind, int], tuple[Signature, ...]] = {
+    (Kind.ELEMENTWISE, 1): _SAME_TYPE,
+    (Kind.ELEMENTWISE, 2): _PAIRS,
+    (Kind.NORMALISER, 1): _SAME_TYPE,
+    (Kind.REDUCTION, 1): (
+        ((Weights,), LayerVector),
+        ((WeightsPerBit,), BitTable),
+        ((Activations,), LayerVector),
+        ((Matrices,), LayerVector),
+    ),
+    (Kind.REDUCTION, 2): (
+        ((Weights, Weights), LayerVector),
+        ((WeightsPerBit, WeightsPerBit), BitTable),
+        ((Weights, WeightsPerBit), BitTable),
+        ((Activations, Activations), LayerVector),
+    ),
+    (Kind.MATRIX, 1): (((Weights,), Matrices), ((Activations,), Matrices)),
+    (Kind.MATRIX, 2): (((Weights, Weights), Matrices), ((Activations, Activations), Matrices)),
+    (Kind.MATRIX_REDUCTION, 1): (((Matrices,), LayerVector),),
+}
+_SPECIAL: dict[str, tuple[Signature, ...]] = {
+    "times_bits": (((LayerVector,), BitTable),),
+    "power": tuple(((kind, Exponent), kind) for kind in TREE_TYPES),
+    "sequential": (((Input, *([UnaryOperator] * 4)), LayerVector),),
+    "branched": (
+        (
+            (
+                BinaryOperator,
+                Input, UnaryOperator, UnaryOperator,
+                Input, UnaryOperator, UnaryOperator,
+            ),
+            LayerVector,
+        ),
+    ),
+    "dag": (((Input, Input, *([UnaryOperator] * (DAG.arity - 2))), LayerVector),),
+}  # fmt: skip
+
+
+def signatures_of(operator: Operator) -> tuple[Signature, ...]:
+    """Give every signature the operator may have in a tree.
+
+    Args:
+        operator: A built-in operator, or a user's own of one of the kinds.
+
+    Returns:
+        Argument types and result type of each; empty for a kind and arity that no tree can hold.
+    """
+    if operator.name in _SPECIAL:
+        return _SPECIAL[operator.name]
+    return _SIGNATURES.get((operator.kind, operator.arity), ())

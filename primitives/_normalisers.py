@@ -1,0 +1,46 @@
+"""Operators that need a whole layer before they can give one element.
+
+On a layer's tensor softmax and log-softmax run over the first axis (output channels, or images
+of an activation), z-normalise and min-max over the whole layer. On a `LayerVector` all run
+across entries, on a `BitTable` over the whole table. The evaluator hands each function one such
+tensor at a time.
+"""
+
+from functools import partial
+
+import torch
+
+from primitives._operator import Kind, Operator
+
+_normaliser = partial(Operator, arity=1, kind=Kind.NORMALISER)
+
+
+def _first_axis_softmax(x: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(x, dim=0) if x.ndim else torch.ones_like(x)
+
+
+def _first_axis_log_softmax(x: torch.Tensor) -> torch.Tensor:
+    return torch.log_softmax(x, dim=0) if x.ndim else torch.zeros_like(x)
+
+
+def _z_normalise(x: torch.Tensor) -> torch.Tensor:
+    centred = x - x.mean()
+    return centred / centred.square().mean().sqrt()
+
+
+def _min_max(x: torch.Tensor) -> torch.Tensor:
+    low, high = torch.aminmax(x)
+    return (x - low) / (high - low)
+
+
+NORMALISERS: tuple[Operator, ...] = (
+    _normaliser("softmax", function=_first_axis_softmax, formula="eˣ / Σ eˣ over the first axis",
+                template="softmax({0})", non_negative=True),
+    _normaliser("log_softmax", function=_first_axis_log_softmax,
+                formula="x − log Σ eˣ over the first axis", template="log softmax({0})"),
+    _normaliser("z_normalise", function=_z_normalise, formula="(x − mean x) / std x",
+                template="z({0})", idempotent=True, odd=True),
+    _normaliser("min_max", function=_min_max, formula="(x − min x) / (max x − min x)",
+                template="minmax({0})", idempotent=True, non_negative=True),
+)  # fmt: skip
+"""The operators that keep the shape but look at the whole layer."""

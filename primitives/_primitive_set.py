@@ -1,0 +1,231 @@
+"""A typed primitive set: DEAP's, with overloads, probing and a completeness check."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from deap import gp
+
+from gp_emq.errors import PrimitiveSetError
+from primitives._catalogue import OPERATORS, STATISTICS, TIMES_BITS, signatures_of
+from primitives._operator import Operator
+from primitives._probe import check_total
+from primitives._terminals import Terminal
+from primitives._types import (
+    EXPONENTS,
+    Activations,
+    BinaryOperator,
+    BitTable,
+    Exponent,
+    Input,
+    LayerVector,
+    Matrices,
+    UnaryOperator,
+    Weights,
+    WeightsPerBit,
+)
+
+_Thing = TypeVar("_Thing", Operator, Terminal)
+
+_ABBREVIATIONS: dict[type, str] = {
+    Weights: "w", WeightsPerBit: "wb", Activations: "a", Matrices: "m", LayerVector: "v",
+    BitTable: "t", Exponent: "c", Input: "i", UnaryOperator: "u", BinaryOperator: "b",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Overload:
+    """One signature of an operator, under the name DEAP knows it by."""
+
+    name: str
+    operator: Operator
+    arguments: tuple[type, ...]
+    result: type
+
+
+class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
+    """The typed operators and terminals a search may use.
+
+    An operator is given by name, or as an `Operator` of one's own, and is registered for every
+    signature whose argument types the set can build, each under a name of its own (DEAP silently
+    overwrites a name that is registered twice). Expressions use the operator's plain name.
+
+    Args:
+        name: The set's name.
+        description: One line for ``--list-primitives``.
+        statistics: Terminals, by name (see `primitives.STATISTICS`) or as a `Terminal`.
+        operators: Operators, by name (see `primitives.OPERATORS`) or as an `Operator`.
+        ends_in_bits: Whether a tree ends in ``LayerVector × bits → BitTable``, as all classical
+            proxies do.
+        unary_values: Unary operators that fixed structures choose from, by name.
+        binary_values: Binary operators that fixed structures choose from, by name.
+        inputs: Tensor statistics that fixed structures choose from, by name.
+
+    Raises:
+        PrimitiveSetError: An unknown or repeated name, an operator that is not total, or one
+            whose argument types no terminal of the set can provide.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        *,
+        statistics: Iterable[str | Terminal] = (),
+        operators: Iterable[str | Operator],
+        ends_in_bits: bool = False,
+        unary_values: Sequence[str] = (),
+        binary_values: Sequence[str] = (),
+        inputs: Sequence[str] = (),
+    ) -> None:
+        super().__init__(name, [], BitTable)
+        self.name = name
+        self.description = description
+        self.overloads: dict[str, Overload] = {}
+        self.statistics: dict[str, Terminal] = {}
+        self.operator_values: dict[str, Operator] = {}
+        self._by_operator: dict[str, list[Overload]] = {}
+        self._leaves: dict[str, dict[type, gp.Terminal]] = {}
+        for statistic in statistics:
+            terminal = _look_up(statistic, STATISTICS, "statistic", name)
+            self._add_statistic(terminal, terminal.type)
+        for statistic in inputs:
+            self._add_statistic(_look_up(statistic, STATISTICS, "statistic", name), Input)
+        for names, kind in ((unary_values, UnaryOperator), (binary_values, BinaryOperator)):
+            for operator_name in names:
+                self._add_operator_value(_look_up(operator_name, OPERATORS, "operator", name), kind)
+        chosen = [_look_up(operator, OPERATORS, "operator", name) for operator in operators]
+        if ends_in_bits:
+            chosen.append(TIMES_BITS)
+        if any(operator.name == "power" for operator in chosen):
+            for exponent in EXPONENTS:
+                self._add_leaf(str(exponent), exponent, Exponent)
+        self._register(chosen, only_at_root=BitTable if ends_in_bits else None)
+        self.minimum_depths = self._minimum_depths()
+        self._check_complete(chosen)
+
+    def overloads_of(self, operator: str) -> tuple[Overload, ...]:
+        """Give the signatures of an operator; none if the set lacks it."""
+        return tuple(self._by_operator.get(operator, ()))
+
+    def leaves(self, name: str) -> "tuple[gp.Terminal, ...]":
+        """Find the terminals of a name: none, or one for each type it may have."""
+        return tuple(self._leaves.get(name, {}).values())
+
+    @property
+    def operator_names(self) -> tuple[str, ...]:
+        """The plain names of the operators, in order of registration."""
+        return tuple(self._by_operator)
+
+    def _add_leaf(self, name: str, value: object, kind: type) -> None:
+        leaves = self._leaves.setdefault(name, {})
+        if kind in leaves:
+            raise PrimitiveSetError(f"primitive set {self.name!r} names {name!r} twice")
+        # DEAP wants one type a name; a statistic may be both a tensor and an `Input`.
+        self.context.setdefault(name, value)
+        leaves[kind] = gp.Terminal(name, symbolic=True, ret=kind)
+        self._add(leaves[kind])
+        self.terms_count += 1
+
+    def _add_statistic(self, terminal: Terminal, kind: type) -> None:
+        self._add_leaf(terminal.name, terminal, kind)
+        self.statistics[terminal.name] = terminal
+
+    def _add_operator_value(self, operator: Operator, kind: type) -> None:
+        check_total(operator)
+        self._add_leaf(operator.name, operator, kind)
+        self.operator_values[operator.name] = operator
+
+    def _register(self, operators: Sequence[Operator], only_at_root: type | None) -> None:
+        buildable = self._leaf_types()
+        candidates = [
+            (operator, arguments, result)
+            for operator in operators
+            for arguments, result in signatures_of(operator)
+            if only_at_root not in arguments
+        ]
+        growing = True
+        while growing:
+            reached = {
+                result for _, arguments, result in candidates if buildable.issuperset(arguments)
+            }
+            growing = not reached <= buildable
+            buildable |= reached
+        for operator in operators:
+            if operator.name in self._by_operator:
+                raise PrimitiveSetError(
+                    f"primitive set {self.name!r} names {operator.name!r} twice"
+                )
+            check_total(operator)
+            self._by_operator[operator.name] = []
+        for operator, arguments, result in candidates:
+            if buildable.issuperset(arguments):
+                self._add_overload(operator, arguments, result)
+
+    def _add_overload(self, operator: Operator, arguments: tuple[type, ...], result: type) -> None:
+        abbreviation = "_".join(_ABBREVIATIONS[argument] for argument in arguments)
+        overload = Overload(f"{operator.name}__{abbreviation}", operator, arguments, result)
+        self.overloads[overload.name] = overload
+        self._by_operator[operator.name].append(overload)
+        self.addPrimitive(operator.function, list(arguments), result, name=overload.name)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the statistics that trees of this set may ask for."""
+        return tuple(
+            sorted({name for terminal in self.statistics.values() for name in terminal.needs})
+        )
+
+    def _leaf_types(self) -> set[type]:
+        return {kind for leaves in self._leaves.values() for kind in leaves}
+
+    def _minimum_depths(self) -> dict[type, int]:
+        depths: dict[type, int] = dict.fromkeys(self._leaf_types(), 0)
+        changed = True
+        while changed:
+            changed = False
+            for overload in self.overloads.values():
+                if not all(argument in depths for argument in overload.arguments):
+                    continue
+                depth = 1 + max(depths[argument] for argument in overload.arguments)
+                if depth < depths.get(overload.result, depth + 1):
+                    depths[overload.result] = depth
+                    changed = True
+        return depths
+
+    def _check_complete(self, operators: Sequence[Operator]) -> None:
+        for operator in operators:
+            if not self._by_operator[operator.name]:
+                needed = sorted(
+                    {
+                        argument.__name__
+                        for arguments, _ in signatures_of(operator)
+                        for argument in arguments
+                        if argument not in self.minimum_depths
+                    }
+                )
+                raise PrimitiveSetError(
+                    f"primitive set {self.name!r}: operator {operator.name!r} has nothing to act "
+                    f"on; add a terminal of type {' or '.join(needed) or 'its own kind'}"
+                )
+        if BitTable not in self.minimum_depths:
+            have = sorted(kind.__name__ for kind in self.minimum_depths) or ["nothing"]
+            raise PrimitiveSetError(
+                f"primitive set {self.name!r} cannot build a BitTable, only {', '.join(have)}; "
+                "add ends_in_bits=True or a terminal of type WeightsPerBit or BitTable"
+            )
+
+
+def _look_up(item: str | _Thing, known: dict[str, _Thing], what: str, set_name: str) -> _Thing:
+    if not isinstance(item, str):
+        if known.get(item.name, item) is not item:
+            raise PrimitiveSetError(
+                f"primitive set {set_name!r}: {item.name!r} is the name of a built-in {what}; "
+                "choose another name for your own"
+            )
+        return item
+    if item not in known:
+        raise PrimitiveSetError(
+            f"primitive set {set_name!r}: unknown {what} {item!r}; known are {', '.join(known)}"
+        )
+    return known[item]

@@ -1,0 +1,73 @@
+"""Operators that turn a layer's tensor, or two of them, into one number per entry.
+
+Each works over the last axis and is handed float64; over tied layers it sees the elements of
+all of them as one row, so that sums add and means weight by elements.
+"""
+
+from functools import partial
+
+import torch
+
+from primitives._operator import Kind, Operator
+
+_reduction = partial(Operator, arity=1, kind=Kind.REDUCTION)
+_comparison = partial(Operator, arity=2, kind=Kind.REDUCTION)
+
+
+def _variance(x: torch.Tensor) -> torch.Tensor:
+    return (x - x.mean(-1, keepdim=True)).square().mean(-1)
+
+
+def _standard_deviation(x: torch.Tensor) -> torch.Tensor:
+    return _variance(x).sqrt()
+
+
+def _cosine_similarity(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return (x * y).sum(-1) / (x.square().sum(-1) * y.square().sum(-1)).sqrt()
+
+
+def _kl_divergence(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    log_p, log_q = torch.log_softmax(x, -1), torch.log_softmax(y, -1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def _hamming_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return (torch.sign(x) != torch.sign(y)).to(torch.float64).mean(-1)
+
+
+REDUCTIONS: tuple[Operator, ...] = (
+    _reduction("mean", function=lambda x: x.mean(-1), formula="Σ x / n", template="mean({0})",
+               odd=True),
+    _reduction("sum", function=lambda x: x.sum(-1), formula="Σ x", template="Σ({0})", odd=True),
+    _reduction("l1_mean", function=lambda x: x.abs().mean(-1), formula="Σ|x| / n",
+               template="mean|{0}|", even=True, of_magnitude=True, non_negative=True),
+    _reduction("frobenius_norm", function=lambda x: x.square().sum(-1).sqrt(),
+               formula="√Σ x²", template="‖{0}‖", even=True, of_magnitude=True, non_negative=True),
+    _reduction("standard_deviation", function=_standard_deviation,
+               formula="√(Σ (x − mean x)² / n)", template="std({0})", even=True,
+               non_negative=True),
+    _reduction("variance", function=_variance, formula="Σ (x − mean x)² / n",
+               template="var({0})", even=True, non_negative=True),
+    _reduction("minimum", function=lambda x: x.amin(-1), formula="min x", template="min({0})"),
+    _reduction("maximum", function=lambda x: x.amax(-1), formula="max x", template="max({0})"),
+)  # fmt: skip
+"""One tensor in, one number per entry out."""
+
+COMPARISONS: tuple[Operator, ...] = (
+    _comparison("mse", function=lambda x, y: (x - y).square().mean(-1), formula="Σ (x − y)² / n",
+                template="mse({0}, {1})", commutative=True, non_negative=True),
+    _comparison("l1_distance", function=lambda x, y: (x - y).abs().mean(-1),
+                formula="Σ|x − y| / n", template="mean|{0} − {1}|", commutative=True,
+                non_negative=True),
+    _comparison("pairwise_distance", function=lambda x, y: (x - y).square().sum(-1).sqrt(),
+                formula="√Σ (x − y)²", template="‖{0} − {1}‖", commutative=True,
+                non_negative=True),
+    _comparison("cosine_similarity", function=_cosine_similarity,
+                formula="Σ xy / (√Σ x² √Σ y²)", template="cos({0}, {1})", commutative=True),
+    _comparison("kl_divergence", function=_kl_divergence,
+                formula="Σ p log(p/q), p = softmax x, q = softmax y", template="KL({0} ‖ {1})"),
+    _comparison("hamming_distance", function=_hamming_distance,
+                formula="share of elements whose signs differ", template="hamming({0}, {1})",
+                commutative=True, non_negative=True),
+)  # fmt: skip
+"""Two tensors in, one number per entry out."""

@@ -1,0 +1,20 @@
+"""Ablation: the default set without gradients."""
+
+from primitives._groups import (
+    BIT_AWARE_OPERATORS,
+    BIT_AWARE_STATISTICS,
+    CURVATURE,
+    GRADIENTS,
+    without,
+)
+from primitives._primitive_set import PrimitiveSet
+
+
+def build() -> PrimitiveSet:
+    """Build the default set less everything that needs a derivative of any order."""
+    return PrimitiveSet(
+        "no_gradient",
+        "ablation: the default set without derivatives (a forward pass is enough)",
+        statistics=without(BIT_AWARE_STATISTICS, GRADIENTS + CURVATURE),
+        operators=BIT_AWARE_OPERATORS,
+    )
