@@ -1,0 +1,44 @@
+"""Formulas of a run as mathematics, and short enough for a label."""
+
+from analysis._run_data import meta_or
+from gp_emq.errors import GpEmqError
+from gp_emq.proxies import language, parse_expression, to_formula
+from gp_emq.store import RunStore
+from primitives import PrimitiveSet, load_primitive_set
+
+
+class Formulas:
+    """Writes the expressions of one run as readable mathematics.
+
+    Where the run's primitive set cannot be loaded any more (a file that was moved), the
+    built-in operators are tried, and where these do not do an expression stays as it is.
+
+    Args:
+        store: of the run.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        self._primitive_set: PrimitiveSet
+        try:
+            self._primitive_set = load_primitive_set(
+                str(meta_or(store, "config", {})["primitives"])
+            )
+        except (GpEmqError, KeyError):
+            self._primitive_set = language()
+
+    def __call__(self, expression: str) -> str:
+        """Write an expression as mathematics."""
+        try:
+            return to_formula(
+                parse_expression(expression, self._primitive_set), self._primitive_set
+            )
+        except GpEmqError:
+            return expression
+
+
+def shortened(text: str, length: int) -> str:
+    """Leave out the middle of a text that is longer than so many characters."""
+    if len(text) <= length:
+        return text
+    head = (length - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"

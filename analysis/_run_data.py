@@ -1,0 +1,216 @@
+"""What the figures need of a run, read once from its store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gp_emq.errors import RunError
+from gp_emq.proxies import configuration_scores
+from gp_emq.store import STORE_NAME, GenerationRow, IndividualRow, RunStore
+
+RANDOM_SEARCH = "random_search"
+"""The folder within a run that holds the random search of equal evaluations."""
+
+TRAINING, VALIDATION, TEST = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class BenchData:
+    """The bench that a run searched on.
+
+    Attributes:
+        name: of the bench.
+        configurations: int (n, entries), the bits of each entry.
+        accuracies: float64 (n,) in [0, 1].
+        split: int (n,), 0 training, 1 validation, 2 test.
+        bits: the bit choices, in the order of a table's columns.
+        entry_names: one name per entry.
+    """
+
+    name: str
+    configurations: NDArray[np.int64]
+    accuracies: NDArray[np.float64]
+    split: NDArray[np.int64]
+    bits: tuple[int, ...]
+    entry_names: tuple[str, ...]
+
+    def part(self, which: int) -> NDArray[np.int64]:
+        """Indices of the training, validation or test configurations."""
+        return np.flatnonzero(self.split == which)
+
+    def scores(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Score every configuration by a table.
+
+        Args:
+            table: float64 (entries, bits).
+
+        Returns:
+            float64 (n,), the sum of the table's values at each configuration's bits; rows
+            are centred first, as the search does, which shifts all scores alike.
+        """
+        choices = np.searchsorted(self.bits, self.configurations)
+        return configuration_scores(table - table.mean(axis=1, keepdims=True), choices)
+
+
+def bench_of(store: RunStore) -> BenchData:
+    """The bench of a run, as its store holds it.
+
+    Raises:
+        RunError: the store lacks a part of it, or the parts do not fit.
+    """
+    configurations = store.array("configurations").astype(np.int64)
+    entries = configurations.shape[1] if configurations.ndim == 2 else -1
+    bits = tuple(int(width) for width in store.array("bits"))
+    accuracies = store.array("accuracies").astype(np.float64)
+    split = store.array("split").astype(np.int64)
+    if not len(configurations) == len(accuracies) == len(split) or entries < 1:
+        raise RunError(f"the run {store.folder} is damaged: the arrays of its bench do not fit")
+    if not np.isin(configurations, bits).all() or list(bits) != sorted(set(bits)):
+        raise RunError(f"the run {store.folder} is damaged: its configurations have other bits")
+    names: Sequence[str] = meta_or(store, "entry_names", [])
+    if len(names) != entries:
+        names = [f"entry {number}" for number in range(entries)]
+    name = str(store.meta("bench")["name"])
+    return BenchData(name, configurations, accuracies, split, bits, tuple(names))
+
+
+def meta_or(store: RunStore, key: str, default: Any) -> Any:
+    """A value of a store's meta table, or the default where there is none."""
+    return store.meta(key) if key in store.meta_keys() else default
+
+
+def best_individual(store: RunStore) -> IndividualRow:
+    """The individual that a run recommends.
+
+    A finished run names it in its summary; before that it is the one that is best on the
+    training configurations, the smaller of two equal ones.
+
+    Raises:
+        RunError: nothing has been evaluated yet.
+    """
+    summary: Mapping[str, Any] | None = meta_or(store, "summary", None)
+    if summary is not None:
+        return store.individual(int(summary["best"]))
+    evaluated = evaluated_individuals(store)
+    if not evaluated:
+        raise RunError(f"the run {store.folder} has evaluated nothing yet")
+    return min(evaluated, key=rank_key)
+
+
+def evaluated_individuals(store: RunStore) -> list[IndividualRow]:
+    """The individuals that have a fitness, in order of proposal."""
+    accepted = store.individuals(accepted_only=True)
+    return [row for row in accepted if row.training_tau is not None]
+
+
+def training_of(row: IndividualRow) -> float:
+    """The training tau of an individual that has one."""
+    if row.training_tau is None:
+        raise ValueError(f"individual {row.id} has no fitness")
+    return row.training_tau
+
+
+def rank_key(row: IndividualRow) -> tuple[float, int, int]:
+    """Sorts evaluated individuals, the best first; of equal ones the smaller, then the older."""
+    return -training_of(row), row.size, row.id
+
+
+def pareto_front(store: RunStore) -> list[IndividualRow]:
+    """The formulas that no smaller one beats, in order of size.
+
+    A finished run names them in its summary; before that they are those of training tau.
+    """
+    summary: Mapping[str, Any] | None = meta_or(store, "summary", None)
+    if summary is not None:
+        return [store.individual(int(id_)) for id_ in summary["front"]]
+    front: list[IndividualRow] = []
+    rows = evaluated_individuals(store)
+    for row in sorted(rows, key=lambda row: (row.size, -training_of(row), row.id)):
+        if not front or training_of(row) > training_of(front[-1]):
+            front.append(row)
+    return front
+
+
+def oriented_table(row: IndividualRow, bench: BenchData, folder: Path) -> NDArray[np.float64]:
+    """The table of an individual whose higher sums predict higher accuracy.
+
+    Returns:
+        float64 (entries, bits).
+
+    Raises:
+        RunError: the store holds none for this individual, or one of another shape.
+    """
+    table = row.oriented_table
+    if table is None:
+        raise RunError(f"the run {folder} holds no table of individual {row.id}")
+    expected = (bench.configurations.shape[1], len(bench.bits))
+    if table.shape != expected:
+        raise RunError(
+            f"the run {folder} is damaged: the table of individual {row.id} has shape "
+            f"{table.shape}, its bench needs {expected}"
+        )
+    return table
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How the best formula found so far improves.
+
+    Attributes:
+        evaluations: int (generations,), since the start of the run.
+        training: float64 (generations,), highest training tau of any individual so far.
+        validation: float64 (generations,), validation tau of that individual.
+        quartiles: float64 (3, generations), of the training tau of the population.
+    """
+
+    evaluations: NDArray[np.int64]
+    training: NDArray[np.float64]
+    validation: NDArray[np.float64]
+    quartiles: NDArray[np.float64]
+
+
+def progress_of(
+    generations: Sequence[GenerationRow], individuals: Sequence[IndividualRow]
+) -> Progress:
+    """Follow the best individual through the generations.
+
+    Args:
+        generations: of a run, in order; at least one.
+        individuals: those of the run that have a fitness.
+    """
+    proposed: dict[int, list[IndividualRow]] = {}
+    for row in individuals:
+        proposed.setdefault(row.generation, []).append(row)
+    fitness = {row.id: training_of(row) for row in individuals}
+    best: IndividualRow | None = None
+    training, validation, quartiles = [], [], []
+    for generation in generations:
+        candidates = proposed.get(generation.generation, [])
+        best = min([*candidates, *([best] if best else [])], key=rank_key, default=None)
+        training.append(np.nan if best is None else training_of(best))
+        of_best = None if best is None else best.validation_tau
+        validation.append(np.nan if of_best is None else of_best)
+        members = [fitness[id_] for id_ in generation.population if id_ in fitness]
+        quartiles.append(np.percentile(members, [25, 50, 75]) if members else np.full(3, np.nan))
+    return Progress(
+        np.array([generation.evaluations for generation in generations]),
+        np.array(training),
+        np.array(validation),
+        np.array(quartiles).T,
+    )
+
+
+def random_search_of(store: RunStore) -> Progress | None:
+    """The progress of the random search that was run beside a run, None without one."""
+    folder = store.folder / RANDOM_SEARCH
+    if not (folder / STORE_NAME).is_file():
+        return None
+    with RunStore.open(folder, readonly=True) as random_search:
+        generations = random_search.generations()
+        if not generations:
+            return None
+        return progress_of(generations, evaluated_individuals(random_search))

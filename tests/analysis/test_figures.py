@@ -1,0 +1,230 @@
+import importlib
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections import Counter
+from html.parser import HTMLParser
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+import analysis
+from analysis._bit_plot import plot_bits
+from analysis._command import styled
+from analysis._style import svg_text
+from analysis.convergence import plot_convergence
+from analysis.correlation import plot_correlation
+from analysis.genealogy import plot_genealogy
+from analysis.report import report_page
+from gp_emq.errors import RunError
+from gp_emq.store import RunStore
+
+ROOT = Path(__file__).parents[2]
+PLOTS = [plot_convergence, plot_genealogy, plot_correlation, plot_bits]
+COMMANDS = ["convergence", "genealogy", "correlation", "report"]
+
+
+@pytest.fixture(params=["finished_run", "young_run"])
+def store(request):
+    with RunStore.open(request.getfixturevalue(request.param), readonly=True) as store:
+        yield store
+
+
+def labels(tick):
+    return tick.label1, tick.label2
+
+
+def text_boxes(figure):
+    renderer = figure.canvas.get_renderer()
+    figure.draw(renderer)
+    # Matplotlib keeps labels of ticks beyond the limits of an axis, undrawn.
+    axes = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    drawn = {label for axis in axes for tick in axis._update_ticks() for label in labels(tick)}
+    ticks = {label for axis in axes for tick in axis.get_major_ticks() for label in labels(tick)}
+    for text in figure.findobj(Text):
+        if text.get_text().strip() and text.get_visible() and text not in ticks - drawn:
+            box = text.get_window_extent(renderer)
+            yield text.get_text(), box, text.get_rotation() % 90 == 0
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_texts_lie_on_the_page_and_apart(store, plot):
+    figure = styled(plot, store)
+    boxes = list(text_boxes(figure))
+    width, height = figure.bbox.size
+    for text, box, _ in boxes:
+        assert box.x0 >= 0, text
+        assert box.y0 >= 0, text
+        assert box.x1 <= width, text
+        assert box.y1 <= height, text
+    upright = [(text, box) for text, box, is_upright in boxes if is_upright]
+    for (one, a), (other, b) in combinations(upright, 2):
+        overlap = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert min(overlap) <= 1, f"{one!r} covers {other!r}"
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_a_figure_is_the_same_each_time(store, plot):
+    first, second = (svg_text(styled(plot, store)) for _ in range(2))
+    assert first == second
+    assert "<dc:date>" not in first
+    ET.fromstring(first)  # noqa: S314 - our own
+
+
+def test_all_figures_are_made_from_the_store_alone(finished_run, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "store.sqlite").write_bytes((finished_run / "store.sqlite").read_bytes())
+    written = analysis.make_figures(folder)
+    names = {path.relative_to(folder / "figures").name for path in written}
+    plots = {
+        f"{n}.{e}" for n in ("convergence", "genealogy", "correlation") for e in ("png", "svg")
+    }
+    assert names == plots | {"report.html"}
+    assert all(path.stat().st_size > 3000 for path in written)
+    assert (folder / "figures" / "genealogy.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_random_search_is_drawn_beside_the_run(finished_run, young_run):
+    with RunStore.open(finished_run, readonly=True) as store:
+        assert "random search reaches" in svg_text(styled(plot_convergence, store))
+    with RunStore.open(young_run, readonly=True) as store:
+        assert "random search" not in svg_text(styled(plot_convergence, store))
+
+
+def test_the_caption_says_what_was_left_out(finished_run):
+    with RunStore.open(finished_run, readonly=True) as store:
+        text = svg_text(styled(plot_genealogy, store))
+        total = len(store.ancestry(store.meta("summary")["best"]))
+    assert f"of {total:,} individuals" in text
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.identifiers, self.links, self.text = Counter(), Counter(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags[tag] += 1
+        for name, value in attributes:
+            if name == "id":
+                self.identifiers[value] += 1
+            if name in {"src", "href", "xlink:href"}:
+                self.links.append(value)
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_report_is_one_page_that_needs_no_other(store):
+    text = report_page(store)
+    page = Page(text)
+    assert page.tags["svg"] == 4
+    assert page.tags["script"] == 0
+    assert max(page.identifiers.values()) == 1
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.identifiers)
+    used = set(re.findall(r"url\(#([^)]*)\)", text))
+    assert used <= set(page.identifiers)
+
+
+def test_the_report_shows_the_summary(finished_run):
+    with RunStore.open(finished_run, readonly=True) as store:
+        text = " ".join(Page(report_page(store)).text)
+        front = [store.individual(id_) for id_ in store.meta("summary")["front"]]
+    assert "0.660 to 0.750" in text
+    assert "sum of bits" in text
+    assert all(row.expression in text for row in front)
+    assert "149 configurations that the search never saw" in text
+
+
+def test_what_a_run_says_is_text_and_no_markup(tmp_path, finished_run):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "store.sqlite").write_bytes((finished_run / "store.sqlite").read_bytes())
+    with RunStore.open(folder) as store:
+        store.set_meta("bench", {"name": "<script>alert(1)</script>"})
+        assert Page(report_page(store)).tags["script"] == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_that_is_no_run_is_refused(command, tmp_path):
+    with pytest.raises(RunError, match="is no run"):
+        importlib.import_module(f"analysis.{command}").main([str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_no_run_gives_one_clear_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "analysis.convergence", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines() == [
+        f"error: {tmp_path} is no run: it has no store.sqlite"
+    ]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_write_where_they_are_told(command, finished_run, tmp_path, capsys):
+    out = tmp_path / ("page.html" if command == "report" else "elsewhere")
+    main = importlib.import_module(f"analysis.{command}").main
+    assert main([str(finished_run), "--out", str(out)]) == 0
+    printed = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    expected = [out] if command == "report" else [out / f"{command}.{e}" for e in ("png", "svg")]
+    assert printed == expected
+    assert all(path.is_file() for path in printed)
+
+
+def test_a_run_without_a_generation_says_so(tmp_path):
+    arrays = {
+        "configurations": np.array([[2, 3], [3, 2]], dtype=np.int8),
+        "accuracies": np.array([0.5, 0.6]),
+        "split": np.array([0, 2], dtype=np.int8),
+        "bits": np.array([2, 3], dtype=np.int8),
+    }
+    with RunStore.create(tmp_path, {"bench": {"name": "tiny"}}, arrays) as store:
+        with pytest.raises(RunError, match="has not completed a generation"):
+            plot_convergence(store)
+        with pytest.raises(RunError, match="has evaluated nothing yet"):
+            plot_genealogy(store)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("split", np.zeros(3, dtype=np.int8), "do not fit"),
+        ("bits", np.array([2, 8], dtype=np.int8), "other bits"),
+    ],
+)
+def test_a_bench_that_does_not_fit_gives_one_clear_line(tmp_path, name, array, message):
+    arrays = {
+        "configurations": np.array([[2, 3], [3, 2]], dtype=np.int8),
+        "accuracies": np.array([0.5, 0.6]),
+        "split": np.array([0, 2], dtype=np.int8),
+        "bits": np.array([2, 3], dtype=np.int8),
+        name: array,
+    }
+    with (
+        RunStore.create(tmp_path, {"bench": {"name": "tiny"}}, arrays) as store,
+        pytest.raises(RunError, match=message),
+    ):
+        plot_correlation(store)
+
+
+def test_a_figure_that_cannot_be_written_gives_one_clear_line(finished_run, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="cannot write figures"):
+        analysis.make_figures(finished_run, tmp_path / "file" / "figures")
+
+
+def test_the_package_offers_what_it_lists():
+    assert all(callable(getattr(analysis, name)) for name in analysis.__all__)
+    with pytest.raises(AttributeError, match="no attribute"):
+        _ = analysis.nonsense
