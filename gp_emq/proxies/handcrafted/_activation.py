@@ -1,0 +1,97 @@
+"""Proxies of layers' outputs that no formula over single layers can say: OMPQ and Fisher."""
+
+import torch
+from torch import Tensor
+
+from gp_emq.proxies.handcrafted._proxy import ProxyInputs
+
+
+def ompq(inputs: ProxyInputs, beta: float = 1.0) -> Tensor:
+    """OMPQ's objective: an entry's bits times the mean importance of it and all after it.
+
+    Source: Ma et al., OMPQ: Orthogonal mixed precision quantization, 2021.
+
+    Args:
+        inputs: Gives the statistics.
+        beta: How sharply importance falls with the sum of a layer's similarities.
+
+    Returns:
+        Oriented table, float64 (entries, bits).
+    """
+    layers, importance = _importance(inputs, beta)
+    later = importance.flip(0).cumsum(0).flip(0)
+    later /= torch.arange(len(layers), 0, -1, dtype=torch.float64)
+    return _times_bits(inputs, layers, later)
+
+
+def ompq_as_published(inputs: ProxyInputs, beta: float = 1.0) -> Tensor:
+    """OMPQ as ranking scripts have it: bits times the importance of the layer itself."""
+    layers, importance = _importance(inputs, beta)
+    return _times_bits(inputs, layers, importance)
+
+
+def orthogonality(features: list[Tensor]) -> Tensor:
+    """Similarity of the layers' features over the images, 0 where they are orthogonal.
+
+    Args:
+        features: One (images, features) tensor per layer.
+
+    Returns:
+        float64 (layers, layers): ⟨Gᵢ, Gⱼ⟩ / (‖Gᵢ‖‖Gⱼ‖) of the centred Gram matrices G.
+    """
+    rows = []
+    for feature in features:
+        centred = feature.double() - feature.double().mean(dim=0)
+        gram = (centred @ centred.T).reshape(-1)
+        norm = gram.norm()
+        rows.append(gram / norm if norm > 0 else gram)
+    stacked = torch.stack(rows)
+    return stacked @ stacked.T
+
+
+def fisher(inputs: ProxyInputs) -> Tensor:
+    """Fisher pruning's saliency of a layer's channels, times bits.
+
+    The saliency of a channel is ½ Σ over images of (Σ over positions of activation times
+    gradient)². Source: Theis et al., Faster gaze prediction with dense networks and Fisher
+    pruning, 2018, as zero-cost proxies use it.
+
+    Returns:
+        Oriented table, float64 (entries, bits).
+    """
+    statistics = inputs.statistics
+    layout = statistics.layout("Activations")
+    products = statistics.tensor("activation") * statistics.tensor("activation_gradient")
+    saliencies = []
+    for view in layout.views(products.double()):
+        # Channels are the second axis of a convolution's output and the last of a product's.
+        by_channel = view.flatten(2).sum(dim=2) if view.dim() == 4 else view
+        if view.dim() == 3:
+            by_channel = view.sum(dim=1)
+        saliencies.append(0.5 * by_channel.square().sum())
+    totals = torch.zeros(layout.entry_count, dtype=torch.float64)
+    totals.index_add_(0, torch.tensor(layout.entries), torch.stack(saliencies))
+    return totals[:, None] * statistics.tensor("bits")
+
+
+def _importance(inputs: ProxyInputs, beta: float) -> tuple[list[int], Tensor]:
+    """Forward order as places in the buffers, and exp(−β Σ similarities) in that order."""
+    statistics = inputs.statistics
+    views = statistics.layout("Activations").views(statistics.tensor("activation"))
+    stored = sorted(statistics.layers, key=lambda layer: layer.entry)
+    order = sorted(range(len(stored)), key=lambda place: stored[place].depth)
+    similar = orthogonality([views[place].flatten(1) for place in order])
+    return order, torch.exp(-beta * (similar.sum(dim=1) - similar.diagonal()))
+
+
+def _times_bits(inputs: ProxyInputs, order: list[int], values: Tensor) -> Tensor:
+    """Average values over tied layers by their weights' elements and multiply with bits."""
+    statistics = inputs.statistics
+    layout = statistics.layout("Weights")
+    sizes = torch.tensor([float(torch.Size(shape).numel()) for shape in layout.shapes])
+    sums = torch.zeros(layout.entry_count, dtype=torch.float64)
+    weights = torch.zeros(layout.entry_count, dtype=torch.float64)
+    for place, value in zip(order, values, strict=True):
+        sums[layout.entries[place]] += value * sizes[place]
+        weights[layout.entries[place]] += sizes[place]
+    return (sums / weights)[:, None] * statistics.tensor("bits")

@@ -1,0 +1,110 @@
+"""What a hand-crafted proxy is: a name, where it is from, and one or two ways to compute it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gp_emq.quantization import WeightQuantizer
+from gp_emq.statistics import Statistics
+
+FloatArray = NDArray[np.float64]
+
+ALIGNED = "aligned"
+AS_PUBLISHED = "as-published"
+FORMS = (ALIGNED, AS_PUBLISHED)
+"""The method as its paper derives it, and as the public ranking scripts compute it."""
+
+
+@dataclass(frozen=True)
+class ProxyInputs:
+    """What hand-crafted proxies are computed from.
+
+    Attributes:
+        statistics: The network's statistics.
+        model: The network, in eval mode; proxies leave it as it is.
+        images: The calibration images, float32 (n, C, H, W).
+        labels: int64 (n,), or None for the network's own predictions.
+        quantizer: The protocol's weight quantizer.
+    """
+
+    statistics: Statistics
+    model: nn.Module
+    images: Tensor
+    labels: Tensor | None
+    quantizer: WeightQuantizer
+
+    @cached_property
+    def perturbations(self) -> dict[tuple[str, int], Tensor]:
+        """Quantized weight minus weight by layer name and width, each shaped as the weight."""
+        layers = sorted(self.statistics.layers, key=lambda layer: layer.entry)
+        views = self.statistics.layout("WeightsPerBit").views(self.statistics.perturbation())
+        return {
+            (layer.name, width): view[place]
+            for layer, view in zip(layers, views, strict=True)
+            for place, width in enumerate(self.statistics.bits)
+        }
+
+
+Measure = Callable[[ProxyInputs], Tensor]
+"""Gives an oriented sensitivity table, float64 (entries, bits)."""
+
+
+@dataclass(frozen=True)
+class HandcraftedProxy:
+    """A known proxy.
+
+    A form is an expression of the package's own language, or a function where the method
+    is no formula over statistics. Both give an oriented table: a higher sum predicts a
+    higher accuracy.
+
+    Attributes:
+        name: What it is called on the command line.
+        family: What it looks at: size, curvature, gradient, activation, weight or evolved.
+        description: One line.
+        formula: Readable mathematics of the aligned form.
+        source: Where it was published.
+        aligned: The method as its paper derives it, on trained weights.
+        as_published: As public ranking scripts compute it; None where that is the same.
+    """
+
+    name: str
+    family: str
+    description: str
+    formula: str
+    source: str
+    aligned: str | Measure
+    as_published: str | Measure | None = None
+
+    def form(self, name: str = ALIGNED) -> str | Measure:
+        """Choose a form; the aligned one stands in where the published is the same.
+
+        Args:
+            name: `"aligned"` or `"as-published"`.
+        """
+        if name == AS_PUBLISHED and self.as_published is not None:
+            return self.as_published
+        return self.aligned
+
+
+def negative_sums(inputs: ProxyInputs, values: dict[tuple[str, int], float]) -> Tensor:
+    """Make a table of harms: add them over tied layers and turn the sign.
+
+    Args:
+        inputs: Gives layers, entries and widths.
+        values: The harm by layer name and width.
+
+    Returns:
+        float64 (entries, bits).
+    """
+    statistics = inputs.statistics
+    entries = 1 + max(layer.entry for layer in statistics.layers)
+    table = torch.zeros(entries, len(statistics.bits), dtype=torch.float64)
+    for layer in statistics.layers:
+        for place, width in enumerate(statistics.bits):
+            table[layer.entry, place] -= values[layer.name, width]
+    return table
