@@ -5,6 +5,8 @@ is made of is imported from here.
 """
 
 from primitives._catalogue import OPERATORS, STATISTICS
+from primitives._elementwise import EPSILON
+from primitives._matrices import as_rows
 from primitives._operator import Kind, Operator, ShapeMismatchError
 from primitives._primitive_set import Overload, PrimitiveSet
 from primitives._registry import load_primitive_set, primitive_set_names
@@ -12,6 +14,7 @@ from primitives._structures import as_value
 from primitives._terminals import Terminal
 from primitives._types import (
     EXPONENTS,
+    TENSOR_TYPES,
     TREE_TYPES,
     Activations,
     BinaryOperator,
@@ -26,9 +29,11 @@ from primitives._types import (
 )
 
 __all__ = [
+    "EPSILON",
     "EXPONENTS",
     "OPERATORS",
     "STATISTICS",
+    "TENSOR_TYPES",
     "TREE_TYPES",
     "Activations",
     "BinaryOperator",
@@ -46,6 +51,7 @@ __all__ = [
     "UnaryOperator",
     "Weights",
     "WeightsPerBit",
+    "as_rows",
     "as_value",
     "load_primitive_set",
     "primitive_set_names",

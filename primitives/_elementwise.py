@@ -24,7 +24,7 @@ def _clamped_sqrt(x: torch.Tensor) -> torch.Tensor:
 
 
 def _power(x: torch.Tensor, exponent: float) -> torch.Tensor:
-    return torch.sign(x) * x.abs().pow(exponent)
+    return torch.copysign(x.abs().pow(exponent), x)
 
 
 def _as_number(

@@ -53,5 +53,4 @@ EXPONENTS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0)
 """The only constants there are."""
 
 TENSOR_TYPES: tuple[type, ...] = (Weights, WeightsPerBit, Activations)
-REDUCED_TYPES: tuple[type, ...] = (LayerVector, BitTable)
-TREE_TYPES: tuple[type, ...] = (*TENSOR_TYPES, Matrices, *REDUCED_TYPES)
+TREE_TYPES: tuple[type, ...] = (*TENSOR_TYPES, Matrices, LayerVector, BitTable)

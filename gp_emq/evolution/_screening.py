@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gp_emq.evolution._fitness import centred
 from gp_emq.evolution._individual import FloatArray
@@ -26,8 +27,7 @@ NOT_FINITE = "not finite"
 CONSTANT = "constant scores"
 PRECISION = "rounding noise"
 DUPLICATE = "duplicate table"
-FAILED = "failed"
-INVALID = frozenset({SHAPE, NOT_FINITE, CONSTANT, PRECISION, FAILED})
+INVALID = frozenset({SHAPE, NOT_FINITE, CONSTANT, PRECISION})
 """Reasons that blame the operators; being too large or a repetition does not."""
 
 PRECISION_TOLERANCE = 1e-3
@@ -100,41 +100,46 @@ class TableScreen:
         self._single = Evaluator(primitive_set, sample)
         self._double = Evaluator(primitive_set, sample.to(torch.float64))
 
-    def table(self, tree: Sequence[Node]) -> FloatArray | str:
-        """Evaluate a tree.
+    def tables(self, trees: Sequence[Sequence[Node]]) -> list[FloatArray | str]:
+        """Evaluate a population.
 
         Args:
-            tree: Nodes in prefix order.
+            trees: Nodes in prefix order, each.
 
         Returns:
-            Its sensitivity table, float64 (entries, bits), or why it is rejected.
+            For each tree its sensitivity table, float64 (entries, bits), or why it is rejected.
         """
-        try:
-            if self._probing:
-                reason = self._probe(tree)
-                if reason is not None:
-                    return reason
-            table: FloatArray = self._full.table(tree).numpy()
-        except ShapeMismatchError:
+        reasons = self._probe(trees) if self._probing else [None] * len(trees)
+        passed = [tree for tree, reason in zip(trees, reasons, strict=True) if reason is None]
+        tables = iter(self._full.tables(passed))
+        return [self._judged(next(tables)) if reason is None else reason for reason in reasons]
+
+    def _judged(self, result: Tensor | ShapeMismatchError) -> FloatArray | str:
+        if isinstance(result, ShapeMismatchError):
             return SHAPE
-        except (RuntimeError, ValueError) as error:
-            return f"{FAILED}: {type(error).__name__}"
+        table: FloatArray = result.numpy()
         if not np.isfinite(table).all():
             return NOT_FINITE
-        if self._probing and is_constant(table):
-            return CONSTANT
-        return table
+        return CONSTANT if self._probing and is_constant(table) else table
 
-    def _probe(self, tree: Sequence[Node]) -> str | None:
-        single: FloatArray = self._single.table(tree).numpy()
-        if not np.isfinite(single).all():
+    def _probe(self, trees: Sequence[Sequence[Node]]) -> list[str | None]:
+        """Evaluate on a sample in float32, and what survives in float64 as well."""
+        single = [self._judged(result) for result in self._single.tables(trees)]
+        alive = [
+            tree for tree, table in zip(trees, single, strict=True) if not isinstance(table, str)
+        ]
+        double = iter(self._double.tables(alive))
+        return [
+            table if isinstance(table, str) else self._compared(table, next(double))
+            for table in single
+        ]
+
+    def _compared(self, single: FloatArray, double: Tensor | ShapeMismatchError) -> str | None:
+        if isinstance(double, ShapeMismatchError):
+            return SHAPE
+        if not torch.isfinite(double).all():
             return NOT_FINITE
-        if is_constant(single):
-            return CONSTANT
-        double: FloatArray = self._double.table(tree).numpy()
-        if not np.isfinite(double).all():
-            return NOT_FINITE
-        reference = centred(double)
+        reference = centred(double.numpy())
         spread = float(np.ptp(reference))
         error = float(np.abs(centred(single) - reference).max())
         return PRECISION if error > PRECISION_TOLERANCE * spread else None

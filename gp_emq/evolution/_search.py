@@ -383,7 +383,7 @@ class Search:
         if row.reason in _CHEAP:
             return
         tree = parse_expression(row.expression, self._set)
-        failed = row.reason is not None and row.reason.split(":")[0] in screening.INVALID
+        failed = row.reason in screening.INVALID
         self._prioritisation.record(tree, passed=not failed)
 
     def _restored(self, row: IndividualRow) -> Individual:

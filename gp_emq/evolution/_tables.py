@@ -1,7 +1,7 @@
 """The farm's job of a search: from expressions to screened tables."""
 
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +56,15 @@ class TableJob:
             primitive_set, statistics, probing=self.probing, device=self.device
         )
 
-    def work(self, state: tuple[PrimitiveSet, TableScreen], item: str) -> Outcome:
-        """Screen one expression."""
+    def work(self, state: tuple[PrimitiveSet, TableScreen], items: Sequence[str]) -> list[Outcome]:
+        """Screen expressions side by side; their time is shared out evenly."""
         primitive_set, screen = state
         start = time.perf_counter()
-        result = screen.table(parse_expression(item, primitive_set))
-        seconds = time.perf_counter() - start
-        if isinstance(result, str):
-            return Outcome(None, result, seconds)
-        return Outcome(result, None, seconds)
+        results = screen.tables([parse_expression(item, primitive_set) for item in items])
+        seconds = (time.perf_counter() - start) / max(1, len(items))
+        return [
+            Outcome(None, result, seconds)
+            if isinstance(result, str)
+            else Outcome(result, None, seconds)
+            for result in results
+        ]

@@ -14,8 +14,8 @@ Result = TypeVar("Result")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
 
-CHUNKS_PER_JOB = 4
-"""How finely a batch is cut; more evens out slow items, fewer send fewer messages."""
+CHUNKS_PER_JOB = 1
+"""How finely a batch is cut; more evens out slow items, fewer share more work within a chunk."""
 
 
 class Job(Protocol[Item_contra, Result_co]):
@@ -28,8 +28,8 @@ class Job(Protocol[Item_contra, Result_co]):
     def set_up(self) -> Any:
         """Load what the work needs, such as memory-mapped statistics."""
 
-    def work(self, state: Any, item: Item_contra) -> Result_co:
-        """Do one item; the result depends on nothing but the item."""
+    def work(self, state: Any, items: Sequence[Item_contra]) -> Sequence[Result_co]:
+        """Do some items; what each comes to depends on nothing but the item."""
 
 
 class Farm(Generic[Item, Result]):
@@ -80,7 +80,7 @@ def _work_here(job: Job[Item, Result], items: Sequence[Item]) -> list[Result]:
     if job.key not in _states:
         _states[job.key] = job.set_up()
     state = _states[job.key]
-    return [job.work(state, item) for item in items]
+    return list(job.work(state, items))
 
 
 def _work_there(job: Job[Item, Result], items: Sequence[Item], owner: int) -> list[Result]:

@@ -1,42 +1,43 @@
-"""From a tree and the statistics of a network to a sensitivity table."""
+"""From trees and the statistics of a network to sensitivity tables."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 
 import torch
-from deap import gp
 from torch import Tensor
 
 from gp_emq.determinism import one_thread
+from gp_emq.proxies._accumulators import Accumulator, make_accumulator
+from gp_emq.proxies._cache import ByteCache
 from gp_emq.proxies._expression import Node
-from gp_emq.proxies._geometry import Geometry, Value
-from gp_emq.statistics import Statistics
-from primitives import (
-    BinaryOperator,
-    BitTable,
-    Exponent,
-    Input,
-    LayerVector,
-    PrimitiveSet,
-    UnaryOperator,
-    as_value,
-)
+from gp_emq.proxies._graph import Graph, Vertex
+from gp_emq.proxies._layerwise import Layerwise
+from gp_emq.proxies._reduced import apply_reduced
+from gp_emq.proxies._streaming import Sink, Stream
+from gp_emq.proxies._structured import evaluate_structure
+from gp_emq.statistics import Layout, Statistics
+from primitives import BitTable, Kind, PrimitiveSet, ShapeMismatchError, WeightsPerBit
 
 DEFAULT_CACHE_BYTES = 64 * 2**20
 """How many bytes of reduced vectors and tables an evaluator keeps."""
 
+DEFAULT_MEMORY = 2**30
+"""How many bytes of full tensors an evaluator may keep beside the statistics themselves."""
+
 
 class Evaluator:
-    """Evaluates trees on the statistics of one network, iteratively and on one thread.
+    """Evaluates trees on the statistics of one network, on one thread.
 
-    Values of reduced subtrees (`LayerVector`, `BitTable`) are kept across trees, least recently
-    used out first; they are small and search populations share many. Caching never changes a
-    result: the same nodes give the same value.
+    A population is evaluated together: every common subtree once, inputs read once. Values of
+    reduced subtrees are kept for later populations, least recently used out first. None of this
+    changes a result: the same tree gives the same table, whatever is evaluated beside it.
 
     Args:
         primitive_set: The set the trees are made of.
         statistics: The network's statistics.
-        cache_bytes: Upper bound of what is kept; 0 keeps nothing.
+        cache_bytes: Upper bound of the reduced values that are kept; 0 keeps none.
+        memory: Upper bound of full tensors that are kept, such as the perturbation, which is
+            recomputed block by block where it does not fit.
         device: Where the arithmetic is done.
     """
 
@@ -46,106 +47,153 @@ class Evaluator:
         statistics: Statistics,
         *,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        memory: int = DEFAULT_MEMORY,
         device: str = "cpu",
     ) -> None:
         self._set = primitive_set
         self._statistics = statistics
         self._device = torch.device(device)
-        self._geometry = Geometry(statistics, self._device)
-        self._cache_bytes = cache_bytes
-        self._cached_bytes = 0
-        self._cache: OrderedDict[str, Tensor] = OrderedDict()
-        self._leaves: dict[tuple[str, type], Value] = {}
+        self._dtype = statistics.dtype
+        self._cache = ByteCache(cache_bytes)
+        self._memory = memory
+        self._leaves: dict[str, Tensor] = {}
 
     def table(self, tree: Sequence[Node]) -> Tensor:
-        """Evaluate a tree.
-
-        Args:
-            tree: Nodes in prefix order.
-
-        Returns:
-            Sensitivity table, float64 (entries, bits), not yet oriented; it may hold inf or nan.
+        """Evaluate one tree; see `tables`.
 
         Raises:
             ShapeMismatchError: Two tensors inside one of EMQ's fixed structures do not fit.
         """
+        result = self.tables([tree])[0]
+        if isinstance(result, ShapeMismatchError):
+            raise result
+        return result
+
+    def tables(self, trees: Sequence[Sequence[Node]]) -> list[Tensor | ShapeMismatchError]:
+        """Evaluate a population.
+
+        Args:
+            trees: Nodes in prefix order, each.
+
+        Returns:
+            For each tree its sensitivity table, float64 (entries, bits), not yet oriented, which
+            may hold inf or nan; or the error, where two tensors inside one of EMQ's fixed
+            structures do not fit.
+        """
         with one_thread(), torch.no_grad():
-            return self._evaluate(tree).cpu()
+            graph = Graph(self._set, self._cache.get)
+            roots = [graph.add(tree) for tree in trees]
+            values: dict[int, Tensor | ShapeMismatchError] = dict(graph.known)
+            self._stream(graph, values)
+            for vertex in graph.vertices:
+                if vertex.is_reduced and vertex.identifier not in values:
+                    values[vertex.identifier] = self._reduced(vertex, graph, values)
+                value = values.get(vertex.identifier)
+                if vertex.key is not None and isinstance(value, Tensor):
+                    self._cache.put(vertex.key, value)
+            return [_on_cpu(values[root]) for root in roots]
 
-    def _evaluate(self, tree: Sequence[Node]) -> Tensor:
-        ends = _subtree_ends(tree)
-        keys: dict[int, str] = {}
-        known: dict[int, Tensor] = {}
-        needed: list[int] = []
-        position = 0
-        while position < len(tree):
-            node = tree[position]
-            if node.arity and node.ret in (LayerVector, BitTable):
-                keys[position] = " ".join(n.name for n in tree[position : ends[position]])
-                cached = self._recall(keys[position])
-                if cached is not None:
-                    known[position] = cached
-                    needed.append(position)
-                    position = ends[position]
-                    continue
-            needed.append(position)
-            position += 1
-        stack: list[Value] = []
-        for position in reversed(needed):
-            node = tree[position]
-            if position in known:
-                stack.append(known[position])
-            elif node.arity == 0:
-                stack.append(self._leaf(node))
+    def layout(self, kind: type) -> Layout:
+        """Give where the layers lie in a flat buffer of `Weights` or `Activations`."""
+        return self._statistics.layout(kind.__name__)
+
+    def _stream(self, graph: Graph, values: dict[int, Tensor | ShapeMismatchError]) -> None:
+        """Compute every reduction of tensors, grouped by how and over what it runs."""
+        groups: dict[tuple[bool, bool, bool], list[Sink]] = {}
+        for vertex in graph.vertices:
+            if vertex.overload is None or vertex.overload.operator.kind not in (
+                Kind.REDUCTION,
+                Kind.MATRIX_REDUCTION,
+            ):
+                continue
+            below = [graph.vertices[number] for number in vertex.arguments]
+            streams = all(argument.streams for argument in below)
+            group = (vertex.in_activations, vertex.per_bit, streams)
+            groups.setdefault(group, []).append(Sink(vertex, self._accumulator(vertex)))
+        for (in_activations, _, streams), sinks in groups.items():
+            layout = self._statistics.layout("Activations" if in_activations else "Weights")
+            excluded = {sink.vertex.identifier for sink in sinks}
+            vertices = [
+                vertex
+                for vertex in graph.below([sink.vertex for sink in sinks])
+                if vertex.identifier not in excluded
+            ]
+            if streams:
+                Stream(
+                    vertices,
+                    sinks,
+                    leaf_block=self._leaf_block,
+                    bits=len(self._statistics.bits),
+                    dtype=self._dtype,
+                    device=self._device,
+                ).run(layout)
             else:
-                arguments = [stack.pop() for _ in range(node.arity)]
-                value = self._geometry.apply(self._set.overloads[node.name], arguments)
-                if position in keys:
-                    self._remember(keys[position], value)
-                stack.append(value)
-        table: Tensor = stack[-1]
-        return table
+                Layerwise(vertices, sinks, partial(self._leaf_of, layout)).run(layout)
+            for sink in sinks:
+                values[sink.vertex.identifier] = sink.accumulator.result()
 
-    def _leaf(self, node: gp.Terminal) -> Value:
-        key = (node.name, node.ret)
-        if key not in self._leaves:
-            self._leaves[key] = self._leaf_value(node)
-        return self._leaves[key]
+    def _accumulator(self, vertex: Vertex) -> Accumulator:
+        entries = self._statistics.layout("Weights").entry_count
+        overload = vertex.overload
+        assert overload is not None  # noqa: S101 - reductions are operators
+        operator = overload.operator
+        name = "sum" if operator.kind is Kind.MATRIX_REDUCTION else operator.name
+        per_bit = overload.result is BitTable
+        shape = (entries, len(self._statistics.bits)) if per_bit else (entries,)
+        return make_accumulator(name, operator.function, shape, self._device)
 
-    def _leaf_value(self, node: gp.Terminal) -> Value:
-        if node.ret is Exponent:
-            return float(node.name)
-        if node.ret in (UnaryOperator, BinaryOperator):
-            return as_value(self._set.operator_values[node.name])
+    def _reduced(
+        self, vertex: Vertex, graph: Graph, values: dict[int, Tensor | ShapeMismatchError]
+    ) -> Tensor | ShapeMismatchError:
+        """Compute a vector or table from vectors and tables, or a fixed structure."""
+        if vertex.overload is None:
+            return self._leaf(vertex)
+        if vertex.overload.operator.kind is Kind.STRUCTURE:
+            nodes = [graph.vertices[number].node for number in vertex.arguments]
+            try:
+                return evaluate_structure(vertex.overload, nodes, self._set, self._structure_input)
+            except ShapeMismatchError as error:
+                return error
+        arguments: list[Tensor | float] = []
+        for number in vertex.arguments:
+            value = values.get(number)
+            if isinstance(value, ShapeMismatchError):
+                return value
+            arguments.append(float(graph.vertices[number].node.name) if value is None else value)
+        bits = self._statistics.tensor("bits").to(self._device)
+        return apply_reduced(vertex.overload, arguments, bits)
+
+    def _structure_input(self, node: Node) -> tuple[list[Tensor], Layout]:
         terminal = self._set.statistics[node.name]
-        value = terminal.value(self._statistics).to(self._device)
-        if node.ret is Input:
-            return self._geometry.layout(terminal.type).views(value)
-        return value
+        layout = self.layout(terminal.type)
+        return layout.views(self._kept(node.name)), layout
 
-    def _recall(self, key: str) -> Tensor | None:
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        return None
+    def _leaf(self, vertex: Vertex) -> Tensor:
+        return self._kept(vertex.node.name)
 
-    def _remember(self, key: str, value: Tensor) -> None:
-        size = value.numel() * value.element_size() + len(key)
-        if size > self._cache_bytes:
-            return
-        self._cache[key] = value
-        self._cached_bytes += size
-        while self._cached_bytes > self._cache_bytes:
-            old_key, old = self._cache.popitem(last=False)
-            self._cached_bytes -= old.numel() * old.element_size() + len(old_key)
+    def _kept(self, name: str) -> Tensor:
+        if name not in self._leaves:
+            value = self._set.statistics[name].value(self._statistics)
+            self._leaves[name] = value.to(self._device)
+        return self._leaves[name]
+
+    def _leaf_block(self, vertex: Vertex, start: int, stop: int) -> Tensor:
+        name = vertex.node.name
+        if vertex.node.ret is WeightsPerBit and not self._keeps_perturbation():
+            if name != "quantization_perturbation":
+                return self._set.statistics[name].value(self._statistics)[..., start:stop]
+            return self._statistics.perturbation(start, stop).to(self._device)
+        return self._kept(name)[..., start:stop]
+
+    def _leaf_of(self, layout: Layout, vertex: Vertex, layer: int) -> Tensor:
+        start, stop = layout.offsets[layer], layout.offsets[layer + 1]
+        block = self._leaf_block(vertex, start, stop)
+        return block.reshape(*block.shape[:-1], *layout.shapes[layer])
+
+    def _keeps_perturbation(self) -> bool:
+        size = self._statistics.layout("Weights").size * len(self._statistics.bits)
+        return size * self._dtype.itemsize <= self._memory
 
 
-def _subtree_ends(tree: Sequence[Node]) -> list[int]:
-    """Give, for each node, the position just after its subtree."""
-    ends = [0] * len(tree)
-    for position in range(len(tree) - 1, -1, -1):
-        end = position + 1
-        for _ in range(tree[position].arity):
-            end = ends[end]
-        ends[position] = end
-    return ends
+def _on_cpu(value: Tensor | ShapeMismatchError) -> Tensor | ShapeMismatchError:
+    return value.cpu() if isinstance(value, Tensor) else value

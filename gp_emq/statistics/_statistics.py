@@ -46,6 +46,11 @@ class Statistics:
         return self._header.layers
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of the statistics that are float32 unless `to` cast them."""
+        return self._dtype
+
+    @property
     def bits(self) -> tuple[int, ...]:
         """The bit widths, rising."""
         return self._header.bits

@@ -1,0 +1,147 @@
+"""The trees of a whole population as one graph in which every common subtree stands once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gp_emq.proxies._expression import Node
+from primitives import (
+    TENSOR_TYPES,
+    Activations,
+    BitTable,
+    Kind,
+    LayerVector,
+    Overload,
+    PrimitiveSet,
+    WeightsPerBit,
+)
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """A distinct subtree.
+
+    Args:
+        identifier: Its number; arguments come before what uses them.
+        node: Its root, as DEAP knows it.
+        overload: The operator at its root; None for a leaf.
+        arguments: Numbers of its arguments.
+        key: Its text, for reduced values; they outlive the graph.
+        streams: Whether it is a tensor made of leaves and elementwise operators alone, and can be
+            computed piece by piece.
+        in_activations: Whether the tensors below it are activations.
+        per_bit: Whether its value has a bit axis.
+    """
+
+    identifier: int
+    node: Node
+    overload: Overload | None
+    arguments: tuple[int, ...]
+    key: str | None
+    streams: bool
+    in_activations: bool
+    per_bit: bool
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether its value is a `LayerVector` or a `BitTable`."""
+        return self.node.ret in (LayerVector, BitTable)
+
+
+class Graph:
+    """Collects trees; a subtree that several share is one vertex.
+
+    Args:
+        primitive_set: The set the trees are made of.
+        recall: Gives the value of a reduced subtree by its text, where it is still known.
+    """
+
+    def __init__(self, primitive_set: PrimitiveSet, recall: Callable[[str], Tensor | None]) -> None:
+        self._set = primitive_set
+        self._recall = recall
+        self._numbers: dict[tuple[object, ...], int] = {}
+        self.vertices: list[Vertex] = []
+        self.known: dict[int, Tensor] = {}
+
+    def add(self, tree: Sequence[Node]) -> int:
+        """Add a tree and give the number of its root.
+
+        What is below a reduced subtree whose value is known is left out.
+        """
+        ends = subtree_ends(tree)
+        keys: dict[int, str] = {}
+        needed: list[int] = []
+        recalled: dict[int, Tensor] = {}
+        position = 0
+        while position < len(tree):
+            needed.append(position)
+            if tree[position].arity and tree[position].ret in (LayerVector, BitTable):
+                key = " ".join(node.name for node in tree[position : ends[position]])
+                keys[position] = key
+                value = self._recall(key)
+                if value is not None:
+                    recalled[position] = value
+                    position = ends[position]
+                    continue
+            position += 1
+        stack: list[int] = []
+        for position in reversed(needed):
+            node = tree[position]
+            if position in recalled:
+                number = self._vertex(node, (), keys[position], leaf=True)
+                self.known[number] = recalled[position]
+            else:
+                arguments = tuple(stack.pop() for _ in range(node.arity))
+                number = self._vertex(node, arguments, keys.get(position))
+            stack.append(number)
+        return stack[-1]
+
+    def _vertex(
+        self, node: Node, arguments: tuple[int, ...], key: str | None, *, leaf: bool = False
+    ) -> int:
+        identity = (node.name, node.ret, key if leaf else arguments)
+        if identity in self._numbers:
+            return self._numbers[identity]
+        number = len(self.vertices)
+        below = [self.vertices[argument] for argument in arguments]
+        overload = None if leaf or not node.arity else self._set.overloads[node.name]
+        tensors = [vertex for vertex in below if vertex.node.ret in TENSOR_TYPES]
+        vertex = Vertex(
+            identifier=number,
+            node=node,
+            overload=overload,
+            arguments=arguments,
+            key=key,
+            streams=node.ret in TENSOR_TYPES
+            and (overload is None or overload.operator.kind is Kind.ELEMENTWISE)
+            and all(vertex.streams for vertex in tensors),
+            in_activations=node.ret is Activations
+            or any(vertex.in_activations for vertex in below if not vertex.is_reduced),
+            per_bit=node.ret in (WeightsPerBit, BitTable),
+        )
+        self._numbers[identity] = number
+        self.vertices.append(vertex)
+        return number
+
+    def below(self, sinks: Sequence[Vertex]) -> list[Vertex]:
+        """Give everything some vertices need and they themselves, arguments first."""
+        needed: set[int] = set()
+        open_numbers = [vertex.identifier for vertex in sinks]
+        while open_numbers:
+            number = open_numbers.pop()
+            if number not in needed:
+                needed.add(number)
+                open_numbers.extend(self.vertices[number].arguments)
+        return [self.vertices[number] for number in sorted(needed)]
+
+
+def subtree_ends(tree: Sequence[Node]) -> list[int]:
+    """Give, for each node, the position just after its subtree."""
+    ends = [0] * len(tree)
+    for position in range(len(tree) - 1, -1, -1):
+        end = position + 1
+        for _ in range(tree[position].arity):
+            end = ends[end]
+        ends[position] = end
+    return ends
