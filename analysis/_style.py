@@ -113,7 +113,7 @@ def set_title(figure: Figure, title: str, subtitle: str, *, left: float = 0.0) -
 
 def letter(axes: Axes, mark: str, title: str) -> None:
     """Give a panel its letter and its title."""
-    axes.set_title(f"{mark}   {title}")
+    axes.set_title(f"{mark}\N{EM SPACE}{title}")
 
 
 def svg_text(figure: Figure) -> str:

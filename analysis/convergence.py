@@ -117,7 +117,7 @@ def _draw_fitness(
     highest = np.nanmax(np.concatenate([progress.training, progress.validation, [baseline]]))
     room = highest - lowest
     axes.set_ylim(lowest - 0.08 * room, highest + 0.06 * room)
-    axes.set_xlim(0, max(float(x[-1]), 1.0))
+    axes.set_xlim(0, 1.01 * max(float(x[-1]), 1.0))
     axes.annotate(
         f"sum of bits, training: {baseline:.3f}", (1, baseline), (-3, -3), va="top", ha="right",
         xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8.5,
@@ -132,7 +132,7 @@ def _draw_fitness(
     axes.set_xlabel("fitness evaluations")
     axes.set_ylabel("Kendall τ with measured accuracy")
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
-    axes.set_title("a   Fitness of the formulas", pad=50)
+    axes.set_title("a\N{EM SPACE}Fitness of the formulas", pad=50)
 
 
 _LEGEND_ORDER = (
@@ -206,7 +206,7 @@ def _draw_rejections(axes: Axes, generations: Sequence[GenerationRow]) -> None:
             label=reason,
         )  # fmt: skip
         base = base + share
-    axes.set_xlim(x[0], max(x[-1], x[0] + 1))
+    axes.set_xlim(x[0], 1.015 * max(x[-1], x[0] + 1))
     axes.set_ylim(0, min(1.0, 1.75 * max(float(base.max()), 0.05)))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -226,7 +226,7 @@ def _draw_diversity(axes: Axes, generations: Sequence[GenerationRow]) -> None:
     y = [row.diversity for row in generations]
     axes.plot(x, y, color=style.GREEN, marker="o", ms=3, markevery=max(1, len(x) // 15))
     axes.fill_between(x, 0, y, color=style.GREEN, alpha=0.12, lw=0)
-    axes.set_xlim(x[0], max(x[-1], x[0] + 1))
+    axes.set_xlim(x[0], 1.015 * max(x[-1], x[0] + 1))
     axes.set_ylim(0, max(1e-3, 1.15 * float(np.nanmax([*y, 0.0]))))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("generation")

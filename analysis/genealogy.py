@@ -155,11 +155,12 @@ def _draw_nodes(
     norm = Normalize(low, high if high > low else low + 0.01)
     scale = ScalarMappable(norm, cmap="viridis")
     line = set(ancestry.main_line)
-    size = 58 if len(ancestry.shown) < 40 else 40
+    generations = ancestry.root.generation - ancestry.shown[0].generation + 1
+    width = float(np.clip(450 / max(generations, len(ancestry.main_line)), 5.0, 7.6))
     for row in ancestry.shown:
         main = row.id in line
         axes.scatter(
-            *places[row.id], s=size * (1.5 if main else 1.0), c=[training_of(row)],
+            *places[row.id], s=(width * (1.25 if main else 1.0)) ** 2, c=[training_of(row)],
             norm=norm, cmap=scale.cmap, zorder=5 if main else 4,
             marker=style.operator_style(row.operator).marker,
             edgecolor=style.INK if main else "#666666", linewidth=1.2 if main else 0.5,
