@@ -1,0 +1,1 @@
+"""Measuring how well proxies rank the configurations of a bench."""
