@@ -1,6 +1,14 @@
 """Networks, what their layers are, and the images they are fed."""
 
 from gp_emq.networks._cifar_resnet import CifarResNet
+from gp_emq.networks._images import (
+    DATA_SETS,
+    ImageSet,
+    data_set_of,
+    load_calibration,
+    load_images,
+    load_test,
+)
 from gp_emq.networks._layers import Layer, entry_layers, find_layers
 from gp_emq.networks._registry import (
     Network,
@@ -12,14 +20,20 @@ from gp_emq.networks._registry import (
 from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict
 
 __all__ = [
+    "DATA_SETS",
     "CifarResNet",
+    "ImageSet",
     "Layer",
     "Network",
     "NetworkSpecification",
+    "data_set_of",
     "entry_layers",
     "file_sha256",
     "find_layers",
+    "load_calibration",
+    "load_images",
     "load_network",
+    "load_test",
     "load_weights",
     "network_specifications",
     "read_state_dict",

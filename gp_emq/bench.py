@@ -1,0 +1,125 @@
+"""`python -m gp_emq.bench`: build, show, list and import benches."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from gp_emq.command import run_command
+from gp_emq.errors import BenchError
+from gp_emq.mqbench import (
+    PROTOCOLS,
+    MeasurementSettings,
+    bench_quality,
+    build_bench,
+    choose_arithmetic,
+    find_protocol,
+    list_benches,
+    load_bench,
+)
+from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
+
+
+def main() -> None:
+    """Parse the arguments and run one of the sub-commands."""
+    parser = _parser()
+    arguments = parser.parse_args()
+    {"build": _build, "show": _show, "list": _list}[arguments.command](arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gp_emq.bench",
+        description="Benches: bit configurations with the accuracies they really give.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_build(commands.add_parser("build", help="measure a new bench"))
+    show = commands.add_parser("show", help="what a bench holds and what it can tell")
+    show.add_argument("bench", help="name of a bench, or a bench file")
+    commands.add_parser("list", help="the benches that ship with the package")
+    return parser
+
+
+def _add_build(build: argparse.ArgumentParser) -> None:
+    what = build.add_argument_group("what is measured")
+    what.add_argument("--network", required=True, help="registered name, or package.module:factory")
+    what.add_argument("--weights", type=Path, help="file of the network's weights")
+    what.add_argument("--data", type=Path, nargs="+", default=[], help="files or folders of images")
+    what.add_argument("--bits", default="2,3,4", help="bit choices (default %(default)s)")
+    what.add_argument("--configs", type=int, default=425, help="how many (default %(default)s)")
+    what.add_argument("--test-images", type=int, help="how many (default all)")
+    what.add_argument("--seed", type=int, default=0, help="of all draws (default %(default)s)")
+    how = build.add_argument_group("how it is measured")
+    how.add_argument(
+        "--protocol",
+        default="rtn+bn",
+        help="; ".join(f"{p.name}: {p.description}" for p in PROTOCOLS) + " (default %(default)s)",
+    )
+    how.add_argument("--calibration-images", type=int, help="instead of the protocol's number")
+    how.add_argument("--iterations", type=int, help="of learned rounding")
+    how.add_argument("--scale-rule", choices=SCALE_RULES, help="of the weights")
+    how.add_argument("--symmetric", action=argparse.BooleanOptionalAction, help="weights")
+    how.add_argument("--per-channel", action=argparse.BooleanOptionalAction, help="weights")
+    how.add_argument(
+        "--arithmetic",
+        default="auto",
+        help="integer: oneDNN's 8-bit convolution; float; auto: integer where there is one",
+    )
+    running = build.add_argument_group("running")
+    running.add_argument("--out", type=Path, required=True, help="the bench file")
+    running.add_argument("--name", help="of the bench (default the file's name)")
+    running.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
+    running.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _build(arguments: argparse.Namespace) -> None:
+    protocol = find_protocol(arguments.protocol).with_options(
+        symmetric=arguments.symmetric,
+        per_channel=arguments.per_channel,
+        scale_rule=arguments.scale_rule,
+        calibration_images=arguments.calibration_images,
+        iterations=arguments.iterations,
+    )
+    settings = MeasurementSettings(
+        network=arguments.network,
+        weights=arguments.weights,
+        data=tuple(arguments.data),
+        protocol=protocol,
+        bits=_parse_bits(arguments.bits),
+        tests=arguments.test_images,
+        seed=arguments.seed,
+        arithmetic=choose_arithmetic(arguments.arithmetic),
+    )
+    bench = build_bench(
+        settings,
+        count=arguments.configs,
+        out=arguments.out,
+        name=arguments.name,
+        jobs=arguments.jobs,
+        progress=not arguments.quiet and sys.stderr.isatty(),
+    )
+    print(f"{arguments.out}: {len(bench.accuracies)} configurations of {bench.network}")
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    bench = load_bench(arguments.bench)
+    quality = bench_quality(bench)
+    print(quality)
+
+
+def _list(_arguments: argparse.Namespace) -> None:
+    for name in list_benches():
+        bench = load_bench(name)
+        print(f"{name}: {bench.network}, {bench.protocol}, {len(bench.accuracies)} configurations")
+
+
+def _parse_bits(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() and MIN_BITS <= int(part) <= MAX_BITS for part in parts):
+        raise BenchError(
+            f"--bits must be widths of {MIN_BITS} to {MAX_BITS} as in 2,3,4, not {text!r}"
+        )
+    return tuple(sorted({int(part) for part in parts}))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,140 @@
+"""A bench: bit configurations of a network with the accuracies they really give."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gp_emq.errors import BenchError
+from gp_emq.quantization import MAX_BITS, MIN_BITS
+
+TRAINING, VALIDATION, TEST = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Measured bit configurations of one network.
+
+    Attributes:
+        name: of the bench.
+        network: name of the network, as `load_network` takes it.
+        layers: names of the layers in forward order.
+        entries: for each bit entry the indices into `layers` that it decides.
+        bits: the bit choices, ascending.
+        protocol: name of the protocol, which says how the accuracies were measured.
+        configurations: int8 (n, entries), all different.
+        accuracies: float64 (n,), top-1 in [0, 1].
+        correct: uint8 (n, ceil(images / 8)), which images each configuration labels rightly,
+            packed as `numpy.packbits` does; `None` where that is not known.
+        images: number of test images.
+        split: int8 (n,), 0 training, 1 validation, 2 test.
+        groups: number of base images; image `i` shows base image `i % groups`. Smaller than
+            `images` only where each was distorted several times.
+        provenance: settings, seeds, versions and checksums of what it was measured from.
+
+    Raises:
+        BenchError: if the parts do not fit together.
+    """
+
+    name: str
+    network: str
+    layers: tuple[str, ...]
+    entries: tuple[tuple[int, ...], ...]
+    bits: tuple[int, ...]
+    protocol: str
+    configurations: NDArray[np.int8]
+    accuracies: NDArray[np.float64]
+    correct: NDArray[np.uint8] | None
+    images: int
+    split: NDArray[np.int8]
+    groups: int
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def training(self) -> NDArray[np.intp]:
+        """Indices of the training configurations, ascending."""
+        return np.flatnonzero(self.split == TRAINING)
+
+    @property
+    def validation(self) -> NDArray[np.intp]:
+        """Indices of the validation configurations, ascending."""
+        return np.flatnonzero(self.split == VALIDATION)
+
+    @property
+    def test(self) -> NDArray[np.intp]:
+        """Indices of the test configurations, ascending."""
+        return np.flatnonzero(self.split == TEST)
+
+    def correctness(self) -> NDArray[np.bool_] | None:
+        """Return which images each configuration labels rightly, bool (n, images)."""
+        if self.correct is None:
+            return None
+        return np.unpackbits(self.correct, axis=1, count=self.images).astype(bool)
+
+
+def _check(bench: Bench) -> None:
+    _check_structure(bench)
+    count = len(bench.configurations)
+    _expect(bench, "configurations", np.int8, (count, len(bench.entries)))
+    _expect(bench, "accuracies", np.float64, (count,))
+    _expect(bench, "split", np.int8, (count,))
+    if count == 0:
+        raise _fault(bench, "it has no configurations")
+    outside = bench.configurations[~np.isin(bench.configurations, bench.bits)]
+    if len(outside):
+        raise _fault(bench, f"a width of {outside[0]} is none of its bit choices {bench.bits}")
+    if len(np.unique(bench.configurations, axis=0)) != count:
+        raise _fault(bench, "a configuration is there twice")
+    if not np.isfinite(bench.accuracies).all():
+        raise _fault(bench, "an accuracy is not finite")
+    if bench.accuracies.min() < 0 or bench.accuracies.max() > 1:
+        raise _fault(bench, "an accuracy is outside 0 to 1")
+    if not np.isin(bench.split, (TRAINING, VALIDATION, TEST)).all():
+        raise _fault(bench, "a split is none of 0 (training), 1 (validation), 2 (test)")
+    if bench.correct is not None:
+        _check_correct(bench)
+
+
+def _check_structure(bench: Bench) -> None:
+    if not bench.layers or len(set(bench.layers)) != len(bench.layers):
+        raise _fault(bench, "its layers need distinct names, at least one")
+    covered = sorted(index for entry in bench.entries for index in entry)
+    if covered != list(range(len(bench.layers))) or not all(bench.entries):
+        raise _fault(bench, f"its entries do not cover its {len(bench.layers)} layers once each")
+    if not bench.bits or list(bench.bits) != sorted(set(bench.bits)):
+        raise _fault(bench, f"its bit choices {bench.bits} are not ascending")
+    if not all(MIN_BITS <= width <= MAX_BITS for width in bench.bits):
+        raise _fault(bench, f"its bit choices {bench.bits} are not all {MIN_BITS} to {MAX_BITS}")
+    if bench.images < 1 or bench.groups < 1 or bench.images % bench.groups:
+        raise _fault(bench, f"{bench.images} images do not show {bench.groups} base images each")
+
+
+def _check_correct(bench: Bench) -> None:
+    count = len(bench.configurations)
+    _expect(bench, "correct", np.uint8, (count, (bench.images + 7) // 8))
+    shares = np.asarray(bench.correctness()).mean(axis=1)
+    if not np.allclose(shares, bench.accuracies, rtol=0, atol=0.01 / bench.images):
+        worst = int(np.abs(shares - bench.accuracies).argmax())
+        raise _fault(
+            bench,
+            f"configuration {worst} has the accuracy {bench.accuracies[worst]:.6f}, but "
+            f"{shares[worst]:.6f} of its images are right",
+        )
+
+
+def _expect(bench: Bench, name: str, dtype: type, shape: tuple[int, ...]) -> None:
+    array = getattr(bench, name)
+    if array.dtype != dtype or array.shape != shape:
+        raise _fault(
+            bench,
+            f"{name} must be {np.dtype(dtype)} {shape}, not {array.dtype} {array.shape}",
+        )
+
+
+def _fault(bench: Bench, what: str) -> BenchError:
+    return BenchError(f"bench {bench.name}: {what}")

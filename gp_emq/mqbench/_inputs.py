@@ -1,0 +1,78 @@
+"""What a bench's statistics are collected on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from gp_emq.errors import BenchError
+from gp_emq.mqbench._bench import Bench
+from gp_emq.networks import (
+    Network,
+    data_set_of,
+    entry_layers,
+    file_sha256,
+    load_calibration,
+    load_network,
+)
+from gp_emq.quantization import WeightQuantizer
+
+
+@dataclass(frozen=True)
+class BenchInputs:
+    """A bench's network with the images and the quantizer of its protocol.
+
+    Attributes:
+        network: the float network whose configurations were measured.
+        images: the calibration batch of the protocol, float32 (n, C, H, W).
+        labels: int64 (n,).
+        quantizer: how the protocol quantizes weights.
+    """
+
+    network: Network
+    images: Tensor
+    labels: Tensor
+    quantizer: WeightQuantizer
+
+
+def bench_inputs(
+    bench: Bench, weights: Path | None = None, data: Sequence[Path] | Path | None = None
+) -> BenchInputs:
+    """Load the network of a bench and the calibration batch that it was built with.
+
+    Args:
+        bench: the bench.
+        weights: file of the weights; by default where `load_network` finds them.
+        data: files and folders of images; by default those that `GP_EMQ_DATA` leads to.
+
+    Raises:
+        BenchError: if the weights are not those of the bench, or the bench was imported and
+            does not say what it was measured with.
+        GpEmqError: if network, weights or images are missing or do not fit.
+    """
+    protocol = bench.provenance.get("protocol")
+    if not isinstance(protocol, dict):
+        raise BenchError(
+            f"bench {bench.name} was imported: it does not say how its weights were quantized"
+        )
+    network = load_network(bench.network, weights)
+    expected = bench.provenance.get("weights_sha256")
+    if network.weights is not None and expected not in (None, file_sha256(network.weights)):
+        raise BenchError(
+            f"{network.weights} holds other weights than bench {bench.name} was measured with "
+            f"(sha256 {expected})"
+        )
+    names = tuple(layer.name for layer in network.layers)
+    if names != bench.layers or entry_layers(network.layers) != bench.entries:
+        raise BenchError(f"the layers of {bench.network} are not those of bench {bench.name}")
+    paths = [data] if isinstance(data, Path) else list(data or ())
+    calibration = load_calibration(
+        data_set_of(network.name, network.input_shape),
+        paths,
+        count=protocol["calibration_images"],
+        seed=bench.provenance["seed"],
+    )
+    return BenchInputs(
+        network, calibration.images, calibration.labels, WeightQuantizer(**protocol["weights"])
+    )

@@ -1,0 +1,109 @@
+"""What a build has measured so far, in a file that survives being killed at any moment."""
+
+import base64
+import binascii
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gp_emq.errors import BenchError
+
+
+class PartialResults:
+    """An append-only file of measured configurations, one checked line for each.
+
+    A line holds the widths, the packed correctness in base64, and a checksum of both. A line
+    that was cut off by a kill fails its check and is dropped when the file is opened again.
+
+    Args:
+        path: the file.
+        fingerprint: sha256 of everything that decides the results.
+
+    Raises:
+        BenchError: if the file cannot be written, belongs to a build with other settings, or
+            another process is writing it.
+    """
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path = path
+        self.measured: dict[bytes, NDArray[np.uint8]] = {}
+        try:
+            self._file = path.open("a+b")
+        except OSError as error:
+            raise BenchError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise BenchError(f"another build is writing {path}") from error
+        try:
+            self._recover(f"gp_emq bench build {fingerprint}\n".encode())
+        except BenchError:
+            self._file.close()
+            raise
+
+    def add(
+        self, configuration: Sequence[int] | NDArray[np.int8], packed: NDArray[np.uint8]
+    ) -> None:
+        """Append one configuration's packed correctness and see it safely on disk."""
+        key = np.asarray(configuration, dtype=np.int8).tobytes()
+        text = key.hex().encode() + b" " + base64.b64encode(packed.tobytes())
+        self._file.write(text + b" %08x\n" % binascii.crc32(text))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.measured[key] = packed
+
+    def close(self) -> None:
+        """Close the file and keep it."""
+        self._file.close()
+
+    def discard(self) -> None:
+        """Close the file and remove it: its results are elsewhere now."""
+        self.path.unlink(missing_ok=True)
+        self._file.close()
+
+    def _recover(self, header: bytes) -> None:
+        self._file.seek(0)
+        content = self._file.read()
+        first, newline, _ = content.partition(b"\n")
+        if not newline and header.startswith(content):
+            self._file.truncate(0)
+            self._file.write(header)
+            self._file.flush()
+            return
+        if first + newline != header:
+            raise BenchError(
+                f"{self.path} is left from a build with other settings: finish that one, or "
+                "remove the file"
+            )
+        valid = len(header)
+        for line in content[valid:].splitlines(keepends=True):
+            record = _parse(line)
+            if record is None:
+                break
+            self.measured[record[0]] = record[1]
+            valid += len(line)
+        self._file.truncate(valid)
+
+
+def _parse(line: bytes) -> tuple[bytes, NDArray[np.uint8]] | None:
+    text, _, checksum = line.rpartition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x\n" % binascii.crc32(text):
+        return None
+    key, _, packed = text.partition(b" ")
+    return bytes.fromhex(key.decode()), np.frombuffer(base64.b64decode(packed), dtype=np.uint8)
+
+
+@contextmanager
+def partial_results(path: Path, fingerprint: str) -> Iterator[PartialResults]:
+    """Open the partial results of a build, and close them whatever happens."""
+    results = PartialResults(path, fingerprint)
+    try:
+        yield results
+    finally:
+        results.close()

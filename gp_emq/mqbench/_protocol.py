@@ -1,0 +1,103 @@
+"""Protocols: how the accuracies of a bench are measured."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from gp_emq.errors import BenchError
+from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
+
+ROUNDINGS = ("nearest", "layer", "block")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a bit configuration becomes an accuracy.
+
+    Attributes:
+        name: by which it is registered.
+        description: one line.
+        weights: how weights are quantized.
+        activations: how the input of every layer is quantized, the same for all
+            configurations.
+        rounding: `"nearest"`; or learned, reconstructing the float output of each `"layer"`
+            or each `"block"` from its float input.
+        batch_norm: re-estimate the batch-norm statistics of every configuration on the
+            calibration images.
+        calibration_images: images for activation scales, learned rounding and batch norm.
+        iterations: optimization steps of a learned rounding, 0 where there is none.
+    """
+
+    name: str
+    description: str
+    weights: WeightQuantizer = field(default_factory=WeightQuantizer)
+    activations: ActivationQuantizer = field(default_factory=ActivationQuantizer)
+    rounding: str = "nearest"
+    batch_norm: bool = False
+    calibration_images: int = 512
+    iterations: int = 0
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything that decides the measured accuracies, as plain values."""
+        return {key: value for key, value in asdict(self).items() if key != "description"}
+
+    def with_options(
+        self,
+        *,
+        symmetric: bool | None = None,
+        per_channel: bool | None = None,
+        scale_rule: str | None = None,
+        calibration_images: int | None = None,
+        iterations: int | None = None,
+    ) -> "Protocol":
+        """Return this protocol with some settings replaced; `None` keeps one."""
+        weights = {
+            "symmetric": symmetric,
+            "per_channel": per_channel,
+            "scale_rule": scale_rule,
+        }
+        own = {"calibration_images": calibration_images, "iterations": iterations}
+        changed = replace(
+            self.weights, **{key: value for key, value in weights.items() if value is not None}
+        )
+        return replace(
+            self,
+            weights=changed,
+            **{key: value for key, value in own.items() if value is not None},
+        )
+
+
+PROTOCOLS = (
+    Protocol("rtn", "rounding to nearest, batch norm as trained"),
+    Protocol(
+        "rtn+bn",
+        "rounding to nearest, batch-norm statistics re-estimated on the calibration images",
+        batch_norm=True,
+    ),
+    Protocol(
+        "adaround",
+        "learned rounding, each layer reconstructed from its float input",
+        rounding="layer",
+        iterations=1000,
+    ),
+    Protocol(
+        "brecq",
+        "learned rounding, each block reconstructed; settings of MQ-Bench-101",
+        weights=WeightQuantizer(symmetric=False),
+        rounding="block",
+        calibration_images=1024,
+        iterations=20_000,
+    ),
+)
+
+
+def find_protocol(name: str) -> Protocol:
+    """Return a registered protocol.
+
+    Raises:
+        BenchError: if there is none of this name.
+    """
+    for protocol in PROTOCOLS:
+        if protocol.name == name:
+            return protocol
+    known = ", ".join(protocol.name for protocol in PROTOCOLS)
+    raise BenchError(f"unknown protocol {name!r}: known are {known}")

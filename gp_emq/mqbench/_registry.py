@@ -1,0 +1,34 @@
+"""The benches that ship with the package."""
+
+from pathlib import Path
+
+from gp_emq.errors import BenchError
+from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._file import read_bench
+
+BENCH_FOLDER = Path(__file__).parent / "data"
+
+
+def list_benches() -> tuple[str, ...]:
+    """Return the names of the benches that ship with the package, sorted."""
+    return tuple(sorted(path.stem for path in BENCH_FOLDER.glob("*.safetensors")))
+
+
+def load_bench(name_or_path: str | Path) -> Bench:
+    """Load a bench by name, or from a file.
+
+    Args:
+        name_or_path: a name of `list_benches`, or a path to a bench file.
+
+    Raises:
+        BenchError: if there is no such bench, or its file is damaged or inconsistent.
+    """
+    if str(name_or_path) in list_benches():
+        return read_bench(BENCH_FOLDER / f"{name_or_path}.safetensors")
+    path = Path(name_or_path)
+    if path.suffix or path.exists():
+        return read_bench(path)
+    raise BenchError(
+        f"unknown bench {str(name_or_path)!r}: known are {', '.join(list_benches())}, or the path "
+        "of a bench file"
+    )

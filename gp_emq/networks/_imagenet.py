@@ -1,0 +1,123 @@
+"""ImageNet validation images from class folders, or from a folder and a list of labels."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from gp_emq.errors import DataError
+from gp_emq.networks._cifar import DEVIATION, MEAN
+
+CROP = 224
+RESIZE = 256
+CLASSES = 1000
+_SUFFIXES = {".jpeg", ".jpg", ".png"}
+
+
+def read_imagenet(paths: Sequence[Path], *, part: str) -> tuple[Tensor, Tensor] | None:
+    """Read images that are all taken as test images.
+
+    An image whose shorter side is 256 pixels or more is resized to 256 there; one between
+    224 and 255 was resized before and keeps its pixels. The centre 224x224 is taken.
+
+    Args:
+        paths: a folder of class folders (labels are their places in sorted order); or a
+            folder of images and a `.csv` of `file,label`, which may also lie in the folder
+            or beside it.
+        part: `"test"`; there is no training part.
+
+    Returns:
+        Images float32 (n, 3, 224, 224), normalized, in the order of their file names, and
+        labels int64 (n,); `None` for the training part.
+
+    Raises:
+        DataError: if there are no images, or an image or the list does not read.
+    """
+    if part != "test":
+        return None
+    folders = [path for path in paths if path.is_dir()]
+    lists = [path for path in paths if path.suffix == ".csv"]
+    if len(folders) != 1 or len(folders) + len(lists) != len(paths) or len(lists) > 1:
+        raise DataError(
+            "ImageNet needs one folder of images and at most one .csv of file,label, not "
+            + ", ".join(map(str, paths))
+        )
+    files = _labelled_files(folders[0], lists[0] if lists else _find_list(folders[0]))
+    images = torch.empty(len(files), 3, CROP, CROP)
+    for index, (file, _) in enumerate(files):
+        images[index] = _read_image(file)
+    return images, torch.tensor([label for _, label in files])
+
+
+def _find_list(folder: Path) -> Path | None:
+    found = sorted([*folder.glob("*.csv"), *folder.parent.glob(f"{folder.name}*.csv")])
+    return found[0] if found else None
+
+
+def _labelled_files(folder: Path, labels: Path | None) -> list[tuple[Path, int]]:
+    if labels is not None:
+        return _from_list(folder, labels)
+    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    files = [
+        (file, label)
+        for label, class_folder in enumerate(classes)
+        for file in sorted(class_folder.iterdir())
+        if file.suffix.lower() in _SUFFIXES
+    ]
+    if not files:
+        raise DataError(f"{folder} holds no class folders of images, and no .csv of file,label")
+    if len(classes) != CLASSES:
+        raise DataError(
+            f"{folder} has {len(classes)} class folders: labels by their order need all {CLASSES}; "
+            "give a .csv of file,label"
+        )
+    return files
+
+
+def _from_list(folder: Path, labels: Path) -> list[tuple[Path, int]]:
+    if (folder / "val").is_dir():
+        folder = folder / "val"
+    files = []
+    try:
+        with labels.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{labels} does not read as a list of file,label: {error}") from error
+    for number, row in enumerate(rows, 1):
+        if number == 1 and len(row) == 2 and not row[1].strip().isdigit():
+            continue
+        if len(row) != 2 or not row[1].strip().isdigit() or int(row[1]) >= CLASSES:
+            raise DataError(
+                f"{labels}, line {number}: {','.join(row)!r} is not file,label with a label below "
+                f"{CLASSES}"
+            )
+        path = folder / row[0].strip()
+        if not path.is_file():
+            raise DataError(f"{labels}, line {number}: no image {path}")
+        files.append((path, int(row[1])))
+    if not files:
+        raise DataError(f"{labels} lists no images")
+    return sorted(files)
+
+
+def _read_image(path: Path) -> Tensor:
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"{path} does not read as an image: {error}") from error
+    shorter = min(image.size)
+    if not CROP <= shorter < RESIZE:
+        scale = RESIZE / shorter
+        size = (round(image.width * scale), round(image.height * scale))
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    left, top = (image.width - CROP) // 2, (image.height - CROP) // 2
+    pixels = torch.from_numpy(np.array(image.crop((left, top, left + CROP, top + CROP))))
+    planes = pixels.permute(2, 0, 1).float().div_(255)
+    return planes.sub_(torch.tensor(MEAN)[:, None, None]).div_(
+        torch.tensor(DEVIATION)[:, None, None]
+    )

@@ -1,0 +1,235 @@
+"""A network whose layers are quantized as a bit configuration says."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gp_emq.networks import Layer, entry_layers
+from gp_emq.quantization._integer import IntegerConv2d, fits_integer_convolution
+from gp_emq.quantization._quantizers import ActivationQuantizer, WeightQuantizer
+from gp_emq.quantization._uniform import QuantizationParameters, fake_quantize, quantize
+
+
+def calibrate_activations(
+    model: nn.Module, layers: Sequence[Layer], images: Tensor, quantizer: ActivationQuantizer
+) -> tuple[QuantizationParameters, ...]:
+    """Choose the grid of every layer's input from one batch through the float network.
+
+    Args:
+        model: the float network, in eval mode.
+        layers: its layers.
+        images: float32 (n, C, H, W).
+        quantizer: how inputs are quantized.
+
+    Returns:
+        One grid per layer, in the order of `layers`.
+    """
+    found: dict[str, QuantizationParameters] = {}
+    handles = []
+    for layer in layers:
+
+        def choose(_module: nn.Module, inputs: tuple[Tensor, ...], name: str = layer.name) -> None:
+            if name not in found:
+                found[name] = quantizer.parameters(inputs[0])
+
+        handles.append(model.get_submodule(layer.name).register_forward_pre_hook(choose))
+    try:
+        with torch.no_grad():
+            model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(found[layer.name] for layer in layers)
+
+
+@dataclass(frozen=True)
+class QuantizedWeight:
+    """One layer's weight on its grid.
+
+    Attributes:
+        integers: int16, shaped as the weight.
+        parameters: the grid they lie on.
+    """
+
+    integers: Tensor
+    parameters: QuantizationParameters
+
+    def values(self) -> Tensor:
+        """Return the grid values, float32, shaped as the weight."""
+        q = self.integers.float().sub_(self.parameters.zero_point)
+        return q.mul_(self.parameters.scale)
+
+
+def quantize_weights(
+    model: nn.Module, layers: Sequence[Layer], bits: Sequence[int], quantizer: WeightQuantizer
+) -> dict[tuple[int, int], QuantizedWeight]:
+    """Round every layer's weight to the nearest grid values at every width.
+
+    Returns:
+        The quantized weights by (index of the layer, bits).
+    """
+    weights = {}
+    for index, layer in enumerate(layers):
+        weight = layer_weight(model, layer)
+        for width in bits:
+            parameters = quantizer.parameters(weight, width)
+            integers = quantize(weight, parameters).to(torch.int16)
+            weights[index, width] = QuantizedWeight(integers, parameters)
+    return weights
+
+
+def layer_weight(model: nn.Module, layer: Layer) -> Tensor:
+    """Return the weight of a network's layer, without gradient."""
+    weight = model.get_submodule(layer.name).weight
+    assert isinstance(weight, Tensor)  # noqa: S101 - narrows nn.Module's attribute type
+    return weight.detach()
+
+
+class QuantizedNetwork:
+    """A copy of a network that takes on one bit configuration after another.
+
+    Quantized weights are made once per layer and width, so that a further configuration
+    costs no more than a pass of the float network.
+
+    Args:
+        model: the float network; it is copied.
+        layers: its layers in forward order.
+        weights: quantized weights by (index of the layer, bits).
+        activations: the grid of each layer's input, or `None` for float activations.
+        integer: run the convolutions that allow it over integers.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[Layer],
+        weights: Mapping[tuple[int, int], QuantizedWeight],
+        activations: Sequence[QuantizationParameters] | None,
+        *,
+        integer: bool = False,
+    ) -> None:
+        self.model = copy.deepcopy(model).eval()
+        self.model.requires_grad_(requires_grad=False)
+        self._entries = entry_layers(layers)
+        self._norms = [m for m in self.model.modules() if isinstance(m, _BatchNorm)]
+        self._statistics = [(_clone(m.running_mean), _clone(m.running_var)) for m in self._norms]
+        widths = {
+            index: {bits: weight for (i, bits), weight in weights.items() if i == index}
+            for index in range(len(layers))
+        }
+        self._slots = [
+            _slot(
+                self.model,
+                layer.name,
+                widths[index],
+                None if activations is None else activations[index],
+                integer=integer,
+            )
+            for index, layer in enumerate(layers)
+        ]
+
+    def configure(self, configuration: Sequence[int]) -> None:
+        """Take on a bit configuration, with the float network's batch-norm statistics.
+
+        Args:
+            configuration: one width per entry.
+
+        Raises:
+            ValueError: if its length is not the number of entries.
+        """
+        if len(configuration) != len(self._entries):
+            raise ValueError(
+                f"a configuration has {len(self._entries)} entries, not {len(configuration)}"
+            )
+        for width, indices in zip(configuration, self._entries, strict=True):
+            for index in indices:
+                self._slots[index](int(width))
+        for module, (mean, variance) in zip(self._norms, self._statistics, strict=True):
+            module.running_mean, module.running_var = _clone(mean), _clone(variance)
+
+    def reestimate_batch_norm(self, images: Tensor) -> None:
+        """Replace the batch-norm statistics by those of one batch through this network.
+
+        Args:
+            images: float32 (n, C, H, W).
+        """
+        for module in self._norms:
+            module.train()
+            module.momentum = 1.0
+        try:
+            self.logits(images)
+        finally:
+            for module in self._norms:
+                module.eval()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Map images (n, C, H, W) to float32 logits (n, classes)."""
+        with torch.no_grad():
+            result: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
+        return result
+
+    def correct(self, images: Tensor, labels: Tensor, batch: int) -> Tensor:
+        """Say which images are labelled rightly.
+
+        Args:
+            images: float32 (n, C, H, W).
+            labels: int64 (n,).
+            batch: images per pass; activations that stay in the cache are fastest.
+
+        Returns:
+            Bool (n,).
+        """
+        parts = [self.logits(part).argmax(1) for part in torch.split(images, batch)]
+        return torch.cat(parts) == labels
+
+
+def _slot(
+    model: nn.Module,
+    name: str,
+    weights: Mapping[int, QuantizedWeight],
+    activation: QuantizationParameters | None,
+    *,
+    integer: bool,
+) -> Callable[[int], None]:
+    """Prepare one layer, and return the function that sets its width."""
+    module = model.get_submodule(name)
+    if (
+        integer
+        and activation is not None
+        and all(
+            fits_integer_convolution(module, activation, w.parameters) for w in weights.values()
+        )
+    ):
+        assert isinstance(module, nn.Conv2d)  # noqa: S101 - narrows; checked just above
+        convolution = IntegerConv2d(module, activation)
+        packed = {
+            bits: convolution.pack(weight.integers, weight.parameters.scale)
+            for bits, weight in weights.items()
+        }
+        model.set_submodule(name, convolution)
+        return lambda bits: convolution.take(packed[bits])
+    if activation is not None:
+
+        def quantize_input(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return (fake_quantize(inputs[0], activation), *inputs[1:])
+
+        module.register_forward_pre_hook(quantize_input)
+    values = {bits: _channels_last(weight.values()) for bits, weight in weights.items()}
+
+    def take(bits: int) -> None:
+        assert isinstance(module.weight, Tensor)  # noqa: S101 - narrows the attribute type
+        module.weight.data = values[bits]
+
+    return take
+
+
+def _channels_last(weight: Tensor) -> Tensor:
+    return weight.contiguous(memory_format=torch.channels_last) if weight.dim() == 4 else weight
+
+
+def _clone(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.clone()
