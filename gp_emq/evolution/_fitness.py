@@ -1,5 +1,7 @@
 """Fitness: Kendall tau of a table's scores against measured accuracy."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -7,7 +9,7 @@ from scipy import stats
 from gp_emq.evolution._individual import FloatArray, Measurement
 from gp_emq.evolution._randomness import stream
 from gp_emq.mqbench import Bench
-from gp_emq.proxies import configuration_scores, kendall_tau, rounded
+from gp_emq.proxies import KendallRanker, configuration_scores, rounded
 
 IndexArray = NDArray[np.intp]
 
@@ -36,32 +38,50 @@ class KendallFitness:
         self._validation = np.asarray(bench.validation, dtype=np.intp)
         self._accuracies: FloatArray = np.asarray(bench.accuracies, dtype=np.float64)
         self._accuracy_signs = _signs(self._accuracies[self._training])
+        self._rank_training = KendallRanker(self._accuracies[self._training])
+        self._rank_validation = KendallRanker(self._accuracies[self._validation])
 
     @property
     def training_size(self) -> int:
         """How many training configurations are used."""
         return len(self._training)
 
-    def measure(self, table: FloatArray) -> Measurement:
-        """Measure a finite table.
+    def measure(self, tables: Sequence[FloatArray]) -> list[Measurement]:
+        """Measure finite tables side by side; what each comes to depends on no other.
 
         Args:
-            table: Sensitivity table, (entries, bits).
+            tables: Sensitivity tables, (entries, bits) each.
 
         Returns:
             The taus in the orientation that the training configurations ask for.
         """
-        scores = configuration_scores(centred(table), self.choices)
-        training = kendall_tau(scores[self._training], self._accuracies[self._training])
-        sign = -1 if training < 0 else 1
-        scores = sign * scores
-        validation = kendall_tau(scores[self._validation], self._accuracies[self._validation])
-        left_out = self._leave_one_out(rounded(scores[self._training]))
-        ranks = stats.rankdata(rounded(scores[self._training]))
+        if not tables:
+            return []
+        scores = configuration_scores(centred(np.stack(tables)), self.choices)
+        training = rounded(scores[:, self._training])
+        training_taus = self._rank_training.taus(training)
+        signs = np.where(training_taus < 0, -1, 1)
+        validation = rounded(scores[:, self._validation])
+        validation_taus = self._rank_validation.taus(validation)
+        return [
+            self._measurement(int(sign), sign * row, sign * tau, sign * other)
+            for sign, row, tau, other in zip(
+                signs, training, training_taus, validation_taus, strict=True
+            )
+        ]
+
+    def _measurement(
+        self, sign: int, scores: FloatArray, training: float, validation: float
+    ) -> Measurement:
+        ranks = stats.rankdata(scores)
         ranks -= ranks.mean()
         length = float(np.linalg.norm(ranks))
         return Measurement(
-            sign, sign * training, validation, left_out, ranks / length if length else ranks
+            sign=sign,
+            training=float(training),
+            validation=float(validation),
+            left_out=self._leave_one_out(scores),
+            ranks=ranks / length if length else ranks,
         )
 
     def _leave_one_out(self, scores: FloatArray) -> FloatArray:
@@ -83,8 +103,8 @@ class KendallFitness:
 
 
 def centred(table: FloatArray) -> FloatArray:
-    """Take each row's mean off a table (entries, bits)."""
-    result: FloatArray = table - table.mean(axis=1, keepdims=True)
+    """Take each row's mean off tables (..., entries, bits)."""
+    result: FloatArray = table - table.mean(axis=-1, keepdims=True)
     return result
 
 

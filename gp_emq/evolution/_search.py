@@ -12,7 +12,7 @@ from gp_emq.evolution import _screening as screening
 from gp_emq.evolution._archive import Archive
 from gp_emq.evolution._breeding import Breeder, Draft
 from gp_emq.evolution._fitness import KendallFitness
-from gp_emq.evolution._individual import FloatArray, Individual
+from gp_emq.evolution._individual import FloatArray, Individual, Measurement
 from gp_emq.evolution._prioritisation import Prioritisation
 from gp_emq.evolution._randomness import stream
 from gp_emq.evolution._screening import StructureScreen, depth_of
@@ -227,9 +227,13 @@ class Search:
         while open_places:
             candidates, exhausted = self._candidates(open_places, weights)
             outcomes = self._tables([candidate.expression for candidate in candidates])
+            measured = iter(
+                self._fitness.measure([o.table for o in outcomes if o.table is not None])
+            )
             still_open = []
             for candidate, outcome in zip(candidates, outcomes, strict=True):
-                individual = self._judge(candidate, outcome)
+                measurement = next(measured) if outcome.table is not None else None
+                individual = self._judge(candidate, outcome, measurement)
                 if individual is not None:
                     newcomers[candidate.place.number] = individual
                 elif candidate.place.attempts < self._settings.attempts:
@@ -294,9 +298,11 @@ class Search:
         self._record(candidate, reason, None, seconds)
         return None
 
-    def _judge(self, candidate: _Candidate, outcome: Outcome) -> Individual | None:
+    def _judge(
+        self, candidate: _Candidate, outcome: Outcome, measurement: Measurement | None
+    ) -> Individual | None:
         seconds = candidate.seconds + outcome.seconds
-        if outcome.table is None:
+        if outcome.table is None or measurement is None:
             self._record(candidate, outcome.reason, None, seconds)
             return None
         if self._settings.screening:
@@ -308,7 +314,7 @@ class Search:
                 self._record(candidate, screening.DUPLICATE, outcome.table, seconds)
                 return None
         self.evaluations += 1
-        return self._accept(candidate, outcome.table, seconds)
+        return self._accept(candidate, outcome.table, measurement, seconds)
 
     def _fall_back(self, place: _Place) -> Individual | None:
         """Let a duplicate enter with its cached fitness, so that small sets never stall."""
@@ -316,15 +322,22 @@ class Search:
             return None
         draft, expression, canonical, original = place.fallback
         candidate = _Candidate(place, draft, expression, canonical, 0.0)
-        return self._accept(candidate, self._known[original], 0.0)
+        table = self._known[original]
+        return self._accept(candidate, table, self._fitness.measure([table])[0], 0.0)
 
-    def _accept(self, candidate: _Candidate, table: FloatArray, seconds: float) -> Individual:
+    def _accept(
+        self,
+        candidate: _Candidate,
+        table: FloatArray,
+        measurement: Measurement,
+        seconds: float,
+    ) -> Individual:
         individual = Individual(
             candidate.draft.nodes,
             expression=candidate.expression,
             canonical=candidate.canonical,
             table=table,
-            measurement=self._fitness.measure(table),
+            measurement=measurement,
             identifier=self._next,
             generation=self.generation,
         )
@@ -393,7 +406,7 @@ class Search:
             expression=row.expression,
             canonical=row.canonical,
             table=row.scores_table,
-            measurement=self._fitness.measure(row.scores_table),
+            measurement=self._fitness.measure([row.scores_table])[0],
             identifier=row.id,
             generation=row.generation,
         )

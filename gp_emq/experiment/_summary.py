@@ -144,7 +144,7 @@ def _row(
 ) -> SummaryRow:
     """Measure one table; its sign comes from the training configurations unless it has one."""
     bench, fitness = setting.bench, setting.fitness
-    sign = 1 if oriented else fitness.measure(table).sign
+    sign = 1 if oriented else fitness.measure([table])[0].sign
     scores = sign * configuration_scores(centred(table), fitness.choices)
 
     def tau(split: np.ndarray[Any, np.dtype[np.intp]]) -> float:

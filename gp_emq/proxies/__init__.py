@@ -4,6 +4,7 @@ from gp_emq.proxies._canonical import canonical_form
 from gp_emq.proxies._evaluator import Evaluator
 from gp_emq.proxies._expression import Node, parse_expression, to_expression
 from gp_emq.proxies._formula import to_formula
+from gp_emq.proxies._kendall import KendallRanker
 from gp_emq.proxies._language import language
 from gp_emq.proxies._scores import (
     bootstrap_interval,
@@ -14,6 +15,7 @@ from gp_emq.proxies._scores import (
 
 __all__ = [
     "Evaluator",
+    "KendallRanker",
     "Node",
     "bootstrap_interval",
     "canonical_form",

@@ -16,7 +16,15 @@ from gp_emq.proxies._reduced import apply_reduced
 from gp_emq.proxies._streaming import Sink, Stream
 from gp_emq.proxies._structured import evaluate_structure
 from gp_emq.statistics import Layout, Statistics
-from primitives import BitTable, Kind, PrimitiveSet, ShapeMismatchError, WeightsPerBit
+from primitives import (
+    Activations,
+    BitTable,
+    Kind,
+    PrimitiveSet,
+    ShapeMismatchError,
+    Weights,
+    WeightsPerBit,
+)
 
 DEFAULT_CACHE_BYTES = 64 * 2**20
 """How many bytes of reduced vectors and tables an evaluator keeps."""
@@ -57,6 +65,7 @@ class Evaluator:
         self._cache = ByteCache(cache_bytes)
         self._memory = memory
         self._leaves: dict[str, Tensor] = {}
+        self._layouts: dict[type, Layout] = {}
 
     def table(self, tree: Sequence[Node]) -> Tensor:
         """Evaluate one tree; see `tables`.
@@ -93,9 +102,11 @@ class Evaluator:
                     self._cache.put(vertex.key, value)
             return [_on_cpu(values[root]) for root in roots]
 
-    def layout(self, kind: type) -> Layout:
+    def _layout(self, kind: type) -> Layout:
         """Give where the layers lie in a flat buffer of `Weights` or `Activations`."""
-        return self._statistics.layout(kind.__name__)
+        if kind not in self._layouts:
+            self._layouts[kind] = self._statistics.layout(kind.__name__)
+        return self._layouts[kind]
 
     def _stream(self, graph: Graph, values: dict[int, Tensor | ShapeMismatchError]) -> None:
         """Compute every reduction of tensors, grouped by how and over what it runs."""
@@ -111,7 +122,7 @@ class Evaluator:
             group = (vertex.in_activations, vertex.per_bit, streams)
             groups.setdefault(group, []).append(Sink(vertex, self._accumulator(vertex)))
         for (in_activations, _, streams), sinks in groups.items():
-            layout = self._statistics.layout("Activations" if in_activations else "Weights")
+            layout = self._layout(Activations if in_activations else Weights)
             excluded = {sink.vertex.identifier for sink in sinks}
             vertices = [
                 vertex
@@ -133,7 +144,7 @@ class Evaluator:
                 values[sink.vertex.identifier] = sink.accumulator.result()
 
     def _accumulator(self, vertex: Vertex) -> Accumulator:
-        entries = self._statistics.layout("Weights").entry_count
+        entries = self._layout(Weights).entry_count
         overload = vertex.overload
         assert overload is not None  # noqa: S101 - reductions are operators
         operator = overload.operator
@@ -165,7 +176,7 @@ class Evaluator:
 
     def _structure_input(self, node: Node) -> tuple[list[Tensor], Layout]:
         terminal = self._set.statistics[node.name]
-        layout = self.layout(terminal.type)
+        layout = self._layout(terminal.type)
         return layout.views(self._kept(node.name)), layout
 
     def _leaf(self, vertex: Vertex) -> Tensor:
@@ -191,7 +202,7 @@ class Evaluator:
         return block.reshape(*block.shape[:-1], *layout.shapes[layer])
 
     def _keeps_perturbation(self) -> bool:
-        size = self._statistics.layout("Weights").size * len(self._statistics.bits)
+        size = self._layout(Weights).size * len(self._statistics.bits)
         return size * self._dtype.itemsize <= self._memory
 
 

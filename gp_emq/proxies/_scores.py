@@ -4,40 +4,44 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+FloatArray = NDArray[np.float64]
+
 SIGNIFICANT_DIGITS = 9
 """Scores are rounded to these before ranking, so that last-digit differences decide nothing."""
 
 
-def configuration_scores(
-    table: NDArray[np.float64], choices: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Score bit configurations: one gather and one sum.
+def configuration_scores(tables: FloatArray, choices: NDArray[np.intp]) -> FloatArray:
+    """Score bit configurations: a gather and a sum over entries.
+
+    Entries are added one after the other, so that a score does not depend on how many tables are
+    scored side by side.
 
     Args:
-        table: Sensitivity table, (entries, bits).
+        tables: Sensitivity tables, (..., entries, bits).
         choices: For each configuration the index of each entry's width among the bit choices,
             (n, entries).
 
     Returns:
-        ``Σ_e table[e, choices[:, e]]``, float64 (n,).
+        ``Σ_e tables[..., e, choices[:, e]]``, float64 (..., n).
     """
-    scores: NDArray[np.float64] = table[np.arange(table.shape[0]), choices].sum(axis=1)
+    scores = np.zeros((*tables.shape[:-2], len(choices)))
+    for entry in range(tables.shape[-2]):
+        scores += tables[..., entry, :][..., choices[:, entry]]
     return scores
 
 
-def rounded(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round scores to 9 significant digits of the largest magnitude among them.
+def rounded(scores: FloatArray) -> FloatArray:
+    """Round scores to 9 significant digits of the largest magnitude among a table's scores.
 
     Args:
-        scores: (n,), finite.
+        scores: (..., n), finite.
 
     Returns:
-        The rounded scores; all zero if every score is.
+        The rounded scores as shares of that magnitude; all zero where every score is.
     """
-    largest = float(np.abs(scores).max(initial=0.0))
-    if largest == 0.0:
-        return scores
-    return np.round(scores / largest, SIGNIFICANT_DIGITS)
+    largest = np.abs(scores).max(axis=-1, keepdims=True, initial=0.0)
+    shares: FloatArray = np.round(scores / np.where(largest > 0, largest, 1.0), SIGNIFICANT_DIGITS)
+    return shares
 
 
 def kendall_tau(scores: NDArray[np.float64], accuracies: NDArray[np.float64]) -> float:
