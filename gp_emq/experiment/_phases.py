@@ -89,7 +89,7 @@ def open_store(folder: Path, setting: Setting, configuration: RunConfiguration) 
             "protocol": str(bench.protocol),
             "images": bench.images,
         },
-        "entry_names": list(bench.entry_names),
+        "entry_names": [bench.layers[entry[0]] for entry in bench.entries],
     }
     arrays: dict[str, NDArray[Any]] = {
         "configurations": np.asarray(bench.configurations, dtype=np.int8),
