@@ -42,7 +42,7 @@ UNARY: tuple[Operator, ...] = (
     _unary("abs", function=torch.abs, formula="|x|", template="|{0}|",
            idempotent=True, even=True, of_magnitude=True, non_negative=True),
     _unary("negate", function=torch.neg, formula="−x", template="−{0}", involution=True, odd=True),
-    _unary("sign", function=torch.sign, formula="sign(x)", template="sign({0})",
+    _unary("sign", function=torch.sign, formula="sign(x), 0 for nan", template="sign({0})",
            idempotent=True, odd=True),
     _unary("square", function=torch.square, formula="x²", template="({0})²",
            even=True, of_magnitude=True, non_negative=True),

@@ -9,7 +9,7 @@ from deap import gp
 from gp_emq.errors import PrimitiveSetError
 from primitives._catalogue import OPERATORS, STATISTICS, TIMES_BITS, signatures_of
 from primitives._operator import Operator
-from primitives._probe import check_total
+from primitives._probe import check_declared, check_total
 from primitives._terminals import Terminal
 from primitives._types import (
     EXPONENTS,
@@ -218,11 +218,14 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
 
 def _look_up(item: str | _Thing, known: dict[str, _Thing], what: str, set_name: str) -> _Thing:
     if not isinstance(item, str):
-        if known.get(item.name, item) is not item:
-            raise PrimitiveSetError(
-                f"primitive set {set_name!r}: {item.name!r} is the name of a built-in {what}; "
-                "choose another name for your own"
-            )
+        # Canonical forms tell operators by name, so a terminal must not have one of theirs.
+        for names, kind in ((known, what), (OPERATORS, "operator")):
+            if names.get(item.name, item) is not item:
+                raise PrimitiveSetError(
+                    f"primitive set {set_name!r}: {item.name!r} is the name of a built-in {kind}; "
+                    "choose another name for your own"
+                )
+        check_declared(item)
         return item
     if item not in known:
         raise PrimitiveSetError(

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -56,13 +57,15 @@ def _import_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise PrimitiveSetError(f"{str(path)!r} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their own module up.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except GpEmqError:
         raise
     except Exception as error:
         raise PrimitiveSetError(
-            f"primitive set file {str(path)!r} fails to load: {type(error).__name__}: {error}"
+            f"primitive set file {str(path)!r} fails to load: {_in_one_line(error)}"
         ) from error
     return module
 
@@ -77,10 +80,14 @@ def _build(module: ModuleType, name: str) -> PrimitiveSet:
         raise
     except Exception as error:
         raise PrimitiveSetError(
-            f"build() of primitive set {name!r} fails: {type(error).__name__}: {error}"
+            f"build() of primitive set {name!r} fails: {_in_one_line(error)}"
         ) from error
     if not isinstance(built, PrimitiveSet):
         raise PrimitiveSetError(
             f"build() of primitive set {name!r} gives a {type(built).__name__}, not a PrimitiveSet"
         )
     return built
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,22 @@
+"""What several packages' tests share; the helpers beside this file are imported by name."""
+
+import os
+
+# Hypothesis runs the same examples every time: a failure is then a change, never a draw.
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statistics_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Statistics that commands collect go to a folder that the whole session shares."""
+    before = os.environ.get("GP_EMQ_CACHE")
+    os.environ["GP_EMQ_CACHE"] = str(tmp_path_factory.mktemp("statistics"))
+    yield
+    if before is None:
+        del os.environ["GP_EMQ_CACHE"]
+    else:
+        os.environ["GP_EMQ_CACHE"] = before
