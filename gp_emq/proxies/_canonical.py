@@ -27,6 +27,7 @@ _SHAPE_ONLY = {
     "z_normalise": frozenset({"mean", "sum", "variance", "standard_deviation", "frobenius_norm"}),
     "min_max": frozenset({"minimum", "maximum"}),
 }
+_KEEPS_ZERO = frozenset({"negate", "abs", "square", "sqrt", "relu", "sign", "leaky_relu"})
 _AFFINE_INVARIANT = frozenset({"z_normalise", "min_max"})
 
 
@@ -120,6 +121,8 @@ def _folded_unary(name: str, kind: type, x: _Term) -> _Term:  # noqa: PLR0911 - 
         return _negated(_folded(name, kind, x.arguments))
     if name == "l1_mean" and x.non_negative:
         return _folded("mean", kind, (x,))
+    if x.name == "<0>" and name in _KEEPS_ZERO:
+        return x
     if x.name in _SHAPE_ONLY and name in _SHAPE_ONLY[x.name]:
         return _Term(
             name, kind, f"<{name} of {x.name} over {x.kind.__name__}>", (), x.name == "softmax"
@@ -146,7 +149,14 @@ def _identity(_: type, x: _Term) -> _Term:
     return x
 
 
+def _constant(kind: type, value: int) -> _Term:
+    """A tensor of one number everywhere."""
+    return _Term(f"<{value}>", kind, f"<{value} as {kind.__name__}>", (), non_negative=True)
+
+
 def _add(kind: type, x: _Term, y: _Term) -> _Term | None:
+    if "<0>" in (x.name, y.name) and x.kind is y.kind:
+        return y if x.name == "<0>" else x
     if x.name == "negate" and y.name == "negate":
         return _negated(_folded("add", kind, (x.arguments[0], y.arguments[0])))
     if y.name == "negate":
@@ -157,6 +167,10 @@ def _add(kind: type, x: _Term, y: _Term) -> _Term | None:
 
 
 def _subtract(kind: type, x: _Term, y: _Term) -> _Term | None:
+    if x.text == y.text:
+        return _constant(kind, 0)
+    if "<0>" in (x.name, y.name) and x.kind is y.kind:
+        return _negated(y) if x.name == "<0>" else x
     if y.name == "negate":
         return _folded("add", kind, (x, y.arguments[0]))
     if x.name == "negate":
@@ -167,9 +181,19 @@ def _subtract(kind: type, x: _Term, y: _Term) -> _Term | None:
 
 
 def _multiply(kind: type, x: _Term, y: _Term) -> _Term | None:
+    if "<1>" in (x.name, y.name) and x.kind is y.kind:
+        return y if x.name == "<1>" else x
+    if "<0>" in (x.name, y.name):
+        return _constant(kind, 0)
     if x.text == y.text:
         return _folded("square", kind, (x,))
     return None
+
+
+def _divide(kind: type, x: _Term, y: _Term) -> _Term | None:
+    if x.text == y.text:
+        return _constant(kind, 1)
+    return x if y.name == "<1>" and x.kind is y.kind else None
 
 
 def _greater(kind: type, x: _Term, y: _Term) -> _Term | None:
@@ -206,6 +230,7 @@ _RULES: dict[str, Callable[..., _Term | None]] = {
     "add": _add,
     "subtract": _subtract,
     "multiply": _multiply,
+    "divide": _divide,
     "greater": _greater,
     "power": _power,
     "sqrt": _sqrt,

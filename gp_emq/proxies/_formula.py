@@ -54,10 +54,11 @@ def _stripped(text: str) -> str:
 
 
 def _factor(text: str) -> str:
-    """Put parentheses around a sum or difference that becomes a factor."""
-    depth = 0
+    """Put parentheses around a sum, difference or negation that becomes a factor."""
+    depth, bars = 0, False
     for character in text:
-        depth += (character in "(|[‖") - (character in ")]")
-        if depth == 0 and character in "+−":
+        depth += (character in "([") - (character in ")]")
+        bars ^= character in "|‖"
+        if depth == 0 and not bars and character in "+−":
             return f"({text})"
-    return f"({text})" if " + " in text or " − " in text else text
+    return text

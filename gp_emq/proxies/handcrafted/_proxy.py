@@ -70,6 +70,7 @@ class HandcraftedProxy:
         source: Where it was published.
         aligned: The method as its paper derives it, on trained weights.
         as_published: As public ranking scripts compute it; None where that is the same.
+        needs: Names of the statistics that its functions use; those of expressions are known.
     """
 
     name: str
@@ -79,6 +80,7 @@ class HandcraftedProxy:
     source: str
     aligned: str | Measure
     as_published: str | Measure | None = None
+    needs: tuple[str, ...] = ()
 
     def form(self, name: str = ALIGNED) -> str | Measure:
         """Choose a form; the aligned one stands in where the published is the same.

@@ -21,6 +21,7 @@ _FISHER = HandcraftedProxy(
     "½ Σ (Σ ∇A·A)²·b",
     "Theis et al., Faster gaze prediction with dense networks and Fisher pruning, 2018",
     _activation.fisher,
+    needs=("activation", "activation_gradient"),
 )
 
 _ACTIVATION = (
@@ -32,6 +33,7 @@ _ACTIVATION = (
         "Ma et al., OMPQ: Orthogonal mixed precision quantization, 2021",
         _activation.ompq,
         _activation.ompq_as_published,
+        needs=("activation",),
     ),
     HandcraftedProxy(
         "qe",
@@ -40,6 +42,7 @@ _ACTIVATION = (
         "log std(Q_b(W)x)",
         "Sun et al., Entropy-driven mixed-precision quantization, 2022",
         _outputs.quantization_entropy,
+        needs=("perturbation",),
     ),
     HandcraftedProxy(
         "output_error",
@@ -48,6 +51,7 @@ _ACTIVATION = (
         "−‖Q_b(W)x − Wx‖²",
         "baseline: layer-wise reconstruction error",
         _outputs.output_error,
+        needs=("perturbation",),
     ),
     HandcraftedProxy(
         "relative_output_error",
@@ -56,6 +60,7 @@ _ACTIVATION = (
         "−‖Q_b(W)x − Wx‖²/‖Wx‖²",
         "baseline: layer-wise reconstruction error",
         _outputs.relative_output_error,
+        needs=("perturbation",),
     ),
     HandcraftedProxy(
         "output_divergence",
@@ -64,6 +69,7 @@ _ACTIVATION = (
         "−KL(p ‖ p_b)",
         "Cai et al., ZeroQ: A novel zero shot quantization framework, 2020",
         _one_at_a_time.output_divergence,
+        needs=("perturbation",),
     ),
     HandcraftedProxy(
         "loss_change",
@@ -72,6 +78,7 @@ _ACTIVATION = (
         "−(L_b − L)",
         "baseline: what practitioners use",
         _one_at_a_time.loss_change,
+        needs=("perturbation",),
     ),
     HandcraftedProxy(
         "accuracy_change",
@@ -80,6 +87,7 @@ _ACTIVATION = (
         "acc_b − acc",
         "baseline: what practitioners use",
         _one_at_a_time.accuracy_change,
+        needs=("perturbation",),
     ),
 )
 
