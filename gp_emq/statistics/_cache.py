@@ -30,7 +30,7 @@ class Stored:
 
     Attributes:
         values: The array; memory-mapped when it was read from disk.
-        seconds: What it took to compute.
+        seconds: What it took to compute, with what it is computed from.
         shapes: Shapes of the layers' tensors, where the header does not give them.
     """
 

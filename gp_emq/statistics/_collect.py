@@ -103,9 +103,8 @@ class _Collector:
         if inputs.labels is not None:
             labels = check_labels(inputs.labels, len(inputs.images), logits.shape[1])
             inputs = Inputs(inputs.images, labels, inputs.quantizer, inputs.settings)
-        self._context = Context(
-            header, inputs, network, lambda name: torch.from_numpy(self.stored(name).values)
-        )
+        self._context = Context(header, inputs, network, self._ingredient)
+        self._borrowed = 0.0
 
     def names(self) -> tuple[str, ...]:
         """Names of all statistics but the perturbation."""
@@ -120,6 +119,14 @@ class _Collector:
         if name not in self._kept:
             self._kept[name] = self._read(name) or self._compute(name)
         return self._kept[name]
+
+    def _ingredient(self, name: str) -> Tensor:
+        """Give a statistic to the computation of another, which then counts its seconds, too."""
+        start = time.perf_counter()
+        outer = self._borrowed
+        stored = self.stored(name)
+        self._borrowed = outer + stored.seconds - (time.perf_counter() - start)
+        return torch.from_numpy(stored.values)
 
     def _read(self, name: str) -> Stored | None:
         """Read from the cache; a damaged file counts as none and is written anew."""
@@ -137,6 +144,7 @@ class _Collector:
                 f"the model has changed since its statistics were asked for: no {name!r}"
             )
         start = time.perf_counter()
+        self._borrowed = 0.0
         layout, shapes = None, None
         with evaluation(self._model):
             values = COMPUTATIONS[name](self._context)
@@ -147,7 +155,8 @@ class _Collector:
             elif kind == Kind.WEIGHTS:
                 layout = self._header.weight_layout
         self._check_finite(name, values, layout)
-        stored = Stored(values.numpy(), time.perf_counter() - start, shapes)
+        seconds = time.perf_counter() - start + self._borrowed
+        stored = Stored(values.numpy(), seconds, shapes)
         if self._files is not None:
             self._files.write_header(self._header)
             self._files.write(name, stored)

@@ -73,7 +73,10 @@ class Statistics:
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """Seconds that each statistic asked for so far took to compute, then or earlier."""
+        """Seconds that each statistic asked for so far took to compute, now or before it was stored.
+
+        Those of what it is computed from are in it.
+        """
         return MappingProxyType(self._seconds)
 
     def kind_of(self, name: str) -> Kind:

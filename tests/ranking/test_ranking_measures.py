@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gp_emq.ranking._bootstrap import draw_weights, figure, interval, whole
-from gp_emq.ranking._ceilings import additive_scores, noise_ceiling
 from gp_emq.ranking._comparison import Mark, marks
 from gp_emq.ranking._partial import partial_kendall
 from gp_emq.ranking._regret import Budget, budgets_of, regret
@@ -130,53 +129,6 @@ def test_something_fits_each_budget_and_perfect_scores_lose_nothing(sizes: list[
     for budget in budgets_of(array):
         assert (array <= budget.size).mean() >= budget.share
         assert regret(array, array, array, budget) == 0.0
-
-
-def test_noise_ceiling_agrees_with_a_simulation() -> None:
-    rng = np.random.default_rng(7)
-    images, n = 2000, 300
-    truth = np.clip(rng.normal(0.6, 0.03, size=n), 0, 1)
-    right = rng.random((n, images)) < truth[:, None]
-    found = noise_ceiling(right)
-    reached = [stats.kendalltau(truth, rng.binomial(images, truth)).statistic for _ in range(30)]
-    assert found.ceiling == pytest.approx(np.mean(reached), abs=0.03)
-    assert found.reliability < found.ceiling
-
-
-def test_without_noise_the_ceiling_is_one() -> None:
-    # Each configuration gets its own share of the images right, evenly spread over them.
-    right = np.array([[(image % 20) < rank for image in range(4000)] for rank in range(1, 20)])
-    assert noise_ceiling(right).ceiling > 0.97
-
-
-def additive_bench(noise: float) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(3)
-    choices = rng.integers(3, size=(300, 6))
-    table = rng.normal(size=(6, 3))
-    accuracies = table[np.arange(6), choices].sum(axis=1) + noise * rng.normal(size=300)
-    return choices, accuracies
-
-
-def test_additive_ceiling_of_an_additive_bench_is_reached() -> None:
-    choices, accuracies = additive_bench(0.0)
-    parts = {
-        "training": np.arange(150),
-        "validation": np.arange(150, 200),
-        "asked": np.arange(200, 300),
-    }
-    scores = additive_scores(choices, accuracies, **parts)
-    assert stats.kendalltau(scores, accuracies[200:]).statistic > 0.99
-
-
-def test_additive_ceiling_does_not_see_the_accuracies_it_is_asked_about() -> None:
-    choices, _ = additive_bench(0.0)
-    noise = np.random.default_rng(5).normal(size=300)
-    training = np.arange(150)
-    scores = additive_scores(
-        choices, noise, training=training, validation=np.arange(150, 200), asked=training
-    )
-    # Fitted and scored on the same configurations the tau would be far above zero.
-    assert abs(stats.kendalltau(scores, noise[:150]).statistic) < 0.2
 
 
 def resampled_taus(taus: list[float], spread: float, seed: int = 0) -> np.ndarray:

@@ -136,6 +136,18 @@ def test_only_what_is_asked_for_is_computed_and_only_once(
     assert set(statistics.seconds) == {"weight", "bits", "weight_gradient"}
 
 
+def test_seconds_include_what_a_statistic_is_made_from(
+    model: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    statistics = collect(model, images, labels)
+    statistics.tensor("hessian_diagonal")
+    statistics.tensor("hessian_trace")
+    seconds = statistics.seconds
+    assert 0 < seconds["hessian_diagonal"] < seconds["hessian_trace"]
+    # What was there already is counted, but was not waited for again.
+    assert seconds["hessian_trace"] < 1.5 * seconds["hessian_diagonal"]
+
+
 def snapshot(model: nn.Module) -> list[object]:
     return [
         [(n, p.clone(), p.requires_grad, id(p)) for n, p in model.named_parameters()],
