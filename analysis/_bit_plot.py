@@ -54,7 +54,7 @@ def plot_bits(store: RunStore, average: float | None = None) -> Figure:
     counts = [f"{width} bits to {int((widths == width).sum())}" for width in used]
     style.set_title(
         figure,
-        f"At {budget:g} bits on average the formula gives {', '.join(counts)} of the entries",
+        f"At {budget:g} bits on average the formula gives {', '.join(counts)} of {entries} entries",
         f"Bench {bench.name}: of all assignments that spend at most {budget:g} bits per entry on "
         "average, the one with the highest score",
         left=0.015,

@@ -54,7 +54,7 @@ def plot_convergence(store: RunStore) -> Figure:
     figure = style.new_figure(10.0, 5.6)
     grid = figure.add_gridspec(
         2, 2, width_ratios=(1.75, 1.0), left=0.065, right=0.985, bottom=0.095, top=0.82,
-        wspace=0.2, hspace=0.5,
+        wspace=0.24, hspace=0.5,
     )  # fmt: skip
     # Above the curves there is room for their legend, so that it never covers one.
     left = grid[:, 0].subgridspec(2, 1, height_ratios=(0.17, 1.0), hspace=0.0)
@@ -89,11 +89,11 @@ def _draw_fitness(
     x = progress.evaluations
     axes.fill_between(
         x, progress.quartiles[0], progress.quartiles[2], color=style.SKY_BLUE, alpha=0.3, lw=0,
-        label="population on training, middle half",
+        label="population, middle half",
     )  # fmt: skip
     axes.plot(
         x, progress.quartiles[1], color=style.SKY_BLUE, lw=1.5, ls=(0, (1.2, 1.2)),
-        label="population on training, median",
+        label="population median, training",
     )  # fmt: skip
     marks = max(1, len(x) // 12)
     if random_search is not None:
@@ -113,7 +113,9 @@ def _draw_fitness(
     )  # fmt: skip
     baseline = _sum_of_bits(bench)
     axes.axhline(baseline, color=style.INK, lw=1.0, ls=(0, (6, 2, 1, 2)))
-    lowest = np.nanmin(np.concatenate([progress.quartiles[0], progress.validation, [baseline]]))
+    # A poor first population must not press everything else together; it may leave the panel.
+    settled = progress.quartiles[1, len(x) // 20 :]
+    lowest = np.nanmin(np.concatenate([settled, progress.validation, [baseline]]))
     highest = np.nanmax(np.concatenate([progress.training, progress.validation, [baseline]]))
     room = highest - lowest
     axes.set_ylim(lowest - 0.08 * room, highest + 0.06 * room)
@@ -127,7 +129,7 @@ def _draw_fitness(
     axes.legend(
         [handles[i] for i in order], [labels[i] for i in order], loc="lower left",
         bbox_to_anchor=(-0.01, 1.0), ncols=2, handlelength=3.2, borderaxespad=0.2,
-        labelspacing=0.35, columnspacing=2.5,
+        labelspacing=0.35, columnspacing=2.0,
     )  # fmt: skip
     axes.set_xlabel("fitness evaluations")
     axes.set_ylabel("Kendall τ with measured accuracy")
@@ -139,8 +141,8 @@ _LEGEND_ORDER = (
     "best formula so far, on training",
     "the same formula, on validation",
     "random search, best so far, on training",
-    "population on training, median",
-    "population on training, middle half",
+    "population median, training",
+    "population, middle half",
 )
 
 
@@ -208,7 +210,7 @@ def _draw_rejections(axes: Axes, generations: Sequence[GenerationRow]) -> None:
         base = base + share
     axes.set_xlim(x[0], 1.015 * max(x[-1], x[0] + 1))
     axes.set_ylim(0, min(1.0, 1.75 * max(float(base.max()), 0.05)))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if reasons:
         handles, labels = axes.get_legend_handles_labels()
@@ -230,6 +232,7 @@ def _draw_diversity(axes: Axes, generations: Sequence[GenerationRow]) -> None:
     axes.set_ylim(0, max(1e-3, 1.15 * float(np.nanmax([*y, 0.0]))))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("generation")
+    axes.set_ylabel("1 − mean |rank correlation|", fontsize=8)
     style.letter(axes, "c", f"Diversity ends at {y[-1]:.2f}")
 
 

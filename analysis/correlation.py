@@ -37,7 +37,7 @@ def plot_correlation(store: RunStore) -> Figure:
 
     figure = style.new_figure(10.0, 5.0)
     grid = figure.add_gridspec(
-        1, 3, width_ratios=(1.0, 1.0, 0.028), left=0.065, right=0.935, bottom=0.115, top=0.785,
+        1, 3, width_ratios=(1.0, 1.0, 0.028), left=0.073, right=0.937, bottom=0.115, top=0.785,
         wspace=0.11,
     )  # fmt: skip
     left = figure.add_subplot(grid[0, 0])
@@ -47,7 +47,7 @@ def plot_correlation(store: RunStore) -> Figure:
     left.set_xlabel("score of the best formula (standardised)")
     right.set_xlabel("sum of bits (jittered by ± 0.3)")
     left.set_ylabel("measured top-1 accuracy")
-    left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     right.tick_params(labelleft=False)
     right.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     style.letter(left, "a", f"Best formula: τ = {evolved}")
