@@ -73,7 +73,7 @@ class Statistics:
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """Seconds that each statistic asked for so far took to compute, now or before it was stored.
+        """Seconds that each statistic asked for so far took to compute, now or earlier.
 
         Those of what it is computed from are in it.
         """

@@ -302,18 +302,24 @@ def weight_terms(r: Reference) -> dict[str, tuple[np.ndarray, np.ndarray | None]
         together = torch.cat([r.weight[n].reshape(-1) for n in names])
         return float(together.max() - together.min())
 
+    # The mean of a softmax over an axis is one over its length.
+    uniform = {n: torch.full_like(w, 1 / len(w)) for n, w in r.weight.items()}
+    roots = {n: w.clamp(min=0).sqrt() for n, w in r.weight.items()}
+
     def emq(names: tuple[str, ...]) -> float:
         gradient = r.ones_gradients(magnitude=False)
         first = {n: gradient[n].abs().log().softmax(dim=0) for n in NAMES}
-        second = {n: r.weight[n].clamp(min=0).sqrt() for n in NAMES}
-        return r.mean_of(first, names) * r.mean_of(second, names)
+        return r.mean_of(first, names) * r.mean_of(roots, names)
 
     return {
         "relative_error": (r.per_entry(lambda ns, b: -relative(ns, b)), None),
         "sqnr": (r.per_entry(lambda ns, b: -math.log(relative(ns, b))), None),
         "mse": (r.per_entry(lambda ns, b: -r.energy(ns, b) / sum(size[n] for n in ns)), None),
         "range": (r.per_entry(lambda ns, b: spread(ns) * b), None),
-        "emq": (r.per_entry(lambda ns, b: emq(ns) * b), None),
+        "emq": (
+            r.per_entry(lambda ns, b: r.mean_of(uniform, ns) * r.mean_of(roots, ns) * b),
+            r.per_entry(lambda ns, b: emq(ns) * b),
+        ),
     }
 
 
@@ -376,7 +382,7 @@ def test_without_labels_the_loss_is_measured_on_the_networks_own_answers(
 
 def test_every_seed_is_an_expression_of_the_language() -> None:
     seeds = seed_expressions()
-    assert {"fit_diagonal", "snip", "snip-as-published", "emq"} <= set(seeds)
+    assert {"fit_diagonal", "snip", "snip-as-published", "emq-as-published"} <= set(seeds)
     for expression in seeds.values():
         assert len(parse_expression(expression, language())) >= 1
 
@@ -393,3 +399,20 @@ def test_every_proxy_says_what_it_is() -> None:
 def test_an_unknown_name_is_refused_with_a_hint() -> None:
     with pytest.raises(ExpressionError, match="unknown proxy 'hawk'; did you mean 'hawq'"):
         handcrafted_proxy("hawk")
+
+
+def test_emq_is_defined_where_a_channel_has_no_gradient() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[1.0] * 4, [2.0] * 4, [-1.0] * 4]))
+        model[1].bias.zero_()
+    images = torch.ones(2, 1, 2, 2)
+    statistics = collect_statistics(model, images, bits=BITS, quantizer=WeightQuantizer())
+    inputs = ProxyInputs(statistics, model, images, None, WeightQuantizer())
+    proxy = handcrafted_proxy("emq")
+    assert not np.isfinite(handcrafted_table(proxy, inputs, AS_PUBLISHED)).all()
+    weights = [model[1].weight.detach(), model[3].weight.detach()]
+    # The mean of a softmax over an axis is one over its length.
+    expected = [float(w.relu().sqrt().mean()) / len(w) for w in weights]
+    found = handcrafted_table(proxy, inputs)
+    np.testing.assert_allclose(found, np.outer(expected, BITS), rtol=1e-6)

@@ -139,7 +139,7 @@ def resampled_taus(taus: list[float], spread: float, seed: int = 0) -> np.ndarra
 def test_clear_differences_are_marked_and_small_ones_are_not() -> None:
     taus = [0.6, 0.2, 0.59, 0.9, 0.61, np.nan]
     found = marks(
-        np.array(taus), resampled_taus(taus, 0.05), [True, True, True, False, False, True]
+        np.array(taus), resampled_taus(taus, 0.05), [True, True, True, False, False, True], 150
     )
     assert found == (Mark.BEST, Mark.WORSE, Mark.SAME, Mark.BETTER, Mark.SAME, Mark.NONE)
 
@@ -151,10 +151,10 @@ def test_the_best_of_many_equals_does_not_make_others_worse() -> None:
     for _ in range(100):
         taus = rng.normal(0.5, 0.05, size=21)
         draws = taus[:, None] + 0.05 * rng.normal(size=(21, 500))
-        found = marks(taus, draws, [True] * 20 + [False])
+        found = marks(taus, draws, [True] * 20 + [False], 150)
         wrong += found[20] in {Mark.WORSE, Mark.BETTER}
     assert wrong <= 10
 
 
 def test_without_hand_crafted_proxies_there_is_nothing_to_compare() -> None:
-    assert marks(np.array([0.5]), np.full((1, 5), 0.5), [False]) == (Mark.NONE,)
+    assert marks(np.array([0.5]), np.full((1, 5), 0.5), [False], 150) == (Mark.NONE,)

@@ -4,6 +4,7 @@ Saliencies of single weights are averaged over a layer in the aligned form, sinc
 spent per weight; the public scripts add them up, which mostly ranks layers by their size.
 """
 
+from gp_emq.proxies.handcrafted._emq import emq
 from gp_emq.proxies.handcrafted._proxy import HandcraftedProxy
 
 _PERTURBATION_ENERGY = "sum(square(quantization_perturbation))"
@@ -187,6 +188,8 @@ EVOLVED: tuple[HandcraftedProxy, ...] = (
         "the formula that EMQ published",
         "mean(softmax(log|V|))·mean(√relu(W))·b",
         "Dong et al., EMQ: Evolving training-free proxies, 2023",
+        emq,
         "times_bits(multiply(mean(softmax(log_abs(virtual_gradient))), mean(sqrt(relu(weight)))))",
+        ("virtual_gradient", "weight"),
     ),
 )

@@ -1,0 +1,104 @@
+"""A bench ready to be ranked on: its network's statistics, and the configurations asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gp_emq.mqbench import Bench, BenchInputs, bench_inputs, load_bench
+from gp_emq.networks import untrained_network
+from gp_emq.proxies.handcrafted import ProxyInputs
+from gp_emq.ranking._weighted import FloatArray
+from gp_emq.statistics import StatisticsSettings, collect_statistics
+
+SPLITS = ("test", "validation", "training", "all")
+
+
+@dataclass(frozen=True)
+class RankedBench:
+    """A bench with what proxies are computed from.
+
+    Attributes:
+        bench: The bench.
+        inputs: Its network, calibration batch and quantizer.
+        cache: Folder that keeps statistics, or None.
+    """
+
+    bench: Bench
+    inputs: BenchInputs
+    cache: Path | None
+
+    @classmethod
+    def load(
+        cls, name: str, *, weights: Path | None, data: Sequence[Path], cache: Path | None
+    ) -> "RankedBench":
+        """Load a bench by name or path.
+
+        Raises:
+            GpEmqError: The bench, its network's weights or its images are missing or damaged.
+        """
+        bench = load_bench(name)
+        return cls(bench, bench_inputs(bench, weights, list(data) or None), cache)
+
+    def untrained(self, seed: int = 0) -> "RankedBench":
+        """Put seeded random weights in the place of the trained ones.
+
+        Raises:
+            NetworkError: The network is not a registered one.
+        """
+        network = untrained_network(self.bench.network, seed)
+        return replace(self, inputs=replace(self.inputs, network=network))
+
+    def proxy_inputs(self, calibration_seed: int | None = None) -> ProxyInputs:
+        """Prepare what proxies are computed from; statistics are collected when asked for.
+
+        Args:
+            calibration_seed: None for the whole calibration batch; else a random half of it,
+                with random probes of that seed too.
+        """
+        images, labels = self.inputs.images, self.inputs.labels
+        settings = StatisticsSettings()
+        if calibration_seed is not None:
+            order = np.random.default_rng(calibration_seed).permutation(len(images))
+            half = torch.from_numpy(np.sort(order[: max(1, len(images) // 2)]))
+            images, labels = images[half], labels[half]
+            settings = StatisticsSettings(seed=1 + calibration_seed)
+        statistics = collect_statistics(
+            self.inputs.network.model,
+            images,
+            labels,
+            bits=self.bench.bits,
+            quantizer=self.inputs.quantizer,
+            layers=self.inputs.network.layers,
+            settings=settings,
+            cache=self.cache,
+        )
+        return ProxyInputs(
+            statistics, self.inputs.network.model, images, labels, self.inputs.quantizer
+        )
+
+    def indices(self, split: str) -> NDArray[np.intp]:
+        """Indices of the configurations of a split, one of `SPLITS`."""
+        if split == "all":
+            return np.arange(len(self.bench.configurations))
+        chosen: NDArray[np.intp] = getattr(self.bench, split)
+        return chosen
+
+    @cached_property
+    def bit_sums(self) -> FloatArray:
+        """Sum of the entries' widths of each configuration, (n,)."""
+        sums: FloatArray = self.bench.configurations.sum(axis=1, dtype=np.float64)
+        return sums
+
+    @cached_property
+    def sizes(self) -> FloatArray:
+        """Size of each configuration's quantized layers in MiB, biases included, (n,)."""
+        parameters = np.zeros(len(self.bench.entries))
+        for layer in self.inputs.network.layers:
+            parameters[layer.entry] += layer.parameters
+        sizes: FloatArray = self.bench.configurations @ parameters / (8 * 2**20)
+        return sizes

@@ -1,0 +1,243 @@
+"""Ranking proxies on a bench."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gp_emq.errors import GpEmqError
+from gp_emq.mqbench import Quality, bench_quality
+from gp_emq.proxies import rounded
+from gp_emq.proxies.handcrafted import ALIGNED, AS_PUBLISHED
+from gp_emq.ranking._bench import RankedBench
+from gp_emq.ranking._bootstrap import Figure, draw_weights, figure, interval, whole
+from gp_emq.ranking._candidates import Candidate, Scored, score
+from gp_emq.ranking._comparison import Mark, marks
+from gp_emq.ranking._measures import KENDALL, measures
+from gp_emq.ranking._regret import Budget, budgets_of, regret
+from gp_emq.ranking._weighted import FloatArray, kendall
+
+Progress = Callable[[str], None]
+"""Told the name of each proxy that is done."""
+
+
+@dataclass(frozen=True)
+class RankOptions:
+    """How to rank.
+
+    Attributes:
+        split: Which configurations to rank on.
+        resamples: Bootstrap resamples.
+        seed: Seed of resamples and calibration repeats.
+        calibration_repeats: How many random halves of the calibration batch to repeat on.
+        form: Form of the hand-crafted proxies.
+    """
+
+    split: str = "test"
+    resamples: int = 1000
+    seed: int = 0
+    calibration_repeats: int = 0
+    form: str = ALIGNED
+
+
+@dataclass(frozen=True)
+class Row:
+    """How well one proxy ranks.
+
+    Attributes:
+        candidate: The proxy.
+        scored: Its scores and seconds.
+        figures: Each measure with its interval; none if it has no scores.
+        regrets: Accuracy lost at each budget.
+        mark: How it compares with the best hand-crafted one.
+        calibration: Kendall tau with each random half of the calibration batch.
+    """
+
+    candidate: Candidate
+    scored: Scored
+    figures: dict[str, Figure]
+    regrets: tuple[float, ...]
+    mark: Mark
+    calibration: tuple[float, ...]
+
+    @property
+    def tau(self) -> float:
+        """Kendall tau, nan without scores."""
+        return self.figures[KENDALL].value if self.figures else float("nan")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All proxies on one bench, best first.
+
+    Attributes:
+        bench: Name of the bench.
+        network: Name of its network.
+        protocol: Name of the protocol of its accuracies.
+        options: How it was ranked.
+        configurations: How many configurations were ranked.
+        accuracies: Their measured accuracies, (n,).
+        quality: How much of the bench is signal, and the ceilings.
+        budgets: The budgets of the regrets.
+        rows: One per proxy.
+    """
+
+    bench: str
+    network: str
+    protocol: str
+    options: RankOptions
+    configurations: int
+    accuracies: FloatArray
+    quality: Quality
+    budgets: tuple[Budget, ...]
+    rows: tuple[Row, ...]
+
+
+def rank(
+    target: RankedBench,
+    candidates: Sequence[Candidate],
+    options: RankOptions,
+    progress: Progress = lambda _name: None,
+) -> Ranking:
+    """Measure how well proxies rank the configurations of a bench.
+
+    Args:
+        target: The bench.
+        candidates: The proxies.
+        options: How to rank.
+        progress: Told the name of each proxy when it has been scored.
+
+    Raises:
+        GpEmqError: The split has fewer than two configurations.
+    """
+    chosen = target.indices(options.split)
+    if len(chosen) < 2:
+        raise GpEmqError(
+            f"bench {target.bench.name} has {len(chosen)} {options.split} configurations; "
+            "ranking needs at least 2"
+        )
+    accuracies = target.bench.accuracies[chosen]
+    sizes = target.sizes[chosen]
+    weights = draw_weights(len(chosen), len(chosen), options.resamples, options.seed)
+    budgets = budgets_of(sizes)
+    inputs = target.proxy_inputs()
+    repeats = [
+        target.proxy_inputs(options.seed + index) for index in range(options.calibration_repeats)
+    ]
+    by_name = measures(target.bit_sums[chosen], sizes)
+    rows, resampled = [], []
+    for candidate in candidates:
+        scored = score(candidate, inputs, target.bench, options.form)
+        figures: dict[str, Figure] = {}
+        regrets: tuple[float, ...] = ()
+        draws = np.full(options.resamples, np.nan)
+        if scored.scores is not None:
+            scores = rounded(scored.scores[chosen])
+            draws = kendall(scores, accuracies, weights)
+            for name, correlation in by_name.items():
+                if name == KENDALL:
+                    value = float(kendall(scores, accuracies, whole(len(chosen)))[0])
+                    figures[name] = Figure(value, *interval(draws))
+                else:
+                    figures[name] = figure(correlation, scores, accuracies, weights)
+            regrets = tuple(regret(scores, accuracies, sizes, budget) for budget in budgets)
+        calibration = tuple(
+            _tau_of(score(candidate, repeat, target.bench, options.form), chosen, accuracies)
+            for repeat in repeats
+        )
+        rows.append(Row(candidate, scored, figures, regrets, Mark.NONE, calibration))
+        resampled.append(draws)
+        progress(candidate.name)
+    found = marks(
+        np.array([row.tau for row in rows]),
+        np.array(resampled),
+        [row.candidate.handcrafted for row in rows],
+        len(chosen),
+    )
+    marked = [
+        Row(row.candidate, row.scored, row.figures, row.regrets, mark, row.calibration)
+        for row, mark in zip(rows, found, strict=True)
+    ]
+    return Ranking(
+        bench=target.bench.name,
+        network=target.bench.network,
+        protocol=target.bench.protocol,
+        options=options,
+        configurations=len(chosen),
+        accuracies=accuracies,
+        quality=bench_quality(target.bench),
+        budgets=budgets,
+        rows=tuple(sorted(marked, key=lambda row: -np.nan_to_num(row.tau, nan=-2.0))),
+    )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a proxy's figures vary when few configurations are drawn.
+
+    Attributes:
+        candidate: The proxy.
+        figures: For each measure the mean over the repeats, with the 2.5 and 97.5 percentiles.
+        note: Why there are none, else empty.
+    """
+
+    candidate: Candidate
+    figures: dict[str, Figure]
+    note: str
+
+
+def rank_as_published(
+    target: RankedBench,
+    candidates: Sequence[Candidate],
+    *,
+    samples: int,
+    repeats: int,
+    seed: int = 0,
+    progress: Progress = lambda _name: None,
+) -> tuple[Spread, ...]:
+    """Repeat the procedure of the public ranking scripts.
+
+    They compute the published forms on an untrained network, draw configurations with
+    replacement from the whole bench, and report one draw.
+
+    Args:
+        target: The bench.
+        candidates: The proxies.
+        samples: Configurations of one draw.
+        repeats: Draws.
+        seed: Seed of the weights and of the draws.
+        progress: Told the name of each proxy when it has been scored.
+
+    Returns:
+        One spread per proxy, by falling mean of Kendall's tau.
+    """
+    chosen = target.indices("all")
+    weights = draw_weights(len(chosen), samples, repeats, seed)
+    inputs = target.untrained(seed).proxy_inputs()
+    by_name = measures(target.bit_sums, target.sizes)
+    spreads = []
+    for candidate in candidates:
+        scored = score(candidate, inputs, target.bench, AS_PUBLISHED)
+        figures: dict[str, Figure] = {}
+        if scored.scores is not None:
+            scores = rounded(scored.scores)
+            for name, correlation in by_name.items():
+                values = correlation(scores, target.bench.accuracies, weights)
+                defined = values[np.isfinite(values)]
+                mean = float(defined.mean()) if defined.size else float("nan")
+                figures[name] = Figure(mean, *interval(values))
+        spreads.append(Spread(candidate, figures, scored.note))
+        progress(candidate.name)
+
+    def order(spread: Spread) -> float:
+        value = spread.figures[KENDALL].value if spread.figures else float("nan")
+        return -float(np.nan_to_num(value, nan=-2.0))
+
+    return tuple(sorted(spreads, key=order))
+
+
+def _tau_of(scored: Scored, chosen: NDArray[np.intp], accuracies: FloatArray) -> float:
+    if scored.scores is None:
+        return float("nan")
+    return float(kendall(rounded(scored.scores[chosen]), accuracies, whole(len(chosen)))[0])
