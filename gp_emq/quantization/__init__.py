@@ -9,6 +9,12 @@ from gp_emq.quantization._quantized_network import (
     quantize_weights,
 )
 from gp_emq.quantization._quantizers import ActivationQuantizer, WeightQuantizer
+from gp_emq.quantization._reconstruction import (
+    find_blocks,
+    reconstruct_blocks,
+    reconstruct_layer,
+)
+from gp_emq.quantization._rounding import RoundingSettings, learn_rounding, reconstruction_error
 from gp_emq.quantization._scales import SCALE_RULES
 from gp_emq.quantization._uniform import (
     MAX_BITS,
@@ -27,12 +33,18 @@ __all__ = [
     "QuantizationParameters",
     "QuantizedNetwork",
     "QuantizedWeight",
+    "RoundingSettings",
     "WeightQuantizer",
     "calibrate_activations",
     "fake_quantize",
+    "find_blocks",
     "integer_convolution_available",
     "integer_range",
     "layer_weight",
+    "learn_rounding",
     "quantize",
     "quantize_weights",
+    "reconstruct_blocks",
+    "reconstruct_layer",
+    "reconstruction_error",
 ]

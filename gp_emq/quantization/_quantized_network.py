@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gp_emq.networks import Layer, entry_layers
+from gp_emq.quantization._fusion import fuse_integer_convolutions
 from gp_emq.quantization._integer import IntegerConv2d, fits_integer_convolution
 from gp_emq.quantization._quantizers import ActivationQuantizer, WeightQuantizer
 from gp_emq.quantization._uniform import QuantizationParameters, fake_quantize, quantize
@@ -131,6 +132,8 @@ class QuantizedNetwork:
             )
             for index, layer in enumerate(layers)
         ]
+        if integer:
+            self.model = fuse_integer_convolutions(self.model)
 
     def configure(self, configuration: Sequence[int]) -> None:
         """Take on a bit configuration, with the float network's batch-norm statistics.
@@ -145,11 +148,11 @@ class QuantizedNetwork:
             raise ValueError(
                 f"a configuration has {len(self._entries)} entries, not {len(configuration)}"
             )
+        for module, (mean, variance) in zip(self._norms, self._statistics, strict=True):
+            module.running_mean, module.running_var = _clone(mean), _clone(variance)
         for width, indices in zip(configuration, self._entries, strict=True):
             for index in indices:
                 self._slots[index](int(width))
-        for module, (mean, variance) in zip(self._norms, self._statistics, strict=True):
-            module.running_mean, module.running_var = _clone(mean), _clone(variance)
 
     def reestimate_batch_norm(self, images: Tensor) -> None:
         """Replace the batch-norm statistics by those of one batch through this network.
