@@ -70,7 +70,7 @@ def plot_convergence(store: RunStore) -> Figure:
 def _finding(progress: Progress, random_search: Progress | None) -> str:
     start, end = progress.training[0], progress.training[-1]
     evaluations = int(progress.evaluations[-1])
-    rise = f"Kendall τ rises from {start:.3f} to {end:.3f} in {evaluations:,} evaluations"
+    rise = f"Training τ rises from {start:.3f} to {end:.3f} in {evaluations:,} evaluations"
     if random_search is None:
         return rise
     return f"{rise}; random search reaches {random_search.training[-1]:.3f}"

@@ -75,9 +75,9 @@ def _finding(ancestry: Ancestry) -> str:
     root = training_of(ancestry.root)
     if not steps:
         label = style.operator_style(ancestry.root.operator).label
-        return f"The best formula (τ = {root:.3f}) is a {label} without ancestors"
+        return f"The best formula (training τ = {root:.3f}) is a {label} without ancestors"
     made = " and ".join(_counted(count, name) for name, count in sorted(steps.items()))
-    return f"{made} led from τ = {training_of(start):.3f} to {root:.3f}"
+    return f"{made} led from training τ = {training_of(start):.3f} to {root:.3f}"
 
 
 def _counted(count: int, name: str) -> str:
