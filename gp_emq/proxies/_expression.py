@@ -73,7 +73,9 @@ def parse_expression(
     parsed = parser.finish()
     if result not in parsed.readings:
         kinds = " or ".join(kind.__name__ for kind in parsed.readings)
-        raise ExpressionError(f"expression gives {kinds}, but must give {result.__name__}: {text}")
+        raise ExpressionError(
+            f"expression gives {kinds}, but must give {result.__name__}: {_shortened(text)}"
+        )
     return gp.PrimitiveTree(parsed.readings[result])
 
 
@@ -84,8 +86,9 @@ def _tokens(text: str) -> list[str]:
     while position < len(stripped):
         match = _TOKEN.match(stripped, position)
         if match is None:
+            rest = stripped[position:].lstrip()
             raise ExpressionError(
-                f"unexpected {stripped[position:].lstrip()[:1]!r} at position {position} of "
+                f"unexpected {rest[:1]!r} at position {len(stripped) - len(rest)} of "
                 f"expression: {_shortened(text)}"
             )
         tokens.append(match.group(1))
@@ -96,7 +99,8 @@ def _tokens(text: str) -> list[str]:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= 120 else text[:117] + "..."
+    line = " ".join(text.split())
+    return line if len(line) <= 120 else line[:117] + "..."
 
 
 class _Parser:
