@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -18,9 +19,10 @@ from gp_emq.statistics._sources import GRIDS
 from primitives import BitTable, PrimitiveSet
 
 BITS = (2, 3, 4)
-WEIGHT_SHAPES = ((4, 1, 3, 3), (3, 4, 1, 1), (5, 3), (3, 2, 2, 2))
+WEIGHT_SHAPES = ((4, 1, 3, 3), (3, 4, 1, 1), (3, 5), (3, 2, 2, 2))
 """In forward order."""
-ACTIVATION_SHAPES = ((2, 4, 3, 3), (2, 3, 2, 2), (2, 5), (2, 3, 1, 1))
+ACTIVATION_SHAPES = ((2, 4, 3, 3), (2, 3, 2, 2), (2, 3), (2, 3, 1, 1))
+QUANTIZER = WeightQuantizer(scale_rule="minmax")
 ENTRIES = (0, 1, 2, 1)
 """The last layer is tied to the second, so forward order is not the order of entries."""
 
@@ -51,8 +53,7 @@ class SyntheticSource:
 
     folder = None
 
-    def __init__(self, header: Header, seed: int, jitter: float = 0.0) -> None:
-        """Make everything; ``jitter`` moves each float by so much of itself."""
+    def __init__(self, header: Header, seed: int) -> None:
         self._header = header
         self._shapes = tuple(ACTIVATION_SHAPES[layer.depth] for layer in header.ordered_layers)
         rng = np.random.default_rng(seed)
@@ -72,18 +73,11 @@ class SyntheticSource:
         values["depth"] = np.arange(entries, dtype=np.float64)
         values["bits"] = np.tile(np.asarray(header.bits, dtype=np.float64), (entries, 1))
         weight = torch.from_numpy(values["weight"])
-        grids = WeightGrids.choose(weight, layout, header.bits, WeightQuantizer())
+        grids = WeightGrids.choose(weight, layout, header.bits, QUANTIZER)
         squared = grids.perturbation(weight, 0, layout.size).double().square()
         share = torch.tensor(np.diff(layout.entry_bounds), dtype=torch.float64)
         values["quantization_mse"] = (layout.sum_entries(squared) / share).T.contiguous().numpy()
         values[GRIDS] = grids.values.numpy()
-        if jitter:
-            noise = np.random.default_rng(seed + 1)
-            for name, value in values.items():
-                if name not in (GRIDS, "weight"):
-                    values[name] = (value * (1 + jitter * noise.normal(size=value.shape))).astype(
-                        value.dtype
-                    )
         self._values = values
 
     def _activations(self) -> Layout:
@@ -100,10 +94,11 @@ class SyntheticSource:
         return self._header.weight_layout
 
 
+@cache
 def synthetic_statistics(
-    seed: int = 0, *, entries: Sequence[int] = ENTRIES, dtype: torch.dtype = torch.float32
+    seed: int = 0, *, entries: tuple[int, ...] = ENTRIES, dtype: torch.dtype = torch.float32
 ) -> Statistics:
-    """Statistics of four made-up layers with random values."""
+    """Statistics of four made-up layers with random values; the same object for the same seed."""
     header = Header(synthetic_layers(entries), BITS, f"{seed:064x}")
     return Statistics(header, SyntheticSource(header, seed), dtype)
 
