@@ -87,7 +87,7 @@ def _build(arguments: argparse.Namespace) -> None:
         bits=_parse_bits(arguments.bits),
         tests=arguments.test_images,
         seed=arguments.seed,
-        arithmetic=choose_arithmetic(arguments.arithmetic),
+        arithmetic=choose_arithmetic(protocol, arguments.arithmetic),
     )
     bench = build_bench(
         settings,

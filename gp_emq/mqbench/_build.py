@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -18,6 +18,9 @@ from gp_emq.mqbench._measure import MeasurementSettings, Measurer, measurer_of
 from gp_emq.mqbench._partial import PartialResults, partial_results
 from gp_emq.mqbench._sampling import sample_configurations, split_configurations
 from gp_emq.networks import entry_layers
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def build_bench(
@@ -60,9 +63,12 @@ def build_bench(
     fingerprint = _fingerprint(provenance, settings.bits)
     if out.exists():
         return _finished(out, fingerprint)
+    learned = out.with_name(f"{out.name}.rounding-{fingerprint[:12]}")
+    measurer.keep_roundings(learned)
     with partial_results(out.with_name(f"{out.name}.partial"), fingerprint) as results:
+        _learn_all(measurer, jobs=jobs, progress=progress)
         todo = [c for c in configurations if c.tobytes() not in results.measured]
-        _measure_all(settings, todo, results, jobs=jobs, progress=progress, total=count)
+        _measure_all(measurer, todo, results, jobs=jobs, progress=progress)
         correct = np.stack([results.measured[c.tobytes()] for c in configurations])
         images = len(measurer.test.labels)
         bench = Bench(
@@ -85,47 +91,68 @@ def build_bench(
             },
         )
         write_bench(bench, out)
+        measurer.learned.discard()
         results.discard()
     return bench
 
 
+def _learn_all(measurer: Measurer, *, jobs: int, progress: bool) -> None:
+    """Learn the roundings that serve every configuration, those that are not there yet."""
+    todo = [task for task in measurer.rounding_tasks() if measurer.learned.get(*task) is None]
+    with _bar(len(todo), 0, "rounding", progress=progress and bool(todo)) as bar:
+        for _ in _farmed(measurer, _learn_one, todo, jobs):
+            bar.update()
+
+
 def _measure_all(
-    settings: MeasurementSettings,
+    measurer: Measurer,
     todo: Sequence[NDArray[np.int8]],
     results: PartialResults,
     *,
     jobs: int,
     progress: bool,
-    total: int,
 ) -> None:
-    with tqdm(
-        total=total,
-        initial=total - len(todo),
-        unit="configuration",
-        disable=not progress,
-        dynamic_ncols=True,
-    ) as bar:
-        for configuration, packed in _measured(settings, todo, jobs):
+    done = len(results.measured)
+    with _bar(done + len(todo), done, "configuration", progress=progress) as bar:
+        for configuration, packed in _farmed(measurer, _measure_one, todo, jobs):
             results.add(configuration, packed)
             bar.update()
 
 
-def _measured(
-    settings: MeasurementSettings, todo: Sequence[NDArray[np.int8]], jobs: int
-) -> Iterator[tuple[NDArray[np.int8], NDArray[np.uint8]]]:
-    if jobs == 1 or len(todo) < 2:
-        measurer: Measurer = measurer_of(settings)
-        for configuration in todo:
-            yield configuration, measurer.measure(configuration)
-        return
-    parallel = Parallel(n_jobs=min(jobs, len(todo)), return_as="generator_unordered", batch_size=1)
-    yield from parallel(delayed(_measure_one)(settings, configuration) for configuration in todo)
+def _learn_one(measurer: Measurer, task: tuple[int, int]) -> None:
+    measurer.learned_weight(*task)
 
 
 def _measure_one(
-    settings: MeasurementSettings, configuration: NDArray[np.int8]
+    measurer: Measurer, configuration: NDArray[np.int8]
 ) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
-    return configuration, measurer_of(settings).measure(configuration)
+    return configuration, measurer.measure(configuration)
+
+
+def _farmed(
+    measurer: Measurer, work: Callable[[Measurer, T], R], todo: Sequence[T], jobs: int
+) -> Iterator[R]:
+    """Do each piece of work, in this process or in several, yielding results as they come."""
+    if jobs == 1 or len(todo) < 2:
+        for item in todo:
+            yield work(measurer, item)
+        return
+    parallel = Parallel(n_jobs=min(jobs, len(todo)), return_as="generator_unordered", batch_size=1)
+    folder = measurer.learned.folder
+    yield from parallel(delayed(_in_worker)(measurer.settings, folder, work, t) for t in todo)
+
+
+def _in_worker(
+    settings: MeasurementSettings, folder: Path | None, work: Callable[[Measurer, T], R], item: T
+) -> R:
+    # Images and networks are loaded once in each process, never sent to it.
+    measurer = measurer_of(settings)
+    measurer.keep_roundings(folder)
+    return work(measurer, item)
+
+
+def _bar(total: int, done: int, unit: str, *, progress: bool) -> "tqdm[Any]":
+    return tqdm(total=total, initial=done, unit=unit, disable=not progress, dynamic_ncols=True)
 
 
 def _fingerprint(provenance: dict[str, Any], bits: Sequence[int]) -> str:

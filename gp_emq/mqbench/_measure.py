@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import gp_emq
 from gp_emq.determinism import one_thread
 from gp_emq.errors import BenchError
+from gp_emq.mqbench._learned import LearnedRoundings
 from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import (
     ImageSet,
@@ -27,9 +28,13 @@ from gp_emq.networks import (
 from gp_emq.quantization import (
     QuantizedNetwork,
     QuantizedWeight,
+    RoundingSettings,
     calibrate_activations,
     integer_convolution_available,
+    layer_weight,
     quantize_weights,
+    reconstruct_blocks,
+    reconstruct_layer,
 )
 
 ARITHMETICS = ("integer", "float")
@@ -49,7 +54,6 @@ class MeasurementSettings:
         tests: number of test images; `None` for all.
         seed: of the draws of images.
         arithmetic: `"integer"` for oneDNN's 8-bit convolution, or `"float"`.
-        learned: folder that keeps learned roundings between interruptions.
     """
 
     network: str
@@ -60,7 +64,6 @@ class MeasurementSettings:
     tests: int | None
     seed: int
     arithmetic: str
-    learned: Path | None = None
 
 
 class Measurer:
@@ -88,6 +91,11 @@ class Measurer:
                 protocol.activations,
             )
         self._quantized: QuantizedNetwork | None = None
+        self.learned = LearnedRoundings(None)
+
+    def keep_roundings(self, folder: Path | None) -> None:
+        """Keep learned roundings in a folder from now on, and take from it what is there."""
+        self.learned = LearnedRoundings(folder)
 
     def measure(self, configuration: Sequence[int] | NDArray[np.int8]) -> NDArray[np.uint8]:
         """Measure one bit configuration.
@@ -98,26 +106,87 @@ class Measurer:
         Returns:
             Which test images are labelled rightly, packed, uint8 (ceil(images / 8),).
         """
+        widths = [int(width) for width in configuration]
         with one_thread():
-            quantized = self.quantized()
-            quantized.configure([int(width) for width in configuration])
+            quantized = self._quantized_for(widths)
+            quantized.configure(widths)
             if self.settings.protocol.batch_norm:
                 quantized.reestimate_batch_norm(self.calibration.images)
             right = quantized.correct(self.test.images, self.test.labels, self.batch)
         return np.packbits(right.numpy())
 
-    def quantized(self) -> QuantizedNetwork:
-        """Return the network with its quantized weights, made when first asked for."""
-        if self._quantized is None:
-            with one_thread():
-                self._quantized = QuantizedNetwork(
+    def rounding_tasks(self) -> list[tuple[int, int]]:
+        """Return the (index of a layer, bits) whose rounding serves every configuration.
+
+        None but where the protocol learns the rounding of single layers.
+        """
+        if self.settings.protocol.rounding != "layer":
+            return []
+        layers = range(len(self.network.layers))
+        return [(index, bits) for index in layers for bits in self.settings.bits]
+
+    def learned_weight(self, index: int, bits: int) -> QuantizedWeight:
+        """Return a layer's weight with learned rounding, from its file if there is one.
+
+        Args:
+            index: of the layer.
+            bits: its width.
+        """
+        layer, model = self.network.layers[index], self.network.model
+        integers = self.learned.get(index, bits)
+        with one_thread():
+            if integers is not None:
+                grid = self.settings.protocol.weights.parameters(layer_weight(model, layer), bits)
+                return QuantizedWeight(integers, grid)
+            weight = reconstruct_layer(
+                model,
+                layer,
+                bits,
+                quantizer=self.settings.protocol.weights,
+                activation=self._activations[index],
+                images=self.calibration.images,
+                settings=self._rounding_settings(),
+            )
+        self.learned.put(index, bits, weight.integers)
+        return weight
+
+    def _quantized_for(self, configuration: Sequence[int]) -> QuantizedNetwork:
+        protocol = self.settings.protocol
+        if protocol.rounding == "block":
+            return self._make(
+                reconstruct_blocks(
                     self.network.model,
                     self.network.layers,
-                    self._weights(),
-                    self._activations,
-                    integer=self.settings.arithmetic == "integer",
+                    configuration,
+                    quantizer=protocol.weights,
+                    activations=self._activations,
+                    images=self.calibration.images,
+                    settings=self._rounding_settings(),
                 )
+            )
+        if self._quantized is None:
+            tasks = self.rounding_tasks()
+            self._quantized = self._make(
+                {task: self.learned_weight(*task) for task in tasks}
+                if tasks
+                else quantize_weights(
+                    self.network.model, self.network.layers, self.settings.bits, protocol.weights
+                )
+            )
         return self._quantized
+
+    def _make(self, weights: dict[tuple[int, int], QuantizedWeight]) -> QuantizedNetwork:
+        return QuantizedNetwork(
+            self.network.model,
+            self.network.layers,
+            weights,
+            self._activations,
+            integer=self.settings.arithmetic == "integer",
+        )
+
+    def _rounding_settings(self) -> RoundingSettings:
+        protocol = self.settings.protocol
+        return RoundingSettings(iterations=protocol.iterations, seed=self.settings.seed)
 
     def float_accuracy(self) -> float:
         """Return the top-1 accuracy of the float network on the test images, in [0, 1]."""
@@ -148,12 +217,6 @@ class Measurer:
             "weights_sha256": None if weights is None else file_sha256(weights),
         }
 
-    def _weights(self) -> dict[tuple[int, int], QuantizedWeight]:
-        protocol = self.settings.protocol
-        return quantize_weights(
-            self.network.model, self.network.layers, self.settings.bits, protocol.weights
-        )
-
     def _check_classes(self) -> None:
         with torch.no_grad():
             classes = self.network.model(self.test.images[:1]).shape[-1]
@@ -180,21 +243,25 @@ def load_images_of(settings: MeasurementSettings, network: Network) -> tuple[Ima
     )
 
 
-def choose_arithmetic(wanted: str = "auto") -> str:
+def choose_arithmetic(protocol: Protocol, wanted: str = "auto") -> str:
     """Return the arithmetic to measure in.
 
     Args:
-        wanted: `"integer"`, `"float"`, or `"auto"` for integers where this torch and machine
-            have them.
+        protocol: what is measured; integers need symmetric weights.
+        wanted: `"integer"`, `"float"`, or `"auto"` for integers where protocol, torch and
+            machine have them.
 
     Raises:
         BenchError: if it is unknown, or integers are wanted and not there.
     """
     if wanted not in ("auto", *ARITHMETICS):
         raise BenchError(f"arithmetic must be auto, integer or float, not {wanted!r}")
-    available = integer_convolution_available()
+    available = protocol.weights.symmetric and integer_convolution_available()
     if wanted == "integer" and not available:
-        raise BenchError("this torch has no 8-bit convolution here: use --arithmetic float")
+        raise BenchError(
+            "integer arithmetic needs symmetric weights and a torch with an 8-bit convolution: "
+            "use --arithmetic float"
+        )
     if wanted == "auto":
         return "integer" if available else "float"
     return wanted

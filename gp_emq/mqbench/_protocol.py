@@ -1,12 +1,14 @@
 """Protocols: how the accuracies of a bench are measured."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from gp_emq.errors import BenchError
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 
 ROUNDINGS = ("nearest", "layer", "block")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,21 @@ class Protocol:
         iterations: int | None = None,
     ) -> "Protocol":
         """Return this protocol with some settings replaced; `None` keeps one."""
-        weights = {
-            "symmetric": symmetric,
-            "per_channel": per_channel,
-            "scale_rule": scale_rule,
-        }
-        own = {"calibration_images": calibration_images, "iterations": iterations}
-        changed = replace(
-            self.weights, **{key: value for key, value in weights.items() if value is not None}
+        weights = WeightQuantizer(
+            symmetric=_chosen(symmetric, self.weights.symmetric),
+            per_channel=_chosen(per_channel, self.weights.per_channel),
+            scale_rule=_chosen(scale_rule, self.weights.scale_rule),
         )
         return replace(
             self,
-            weights=changed,
-            **{key: value for key, value in own.items() if value is not None},
+            weights=weights,
+            calibration_images=_chosen(calibration_images, self.calibration_images),
+            iterations=_chosen(iterations, self.iterations),
         )
+
+
+def _chosen(wanted: T | None, default: T) -> T:
+    return default if wanted is None else wanted
 
 
 PROTOCOLS = (

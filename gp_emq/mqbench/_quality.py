@@ -81,7 +81,8 @@ def _by_base_image(bench: Bench) -> NDArray[np.float32] | None:
     if right is None or bench.groups < 2:
         return None
     draws = right.reshape(len(right), -1, bench.groups)
-    return draws.mean(axis=1, dtype=np.float32)
+    shares: NDArray[np.float32] = draws.mean(axis=1, dtype=np.float32)
+    return shares
 
 
 def _reliability(by_image: NDArray[np.float32], generator: np.random.Generator) -> float:

@@ -164,7 +164,7 @@ def _optimize(
                 for weight in soft.values()
             )
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     for weight in soft.values():
         if not math.isfinite(float(weight.logits.detach().sum())):
