@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,10 @@ class Candidate:
     def handcrafted(self) -> bool:
         """Whether it competes for being the best hand-crafted proxy."""
         return self.proxy is not None
+
+    def named(self, name: str) -> "Candidate":
+        """Give the same proxy under another name."""
+        return replace(self, name=name)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Ranking:
         network: Name of its network.
         protocol: Name of the protocol of its accuracies.
         options: How it was ranked.
-        configurations: How many configurations were ranked.
+        chosen: Indices of the configurations that were ranked, (n,).
         accuracies: Their measured accuracies, (n,).
         quality: How much of the bench is signal, and the ceilings.
         budgets: The budgets of the regrets.
@@ -87,7 +87,7 @@ class Ranking:
     network: str
     protocol: str
     options: RankOptions
-    configurations: int
+    chosen: NDArray[np.intp]
     accuracies: FloatArray
     quality: Quality
     budgets: tuple[Budget, ...]
@@ -164,7 +164,7 @@ def rank(
         network=target.bench.network,
         protocol=target.bench.protocol,
         options=options,
-        configurations=len(chosen),
+        chosen=chosen,
         accuracies=accuracies,
         quality=bench_quality(target.bench),
         budgets=budgets,

@@ -8,7 +8,10 @@ stood there twice, so that each value equals what a textbook formula gives on th
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from gp_emq.determinism import one_thread
 
 FloatArray = NDArray[np.float64]
 Correlation = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
@@ -74,13 +77,21 @@ def _signs(values: FloatArray) -> FloatArray:
 
 def _pairs(matrix: FloatArray, weights: FloatArray) -> FloatArray:
     """Sum a symmetric (n, n) matrix over the ordered pairs of each resample, (r,)."""
-    sums: FloatArray = np.einsum("rn,rn->r", weights @ matrix, weights)
+    sums: FloatArray = np.einsum("rn,rn->r", _product(weights, matrix), weights)
     return sums
+
+
+def _product(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Multiply matrices on one thread: numpy's threads wait for each other on a busy machine."""
+    with one_thread():
+        product = torch.from_numpy(left) @ torch.from_numpy(np.ascontiguousarray(right))
+    values: FloatArray = product.numpy()
+    return values
 
 
 def _ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
     """Mid-ranks within each resample, up to a constant, (r, n)."""
-    ranks: FloatArray = 0.5 * weights @ _signs(values).T
+    ranks: FloatArray = 0.5 * _product(weights, _signs(values).T)
     return ranks
 
 

@@ -1,0 +1,287 @@
+"""Rank every known proxy on a bench: ``python -m gp_emq.rank --bench digits``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from gp_emq.command import run_command
+from gp_emq.errors import GpEmqError
+from gp_emq.mqbench import list_benches
+from gp_emq.proxies.handcrafted import ALIGNED, AS_PUBLISHED, FORMS, HANDCRAFTED
+from gp_emq.ranking import (
+    FORMATS,
+    SPLITS,
+    Candidate,
+    RankedBench,
+    Ranking,
+    RankOptions,
+    Spread,
+    expression_candidate,
+    format_rankings,
+    format_spreads,
+    handcrafted_candidates,
+    rank,
+    rank_as_published,
+    run_candidate,
+)
+from gp_emq.statistics import default_cache
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like all the package's."""
+
+    def error(self, message: str) -> NoReturn:
+        raise GpEmqError(f"{message} (see --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; ``sys.argv`` if None.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        GpEmqError: What was asked for is unknown, missing or damaged.
+    """
+    options = _parser().parse_args(arguments)
+    if options.list_proxies:
+        for proxy in HANDCRAFTED.values():
+            sys.stdout.write(f"{proxy.name:22} {proxy.family:11} {proxy.description}\n")
+        return 0
+    candidates = _candidates(options)
+    if len(options.bench) > 1 and (options.weights or options.data):
+        raise GpEmqError("--weights and --data belong to one bench; rank several without them")
+    targets = [
+        RankedBench.load(
+            name,
+            weights=options.weights,
+            data=options.data,
+            cache=None if options.no_cache else default_cache(),
+        )
+        for name in options.bench
+    ]
+    with tqdm(
+        total=len(targets) * len(candidates),
+        file=sys.stderr,
+        unit="proxy",
+        disable=options.quiet,
+        leave=False,
+    ) as bar:
+        if options.protocol == AS_PUBLISHED:
+            text = _published(targets, candidates, options, bar)
+        else:
+            rankings = [_rank(target, candidates, options, bar) for target in targets]
+            text = format_rankings(rankings, options.format)
+            if options.plot is not None:
+                _plot(rankings, options.plot)
+    sys.stdout.write(text)
+    return 0
+
+
+def _candidates(options: argparse.Namespace) -> list[Candidate]:
+    """Collect what is to be ranked, under distinct names."""
+    found = handcrafted_candidates([name for name in options.proxies.split(",") if name])
+    found += [run_candidate(path) for path in options.run]
+    found += [expression_candidate(text) for text in options.expression]
+    names: dict[str, int] = {}
+    distinct = []
+    for candidate in found:
+        count = names[candidate.name] = names.get(candidate.name, 0) + 1
+        distinct.append(candidate if count == 1 else candidate.named(f"{candidate.name}-{count}"))
+    if not distinct:
+        raise GpEmqError("there is nothing to rank; give --proxies, --run or --expression")
+    return distinct
+
+
+def _rank(
+    target: RankedBench,
+    candidates: list[Candidate],
+    options: argparse.Namespace,
+    bar: "tqdm[NoReturn]",
+) -> Ranking:
+    def done(name: str) -> None:
+        bar.set_postfix_str(f"{target.bench.name}: {name}")
+        bar.update()
+
+    return rank(
+        target,
+        candidates,
+        RankOptions(
+            split=options.split,
+            resamples=options.resamples,
+            seed=options.seed,
+            calibration_repeats=options.calibration_repeats,
+            form=options.form,
+        ),
+        done,
+    )
+
+
+def _published(
+    targets: list[RankedBench],
+    candidates: list[Candidate],
+    options: argparse.Namespace,
+    bar: "tqdm[NoReturn]",
+) -> str:
+    spreads: list[tuple[Spread, ...]] = []
+    for target in targets:
+
+        def done(name: str, bench: str = target.bench.name) -> None:
+            bar.set_postfix_str(f"{bench}: {name}")
+            bar.update()
+
+        spreads.append(
+            rank_as_published(
+                target,
+                candidates,
+                samples=options.samples,
+                repeats=options.repeats,
+                seed=options.seed,
+                progress=done,
+            )
+        )
+    title = (
+        f"as published: untrained network, published forms, {options.samples} configurations drawn "
+        f"with replacement from the whole bench; mean and middle 95 % of {options.repeats} draws"
+    )
+    names = [target.bench.name for target in targets]
+    return format_spreads(names, spreads, title, options.format)
+
+
+def _plot(rankings: list[Ranking], folder: Path) -> None:
+    from analysis.ranking import make_ranking_figures  # noqa: PLC0415 - matplotlib is slow
+
+    for path in make_ranking_figures(rankings, folder):
+        sys.stderr.write(f"figure: {path}\n")
+
+
+def _positive(text: str) -> int:
+    return _whole(text, 1)
+
+
+def _not_negative(text: str) -> int:
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number of at least {least}, got {text!r}"
+        )
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m gp_emq.rank",
+        description="Measure how well proxies rank the measured bit configurations of a bench. "
+        "The result goes to standard output, everything else to standard error.",
+    )
+    what = parser.add_argument_group("what to rank")
+    what.add_argument(
+        "--bench",
+        nargs="+",
+        default=["digits"],
+        metavar="NAME|FILE",
+        help="benches; several give a matrix and a mean rank (default: digits; there are "
+        f"{', '.join(list_benches())})",
+    )
+    what.add_argument(
+        "--weights", type=Path, metavar="FILE", help="the network's weights, where it needs them"
+    )
+    what.add_argument(
+        "--data", type=Path, nargs="+", default=[], metavar="PATH", help="its images, likewise"
+    )
+    what.add_argument(
+        "--proxies",
+        default="all",
+        metavar="all|A,B,...",
+        help="hand-crafted proxies (default: all); --list-proxies shows them",
+    )
+    what.add_argument(
+        "--run",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="RUN",
+        help="runs, or hall_of_fame.json files, whose recommended formula is ranked too",
+    )
+    what.add_argument(
+        "--expression",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="[NAME=]EXPRESSION",
+        help="typed expressions to rank too; the training configurations give their sign",
+    )
+    how = parser.add_argument_group("how to rank")
+    how.add_argument(
+        "--split", choices=SPLITS, default="test", help="which configurations (default: test)"
+    )
+    how.add_argument(
+        "--form",
+        choices=FORMS,
+        default=ALIGNED,
+        help="hand-crafted proxies as their papers derive them, or as the public ranking scripts "
+        "compute them (default: aligned)",
+    )
+    how.add_argument(
+        "--protocol",
+        choices=FORMS,
+        default=ALIGNED,
+        help="as-published repeats the whole published procedure: untrained network, published "
+        "forms, few configurations drawn with replacement (default: aligned)",
+    )
+    how.add_argument(
+        "--samples", type=_positive, default=50, metavar="N",
+        help="configurations of one published draw (default: 50)",
+    )  # fmt: skip
+    how.add_argument(
+        "--repeats", type=_positive, default=100, metavar="N",
+        help="published draws (default: 100)",
+    )  # fmt: skip
+    how.add_argument(
+        "--calibration-repeats", type=_not_negative, default=0, metavar="R",
+        help="repeat with R random halves of the calibration batch and other probes",
+    )  # fmt: skip
+    how.add_argument(
+        "--resamples", type=_positive, default=1000, metavar="N",
+        help="bootstrap resamples (default: 1000)",
+    )  # fmt: skip
+    how.add_argument(
+        "--seed", type=_not_negative, default=0, metavar="N", help="of all draws (default: 0)"
+    )
+    show = parser.add_argument_group("what to show")
+    show.add_argument(
+        "--format", choices=FORMATS, default="table", help="of the result (default: table)"
+    )
+    show.add_argument(
+        "--plot",
+        type=Path,
+        nargs="?",
+        const=Path("figures"),
+        metavar="FOLDER",
+        help="draw scores against accuracy, and a bar chart (default folder: figures)",
+    )
+    show.add_argument("--quiet", action="store_true", help="no progress bar")
+    show.add_argument("--list-proxies", action="store_true", help="list the proxies and exit")
+    show.add_argument(
+        "--no-cache", action="store_true", help="collect statistics anew and keep none on disk"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,171 @@
+"""Rankings as text: table, Markdown, CSV, JSON."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+
+from gp_emq.ranking._bootstrap import Figure
+from gp_emq.ranking._matrix import MatrixRow, matrix
+from gp_emq.ranking._measures import KENDALL, TITLES
+from gp_emq.ranking._rank import Ranking, Row, Spread
+from gp_emq.ranking._records import (
+    Record,
+    matrix_record,
+    ranking_record,
+    row_record,
+    spread_record,
+)
+
+FORMATS = ("table", "json", "csv", "markdown")
+
+LEGEND = (
+    "* best hand-crafted; + better and - worse than it beyond chance, = not to be told apart "
+    "(paired bootstrap, corrected for its having been picked as the best)"
+)
+
+
+def format_rankings(rankings: Sequence[Ranking], style: str) -> str:
+    """Write rankings of one bench or several.
+
+    Args:
+        rankings: One per bench, of the same proxies.
+        style: One of `FORMATS`.
+    """
+    benches = [ranking.bench for ranking in rankings]
+    if style == "json":
+        document: Record = {"rankings": [ranking_record(ranking) for ranking in rankings]}
+        if len(rankings) > 1:
+            document["matrix"] = [matrix_record(benches, row) for row in matrix(rankings)]
+        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    if style == "csv":
+        return _csv([row_record(ranking, row) for ranking in rankings for row in ranking.rows])
+    if len(rankings) == 1:
+        return _one_bench(rankings[0], style)
+    return _matrix(rankings, matrix(rankings), style)
+
+
+def format_spreads(
+    benches: Sequence[str], spreads: Sequence[Sequence[Spread]], title: str, style: str
+) -> str:
+    """Write how the published procedure spreads.
+
+    Args:
+        benches: Names of the benches.
+        spreads: The spreads on each.
+        title: What was done, one line.
+        style: One of `FORMATS`.
+    """
+    records = [
+        spread_record(bench, spread)
+        for bench, group in zip(benches, spreads, strict=True)
+        for spread in group
+    ]
+    if style == "json":
+        document = {"procedure": title, "proxies": records}
+        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    if style == "csv":
+        return _csv(records)
+    lines = [title, ""]
+    for bench, group in zip(benches, spreads, strict=True):
+        header = ["proxy", *TITLES.values()]
+        rows = [
+            [spread.candidate.name, *(_cell(spread.figures.get(name)) for name in TITLES)]
+            for spread in group
+        ]
+        lines += [bench, "", *_table(header, rows, style), ""]
+    return "\n".join(lines)
+
+
+def _one_bench(ranking: Ranking, style: str) -> str:
+    calibrated = any(row.calibration for row in ranking.rows)
+    header = ["", "proxy", *TITLES.values()]
+    header += [f"regret {budget.share:.0%}" for budget in ranking.budgets]
+    header += ["tau, other calibration"] if calibrated else []
+    header += ["collect s", "score s"]
+    rows = [_row_cells(ranking, row, calibrated=calibrated) for row in ranking.rows]
+    budgets = ", ".join(f"{b.share:.0%} = {b.size:.4g} MiB" for b in ranking.budgets)
+    below = [
+        LEGEND,
+        f"regret: points of accuracy lost within a budget on model size; {budgets}",
+        *(f"{row.candidate.name}: {row.scored.note}" for row in ranking.rows if row.scored.note),
+    ]
+    table = "\n".join(_table(header, rows, style))
+    between = "\n\n" if style == "markdown" else "\n"
+    blocks = [between.join(_heading(ranking)), table, between.join(below)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _heading(ranking: Ranking) -> list[str]:
+    quality, options = ranking.quality, ranking.options
+    reliability = "" if quality.reliability is None else f", reliability {quality.reliability:.3f}"
+    split = "" if options.split == "all" else f"{options.split} "
+    what = (
+        f"bench {ranking.bench} ({ranking.network}, protocol {ranking.protocol}), "
+        f"{len(ranking.chosen)} {split}configurations, {options.form} forms, "
+        f"95 % intervals from {options.resamples} bootstrap resamples"
+    )
+    ceilings = (
+        f"ceilings of tau: noise {quality.noise_ceiling:.3f}{reliability}; additive table fitted "
+        f"on the training part {quality.additive_ceiling:.3f} (on the test part)"
+    )
+    return [what, ceilings]
+
+
+def _row_cells(ranking: Ranking, row: Row, *, calibrated: bool) -> list[str]:
+    cells = [row.mark.value, row.candidate.name]
+    cells += [_cell(row.figures.get(name)) for name in TITLES]
+    lost = [f"{100 * value:.2f}" for value in row.regrets] or [""] * len(ranking.budgets)
+    cells += lost
+    if calibrated:
+        values = [value for value in row.calibration if math.isfinite(value)]
+        cells.append(f"{min(values):.3f} to {max(values):.3f}" if values else "")
+    return [
+        *cells,
+        f"{row.scored.statistics_seconds:.2f}",
+        f"{row.scored.scoring_seconds:.3f}",
+    ]
+
+
+def _matrix(rankings: Sequence[Ranking], rows: Sequence[MatrixRow], style: str) -> str:
+    header = ["proxy", "mean rank", *(ranking.bench for ranking in rankings)]
+    cells = [
+        [row.name, f"{row.mean_rank:.1f}", *(_cell(figure) for figure in row.figures)]
+        for row in rows
+    ]
+    cells.append(["noise ceiling", "", *(f"{r.quality.noise_ceiling:.3f}" for r in rankings)])
+    cells.append(["additive ceiling", "", *(f"{r.quality.additive_ceiling:.3f}" for r in rankings)])
+    counts = ", ".join(f"{ranking.bench} {len(ranking.chosen)}" for ranking in rankings)
+    split = rankings[0].options.split
+    title = f"{TITLES[KENDALL]} with 95 % intervals, {split} configurations: {counts}"
+    return "\n".join([title, "", *_table(header, cells, style), ""])
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None or not math.isfinite(figure.value):
+        return ""
+    return f"{figure.value:.3f} [{figure.low:.2f}, {figure.high:.2f}]"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> list[str]:
+    """Lay out cells as aligned text or as a Markdown table."""
+    widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
+    if style == "markdown":
+        escaped = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+        lines = ["| " + " | ".join(row) + " |" for row in escaped]
+        rule = "|" + "|".join("---" for _ in header) + "|"
+        return [lines[0], rule, *lines[1:]]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]
+
+
+def _csv(records: Sequence[Record]) -> str:
+    names = list(dict.fromkeys(name for record in records for name in record))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return buffer.getvalue()

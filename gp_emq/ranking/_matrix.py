@@ -1,0 +1,51 @@
+"""Several benches at once: proxies × benches, and a mean rank."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from gp_emq.ranking._bootstrap import Figure
+from gp_emq.ranking._measures import KENDALL
+from gp_emq.ranking._rank import Ranking
+
+UNDEFINED = Figure(float("nan"), float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class MatrixRow:
+    """One proxy on all benches.
+
+    Attributes:
+        name: The proxy.
+        figures: Kendall tau on each bench.
+        mean_rank: Mean over benches of its place, 1 the best; equals share the mean place.
+    """
+
+    name: str
+    figures: tuple[Figure, ...]
+    mean_rank: float
+
+
+def matrix(rankings: Sequence[Ranking]) -> tuple[MatrixRow, ...]:
+    """Lay rankings of the same proxies side by side.
+
+    Args:
+        rankings: One per bench.
+
+    Returns:
+        Rows by rising mean rank. A proxy without scores on a bench shares the last places.
+    """
+    names = [row.candidate.name for row in rankings[0].rows]
+    columns = []
+    for ranking in rankings:
+        by_name = {row.candidate.name: row.figures.get(KENDALL, UNDEFINED) for row in ranking.rows}
+        columns.append([by_name[name] for name in names])
+    taus = np.array([[figure.value for figure in column] for column in columns])
+    places = stats.rankdata(-np.nan_to_num(taus, nan=-2.0), axis=1).mean(axis=0)
+    rows = [
+        MatrixRow(name, tuple(column[index] for column in columns), float(places[index]))
+        for index, name in enumerate(names)
+    ]
+    return tuple(sorted(rows, key=lambda row: row.mean_rank))
