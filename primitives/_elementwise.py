@@ -66,7 +66,7 @@ UNARY: tuple[Operator, ...] = (
 """The one-argument elementwise operators."""
 
 POWER = _binary(
-    "power", function=_power, formula="sign(x)·|x|^c", template="({0})^{1}",
+    "power", function=_power, formula="sign(x)·|x|^c, written x^⟨c⟩", template="({0})^⟨{1}⟩",
 )  # fmt: skip
 """A signed power; its second argument is an `Exponent`, never a tensor."""
 

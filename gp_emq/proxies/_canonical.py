@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from gp_emq.proxies._expression import Node
 from primitives import EXPONENTS, OPERATORS, Kind, PrimitiveSet
 
-_NON_NEGATIVE_STATISTICS = frozenset(
+NON_NEGATIVE_STATISTICS = frozenset(
     {"fisher_diagonal", "parameter_count", "macs", "depth", "bits", "quantization_mse"}
 )
+"""Names of the statistics that are never negative."""
+
 _KEEPS_NON_NEGATIVE = frozenset(
     {"add", "multiply", "divide", "power", "mean", "sum", "minimum", "maximum", "identity",
      "leaky_relu", "reciprocal", "times_bits", "swish", "mish", "cosine_similarity"}
@@ -66,7 +68,7 @@ def canonical_form(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
 
 
 def _leaf(node: Node) -> _Term:
-    return _Term(node.name, node.ret, node.name, non_negative=node.name in _NON_NEGATIVE_STATISTICS)
+    return _Term(node.name, node.ret, node.name, non_negative=node.name in NON_NEGATIVE_STATISTICS)
 
 
 def _plain(name: str, kind: type, arguments: tuple[_Term, ...]) -> _Term:

@@ -1,13 +1,41 @@
 """Trees as readable mathematics."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 
+from gp_emq.proxies._canonical import NON_NEGATIVE_STATISTICS
 from gp_emq.proxies._expression import Node
 from primitives import EXPONENTS, PrimitiveSet
 
-_SUPERSCRIPTS = dict(
-    zip(map(str, EXPONENTS), ("⁻²", "⁻¹", "^(−½)", "^½", "", "²", "³"), strict=True)
+_EXPONENTS = tuple(map(str, EXPONENTS))
+_SUPERSCRIPTS = dict(zip(_EXPONENTS, ("⁻²", "⁻¹", "^(−½)", "^½", "", "²", "³"), strict=True))
+_SIGNED_SUPERSCRIPTS = dict(
+    zip(_EXPONENTS, ("^⟨−2⟩", "⁻¹", "^⟨−½⟩", "^⟨½⟩", "", "^⟨2⟩", "³"), strict=True)
 )
+"""``x^⟨c⟩`` is sign(x)·|x|^c, as in the theory of stable distributions."""
+
+_PLACEHOLDER = re.compile(r"\{(\d+)\}")
+_OPENING = "([|‖,<>="
+_CLOSING = ")]|‖,<>="
+
+
+class _Level(IntEnum):
+    """How tightly the outermost operator of a text binds."""
+
+    SUM = 0
+    PRODUCT = 1
+    ATOM = 2
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A subtree as text, without parentheses around the whole."""
+
+    text: str
+    level: _Level
+    non_negative: bool = False
 
 
 def to_formula(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
@@ -20,30 +48,67 @@ def to_formula(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
     Returns:
         One line such as ``mean(diag F·(ΔW)²)``; symbols as in `primitives.STATISTICS`.
     """
-    stack: list[str] = []
+    stack: list[_Written] = []
     for node in reversed(tree):
         if node.arity == 0:
             terminal = primitive_set.statistics.get(node.name)
-            stack.append(terminal.symbol if terminal else node.name)
+            symbol = terminal.symbol if terminal else node.name
+            non_negative = node.name in NON_NEGATIVE_STATISTICS
+            stack.append(_Written(symbol, _level_of(symbol), non_negative))
             continue
-        arguments = [_stripped(stack.pop()) for _ in range(node.arity)]
+        arguments = [stack.pop() for _ in range(node.arity)]
         operator = primitive_set.overloads[node.name].operator
         if operator.name == "power":
-            stack.append(f"({arguments[0]}){_SUPERSCRIPTS[arguments[1]]}")
-        elif operator.name == "multiply":
-            stack.append("·".join(_factor(argument) for argument in arguments))
+            base, exponent = arguments
+            superscripts = _SUPERSCRIPTS if base.non_negative else _SIGNED_SUPERSCRIPTS
+            superscript = superscripts[exponent.text]
+            template = f"({{0}}){superscript}" if superscript else "{0}"
+            stack.append(_filled(template, [base], non_negative=base.non_negative))
         else:
-            stack.append(operator.template.format(*arguments))
-    return _stripped(stack[-1])
+            stack.append(_filled(operator.template, arguments, non_negative=operator.non_negative))
+    return stack[-1].text
 
 
-def _closes_at_end(text: str) -> bool:
-    depth = 0
-    for position, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if depth == 0:
-            return position == len(text) - 1
-    return False
+def _filled(template: str, arguments: Sequence[_Written], *, non_negative: bool) -> _Written:
+    """Put arguments into a template, with parentheses where their neighbours bind tighter."""
+    template = _stripped(template)
+    level = _level_of(_PLACEHOLDER.sub("x", template))
+    parts, position = [], 0
+    for match in _PLACEHOLDER.finditer(template):
+        argument = arguments[int(match.group(1))]
+        before = template[: match.start()].rstrip()[-1:]
+        after = template[match.end() :].lstrip()[:1]
+        bare = _stands_bare(argument, before, after)
+        if bare and not before and not after:
+            level = argument.level
+        parts += [template[position : match.start()]]
+        parts += [argument.text if bare else f"({argument.text})"]
+        position = match.end()
+    return _Written("".join([*parts, template[position:]]), level, non_negative)
+
+
+def _stands_bare(argument: _Written, before: str, after: str) -> bool:
+    """Say whether an argument between two characters (or none) needs no parentheses."""
+    if argument.level is _Level.ATOM:
+        return True
+    if argument.level is _Level.PRODUCT:
+        return before in f"{_OPENING}+−·" and after in f"{_CLOSING}+−·/"
+    fits_left = before in _OPENING or (before == "+" and not argument.text.startswith("−"))
+    return fits_left and after in f"{_CLOSING}+−"
+
+
+def _level_of(text: str) -> _Level:
+    """Find the loosest operator outside of all brackets and bars."""
+    depth, in_bars, level = 0, False, _Level.ATOM
+    for character in text:
+        depth += (character in "([⟨") - (character in ")]⟩")
+        in_bars ^= character in "|‖"
+        if depth == 0 and not in_bars:
+            if character in "+−":
+                return _Level.SUM
+            if character in "·/":
+                level = _Level.PRODUCT
+    return level
 
 
 def _stripped(text: str) -> str:
@@ -53,12 +118,10 @@ def _stripped(text: str) -> str:
     return text
 
 
-def _factor(text: str) -> str:
-    """Put parentheses around a sum, difference or negation that becomes a factor."""
-    depth, bars = 0, False
-    for character in text:
-        depth += (character in "([") - (character in ")]")
-        bars ^= character in "|‖"
-        if depth == 0 and not bars and character in "+−":
-            return f"({text})"
-    return text
+def _closes_at_end(text: str) -> bool:
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return position == len(text) - 1
+    return False
