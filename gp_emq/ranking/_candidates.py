@@ -155,7 +155,7 @@ def score(candidate: Candidate, inputs: ProxyInputs, bench: Bench, form: str) ->
     """
     # A view of its own, so that the seconds of exactly what it asks for can be read off.
     statistics = inputs.statistics.to(torch.float32)
-    own = ProxyInputs(statistics, inputs.model, inputs.images, inputs.labels, inputs.quantizer)
+    own = inputs.with_statistics(statistics)
     try:
         statistics.prepare(_needs(candidate, form))
         start = time.perf_counter()
@@ -164,7 +164,7 @@ def score(candidate: Candidate, inputs: ProxyInputs, bench: Bench, form: str) ->
         scores = configuration_scores(table - table.mean(axis=1, keepdims=True), choices)
     except GpEmqError as error:
         return Scored(None, sum(statistics.seconds.values()), 0.0, str(error))
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start + sum(own.borrowed.values())
     collected = sum(statistics.seconds.values())
     if not np.isfinite(table).all():
         return Scored(None, collected, seconds, "its table is not finite")

@@ -34,6 +34,18 @@ class Batch:
             strict=True,
         )
 
+    def part(self, most: int, stream: torch.Generator) -> "Batch":
+        """Draw some of the images, in their order; all of them if they are few enough.
+
+        Args:
+            most: Images at most.
+            stream: Where the draw comes from.
+        """
+        if len(self) <= most:
+            return self
+        order = torch.randperm(len(self), generator=stream)[:most].sort().values
+        return Batch(*self.pick(order), self.chunk)
+
     def pick(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return images and labels at int64 (k,) indices."""
         return self.images[indices], self.labels[indices]

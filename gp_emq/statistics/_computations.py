@@ -16,7 +16,7 @@ from gp_emq.statistics._fisher import fisher_diagonal
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header
 from gp_emq.statistics._network import FunctionalNetwork
-from gp_emq.statistics._seeds import EIGENVECTORS, generator, rademacher
+from gp_emq.statistics._seeds import CURVATURE, EIGENVECTORS, generator, rademacher
 from gp_emq.statistics._settings import StatisticsSettings
 from gp_emq.statistics._sources import GRIDS
 
@@ -85,7 +85,9 @@ class Context:
 
     def hessian(self) -> _curvature.Hessian:
         """The Hessian, afresh, so that its graph does not outlive one computation."""
-        return _curvature.Hessian(self.network, self.batch)
+        most = self.settings.curvature_images(self._inputs.images[0].numel())
+        batch = self.batch.part(most, generator(self.settings.seed, CURVATURE))
+        return _curvature.Hessian(self.network, batch)
 
     def by_entry(
         self, values: Sequence[float], combine: Callable[[Tensor, Tensor], Tensor]

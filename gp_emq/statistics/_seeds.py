@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-IMAGES, PROBES, EIGENVECTORS = range(3)
+IMAGES, PROBES, EIGENVECTORS, CURVATURE = range(4)
 """Purposes that get a stream each."""
 
 

@@ -18,6 +18,8 @@ class StatisticsSettings:
         chunk_images: Most images that go through the network at once.
         chunk_values: Most input values (images · channels · height · width) that do, so that
             large images take smaller chunks.
+        curvature_values: Most input values of all images that the Hessian is the mean over;
+            of a larger batch a seeded draw is used.
 
     Raises:
         StatisticsError: A number is out of its range.
@@ -30,6 +32,7 @@ class StatisticsSettings:
     seed: int = 0
     chunk_images: int = 128
     chunk_values: int = 2**19
+    curvature_values: int = 2**22
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -44,3 +47,11 @@ class StatisticsSettings:
             image_values: Values of one image, channels · height · width.
         """
         return max(1, min(self.chunk_images, self.chunk_values // image_values))
+
+    def curvature_images(self, image_values: int) -> int:
+        """Most images that the Hessian is the mean over.
+
+        Args:
+            image_values: Values of one image, channels · height · width.
+        """
+        return max(1, self.curvature_values // image_values)

@@ -416,3 +416,23 @@ def test_emq_is_defined_where_a_channel_has_no_gradient() -> None:
     expected = [float(w.relu().sqrt().mean()) / len(w) for w in weights]
     found = handcrafted_table(proxy, inputs)
     np.testing.assert_allclose(found, np.outer(expected, BITS), rtol=1e-6)
+
+
+def test_what_proxies_share_is_computed_once_and_its_seconds_are_told(
+    reference: Reference,
+) -> None:
+    inputs = reference.inputs.with_statistics(reference.inputs.statistics)
+    inputs.memory.clear()
+    runs = 0
+
+    def count(_module: nn.Module, _inputs: object) -> None:
+        nonlocal runs
+        runs += 1
+
+    handle = reference.model.register_forward_pre_hook(count)
+    for name in ("loss_change", "accuracy_change", "output_divergence"):
+        handcrafted_table(handcrafted_proxy(name), inputs)
+    handle.remove()
+    # The float network and every width of every entry.
+    assert runs == 1 + len(BITS) * len(ENTRIES)
+    assert inputs.borrowed["one at a time"] > 0

@@ -148,3 +148,17 @@ def test_network_without_curvature_has_zeros_not_errors(images: Tensor, labels: 
     statistics = collect(network, torch.zeros_like(images), labels, hessian_probes=2)
     assert statistics.tensor("hessian_trace").tolist() == [0.0]
     assert statistics.tensor("hessian_top_eigenvalue").tolist() == [0.0]
+
+
+def test_a_large_batch_is_drawn_from_by_the_seed(
+    model: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    def trace(**settings: float) -> Tensor:
+        return collect(model, images, labels, **settings).tensor("hessian_trace")
+
+    # Images have 36 values: this leaves room for 4 of the 10.
+    assert torch.equal(trace(curvature_values=4 * 36), trace(curvature_values=5 * 36 - 1))
+    assert not torch.equal(trace(curvature_values=4 * 36), trace())
+    chosen = Batch(images, labels, 3).part(4, torch.Generator().manual_seed(0))
+    assert (len(chosen), chosen.chunk) == (4, 3)
+    assert all(any(torch.equal(image, other) for other in images) for image in chosen.images)

@@ -1,6 +1,6 @@
 """What quantizing one entry alone does to the network's answers: dearer and strong."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,8 +11,14 @@ from gp_emq.determinism import one_thread
 from gp_emq.proxies.handcrafted._outputs import CHUNK
 from gp_emq.proxies.handcrafted._proxy import ProxyInputs
 
-Harm = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From float logits, quantized logits (n, classes) and labels (n,): a sum over images."""
+
+@dataclass(frozen=True)
+class _Harms:
+    """Mean harm over the images, float64 (entries, bits) each."""
+
+    divergence: Tensor
+    loss: Tensor
+    mistakes: Tensor
 
 
 def output_divergence(inputs: ProxyInputs) -> Tensor:
@@ -23,7 +29,7 @@ def output_divergence(inputs: ProxyInputs) -> Tensor:
     Returns:
         Oriented table −mean KL(p_float ‖ p_quantized), float64 (entries, bits).
     """
-    return -_each_entry(inputs, _divergence)
+    return -inputs.once("one at a time", _harms).divergence
 
 
 def loss_change(inputs: ProxyInputs) -> Tensor:
@@ -32,7 +38,7 @@ def loss_change(inputs: ProxyInputs) -> Tensor:
     Returns:
         Oriented table, float64 (entries, bits).
     """
-    return -_each_entry(inputs, _loss)
+    return -inputs.once("one at a time", _harms).loss
 
 
 def accuracy_change(inputs: ProxyInputs) -> Tensor:
@@ -41,32 +47,15 @@ def accuracy_change(inputs: ProxyInputs) -> Tensor:
     Returns:
         Oriented table, float64 (entries, bits); values are coarse, one image is the unit.
     """
-    return -_each_entry(inputs, _mistakes)
+    return -inputs.once("one at a time", _harms).mistakes
 
 
-def _divergence(before: Tensor, after: Tensor, _labels: Tensor) -> Tensor:
-    return functional.kl_div(
-        after.log_softmax(dim=1), before.log_softmax(dim=1), reduction="sum", log_target=True
-    )
-
-
-def _loss(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
-    return functional.cross_entropy(after, labels, reduction="sum") - functional.cross_entropy(
-        before, labels, reduction="sum"
-    )
-
-
-def _mistakes(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
-    right_before = (before.argmax(dim=1) == labels).sum()
-    return (right_before - (after.argmax(dim=1) == labels).sum()).double()
-
-
-def _each_entry(inputs: ProxyInputs, harm: Harm) -> Tensor:
-    """Average a harm over images, for each entry at each width, float64 (entries, bits)."""
+def _harms(inputs: ProxyInputs) -> _Harms:
+    """Quantize each entry at each width alone, and run the calibration images through."""
     statistics, model = inputs.statistics, inputs.model
     device = next(model.parameters()).device
     entries = 1 + max(layer.entry for layer in statistics.layers)
-    table = torch.zeros(entries, len(statistics.bits), dtype=torch.float64)
+    table = torch.zeros(entries, len(statistics.bits), 3, dtype=torch.float64)
     with one_thread(), torch.no_grad():
         for place, images in enumerate(torch.split(inputs.images, CHUNK)):
             part = images.to(device)
@@ -78,8 +67,20 @@ def _each_entry(inputs: ProxyInputs, harm: Harm) -> Tensor:
             for entry in range(entries):
                 for column, width in enumerate(statistics.bits):
                     after = functional_call(model, _quantized(inputs, entry, width), (part,))
-                    table[entry, column] += harm(before, after.double(), labels).cpu()
-    return table / len(inputs.images)
+                    table[entry, column] += _harm(before, after.double(), labels).cpu()
+    return _Harms(*(table / len(inputs.images)).unbind(dim=2))
+
+
+def _harm(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
+    """Divergence, rise of the loss and new mistakes, summed over images (n, classes): (3,)."""
+    divergence = functional.kl_div(
+        after.log_softmax(dim=1), before.log_softmax(dim=1), reduction="sum", log_target=True
+    )
+    loss = functional.cross_entropy(after, labels, reduction="sum") - functional.cross_entropy(
+        before, labels, reduction="sum"
+    )
+    mistakes = (before.argmax(dim=1) == labels).sum() - (after.argmax(dim=1) == labels).sum()
+    return torch.stack([divergence, loss, mistakes.double()])
 
 
 def _quantized(inputs: ProxyInputs, entry: int, width: int) -> dict[str, Tensor]:

@@ -47,7 +47,7 @@ def output_error(inputs: ProxyInputs) -> Tensor:
     Returns:
         Oriented table −‖Q_b(W)x − Wx‖²/images, float64 (entries, bits).
     """
-    moments = _measure(inputs)
+    moments = inputs.once("outputs", _measure)
     images = len(inputs.images)
     return negative_sums(inputs, {key: value.error / images for key, value in moments.items()})
 
@@ -58,7 +58,7 @@ def relative_output_error(inputs: ProxyInputs) -> Tensor:
     Returns:
         Oriented table −‖Q_b(W)x − Wx‖²/‖Wx‖², float64 (entries, bits).
     """
-    moments = _measure(inputs)
+    moments = inputs.once("outputs", _measure)
     return negative_sums(inputs, {key: m.error / m.output for key, m in moments.items()})
 
 
@@ -73,7 +73,7 @@ def quantization_entropy(inputs: ProxyInputs) -> Tensor:
     Returns:
         Oriented table log std(Q_b(W)x), float64 (entries, bits).
     """
-    moments = _measure(inputs)
+    moments = inputs.once("outputs", _measure)
     logarithms = {
         key: -0.5 * torch.tensor(m.quantized_variance, dtype=torch.float64).log().item()
         for key, m in moments.items()

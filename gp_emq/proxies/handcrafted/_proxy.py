@@ -1,8 +1,10 @@
 """What a hand-crafted proxy is: a name, where it is from, and one or two ways to compute it."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics
 
 FloatArray = NDArray[np.float64]
+Value = TypeVar("Value")
 
 ALIGNED = "aligned"
 AS_PUBLISHED = "as-published"
@@ -30,6 +33,8 @@ class ProxyInputs:
         images: The calibration images, float32 (n, C, H, W).
         labels: int64 (n,), or None for the network's own predictions.
         quantizer: The protocol's weight quantizer.
+        memory: What several proxies share, with the seconds it took; see `once`.
+        borrowed: Seconds of what was found in the memory.
     """
 
     statistics: Statistics
@@ -37,6 +42,28 @@ class ProxyInputs:
     images: Tensor
     labels: Tensor | None
     quantizer: WeightQuantizer
+    memory: dict[str, tuple[Any, float]] = field(default_factory=dict, repr=False)
+    borrowed: dict[str, float] = field(default_factory=dict, repr=False)
+
+    def with_statistics(self, statistics: Statistics) -> "ProxyInputs":
+        """Give the same inputs, with the same memory, on another view of the statistics."""
+        return replace(self, statistics=statistics, borrowed={})
+
+    def once(self, name: str, compute: "Callable[[ProxyInputs], Value]") -> "Value":
+        """Compute what several proxies need, or remember it.
+
+        Args:
+            name: Under which it is remembered.
+            compute: Computes it from these inputs.
+        """
+        if name in self.memory:
+            value, self.borrowed[name] = self.memory[name]
+        else:
+            start = time.perf_counter()
+            value = compute(self)
+            self.memory[name] = (value, time.perf_counter() - start)
+        result: Value = value
+        return result
 
     @cached_property
     def perturbations(self) -> dict[tuple[str, int], Tensor]:
