@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from deap import tools
@@ -18,7 +18,7 @@ from gp_emq.evolution._randomness import stream
 from gp_emq.evolution._screening import StructureScreen, depth_of
 from gp_emq.evolution._selection import Newcomers, Selection, best_of, diversity
 from gp_emq.evolution._tables import Outcome
-from gp_emq.proxies import canonical_form, parse_expression, to_expression
+from gp_emq.proxies import canonical_form, parse_expression, simplified, to_expression
 from gp_emq.store import GenerationRow, IndividualRow
 from primitives import PrimitiveSet
 
@@ -275,9 +275,14 @@ class Search:
             seed, place.seed = place.seed, None
             return seed
         rng = stream(self._settings.seed, self.generation, place.number, place.attempts)
-        if place.is_offspring:
-            return self._breeder.offspring(self.population, rng, weights)
-        return self._breeder.fresh(rng, weights)
+        draft = (
+            self._breeder.offspring(self.population, rng, weights)
+            if place.is_offspring
+            else self._breeder.fresh(rng, weights)
+        )
+        if not self._settings.screening:
+            return draft
+        return replace(draft, nodes=simplified(draft.nodes, self._set))
 
     def _cheaply_screened(
         self, place: _Place, draft: Draft, pending: dict[str, _Place], start: float

@@ -1,6 +1,6 @@
 """Proxies: formulas over a network's statistics, and what they say of its bit configurations."""
 
-from gp_emq.proxies._canonical import canonical_form
+from gp_emq.proxies._canonical import canonical_form, simplified
 from gp_emq.proxies._evaluator import Evaluator
 from gp_emq.proxies._expression import Node, parse_expression, to_expression
 from gp_emq.proxies._formula import to_formula
@@ -24,6 +24,7 @@ __all__ = [
     "language",
     "parse_expression",
     "rounded",
+    "simplified",
     "to_expression",
     "to_formula",
 ]

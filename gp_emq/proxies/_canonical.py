@@ -10,7 +10,8 @@ depend on the shape alone are folded to one symbol each.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gp_emq.proxies._expression import Node
+from gp_emq.errors import ExpressionError
+from gp_emq.proxies._expression import Node, parse_expression
 from primitives import EXPONENTS, OPERATORS, Kind, PrimitiveSet
 
 NON_NEGATIVE_STATISTICS = frozenset(
@@ -42,6 +43,7 @@ class _Term:
     text: str
     arguments: tuple["_Term", ...] = ()
     non_negative: bool = False
+    size: int = 1
 
 
 def canonical_form(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
@@ -55,6 +57,30 @@ def canonical_form(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
         An expression in the plain names of the operators. Where a rule has folded a constant it
         holds a symbol in angle brackets and can no longer be parsed.
     """
+    return _canonical_term(tree, primitive_set).text
+
+
+def simplified(tree: Sequence[Node], primitive_set: PrimitiveSet) -> list[Node]:
+    """Give the smallest of a tree and its canonical form.
+
+    Args:
+        tree: Nodes in prefix order.
+        primitive_set: The set the tree is made of.
+
+    Returns:
+        The canonical form as a tree where it is smaller and the set has all it takes, else the
+        tree itself. A negation at the root is dropped: a proxy and its negation are the same.
+    """
+    term = _canonical_term(tree, primitive_set)
+    if term.size >= len(tree) or "<" in term.text:
+        return list(tree)
+    try:
+        return list(parse_expression(term.text, primitive_set))
+    except ExpressionError:
+        return list(tree)
+
+
+def _canonical_term(tree: Sequence[Node], primitive_set: PrimitiveSet) -> "_Term":
     stack: list[_Term] = []
     for node in reversed(tree):
         if node.arity == 0:
@@ -64,7 +90,7 @@ def canonical_form(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
         overload = primitive_set.overloads[node.name]
         stack.append(_folded(overload.operator.name, overload.result, arguments))
     root = stack[-1]
-    return (root.arguments[0] if root.name == "negate" else root).text
+    return root.arguments[0] if root.name == "negate" else root
 
 
 def _leaf(node: Node) -> _Term:
@@ -79,7 +105,8 @@ def _plain(name: str, kind: type, arguments: tuple[_Term, ...]) -> _Term:
         and all(argument.non_negative for argument in arguments if argument.text not in _NUMBERS)
     )
     text = f"{name}({', '.join(argument.text for argument in arguments)})"
-    return _Term(name, kind, text, arguments, non_negative)
+    size = 1 + sum(argument.size for argument in arguments)
+    return _Term(name, kind, text, arguments, non_negative, size)
 
 
 _NUMBERS = frozenset(map(str, EXPONENTS))

@@ -61,7 +61,8 @@ class KendallRanker:
         discordant = _bits(below & self._beaten_by[order])
         pairs = np.sqrt(lower.sum(axis=0, dtype=np.float64) * self._untied)
         difference = (concordant - discordant).astype(np.float64)
-        return np.divide(difference, pairs, out=np.zeros(len(scores)), where=pairs > 0)
+        taus: FloatArray = np.divide(difference, pairs, out=np.zeros(len(scores)), where=pairs > 0)
+        return taus
 
 
 def _packed(mask: NDArray[np.bool_]) -> BitArray:
