@@ -1,5 +1,12 @@
 """Networks, what their layers are, and the images they are fed."""
 
+from gp_emq.networks._accounting import (
+    ACCOUNTINGS,
+    MEBIBYTE,
+    bit_operations_table,
+    size_table,
+    total_cost,
+)
 from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks._images import (
     DATA_SETS,
@@ -20,12 +27,15 @@ from gp_emq.networks._registry import (
 from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict
 
 __all__ = [
+    "ACCOUNTINGS",
     "DATA_SETS",
+    "MEBIBYTE",
     "CifarResNet",
     "ImageSet",
     "Layer",
     "Network",
     "NetworkSpecification",
+    "bit_operations_table",
     "data_set_of",
     "entry_layers",
     "file_sha256",
@@ -37,5 +47,7 @@ __all__ = [
     "load_weights",
     "network_specifications",
     "read_state_dict",
+    "size_table",
+    "total_cost",
     "untrained_network",
 ]
