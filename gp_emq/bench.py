@@ -9,12 +9,15 @@ from gp_emq.errors import BenchError
 from gp_emq.mqbench import (
     PROTOCOLS,
     MeasurementSettings,
-    bench_quality,
     build_bench,
     choose_arithmetic,
+    describe_bench,
     find_protocol,
+    import_bench,
     list_benches,
     load_bench,
+    plot_bench,
+    write_bench,
 )
 from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
 
@@ -23,7 +26,8 @@ def main() -> None:
     """Parse the arguments and run one of the sub-commands."""
     parser = _parser()
     arguments = parser.parse_args()
-    {"build": _build, "show": _show, "list": _list}[arguments.command](arguments)
+    commands = {"build": _build, "show": _show, "list": _list, "import": _import}
+    commands[arguments.command](arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_build(commands.add_parser("build", help="measure a new bench"))
     show = commands.add_parser("show", help="what a bench holds and what it can tell")
     show.add_argument("bench", help="name of a bench, or a bench file")
+    show.add_argument("--plot", type=Path, metavar="FILE", help="draw accuracy against size")
     commands.add_parser("list", help="the benches that ship with the package")
+    _add_import(commands.add_parser("import", help="read MQ-Bench-101 as it was published"))
     return parser
 
 
@@ -71,6 +77,20 @@ def _add_build(build: argparse.ArgumentParser) -> None:
     running.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="the published pickle, or its text form")
+    parser.add_argument("--out", type=Path, required=True, help="the bench file")
+    parser.add_argument("--name", help="of the bench (default the file's name)")
+    parser.add_argument("--network", default="resnet18", help="(default %(default)s)")
+    parser.add_argument(
+        "--test-images",
+        type=int,
+        default=50_000,
+        help="behind its accuracies (default %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the split (default %(default)s)")
+
+
 def _build(arguments: argparse.Namespace) -> None:
     protocol = find_protocol(arguments.protocol).with_options(
         symmetric=arguments.symmetric,
@@ -102,14 +122,39 @@ def _build(arguments: argparse.Namespace) -> None:
 
 def _show(arguments: argparse.Namespace) -> None:
     bench = load_bench(arguments.bench)
-    quality = bench_quality(bench)
-    print(quality)
+    print(describe_bench(bench))
+    if arguments.plot is not None:
+        plot_bench(bench, arguments.plot)
+        print(f"drawn: {arguments.plot}")
 
 
 def _list(_arguments: argparse.Namespace) -> None:
-    for name in list_benches():
+    names = list_benches()
+    width = max(map(len, names), default=0)
+    for name in names:
         bench = load_bench(name)
-        print(f"{name}: {bench.network}, {bench.protocol}, {len(bench.accuracies)} configurations")
+        print(
+            f"{name:<{width}}  {bench.network}, {len(bench.entries)} entries, {bench.protocol}, "
+            f"{len(bench.accuracies)} configurations, {bench.images} test images"
+        )
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    if arguments.test_images < 1:
+        raise BenchError(f"--test-images must be at least 1, not {arguments.test_images}")
+    bench = import_bench(
+        arguments.file,
+        name=arguments.name,
+        network=arguments.network,
+        images=arguments.test_images,
+        seed=arguments.seed,
+    )
+    write_bench(bench, arguments.out)
+    repeated = bench.provenance["repeated"]
+    print(
+        f"{arguments.out}: {len(bench.accuracies)} configurations of {bench.network}"
+        + (f", {repeated} repetitions averaged" if repeated else "")
+    )
 
 
 def _parse_bits(text: str) -> tuple[int, ...]:

@@ -1,0 +1,165 @@
+"""Showing a bench: a table for people, and a picture."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gp_emq.errors import BenchError
+from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._quality import Quality, bench_quality
+from gp_emq.networks import (
+    MEBIBYTE,
+    load_network,
+    size_table,
+    total_cost,
+    untrained_network,
+)
+
+
+def describe_bench(bench: Bench) -> str:
+    """Return what a bench holds and what it can tell, as lines of text."""
+    quality = bench_quality(bench)
+    counts = (len(bench.training), len(bench.validation), len(bench.test))
+    lowest, highest = float(bench.accuracies.min()), float(bench.accuracies.max())
+    rows = [
+        ("network", f"{bench.network}, {len(bench.layers)} layers, {len(bench.entries)} entries"),
+        ("protocol", _protocol_line(bench)),
+        ("bit choices", ", ".join(map(str, bench.bits))),
+        (
+            "configurations",
+            f"{sum(counts)}: {counts[0]} training, {counts[1]} validation, {counts[2]} test",
+        ),
+        ("test images", _images_line(bench)),
+        *_float_row(bench),
+        (
+            "accuracy",
+            f"mean {_percent(quality.mean)}, {_percent(lowest)} to {_percent(highest)}",
+        ),
+        ("spread", f"{_percent(quality.spread)} (standard deviation)"),
+        ("sampling error", _error_line(quality)),
+        ("reliability", _reliability_line(quality)),
+        ("noise ceiling", f"tau {quality.noise_ceiling:.3f}" + _binomial_note(quality)),
+        ("additive ceiling", f"tau {quality.additive_ceiling:.3f} on the test configurations"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(
+        [f"bench {bench.name}", *(f"  {name:<{width}}  {text}" for name, text in rows)]
+    )
+
+
+def plot_bench(bench: Bench, path: Path) -> None:
+    """Draw accuracy against size, coloured by the mean bits of a configuration.
+
+    Args:
+        bench: the bench.
+        path: the picture; its suffix decides the format.
+
+    Raises:
+        BenchError: if the picture cannot be written.
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - slow to import, needed for pictures alone
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    sizes, unit = model_sizes(bench), "MiB"
+    if sizes.max() < 0.1:
+        sizes, unit = 1024 * sizes, "KiB"
+    with mpl.rc_context({"svg.hashsalt": "gp_emq"}):
+        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+        axes = figure.add_subplot()
+        drawn = axes.scatter(
+            sizes,
+            100 * bench.accuracies,
+            c=bench.configurations.mean(axis=1),
+            cmap="viridis",
+            s=18,
+            linewidths=0.3,
+            edgecolors="black",
+        )
+        floating = bench.provenance.get("float_accuracy")
+        if isinstance(floating, float):
+            axes.axhline(100 * floating, color="black", linestyle="--", linewidth=1)
+            axes.annotate(
+                "float network",
+                (0.99, 100 * floating),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, -3),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                fontsize=9,
+            )
+        axes.set_xlabel(f"size ({unit}, batch norm counted at the layer's bits)")
+        axes.set_ylabel("top-1 accuracy (%)")
+        axes.set_title(f"{bench.name}: {len(sizes)} configurations, {bench.protocol}")
+        axes.grid(alpha=0.3, linewidth=0.5)
+        figure.colorbar(drawn, ax=axes, label="mean bits of the entries")
+        try:
+            figure.savefig(path, dpi=160, metadata=_no_dates(path))
+        except (OSError, ValueError) as error:
+            raise BenchError(f"cannot draw {path}: {error}") from error
+
+
+def model_sizes(bench: Bench) -> NDArray[np.float64]:
+    """Return the size of every configuration in MiB, by the `published` accounting, (n,)."""
+    network = (
+        load_network(bench.network) if ":" in bench.network else untrained_network(bench.network)
+    )
+    table = size_table(network.layers, bench.bits)
+    return total_cost(table, bench.bits, bench.configurations) / MEBIBYTE
+
+
+def _no_dates(path: Path) -> dict[str, None] | None:
+    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
+
+
+def _protocol_line(bench: Bench) -> str:
+    settings = bench.provenance.get("protocol")
+    if not isinstance(settings, dict):
+        return f"{bench.protocol}: how it was measured is not known"
+    weights, activations = settings["weights"], settings["activations"]
+    parts = [
+        bench.protocol,
+        "symmetric" if weights["symmetric"] else "asymmetric",
+        "per channel" if weights["per_channel"] else "per tensor",
+        f"{weights['scale_rule']} scales",
+        f"{activations['bits']}-bit activations",
+        f"{settings['calibration_images']} calibration images",
+        f"{bench.provenance['arithmetic']} arithmetic",
+    ]
+    if settings["iterations"]:
+        parts.insert(4, f"{settings['iterations']} iterations of learned rounding")
+    return ", ".join(parts)
+
+
+def _images_line(bench: Bench) -> str:
+    if bench.groups == bench.images:
+        return f"{bench.images}"
+    return f"{bench.images}: {bench.images // bench.groups} distortions of {bench.groups}"
+
+
+def _float_row(bench: Bench) -> list[tuple[str, str]]:
+    value = bench.provenance.get("float_accuracy")
+    return [("float network", _percent(value))] if isinstance(value, float) else []
+
+
+def _error_line(quality: Quality) -> str:
+    ratio = quality.spread / quality.sampling_error if quality.sampling_error else float("inf")
+    return (
+        f"{_percent(quality.sampling_error)}, {ratio:.1f} times smaller than the spread"
+        + _binomial_note(quality)
+    )
+
+
+def _reliability_line(quality: Quality) -> str:
+    if quality.reliability is None:
+        return "not known: the bench does not say which images were right"
+    return f"tau {quality.reliability:.3f} between halves of the test images"
+
+
+def _binomial_note(quality: Quality) -> str:
+    return " (binomial model: no correctness by image)" if quality.binomial else ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
