@@ -41,12 +41,15 @@ class Reference:
         self._set = primitive_set
         self._statistics = statistics
         self._entries = statistics.layout("Weights").entries
+        # Whether every value of the latest tree was, those of its subtrees included.
+        self.was_finite = True
         # Relative noise on every value of every node; what it changes is ill-conditioned.
         self._jitter = 0.0
 
     def table(self, tree) -> np.ndarray:
         self._noise = np.random.default_rng(7)
         self._nodes = iter(tree)
+        self.was_finite = True
         with np.errstate(all="ignore"):
             return self._value()
 
@@ -66,6 +69,8 @@ class Reference:
             overload = self._set.overloads[node.name]
             arguments = [self._value() for _ in range(node.arity)]
             value = self._apply(overload, arguments)
+            for part in value if isinstance(value, list) else [value]:
+                self.was_finite &= bool(np.isfinite(part).all())
         if self._jitter and not callable(value) and node.ret is not Exponent:
             return self._shaken(value)
         return value

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gp_emq.errors import ExpressionError
 from gp_emq.proxies._expression import Node, parse_expression
-from primitives import EXPONENTS, OPERATORS, Kind, PrimitiveSet
+from primitives import EXPONENTS, OPERATORS, Kind, Matrices, PrimitiveSet
 
 NON_NEGATIVE_STATISTICS = frozenset(
     {"fisher_diagonal", "parameter_count", "macs", "depth", "bits", "quantization_mse"}
@@ -153,12 +153,18 @@ def _folded_unary(name: str, kind: type, x: _Term) -> _Term:  # noqa: PLR0911 - 
     if x.name == "<0>" and name in _KEEPS_ZERO:
         return x
     if x.name in _SHAPE_ONLY and name in _SHAPE_ONLY[x.name]:
-        return _Term(
-            name, kind, f"<{name} of {x.name} over {x.kind.__name__}>", (), x.name == "softmax"
-        )
+        return _Term(name, kind, f"<{name} of {x.name} over {_shape(x)}>", (), x.name == "softmax")
     if name in _AFFINE_INVARIANT and x.name in _AFFINE_INVARIANT:
         return _folded(name, kind, x.arguments)
     return _plain(name, kind, (x,))
+
+
+def _shape(x: _Term) -> str:
+    """Name what decides the shape: the type, and of matrices the type their rows come from."""
+    name = x.kind.__name__
+    while x.kind is Matrices and x.arguments:
+        x = x.arguments[0]
+    return name if x.kind.__name__ == name else f"{name} of {x.kind.__name__}"
 
 
 def _folded_binary(name: str, kind: type, arguments: tuple[_Term, ...]) -> _Term:
