@@ -9,6 +9,8 @@ GENS ?= 100
 ARGS ?=
 # Further options of pip, e.g. an index that has the smaller CPU build of torch.
 PIP_ARGS ?=
+# Processes that share the tests; 0 runs them in one, e.g. for --pdb.
+WORKERS ?= 2
 
 # One stamp per interpreter: asking for another Python makes the environment anew.
 TAG := $(subst /,_,$(PYTHON))
@@ -22,7 +24,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constr
 
 help:
 	@echo "make run    search for a proxy (GENS=$(GENS), PYTHON=$(PYTHON), ARGS: further options)"
-	@echo "make test   run the whole test suite"
+	@echo "make test   run the whole test suite (WORKERS=$(WORKERS))"
 	@echo "make lint   check style and types"
 	@echo "make format format the code"
 	@echo "make clean  remove the virtual environment and caches (runs are kept)"
@@ -31,7 +33,8 @@ run: $(RUN_READY)
 	$(BIN)/python -m gp_emq.run --gens $(GENS) $(ARGS)
 
 test: $(TEST_READY)
-	$(BIN)/python -m pytest --cov=gp_emq --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
+		--cov=gp_emq --cov-report=term:skip-covered $(ARGS)
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .
