@@ -29,9 +29,10 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
         ),
         "",
         "Pareto front of training tau against size:",
-        f"  {'size':>4}  {'train':>6}  {'valid':>6}  formula (table = sign × formula)",
+        f"  {'size':>4}  {'train':>6}  {'valid':>6}  formula (table = sign × formula), expression",
     ]
-    lines.extend(_member_line(member) for member in hall.members)
+    for member in hall.members:
+        lines += [_member_line(member), " " * 25 + member.expression]
     best = hall.best
     lines += [
         "",
