@@ -144,12 +144,12 @@ def _hessian_trace(context: Context) -> Tensor:
 
 
 def _hessian_top_eigenvalue(context: Context) -> Tensor:
-    start = rademacher(
-        context.header.weight_layout.size, generator(context.settings.seed, EIGENVECTORS)
-    )
+    size = context.header.weight_layout.size
+    noise = rademacher(size, generator(context.settings.seed, EIGENVECTORS))
+    hessian = context.hessian()
     values = _curvature.top_eigenvalues(
-        context.hessian(),
-        start,
+        hessian,
+        _curvature.first_vectors(hessian, context.lookup("weight_gradient"), noise),
         iterations=context.settings.power_iterations,
         tolerance=context.settings.power_tolerance,
     )

@@ -154,8 +154,33 @@ class RademacherProbes:
             yield rademacher(self._size, generator(self._seed, PROBES, index))
 
 
+def first_vectors(hessian: Hessian, gradient: Tensor, noise: Tensor) -> list[Tensor]:
+    """Choose where power iterations start.
+
+    The gradient of a trained network lies close to the top eigenvectors, so that it is a
+    better start than noise: fewer steps end ten times closer. A tenth of noise keeps the
+    start from having no part in an eigenvector, or from being zero.
+
+    Args:
+        hessian: The Hessian.
+        gradient: float32 (N,), of the loss by the weights.
+        noise: float32 (N,).
+
+    Returns:
+        One tensor of norm 1 per layer.
+    """
+    starts = []
+    for slope, random in zip(hessian.split(gradient), hessian.split(noise), strict=True):
+        norm = slope.norm()
+        start = 0.1 * random / random.norm()
+        if norm > 0:
+            start = start + slope / norm
+        starts.append(start / start.norm())
+    return starts
+
+
 def top_eigenvalues(
-    hessian: Hessian, start: Tensor, *, iterations: int, tolerance: float
+    hessian: Hessian, start: Sequence[Tensor], *, iterations: int, tolerance: float
 ) -> Tensor:
     """Find the eigenvalue of largest magnitude of each layer's block, by power iteration.
 
@@ -163,7 +188,7 @@ def top_eigenvalues(
 
     Args:
         hessian: The Hessian.
-        start: float32 (N,), the first vector; each layer uses its own part.
+        start: First vector of each layer, of norm 1.
         iterations: Most steps; the value is the Rayleigh quotient of the last.
         tolerance: A layer is done when a step changes its value by no more than this
             share of it.
@@ -171,7 +196,7 @@ def top_eigenvalues(
     Returns:
         float64 (layers,), on the CPU.
     """
-    vectors = [vector / vector.norm() for vector in hessian.split(start)]
+    vectors = list(start)
     values = torch.zeros(len(vectors), dtype=torch.float64)
     moving = list(range(len(vectors)))
     for _ in range(iterations):

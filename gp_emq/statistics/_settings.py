@@ -28,11 +28,11 @@ class StatisticsSettings:
     activation_images: int = 16
     hessian_probes: int = 16
     power_iterations: int = 20
-    power_tolerance: float = 1e-3
+    power_tolerance: float = 1e-2
     seed: int = 0
     chunk_images: int = 128
     chunk_values: int = 2**19
-    curvature_values: int = 2**22
+    curvature_values: int = 2**21
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
