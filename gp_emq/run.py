@@ -96,9 +96,10 @@ def _parser() -> _Parser:
     what.add_argument("--data", metavar="PATH", nargs="+", help="the network's images, likewise")
     what.add_argument(
         "--seed-proxies",
-        metavar="EXPRESSION",
+        metavar="NAME|EXPRESSION",
         nargs="+",
-        help="expressions that enter the first generation",
+        help="expressions, or names of hand-crafted proxies (see gp_emq.rank), that enter the "
+        "first generation; all stands for every one that the primitive set can express",
     )
     how = parser.add_argument_group("how to search (fixed when a run is resumed)")
     how.add_argument(

@@ -66,7 +66,7 @@ def make_search(
             screening=configuration.screening,
             prioritisation=configuration.prioritisation,
         ),
-        seeds=configuration.seed_proxies if selection != "random" else (),
+        seeds=setting.seeds if selection != "random" else (),
         progress=progress,
     )
 

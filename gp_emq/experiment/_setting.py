@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gp_emq.errors import GpEmqError
+from gp_emq.errors import ExpressionError, GpEmqError
 from gp_emq.evolution import KendallFitness
 from gp_emq.experiment._configuration import RunConfiguration
 from gp_emq.mqbench import Bench, bench_inputs, load_bench
+from gp_emq.proxies import parse_expression
+from gp_emq.proxies.handcrafted import seed_expressions
 from gp_emq.statistics import Statistics, collect_statistics, default_cache
 from primitives import PrimitiveSet, load_primitive_set
 
@@ -23,12 +25,14 @@ class Setting:
         bench: The bench.
         primitive_set: The operators and terminals.
         fitness: Measures tables on the bench.
+        seeds: Expressions that enter the first generation.
     """
 
     configuration: RunConfiguration
     bench: Bench
     primitive_set: PrimitiveSet
     fitness: KendallFitness
+    seeds: tuple[str, ...] = ()
 
     def collect(self) -> Statistics:
         """Collect what the primitive set and the size baselines name, or read it from the cache.
@@ -84,4 +88,36 @@ def load_setting(configuration: RunConfiguration) -> Setting:
             f"so --bench-samples must be at most that, got {configuration.bench_samples}"
         )
     fitness = KendallFitness(bench, samples=configuration.bench_samples, seed=configuration.seed)
-    return Setting(configuration, bench, primitive_set, fitness)
+    seeds = _seed_expressions(configuration, primitive_set)
+    return Setting(configuration, bench, primitive_set, fitness, seeds)
+
+
+def _seed_expressions(
+    configuration: RunConfiguration, primitive_set: PrimitiveSet
+) -> tuple[str, ...]:
+    """Turn names of hand-crafted proxies into expressions, and check that the set has them all.
+
+    ``all`` stands for every hand-crafted formula that the set can express.
+    """
+    known = seed_expressions()
+    seeds: list[str] = []
+    for item in configuration.seed_proxies:
+        if item == "all":
+            seeds += [text for text in known.values() if _parses(text, primitive_set)]
+        else:
+            seeds.append(known.get(item, item))
+            parse_expression(seeds[-1], primitive_set)
+    if len(seeds) > configuration.population:
+        raise GpEmqError(
+            f"{len(seeds)} seed proxies do not fit a population of {configuration.population}; "
+            "give fewer of them or a larger --pop"
+        )
+    return tuple(seeds)
+
+
+def _parses(text: str, primitive_set: PrimitiveSet) -> bool:
+    try:
+        parse_expression(text, primitive_set)
+    except ExpressionError:
+        return False
+    return True
