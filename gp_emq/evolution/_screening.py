@@ -117,9 +117,9 @@ class TableScreen:
     def _judged(self, result: Tensor | ShapeMismatchError) -> FloatArray | str:
         if isinstance(result, ShapeMismatchError):
             return SHAPE
-        table: FloatArray = result.numpy()
-        if not np.isfinite(table).all():
+        if not _gives_finite_scores(result):
             return NOT_FINITE
+        table: FloatArray = result.numpy()
         return CONSTANT if self._probing and is_constant(table) else table
 
     def _probe(self, trees: Sequence[Sequence[Node]]) -> list[str | None]:
@@ -137,12 +137,17 @@ class TableScreen:
     def _compared(self, single: FloatArray, double: Tensor | ShapeMismatchError) -> str | None:
         if isinstance(double, ShapeMismatchError):
             return SHAPE
-        if not torch.isfinite(double).all():
+        if not _gives_finite_scores(double):
             return NOT_FINITE
         reference = centred(double.numpy())
         spread = float(np.ptp(reference))
         error = float(np.abs(centred(single) - reference).max())
         return PRECISION if error > PRECISION_TOLERANCE * spread else None
+
+
+def _gives_finite_scores(table: Tensor) -> bool:
+    # No score, centred or not, is larger than this sum.
+    return bool(torch.isfinite(table.abs().sum()))
 
 
 def is_constant(table: FloatArray) -> bool:

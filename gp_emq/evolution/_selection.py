@@ -93,7 +93,7 @@ class EmqSelection(Selection):
                 continue
             members.append(best_of(pair))
             if len(members) > size:
-                members.remove(worst_of(members))
+                members = without(members, worst_of(members))
         return members
 
 
@@ -129,7 +129,7 @@ class TournamentSelection(Selection):
             count = min(self.contestants, len(pool))
             contest = [pool[place] for place in sorted(rng.sample(range(len(pool)), count))]
             winner = self.winner(contest, chosen)
-            pool.remove(winner)
+            pool = without(pool, winner)
             chosen.append(winner)
         return chosen
 
@@ -227,6 +227,11 @@ def best_of(individuals: Sequence[Individual]) -> Individual:
 def worst_of(individuals: Sequence[Individual]) -> Individual:
     """The least fit."""
     return max(individuals, key=_best_first)
+
+
+def without(individuals: Sequence[Individual], one: Individual) -> list[Individual]:
+    """Leave out one individual, but not another with the same tree."""
+    return [individual for individual in individuals if individual is not one]
 
 
 def diversity(population: Sequence[Individual]) -> float:

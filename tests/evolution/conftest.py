@@ -1,0 +1,149 @@
+"""A bench so small that a search takes a second: four entries, 81 configurations."""
+
+import itertools
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gp_emq.evolution import (
+    KendallFitness,
+    Outcome,
+    Search,
+    SearchSettings,
+    TableJob,
+    make_selection,
+)
+from gp_emq.mqbench import Bench
+from gp_emq.quantization import WeightQuantizer
+from gp_emq.statistics import Statistics, collect_statistics
+from primitives import load_primitive_set
+
+BITS = (2, 3, 4)
+
+
+class TinyNetwork(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3, padding=1)
+        self.second = nn.Conv2d(4, 6, 3, padding=1, stride=2)
+        self.shortcut = nn.Conv2d(4, 6, 1, stride=2)
+        self.third = nn.Conv2d(6, 6, 3, padding=1)
+        self.last = nn.Linear(6, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = torch.relu(self.first(images))
+        hidden = torch.relu(self.second(hidden) + self.shortcut(hidden))
+        hidden = torch.relu(self.third(hidden))
+        return self.last(hidden.mean(dim=(2, 3)))
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """Everything a search needs."""
+
+    bench: Bench
+    statistics: Statistics
+    folder: Path
+
+    def tables(self, primitives: str, *, probing: bool = True):
+        """A function from expressions to screened tables, in this process."""
+        job = TableJob(primitives, self.folder, probing)
+        state = job.set_up()
+
+        def tabulate(expressions: list[str]) -> list[Outcome]:
+            return list(job.work(state, expressions))
+
+        return tabulate
+
+    def search(
+        self,
+        primitives: str = "bit_aware",
+        *,
+        selection: str = "diversity",
+        seeds=(),
+        samples: int | None = None,
+        tables=None,
+        **settings,
+    ) -> Search:
+        screening = settings.get("screening", True)
+        return Search(
+            primitive_set=load_primitive_set(primitives),
+            fitness=KendallFitness(self.bench, samples=samples, seed=settings.get("seed", 0)),
+            tables=tables or self.tables(primitives, probing=screening),
+            selection=make_selection(selection),
+            settings=SearchSettings(**{"population": 10, **settings}),
+            seeds=seeds,
+        )
+
+
+def make_bench(statistics: Statistics, noise: float = 0.02) -> Bench:
+    """All 81 configurations; accuracy falls with the loss that FIT expects, and some noise."""
+    fisher, moved = statistics.tensor("fisher_diagonal"), statistics.tensor("perturbation")
+    table = statistics.layout("Weights").sum_entries(fisher * moved.square()).T.numpy()
+    choices = np.array(list(itertools.product(range(3), repeat=4)))
+    loss = table[np.arange(4), choices].sum(axis=1)
+    ranks = loss.argsort().argsort() / len(loss)
+    rng = np.random.default_rng(0)
+    accuracies = 0.9 - 0.5 * ranks + rng.normal(scale=noise, size=len(loss))
+    split = rng.permutation(np.repeat([0, 1, 2], (41, 12, 28))).astype(np.int8)
+    return Bench(
+        name="tiny",
+        network="tiny",
+        layers=tuple(layer.name for layer in statistics.layers),
+        entries=((0,), (1, 2), (3,), (4,)),
+        bits=BITS,
+        protocol="made up",
+        configurations=np.asarray(BITS, dtype=np.int8)[choices],
+        accuracies=np.clip(accuracies, 0, 1),
+        correct=None,
+        images=1000,
+        split=split,
+        groups=1000,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        model = TinyNetwork().eval()
+    images = torch.randn(12, 1, 8, 8, generator=torch.Generator().manual_seed(12))
+    labels = torch.randint(0, 3, (12,), generator=torch.Generator().manual_seed(13))
+    statistics = collect_statistics(
+        model,
+        images,
+        labels,
+        bits=BITS,
+        quantizer=WeightQuantizer(scale_rule="minmax"),
+        ties=[("second", "shortcut")],
+        cache=tmp_path_factory.mktemp("tiny"),
+    )
+    statistics.prepare(load_primitive_set("bit_aware").needs)
+    statistics.prepare(load_primitive_set("emq").needs)
+    assert statistics.folder is not None
+    return Tiny(make_bench(statistics), statistics, statistics.folder)
+
+
+@pytest.fixture(scope="session")
+def write_set(tmp_path_factory: pytest.TempPathFactory):
+    """Write a primitive set of one's own, given what its constructor takes."""
+
+    def write(**arguments) -> str:
+        path = tmp_path_factory.mktemp("sets") / "own.py"
+        path.write_text(
+            "from primitives import PrimitiveSet\n\n"
+            f"def build():\n    return PrimitiveSet('own', 'a set of its own', **{arguments!r})\n"
+        )
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    return random.Random(0)
