@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gp_emq.evolution._fitness import centred
 from gp_emq.evolution._individual import FloatArray
-from gp_emq.proxies import Evaluator, Node
+from gp_emq.proxies import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator, Node
 from gp_emq.statistics import Statistics
 from primitives import Input, PrimitiveSet, ShapeMismatchError
 
@@ -84,6 +84,9 @@ class TableScreen:
         statistics: The network's statistics.
         probing: False skips the probe, and lets tables pass that are constant or noise; a table
             that is not finite has no scores and never passes.
+        device: Where full tables are computed; the probe is small and stays on the CPU.
+        cache_bytes: See `Evaluator`.
+        memory: See `Evaluator`.
     """
 
     def __init__(
@@ -93,12 +96,16 @@ class TableScreen:
         *,
         probing: bool = True,
         device: str = "cpu",
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+        memory: int = DEFAULT_MEMORY,
     ) -> None:
-        self._full = Evaluator(primitive_set, statistics, device=device)
+        self._full = Evaluator(
+            primitive_set, statistics, cache_bytes=cache_bytes, memory=memory, device=device
+        )
         self._probing = probing
         sample = statistics.subsample()
-        self._single = Evaluator(primitive_set, sample)
-        self._double = Evaluator(primitive_set, sample.to(torch.float64))
+        self._single = Evaluator(primitive_set, sample, cache_bytes=cache_bytes)
+        self._double = Evaluator(primitive_set, sample.to(torch.float64), cache_bytes=cache_bytes)
 
     def tables(self, trees: Sequence[Sequence[Node]]) -> list[FloatArray | str]:
         """Evaluate a population.
