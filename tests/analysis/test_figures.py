@@ -28,6 +28,12 @@ PLOTS = [plot_convergence, plot_genealogy, plot_correlation, plot_bits]
 COMMANDS = ["convergence", "genealogy", "correlation", "report"]
 
 
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch):
+    """The width of intervals is tested elsewhere; here they only have to be drawn."""
+    monkeypatch.setattr("analysis._agreement.RESAMPLES", 25)
+
+
 @pytest.fixture(params=["finished_run", "young_run"])
 def store(request):
     with RunStore.open(request.getfixturevalue(request.param), readonly=True) as store:
