@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from deap import tools
 
+from gp_emq.errors import PrimitiveSetError
 from gp_emq.evolution import _screening as screening
 from gp_emq.evolution._archive import Archive
 from gp_emq.evolution._breeding import Breeder, Draft
@@ -77,6 +78,7 @@ class _Candidate:
     """A draft that passed the cheap screens and waits for its table."""
 
     place: _Place
+    attempt: int
     draft: Draft
     expression: str
     canonical: str
@@ -146,6 +148,9 @@ class Search:
 
         Returns:
             The rows to store.
+
+        Raises:
+            PrimitiveSetError: No individual of the initial population passes the screen.
         """
         start = time.perf_counter()
         self.generation += 1
@@ -156,6 +161,7 @@ class Search:
         rng = stream(self._settings.seed, self.generation, "survivors")
         if self.generation == 0:
             self.population = list(newcomers.values())
+            self._check_population()
         else:
             self.population = self._selection.survivors(
                 self.population, newcomers, self._settings.population, rng
@@ -206,6 +212,16 @@ class Search:
         """Whether the latest generation found nothing that was not seen before."""
         evaluations = self.logbook.select("nevals")
         return len(evaluations) > 1 and evaluations[-1] == evaluations[-2]
+
+    def _check_population(self) -> None:
+        if self.population:
+            return
+        counts = Counter(row.reason for row in self._rows)
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
+        raise PrimitiveSetError(
+            f"primitive set {self._set.name!r}: none of {len(self._rows)} random individuals "
+            f"passes the screen: {reasons or 'none was asked for'}"
+        )
 
     def _places(self, most: int | None) -> list[_Place]:
         size = self._settings.population
@@ -297,7 +313,7 @@ class Search:
             if seen is not None or canonical in pending or self._archive.is_rejected(expression):
                 reason = screening.EQUIVALENT
         seconds = time.perf_counter() - start
-        candidate = _Candidate(place, draft, expression, canonical, seconds)
+        candidate = _Candidate(place, place.attempts, draft, expression, canonical, seconds)
         if reason is None:
             return candidate
         self._record(candidate, reason, None, seconds)
@@ -326,7 +342,7 @@ class Search:
         if place.fallback is None:
             return None
         draft, expression, canonical, original = place.fallback
-        candidate = _Candidate(place, draft, expression, canonical, 0.0)
+        candidate = _Candidate(place, place.attempts, draft, expression, canonical, 0.0)
         table = self._known[original]
         return self._accept(candidate, table, self._fitness.measure([table])[0], 0.0)
 
@@ -362,7 +378,7 @@ class Search:
             id=self._next,
             generation=self.generation,
             place=candidate.place.number,
-            attempt=max(0, candidate.place.attempts - (reason is None)),
+            attempt=candidate.attempt,
             operator=candidate.draft.operator,
             parents=candidate.draft.parents,
             expression=candidate.expression,
