@@ -78,17 +78,10 @@ def plot_bench(bench: Bench, path: Path) -> None:
         )
         floating = bench.provenance.get("float_accuracy")
         if isinstance(floating, float):
-            axes.axhline(100 * floating, color="black", linestyle="--", linewidth=1)
-            axes.annotate(
-                "float network",
-                (0.99, 100 * floating),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, -3),
-                textcoords="offset points",
-                ha="right",
-                va="top",
-                fontsize=9,
+            axes.axhline(
+                100 * floating, color="black", linestyle="--", linewidth=1, label="float network"
             )
+            axes.legend(loc="lower right")
         axes.set_xlabel(f"size ({unit}, batch norm counted at the layer's bits)")
         axes.set_ylabel("top-1 accuracy (%)")
         axes.set_title(f"{bench.name}: {len(sizes)} configurations, {bench.protocol}")

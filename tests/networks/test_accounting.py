@@ -1,0 +1,93 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gp_emq.errors import NetworkError
+from gp_emq.networks import (
+    MEBIBYTE,
+    bit_operations_table,
+    entry_layers,
+    size_table,
+    total_cost,
+    untrained_network,
+)
+
+# Published with MQ-Bench-101 (Dong et al., ICCV 2023).
+RESNET18_ENTRY_PARAMETERS = [
+    9536,
+    *[36992] * 4,
+    73984,
+    156160,
+    *[147712] * 2,
+    295424,
+    623616,
+    *[590336] * 2,
+    1180672,
+    2492416,
+    *[2360320] * 2,
+    513000,
+]
+
+
+@pytest.fixture(scope="module")
+def resnet18():
+    return untrained_network("resnet18").layers
+
+
+def test_entries_of_resnet18_are_the_published_ones(resnet18):
+    eight_bits = size_table(resnet18, (8,))[:, 0]
+    assert eight_bits.tolist() == RESNET18_ENTRY_PARAMETERS
+    assert (len(resnet18), len(entry_layers(resnet18))) == (21, 18)
+    names = [layer.name for layer in resnet18]
+    for entry, tied in ((6, "layer2.0"), (10, "layer3.0"), (14, "layer4.0")):
+        assert [names[i] for i in entry_layers(resnet18)[entry]] == [
+            f"{tied}.conv2",
+            f"{tied}.downsample.0",
+        ]
+
+
+def test_sizes_of_resnet18_are_the_published_ones(resnet18):
+    sizes = size_table(resnet18, (2, 3, 4)).sum(axis=0) / MEBIBYTE
+    assert sizes.round(3).tolist() == [2.787, 4.180, 5.574]
+
+
+def test_size_of_mobilenet_v2_is_the_published_one():
+    layers = untrained_network("mobilenet_v2").layers
+    assert len(entry_layers(layers)) == 53
+    assert round(size_table(layers, (4,)).sum() / MEBIBYTE, 3) == 1.671
+
+
+def test_bit_operations_of_8_bit_resnet18_are_the_published_ones(resnet18):
+    # HAWQ-V3 (Yao et al. 2021, table 1): INT8 ResNet-18 takes 116 G BOPs.
+    assert round(bit_operations_table(resnet18, (8,)).sum() / 1e9) == 116
+
+
+def test_stored_size_is_what_the_parts_take():
+    layers = untrained_network("digits").layers
+    conv, linear = layers[0], layers[-1]
+    table = size_table(layers, (3,), "stored")
+    # 72 weights of 3 bits, one scale, 8 channels of batch norm with 4 floats.
+    assert conv.weight_shape == (8, 1, 3, 3)
+    assert table[0, 0] == 27 + 4 + 8 * 4 * 4
+    # 320 weights of 3 bits, one scale, 10 float biases.
+    assert table[linear.entry, 0] == 120 + 4 + 40
+    per_channel = size_table(layers, (3,), "stored", per_channel=True, symmetric=False)
+    assert per_channel[0, 0] == 27 + 8 * 5 + 8 * 4 * 4
+
+
+def test_partly_filled_bytes_count_whole():
+    layers = untrained_network("digits").layers[:1]
+    odd = [dataclasses.replace(layers[0], weight_shape=(1, 1, 3, 3), parameters=9)]
+    assert size_table(odd, (3,), "stored")[0, 0] == 4 + 4 + 128
+
+
+def test_a_configuration_costs_the_sum_of_its_entries():
+    table = np.array([[1.0, 2.0, 4.0], [10.0, 20.0, 40.0]])
+    configurations = np.array([[2, 4], [8, 2]], dtype=np.int8)
+    assert total_cost(table, (2, 4, 8), configurations).tolist() == [21.0, 14.0]
+
+
+def test_an_unknown_accounting_is_refused(resnet18):
+    with pytest.raises(NetworkError, match="'packed': known are published, stored"):
+        size_table(resnet18, (4,), "packed")

@@ -1,0 +1,155 @@
+import pytest
+import torch
+from torch import nn
+
+from gp_emq.networks import load_images, load_network, untrained_network
+from gp_emq.quantization import (
+    ActivationQuantizer,
+    QuantizedWeight,
+    RoundingSettings,
+    WeightQuantizer,
+    calibrate_activations,
+    find_blocks,
+    layer_weight,
+    learn_rounding,
+    quantize,
+    quantize_weights,
+    reconstruct_blocks,
+    reconstruct_layer,
+    reconstruction_error,
+)
+from gp_emq.quantization._rounding import _SoftWeight
+
+
+def test_the_schedule_is_the_published_one():
+    settings = RoundingSettings()
+    assert settings.learning_rate == 1e-3
+    assert settings.temperature(3999) is None
+    assert settings.temperature(4000) == 20
+    assert settings.temperature(12_000) == pytest.approx(11)
+    assert settings.temperature(20_000) == 2
+    assert RoundingSettings(iterations=1000).learning_rate == 1e-2
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_relaxed_weight_starts_at_the_float_one(symmetric):
+    weight = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    grid = WeightQuantizer(symmetric=symmetric, scale_rule="minmax").parameters(weight, 4)
+    soft = _SoftWeight(weight, grid)
+    inside = (weight / grid.scale + grid.zero_point).clamp(grid.quant_min, grid.quant_max)
+    expected = (inside - grid.zero_point) * grid.scale
+    torch.testing.assert_close(soft.values().detach(), expected, atol=1e-5, rtol=1e-5)
+    # Decided without any learning, it is rounding to nearest.
+    assert torch.equal(soft.rounded().integers, quantize(weight, grid).to(torch.int16))
+
+
+def test_rounding_finds_the_best_of_all_decisions():
+    # One output of three weights and few inputs: every choice can be tried.
+    module = nn.Linear(3, 1, bias=False)
+    module.weight.data = torch.tensor([[0.42, 0.45, 0.44]])
+    inputs = torch.ones(64, 3) + 0.01 * torch.randn(
+        64, 3, generator=torch.Generator().manual_seed(0)
+    )
+    targets = module(inputs).detach()
+    grid = WeightQuantizer(scale_rule="minmax").parameters(torch.tensor([[-1.5, 1.0, 1.5]]), 2)
+    assert float(grid.scale) == 1
+    learned = learn_rounding(
+        module, {"weight": grid}, inputs, targets, RoundingSettings(iterations=1000)
+    )["weight"]
+    choices = [
+        QuantizedWeight(torch.tensor([[a, b, c]], dtype=torch.int16), grid)
+        for a in (0, 1)
+        for b in (0, 1)
+        for c in (0, 1)
+    ]
+    errors = [reconstruction_error(module, {"weight": w}, inputs, targets, 64) for w in choices]
+    found = reconstruction_error(module, {"weight": learned}, inputs, targets, 64)
+    # Rounding to nearest gives 0 for a sum of 1.31, the best decisions give 1.
+    assert found == pytest.approx(min(errors))
+    assert found < errors[0] / 4
+
+
+@pytest.fixture(scope="module")
+def digits():
+    network = load_network("digits")
+    images = load_images("digits", part="training").images[:64]
+    grids = calibrate_activations(network.model, network.layers, images, ActivationQuantizer())
+    return network, images, grids
+
+
+def test_learned_rounding_comes_nearer_than_rounding_to_nearest(digits):
+    network, images, _ = digits
+    layer = network.layers[3]
+    module = network.model.get_submodule(layer.name)
+    captured = {}
+    handle = module.register_forward_hook(lambda _m, i, o: captured.update(x=i[0], y=o.detach()))
+    with torch.no_grad():
+        network.model(images)
+    handle.remove()
+    nearest = quantize_weights(network.model, network.layers, (2,), WeightQuantizer())[3, 2]
+    learned = reconstruct_layer(
+        network.model,
+        layer,
+        2,
+        quantizer=WeightQuantizer(),
+        activation=None,
+        images=images,
+        settings=RoundingSettings(iterations=150),
+    )
+    errors = [
+        reconstruction_error(module, {"weight": w}, captured["x"], captured["y"], 64)
+        for w in (learned, nearest)
+    ]
+    assert errors[0] < 0.8 * errors[1]
+    # Each weight went up or down by less than one step.
+    scaled = layer_weight(network.model, layer) / learned.parameters.scale
+    inside = (scaled > -2) & (scaled < 1)
+    assert ((learned.integers - scaled).abs()[inside] < 1).all()
+
+
+def test_learned_rounding_repeats_to_the_last_bit(digits):
+    network, images, grids = digits
+    results = [
+        reconstruct_layer(
+            network.model,
+            network.layers[0],
+            3,
+            quantizer=WeightQuantizer(),
+            activation=grids[0],
+            images=images,
+            settings=RoundingSettings(iterations=30),
+        ).integers
+        for _ in range(2)
+    ]
+    assert torch.equal(*results)
+
+
+def test_blocks_are_residual_blocks_and_single_layers():
+    network = untrained_network("resnet18")
+    stages = [f"layer{s}.{b}" for s in range(1, 5) for b in range(2)]
+    assert find_blocks(network.model, network.layers) == ("conv1", *stages, "fc")
+    mobile = untrained_network("mobilenet_v2")
+    blocks = find_blocks(mobile.model, mobile.layers)
+    assert blocks[:2] == ("features.0.0", "features.1")
+    assert blocks[-1] == "classifier.1"
+
+
+def test_blocks_cover_a_configuration(digits):
+    network, images, grids = digits
+    configuration = [2, 3, 4, 2, 3, 4, 2, 3, 4, 2, 3, 4, 2, 3]
+    before = {k: v.clone() for k, v in network.model.state_dict().items()}
+    weights = reconstruct_blocks(
+        network.model,
+        network.layers,
+        configuration,
+        quantizer=WeightQuantizer(symmetric=False),
+        activations=grids,
+        images=images,
+        settings=RoundingSettings(iterations=3),
+    )
+    assert set(weights) == set(enumerate(configuration))
+    for (index, bits), weight in weights.items():
+        assert tuple(weight.integers.shape) == network.layers[index].weight_shape
+        assert int(weight.integers.min()) >= 0
+        assert int(weight.integers.max()) < 1 << bits
+    assert all(torch.equal(v, before[k]) for k, v in network.model.state_dict().items())
