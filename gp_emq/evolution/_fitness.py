@@ -1,6 +1,7 @@
 """Fitness: Kendall tau of a table's scores against measured accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,25 +65,13 @@ class KendallFitness:
         validation = rounded(scores[:, self._validation])
         validation_taus = self._rank_validation.taus(validation)
         return [
-            self._measurement(int(sign), sign * row, sign * tau, sign * other)
+            _DeferredMeasurement(
+                int(sign), float(sign * tau), float(sign * other), sign * row, self._leave_one_out
+            )
             for sign, row, tau, other in zip(
                 signs, training, training_taus, validation_taus, strict=True
             )
         ]
-
-    def _measurement(
-        self, sign: int, scores: FloatArray, training: float, validation: float
-    ) -> Measurement:
-        ranks = stats.rankdata(scores)
-        ranks -= ranks.mean()
-        length = float(np.linalg.norm(ranks))
-        return Measurement(
-            sign=sign,
-            training=float(training),
-            validation=float(validation),
-            left_out=self._leave_one_out(scores),
-            ranks=ranks / length if length else ranks,
-        )
 
     def _leave_one_out(self, scores: FloatArray) -> FloatArray:
         """Give tau-b with each configuration left out, exactly: (n,) to (n,)."""
@@ -100,6 +89,44 @@ class KendallFitness:
             numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0
         )
         return taus
+
+
+class _DeferredMeasurement(Measurement):
+    """A measurement that computes what only selection asks for when it asks.
+
+    Args:
+        sign: See `Measurement`.
+        training: See `Measurement`.
+        validation: See `Measurement`.
+        scores: Rounded, oriented scores of the training configurations, (n,).
+        leave_one_out: Gives the training tau with each configuration left out in turn.
+    """
+
+    def __init__(
+        self,
+        sign: int,
+        training: float,
+        validation: float,
+        scores: FloatArray,
+        leave_one_out: Callable[[FloatArray], FloatArray],
+    ) -> None:
+        known = {"sign": sign, "training": training, "validation": validation}
+        self.__dict__.update(known, _scores=scores, _leave_one_out=leave_one_out)
+
+    @cached_property
+    def left_out(self) -> FloatArray:
+        """Training tau with each configuration left out in turn, (n,)."""
+        scores: FloatArray = self.__dict__["_scores"]
+        taus: FloatArray = self.__dict__["_leave_one_out"](scores)
+        return taus
+
+    @cached_property
+    def ranks(self) -> FloatArray:
+        """Centred ranks of the scores, scaled to unit length, (n,)."""
+        ranks: FloatArray = stats.rankdata(self.__dict__["_scores"])
+        ranks -= ranks.mean()
+        length = float(np.linalg.norm(ranks))
+        return ranks / length if length else ranks
 
 
 def centred(table: FloatArray) -> FloatArray:

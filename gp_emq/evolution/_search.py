@@ -19,7 +19,7 @@ from gp_emq.evolution._randomness import stream
 from gp_emq.evolution._screening import StructureScreen, depth_of
 from gp_emq.evolution._selection import Newcomers, Selection, best_of, diversity
 from gp_emq.evolution._tables import Outcome
-from gp_emq.proxies import canonical_form, parse_expression, simplified, to_expression
+from gp_emq.proxies import Node, parse_expression, simplified, to_expression
 from gp_emq.store import GenerationRow, IndividualRow
 from primitives import PrimitiveSet
 
@@ -132,6 +132,7 @@ class Search:
         self._archive = Archive()
         self._known: dict[int, FloatArray] = {}
         self._rows: list[IndividualRow] = []
+        self._trees: dict[int, list[Node]] = {}
         self._next = 0
         self.population: list[Individual] = []
         self.hall_of_fame = tools.ParetoFront()
@@ -169,6 +170,7 @@ class Search:
         self.hall_of_fame.update(list(newcomers.values()))
         for row in self._rows:
             self._count(row)
+        self._trees.clear()
         return Step(self._rows, self._generation_row(time.perf_counter() - start))
 
     def restore(
@@ -291,20 +293,17 @@ class Search:
             seed, place.seed = place.seed, None
             return seed
         rng = stream(self._settings.seed, self.generation, place.number, place.attempts)
-        draft = (
-            self._breeder.offspring(self.population, rng, weights)
-            if place.is_offspring
-            else self._breeder.fresh(rng, weights)
-        )
-        if not self._settings.screening:
-            return draft
-        return replace(draft, nodes=simplified(draft.nodes, self._set))
+        if place.is_offspring:
+            return self._breeder.offspring(self.population, rng, weights)
+        return self._breeder.fresh(rng, weights)
 
     def _cheaply_screened(
         self, place: _Place, draft: Draft, pending: dict[str, _Place], start: float
     ) -> _Candidate | None:
+        nodes, canonical = simplified(draft.nodes, self._set)
+        if self._settings.screening and draft.operator != "seed":
+            draft = replace(draft, nodes=nodes)
         expression = to_expression(draft.nodes, self._set)
-        canonical = canonical_form(draft.nodes, self._set)
         reason = None if draft.operator == "seed" else self._structure.reason(draft.nodes)
         if reason is None and self._settings.screening:
             seen = self._archive.seen(canonical)
@@ -392,6 +391,7 @@ class Search:
             seconds=seconds,
             scores_table=table,
         )
+        self._trees[row.id] = candidate.draft.nodes
         self._next += 1
         self.proposals += 1
         self._rows.append(row)
@@ -416,7 +416,7 @@ class Search:
         """Tell the prioritisation; at the end of a generation, so that order is no matter."""
         if row.reason in _CHEAP:
             return
-        tree = parse_expression(row.expression, self._set)
+        tree = self._trees.get(row.id) or parse_expression(row.expression, self._set)
         failed = row.reason in screening.INVALID
         self._prioritisation.record(tree, passed=not failed)
 

@@ -7,7 +7,9 @@ does not depend on what else is computed beside it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,6 +35,18 @@ class Accumulator(ABC):
         self._take(entry, pieces)
         self._counts[entry] += pieces[0].shape[-1]
 
+    def take_block(self, first: int, starts: Sequence[int], blocks: Pieces) -> None:
+        """Take a block that holds pieces of several neighbouring entries.
+
+        Args:
+            first: The first of these entries.
+            starts: Where each entry's piece starts in the block; the last ends with it.
+            blocks: The arguments' elements: (elements,) or (bits, elements) each.
+        """
+        length = blocks[0].shape[-1]
+        for offset, (start, stop) in enumerate(pairwise((*starts, length))):
+            self.take(first + offset, [block[..., start:stop] for block in blocks])
+
     def result(self) -> Tensor:
         """Give the reduction over all pieces taken, float64 (entries,) or (entries, bits)."""
         counts = torch.tensor(self._counts, dtype=torch.float64, device=self._device)
@@ -49,7 +63,7 @@ class Accumulator(ABC):
 
 
 class _Sums(Accumulator):
-    """Adds up one or more functions of the pieces."""
+    """Adds up one or more elementwise functions of the pieces."""
 
     def __init__(
         self,
@@ -63,9 +77,20 @@ class _Sums(Accumulator):
         self._terms, self._finish = terms, finish
         self._totals = tuple(self._zeros() for _ in range(count))
 
+    def take_block(self, first: int, starts: Sequence[int], blocks: Pieces) -> None:
+        """Take several entries with one segmented sum, where there is no device to wait for."""
+        if len(starts) == 1 or self._device.type != "cpu":
+            super().take_block(first, starts, blocks)
+            return
+        for total, term in zip(self._totals, self._terms(blocks), strict=True):
+            sums = np.add.reduceat(term.numpy(), starts, axis=-1, dtype=np.float64)
+            total[first : first + len(starts)] += torch.from_numpy(sums.T)
+        for offset, (start, stop) in enumerate(pairwise((*starts, blocks[0].shape[-1]))):
+            self._counts[first + offset] += stop - start
+
     def _take(self, entry: int, pieces: Pieces) -> None:
         for total, term in zip(self._totals, self._terms(pieces), strict=True):
-            total[entry] += term
+            total[entry] += term.sum(-1, dtype=torch.float64)
 
     def _result(self, counts: Tensor) -> Tensor:
         return self._finish(self._totals, counts)
@@ -78,7 +103,18 @@ class _Extreme(Accumulator):
         super().__init__(shape, device)
         self._reduce = torch.amax if largest else torch.amin
         self._combine = torch.maximum if largest else torch.minimum
+        self._segmented = np.maximum if largest else np.minimum
         self._extreme = self._zeros(-torch.inf if largest else torch.inf)
+
+    def take_block(self, first: int, starts: Sequence[int], blocks: Pieces) -> None:
+        """Take several entries with one segmented extreme, where there is no device to wait for."""
+        if len(starts) == 1 or self._device.type != "cpu":
+            super().take_block(first, starts, blocks)
+            return
+        ends = self._segmented.reduceat(blocks[0].numpy(), starts, axis=-1)
+        here = slice(first, first + len(starts))
+        pieces = torch.from_numpy(ends.T.astype(np.float64))
+        self._extreme[here] = self._combine(self._extreme[here], pieces)
 
     def _take(self, entry: int, pieces: Pieces) -> None:
         piece = self._reduce(pieces[0], dim=-1).double()
@@ -143,27 +179,23 @@ class _Divergence(Accumulator):
         return self._weighted / self._totals[0] - normalisers[0] + normalisers[1]
 
 
-def _total(x: Tensor) -> Tensor:
-    return x.sum(-1, dtype=torch.float64)
-
-
 def _difference(pieces: Pieces) -> Tensor:
     return pieces[0].double() - pieces[1].double()
 
 
-def _squares(pieces: Pieces) -> tuple[Tensor, ...]:
-    x = pieces[0].double()
-    return (x.mul_(x).sum(-1) if x is not pieces[0] else x.square().sum(-1),)
+def _square(pieces: Pieces) -> tuple[Tensor, ...]:
+    return (pieces[0].double().square(),)
 
 
 def _products(pieces: Pieces) -> tuple[Tensor, ...]:
     x, y = (piece.double() for piece in pieces)
-    return ((x * y).sum(-1), x.square().sum(-1), y.square().sum(-1))
+    product = x * y
+    return (product, x.square().expand_as(product), y.square().expand_as(product))
 
 
 def _unequal_signs(pieces: Pieces) -> tuple[Tensor, ...]:
     x, y = pieces
-    return (_total((torch.sign(x) != torch.sign(y)).to(x.dtype)),)
+    return ((torch.sign(x) != torch.sign(y)).to(x.dtype),)
 
 
 def _plain(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG001
@@ -186,13 +218,13 @@ def _cosine(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG0
 Maker = Callable[[tuple[int, ...], torch.device], Accumulator]
 
 _SUMS: dict[str, tuple[Callable[[Pieces], tuple[Tensor, ...]], Callable[..., Tensor], int]] = {
-    "sum": (lambda p: (_total(p[0]),), _plain, 1),
-    "mean": (lambda p: (_total(p[0]),), _mean, 1),
-    "l1_mean": (lambda p: (_total(p[0].abs()),), _mean, 1),
-    "frobenius_norm": (_squares, _root, 1),
-    "mse": (lambda p: (_difference(p).square().sum(-1),), _mean, 1),
-    "l1_distance": (lambda p: (_difference(p).abs().sum(-1),), _mean, 1),
-    "pairwise_distance": (lambda p: (_difference(p).square().sum(-1),), _root, 1),
+    "sum": (lambda p: (p[0],), _plain, 1),
+    "mean": (lambda p: (p[0],), _mean, 1),
+    "l1_mean": (lambda p: (p[0].abs(),), _mean, 1),
+    "frobenius_norm": (_square, _root, 1),
+    "mse": (lambda p: (_difference(p).square(),), _mean, 1),
+    "l1_distance": (lambda p: (_difference(p).abs(),), _mean, 1),
+    "pairwise_distance": (lambda p: (_difference(p).square(),), _root, 1),
     "cosine_similarity": (_products, _cosine, 3),
     "hamming_distance": (_unequal_signs, _mean, 1),
 }

@@ -60,8 +60,8 @@ def canonical_form(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
     return _canonical_term(tree, primitive_set).text
 
 
-def simplified(tree: Sequence[Node], primitive_set: PrimitiveSet) -> list[Node]:
-    """Give the smallest of a tree and its canonical form.
+def simplified(tree: Sequence[Node], primitive_set: PrimitiveSet) -> tuple[list[Node], str]:
+    """Give the smaller of a tree and its canonical form, and the form as text.
 
     Args:
         tree: Nodes in prefix order.
@@ -69,15 +69,16 @@ def simplified(tree: Sequence[Node], primitive_set: PrimitiveSet) -> list[Node]:
 
     Returns:
         The canonical form as a tree where it is smaller and the set has all it takes, else the
-        tree itself. A negation at the root is dropped: a proxy and its negation are the same.
+        tree itself; and what `canonical_form` gives. A negation at the root is dropped: a proxy
+        and its negation are the same.
     """
     term = _canonical_term(tree, primitive_set)
-    if term.size >= len(tree) or "<" in term.text:
-        return list(tree)
-    try:
-        return list(parse_expression(term.text, primitive_set))
-    except ExpressionError:
-        return list(tree)
+    if term.size < len(tree) and "<" not in term.text:
+        try:
+            return list(parse_expression(term.text, primitive_set)), term.text
+        except ExpressionError:
+            return list(tree), term.text
+    return list(tree), term.text
 
 
 def _canonical_term(tree: Sequence[Node], primitive_set: PrimitiveSet) -> "_Term":

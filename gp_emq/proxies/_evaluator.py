@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -89,7 +90,8 @@ class Evaluator:
             may hold inf or nan; or the error, where two tensors inside one of EMQ's fixed
             structures do not fit.
         """
-        with one_thread(), torch.no_grad():
+        # Operators may give inf or nan, which the screen rejects; numpy need not warn of them.
+        with one_thread(), torch.no_grad(), np.errstate(all="ignore"):
             graph = Graph(self._set, self._cache.get)
             roots = [graph.add(tree) for tree in trees]
             values: dict[int, Tensor | ShapeMismatchError] = dict(graph.known)

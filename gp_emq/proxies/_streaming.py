@@ -91,19 +91,21 @@ class Stream:
         bounds = layout.entry_bounds
         for start in range(0, layout.size, length):
             stop = min(start + length, layout.size)
-            pieces = [
-                (entry, max(begin, start) - start, min(end, stop) - start)
+            entries = [
+                entry
                 for entry, (begin, end) in enumerate(pairwise(bounds))
                 if begin < stop and end > start
             ]
-            self._run_block(start, stop, scratch, pieces)
+            starts = [max(bounds[entry], start) - start for entry in entries]
+            self._run_block(start, stop, scratch, entries[0], starts)
 
     def _run_block(
         self,
         start: int,
         stop: int,
         scratch: Sequence[Tensor],
-        pieces: Sequence[tuple[int, int, int]],
+        first: int,
+        starts: Sequence[int],
     ) -> None:
         values: dict[int, Tensor | float] = {}
         for step in self._instructions:
@@ -118,8 +120,7 @@ class Stream:
                 values[vertex.identifier] = self._leaf_block(vertex, start, stop)
             for sink in step.sinks:
                 blocks = [values[argument] for argument in sink.vertex.arguments]
-                for entry, begin, end in pieces:
-                    sink.accumulator.take(entry, [block[..., begin:end] for block in blocks])  # type: ignore[index]
+                sink.accumulator.take_block(first, starts, blocks)  # type: ignore[arg-type]
 
     def _compile(self, vertices: Sequence[Vertex], sinks: Sequence[Sink]) -> list[_Instruction]:
         """Order the steps, run each sink as soon as it can, and reuse registers after last use."""
