@@ -20,3 +20,26 @@ def _statistics_cache(tmp_path_factory: pytest.TempPathFactory):
         del os.environ["GP_EMQ_CACHE"]
     else:
         os.environ["GP_EMQ_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory):
+    """A bench of four entries, and the statistics of its network; see `tiny_bench`."""
+    from tiny_bench import make_tiny
+
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def write_set(tmp_path_factory: pytest.TempPathFactory):
+    """Write a primitive set of one's own, given what its constructor takes, and give its path."""
+
+    def write(**arguments: object) -> str:
+        path = tmp_path_factory.mktemp("sets") / "own.py"
+        path.write_text(
+            "from primitives import PrimitiveSet\n\n"
+            f"def build():\n    return PrimitiveSet('own', 'a set of its own', **{arguments!r})\n"
+        )
+        return str(path)
+
+    return write

@@ -1,8 +1,9 @@
 """A run from beginning to end: search, random search, summary, plots."""
 
+import contextlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +25,7 @@ from gp_emq.experiment._progress import Progress
 from gp_emq.experiment._setting import Setting, load_setting
 from gp_emq.experiment._summary import hall_of_fame, summarise
 from gp_emq.statistics import Statistics
-from gp_emq.store import GenerationRow, RunStore, write_hall_of_fame, write_logbook
+from gp_emq.store import STORE_NAME, GenerationRow, RunStore, write_hall_of_fame, write_logbook
 
 
 @dataclass(frozen=True)
@@ -60,31 +61,55 @@ def run(configuration: RunConfiguration, execution: Execution) -> Result:
         GpEmqError: Something asked for does not exist, does not fit, or cannot be written.
     """
     setting = load_setting(configuration)
-    made_folder = _make_folder(execution.folder)
-    try:
+    with _folder_of_run(execution.folder):
         statistics = setting.collect()
         sha256 = statistics.content_sha256(setting.statistic_names)
-        store = open_store(execution.folder, setting, configuration)
-    except BaseException:
-        if made_folder and not any(execution.folder.iterdir()):
-            execution.folder.rmdir()
-        raise
-    with store:
-        _check_statistics(store, sha256)
-        return _carry_out(setting, execution, store, statistics, sha256)
+        with open_store(execution.folder, setting, configuration) as store:
+            _check_bench(store, setting)
+            _check_statistics(store, sha256)
+            return _carry_out(setting, execution, store, statistics, sha256)
 
 
-def _make_folder(folder: Path) -> bool:
-    """Make a run's folder, so that one that cannot be written fails before anything is computed."""
-    existed = folder.is_dir()
+@contextlib.contextmanager
+def _folder_of_run(folder: Path) -> Iterator[None]:
+    """Make a run's folder, so that one that cannot be written fails before anything is computed.
+
+    What was made is taken away again if the run fails before its first generation is complete.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    is_new = not (folder / STORE_NAME).exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise RunError(f"cannot write to the folder {folder}: {error.strerror}") from error
-    return not existed
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise RunError(f"cannot write to the folder {folder}: {error.strerror}") from error
+        yield
+    except BaseException:
+        if is_new and not _has_generation(folder):
+            with contextlib.suppress(OSError):
+                (folder / STORE_NAME).unlink(missing_ok=True)
+                for path in made:
+                    path.rmdir()
+        raise
+
+
+def _has_generation(folder: Path) -> bool:
+    try:
+        with RunStore.open(folder, readonly=True) as store:
+            return store.last_generation() is not None
+    except RunError:
+        return False
+
+
+def _check_bench(store: RunStore, setting: Setting) -> None:
+    if store.meta("bench")["sha256"] != setting.bench_sha256:
+        raise RunError(
+            f"the run {store.folder} was searched on another bench {setting.bench.name!r}: its "
+            "configurations, accuracies or split have changed; start a new run instead"
+        )
 
 
 def _check_statistics(store: RunStore, sha256: str) -> None:
@@ -153,10 +178,10 @@ def _evolve(
 
     def stop(search: Search) -> bool:
         nonlocal reason
+        if search.generation < 0:
+            return False
         if interruption.requested:
             reason = "interrupted by Ctrl-C"
-        elif search.generation < 0:
-            return False
         elif search.generation >= execution.generations:
             pass
         elif execution.time_limit is not None and time.monotonic() - start > execution.time_limit:

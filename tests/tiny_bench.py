@@ -1,12 +1,10 @@
 """A bench so small that a search takes a second: four entries, 81 configurations."""
 
 import itertools
-import random
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +16,8 @@ from gp_emq.evolution import (
     TableJob,
     make_selection,
 )
-from gp_emq.mqbench import Bench
+from gp_emq.mqbench import Bench, BenchInputs
+from gp_emq.networks import Network, find_layers
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics, collect_statistics
 from primitives import load_primitive_set
@@ -47,6 +46,7 @@ class Tiny:
     """Everything a search needs."""
 
     bench: Bench
+    inputs: BenchInputs
     statistics: Statistics
     folder: Path
 
@@ -107,43 +107,21 @@ def make_bench(statistics: Statistics, noise: float = 0.02) -> Bench:
     )
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+def make_tiny(cache: Path) -> Tiny:
+    """Collect the statistics of all primitive sets into a folder, and make the bench."""
     with torch.random.fork_rng():
         torch.manual_seed(11)
         model = TinyNetwork().eval()
     images = torch.randn(12, 1, 8, 8, generator=torch.Generator().manual_seed(12))
     labels = torch.randint(0, 3, (12,), generator=torch.Generator().manual_seed(13))
+    quantizer = WeightQuantizer(scale_rule="minmax")
+    ties = [("second", "shortcut")]
     statistics = collect_statistics(
-        model,
-        images,
-        labels,
-        bits=BITS,
-        quantizer=WeightQuantizer(scale_rule="minmax"),
-        ties=[("second", "shortcut")],
-        cache=tmp_path_factory.mktemp("tiny"),
+        model, images, labels, bits=BITS, quantizer=quantizer, ties=ties, cache=cache
     )
-    statistics.prepare(load_primitive_set("bit_aware").needs)
-    statistics.prepare(load_primitive_set("emq").needs)
+    for name in ("bit_aware", "emq"):
+        statistics.prepare(load_primitive_set(name).needs)
     assert statistics.folder is not None
-    return Tiny(make_bench(statistics), statistics, statistics.folder)
-
-
-@pytest.fixture(scope="session")
-def write_set(tmp_path_factory: pytest.TempPathFactory):
-    """Write a primitive set of one's own, given what its constructor takes."""
-
-    def write(**arguments) -> str:
-        path = tmp_path_factory.mktemp("sets") / "own.py"
-        path.write_text(
-            "from primitives import PrimitiveSet\n\n"
-            f"def build():\n    return PrimitiveSet('own', 'a set of its own', **{arguments!r})\n"
-        )
-        return str(path)
-
-    return write
-
-
-@pytest.fixture
-def rng() -> random.Random:
-    return random.Random(0)
+    network = Network("tiny", model, find_layers(model, images[:1], ties), (1, 8, 8))
+    inputs = BenchInputs(network, images, labels, quantizer)
+    return Tiny(make_bench(statistics), inputs, statistics, statistics.folder)
