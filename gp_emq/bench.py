@@ -9,6 +9,7 @@ from gp_emq.errors import BenchError
 from gp_emq.mqbench import (
     PROTOCOLS,
     MeasurementSettings,
+    Measurer,
     build_bench,
     choose_arithmetic,
     describe_bench,
@@ -26,7 +27,13 @@ def main() -> None:
     """Parse the arguments and run one of the sub-commands."""
     parser = _parser()
     arguments = parser.parse_args()
-    commands = {"build": _build, "show": _show, "list": _list, "import": _import}
+    commands = {
+        "build": _build,
+        "uniform": _uniform,
+        "show": _show,
+        "list": _list,
+        "import": _import,
+    }
     commands[arguments.command](arguments)
 
 
@@ -36,7 +43,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Benches: bit configurations with the accuracies they really give.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_build(commands.add_parser("build", help="measure a new bench"))
+    build = commands.add_parser("build", help="measure a new bench")
+    _add_measurement(build)
+    _add_running(build)
+    _add_measurement(
+        commands.add_parser("uniform", help="accuracy of the float network and of uniform widths")
+    )
     show = commands.add_parser("show", help="what a bench holds and what it can tell")
     show.add_argument("bench", help="name of a bench, or a bench file")
     show.add_argument("--plot", type=Path, metavar="FILE", help="draw accuracy against size")
@@ -45,13 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_build(build: argparse.ArgumentParser) -> None:
+def _add_measurement(build: argparse.ArgumentParser) -> None:
     what = build.add_argument_group("what is measured")
     what.add_argument("--network", required=True, help="registered name, or package.module:factory")
     what.add_argument("--weights", type=Path, help="file of the network's weights")
     what.add_argument("--data", type=Path, nargs="+", default=[], help="files or folders of images")
     what.add_argument("--bits", default="2,3,4", help="bit choices (default %(default)s)")
-    what.add_argument("--configs", type=int, default=425, help="how many (default %(default)s)")
     what.add_argument("--test-images", type=int, help="how many (default all)")
     what.add_argument("--seed", type=int, default=0, help="of all draws (default %(default)s)")
     how = build.add_argument_group("how it is measured")
@@ -70,7 +81,13 @@ def _add_build(build: argparse.ArgumentParser) -> None:
         default="auto",
         help="integer: oneDNN's 8-bit convolution; float; auto: integer where there is one",
     )
+
+
+def _add_running(build: argparse.ArgumentParser) -> None:
     running = build.add_argument_group("running")
+    running.add_argument(
+        "--configs", type=int, default=425, help="configurations to measure (default %(default)s)"
+    )
     running.add_argument("--out", type=Path, required=True, help="the bench file")
     running.add_argument("--name", help="of the bench (default the file's name)")
     running.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
@@ -92,6 +109,26 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
+    bench = build_bench(
+        _settings(arguments),
+        count=arguments.configs,
+        out=arguments.out,
+        name=arguments.name,
+        jobs=arguments.jobs,
+        progress=not arguments.quiet and sys.stderr.isatty(),
+    )
+    print(f"{arguments.out}: {len(bench.accuracies)} configurations of {bench.network}")
+
+
+def _uniform(arguments: argparse.Namespace) -> None:
+    settings = _settings(arguments)
+    measurer = Measurer(settings)
+    print(f"float   {100 * measurer.float_accuracy():.2f} %", flush=True)
+    for bits in settings.bits:
+        print(f"{bits} bits  {100 * measurer.uniform_accuracy(bits):.2f} %", flush=True)
+
+
+def _settings(arguments: argparse.Namespace) -> MeasurementSettings:
     protocol = find_protocol(arguments.protocol).with_options(
         symmetric=arguments.symmetric,
         per_channel=arguments.per_channel,
@@ -99,7 +136,7 @@ def _build(arguments: argparse.Namespace) -> None:
         calibration_images=arguments.calibration_images,
         iterations=arguments.iterations,
     )
-    settings = MeasurementSettings(
+    return MeasurementSettings(
         network=arguments.network,
         weights=arguments.weights,
         data=tuple(arguments.data),
@@ -109,15 +146,6 @@ def _build(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         arithmetic=choose_arithmetic(protocol, arguments.arithmetic),
     )
-    bench = build_bench(
-        settings,
-        count=arguments.configs,
-        out=arguments.out,
-        name=arguments.name,
-        jobs=arguments.jobs,
-        progress=not arguments.quiet and sys.stderr.isatty(),
-    )
-    print(f"{arguments.out}: {len(bench.accuracies)} configurations of {bench.network}")
 
 
 def _show(arguments: argparse.Namespace) -> None:

@@ -115,6 +115,12 @@ class Measurer:
             right = quantized.correct(self.test.images, self.test.labels, self.batch)
         return np.packbits(right.numpy())
 
+    def uniform_accuracy(self, bits: int) -> float:
+        """Return the top-1 accuracy with one width everywhere, in [0, 1]."""
+        entries = 1 + max(layer.entry for layer in self.network.layers)
+        images = len(self.test.labels)
+        return float(np.unpackbits(self.measure([bits] * entries), count=images).mean())
+
     def rounding_tasks(self) -> list[tuple[int, int]]:
         """Return the (index of a layer, bits) whose rounding serves every configuration.
 

@@ -51,7 +51,15 @@ class Protocol:
         calibration_images: int | None = None,
         iterations: int | None = None,
     ) -> "Protocol":
-        """Return this protocol with some settings replaced; `None` keeps one."""
+        """Return this protocol with some settings replaced; `None` keeps one.
+
+        Raises:
+            BenchError: if iterations are less than 1, or the protocol has none.
+        """
+        if iterations is not None and self.rounding == "nearest":
+            raise BenchError(f"protocol {self.name} learns no rounding: it takes no iterations")
+        if iterations is not None and iterations < 1:
+            raise BenchError(f"iterations must be at least 1, not {iterations}")
         weights = WeightQuantizer(
             symmetric=_chosen(symmetric, self.weights.symmetric),
             per_channel=_chosen(per_channel, self.weights.per_channel),

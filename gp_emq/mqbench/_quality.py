@@ -134,4 +134,6 @@ def _additive_ceiling(bench: Bench) -> float:
 
 
 def _tau(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    return float(kendalltau(first, second).statistic)
+    tau = float(kendalltau(first, second).statistic)
+    # A constant ranks nothing: where all is noise there is nothing to reach.
+    return 0.0 if np.isnan(tau) else tau

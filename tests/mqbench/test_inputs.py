@@ -1,0 +1,91 @@
+from dataclasses import replace
+
+import pytest
+import safetensors.torch
+import torch
+
+from gp_emq import bench
+from gp_emq.command import run_command
+from gp_emq.errors import BenchError
+from gp_emq.mqbench import bench_inputs, load_bench, plot_bench
+from gp_emq.networks import load_images, load_network
+from gp_emq.quantization import WeightQuantizer
+
+
+def test_inputs_of_the_digits_bench():
+    inputs = bench_inputs(load_bench("digits"))
+    assert inputs.images.shape == (256, 1, 8, 8)
+    assert inputs.labels.shape == (256,)
+    assert inputs.quantizer == WeightQuantizer()
+    # Undistorted training images, which the network labels rightly.
+    rows = {image.numpy().tobytes() for image in load_images("digits", part="training").images}
+    assert all(image.numpy().tobytes() in rows for image in inputs.images)
+    with torch.no_grad():
+        share = (inputs.network.model(inputs.images).argmax(1) == inputs.labels).double().mean()
+    assert share > 0.97
+
+
+def test_other_weights_are_refused(tmp_path):
+    state = load_network("digits").model.state_dict()
+    state["conv1.weight"] = state["conv1.weight"] + 1
+    file = tmp_path / "w.safetensors"
+    safetensors.torch.save_file(state, file)
+    with pytest.raises(BenchError, match="other weights than bench digits was measured with"):
+        bench_inputs(load_bench("digits"), weights=file)
+
+
+def test_other_layers_are_refused():
+    digits = load_bench("digits")
+    other = replace(digits, layers=tuple(f"other.{name}" for name in digits.layers))
+    with pytest.raises(BenchError, match="the layers of digits are not those"):
+        bench_inputs(other)
+
+
+def test_an_imported_bench_has_no_inputs():
+    with pytest.raises(BenchError, match="was imported"):
+        bench_inputs(replace(load_bench("digits"), provenance={}))
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command, and return its exit status, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            run_command(bench.main)
+        return ended.value.code, *capsys.readouterr()
+
+    return call
+
+
+def test_show_tells_what_a_bench_can_tell(tmp_path, run):
+    status, printed, _ = run("show", "digits", "--plot", tmp_path / "digits.svg")
+    assert status == 0
+    for word in ("spread", "sampling error", "reliability", "noise ceiling", "additive ceiling"):
+        assert word in printed
+    assert "425: 212 training, 64 validation, 149 test" in printed
+    assert (tmp_path / "digits.svg").read_text().startswith("<?xml")
+
+
+def test_pictures_are_the_same_every_time(tmp_path):
+    for name in ("one.svg", "two.svg"):
+        plot_bench(load_bench("digits"), tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    with pytest.raises(BenchError, match="cannot draw"):
+        plot_bench(load_bench("digits"), tmp_path / "no" / "one.svg")
+
+
+def test_list_names_the_shipped_benches(run):
+    status, printed, _ = run("list")
+    assert status == 0
+    assert printed.startswith("digits")
+
+
+def test_show_of_no_bench_gives_one_line(tmp_path, run):
+    (tmp_path / "b.safetensors").write_bytes(b"damaged")
+    for name in ("nowhere", tmp_path / "b.safetensors"):
+        status, _, error = run("show", name)
+        assert status == 2
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
