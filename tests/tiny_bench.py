@@ -68,6 +68,7 @@ class Tiny:
         seeds=(),
         samples: int | None = None,
         tables=None,
+        progress=None,
         **settings,
     ) -> Search:
         screening = settings.get("screening", True)
@@ -78,6 +79,7 @@ class Tiny:
             selection=make_selection(selection),
             settings=SearchSettings(**{"population": 10, **settings}),
             seeds=seeds,
+            progress=progress,
         )
 
 

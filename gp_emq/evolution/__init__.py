@@ -7,8 +7,9 @@ from gp_emq.evolution._generation import generate
 from gp_emq.evolution._individual import Fitness, Individual, Measurement
 from gp_emq.evolution._prioritisation import Prioritisation
 from gp_emq.evolution._screening import INVALID, StructureScreen, TableScreen, depth_of
-from gp_emq.evolution._search import Search, SearchSettings, Step
+from gp_emq.evolution._search import Search, Step
 from gp_emq.evolution._selection import SELECTIONS, Selection, diversity, make_selection
+from gp_emq.evolution._settings import SearchSettings
 from gp_emq.evolution._tables import Outcome, TableJob
 from gp_emq.evolution._variation import MUTATIONS, cx_one_point, mutate
 

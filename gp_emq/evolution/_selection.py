@@ -123,7 +123,7 @@ class TournamentSelection(Selection):
         rng: random.Random,
     ) -> list[Individual]:
         """Fill the population tournament by tournament, without replacement."""
-        pool = sorted([*population, *newcomers.values()], key=_best_first)
+        pool = sorted([*population, *newcomers.values()], key=best_first)
         chosen = [pool.pop(0)] if pool else []
         while pool and len(chosen) < size:
             count = min(self.contestants, len(pool))
@@ -195,7 +195,7 @@ class RandomSelection(Selection):
         rng: random.Random,  # noqa: ARG002 - nothing is drawn
     ) -> list[Individual]:
         """Keep the best of all."""
-        return sorted([*population, *newcomers.values()], key=_best_first)[:size]
+        return sorted([*population, *newcomers.values()], key=best_first)[:size]
 
 
 SELECTIONS: dict[str, type[Selection]] = {
@@ -215,18 +215,19 @@ def make_selection(name: str) -> Selection:
     return SELECTIONS[name]()
 
 
-def _best_first(individual: Individual) -> tuple[float, int, int]:
+def best_first(individual: Individual) -> tuple[float, int, int]:
+    """Sort key: the fittest first; equal ones by size, then by age."""
     return (-individual.tau, len(individual), individual.identifier)
 
 
 def best_of(individuals: Sequence[Individual]) -> Individual:
     """The fittest; equal ones by size, then by age."""
-    return min(individuals, key=_best_first)
+    return min(individuals, key=best_first)
 
 
 def worst_of(individuals: Sequence[Individual]) -> Individual:
     """The least fit."""
-    return max(individuals, key=_best_first)
+    return max(individuals, key=best_first)
 
 
 def without(individuals: Sequence[Individual], one: Individual) -> list[Individual]:

@@ -315,9 +315,7 @@ def test_a_generation_may_be_cut_short(tiny) -> None:
 
 def test_progress_is_told_of_each_round(tiny) -> None:
     told = []
-    search = tiny.search()
-    search._progress = lambda done, wanted: told.append((done, wanted))
-    search.step()
+    tiny.search(progress=lambda done, wanted: told.append((done, wanted))).step()
     assert told[-1] == (10, 10)
     assert told == sorted(told)
 
