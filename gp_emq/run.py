@@ -19,6 +19,7 @@ from gp_emq.mqbench import list_benches
 from gp_emq.store import RunStore
 from primitives import load_primitive_set, primitive_set_names
 
+DEFAULT_GENERATIONS = 100
 _DEFAULTS = RunConfiguration()
 _FIXED = {
     "bench": "bench", "primitives": "primitives", "selection": "selection", "pop": "population",
@@ -162,7 +163,10 @@ def _parser() -> _Parser:
     )
     when = parser.add_argument_group("how long, and with what (changes no result)")
     when.add_argument(
-        "--gens", type=_positive, default=100, metavar="N", help="generations (default: 100)"
+        "--gens",
+        type=_positive,
+        metavar="N",
+        help=f"generations (default: {DEFAULT_GENERATIONS}, or what a resumed run was to have)",
     )
     when.add_argument(
         "--time-limit",
@@ -311,7 +315,7 @@ def _execution(options: argparse.Namespace) -> Execution:
         raise RunError(f"{folder} holds a run already; --resume {folder} continues it")
     return Execution(
         folder=folder,
-        generations=options.gens,
+        generations=options.gens or _generations_of(options.resume),
         jobs=options.jobs,
         devices=_devices(options.devices),
         time_limit=options.time_limit,
@@ -319,6 +323,15 @@ def _execution(options: argparse.Namespace) -> Execution:
         figures=not options.no_figures,
         quiet=options.quiet,
     )
+
+
+def _generations_of(resumed: Path | None) -> int:
+    """Give how many generations a run has unless the command line says so."""
+    if resumed is None:
+        return DEFAULT_GENERATIONS
+    with RunStore.open(resumed, readonly=True) as store:
+        known = "generations" in store.meta_keys()
+        return int(store.meta("generations")) if known else DEFAULT_GENERATIONS
 
 
 def _free_folder(configuration: RunConfiguration) -> Path:

@@ -67,6 +67,8 @@ def run(configuration: RunConfiguration, execution: Execution) -> Result:
         with open_store(execution.folder, setting, configuration) as store:
             _check_bench(store, setting)
             _check_statistics(store, sha256)
+            # Not part of what defines the run, but what resuming it aims at unless told otherwise.
+            store.set_meta("generations", execution.generations)
             return _carry_out(setting, execution, store, statistics, sha256)
 
 
