@@ -143,7 +143,7 @@ class Ledger:
 
     def _count(self, row: IndividualRow) -> None:
         """Tell the prioritisation; at the end of a generation, so that order is no matter."""
-        if row.reason in _CHEAP:
+        if row.reason in _CHEAP or (row.reason or "").startswith(screening.FAILED):
             return
         tree = self._trees.get(row.id) or parse_expression(row.expression, self._set)
         self._prioritisation.record(tree, passed=row.reason not in screening.INVALID)

@@ -30,6 +30,9 @@ DUPLICATE = "duplicate table"
 INVALID = frozenset({SHAPE, NOT_FINITE, CONSTANT, PRECISION})
 """Reasons that blame the operators; being too large or a repetition does not."""
 
+FAILED = "failed: "
+"""How the reason begins where it was a worker that failed, which blames nobody's operators."""
+
 PRECISION_TOLERANCE = 1e-3
 """Largest disagreement of float32 and float64, as a share of the spread of the table."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gp_emq.evolution._individual import FloatArray
-from gp_emq.evolution._screening import TableScreen
+from gp_emq.evolution._screening import FAILED, TableScreen
 from gp_emq.proxies import parse_expression
 from gp_emq.statistics import open_statistics
 from primitives import PrimitiveSet, load_primitive_set
@@ -68,3 +68,7 @@ class TableJob:
             else Outcome(result, None, seconds)
             for result in results
         ]
+
+    def failed(self, item: str, reason: str) -> Outcome:  # noqa: ARG002 - whatever it was
+        """Reject an expression whose evaluation was lost again and again."""
+        return Outcome(None, f"{FAILED}{reason}", 0.0)

@@ -1,53 +1,74 @@
-"""A farm of joblib workers, each of which sets itself up once for each kind of job."""
+"""A farm of workers, each of which sets itself up once for each kind of job."""
 
-import os
-import signal
-from collections.abc import Hashable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
-from joblib import Parallel, delayed
-
-from gp_emq.errors import GpEmqError
+from gp_emq.farm._backends import Backend
+from gp_emq.farm._dask import DaskBackend
+from gp_emq.farm._dispatch import Dispatcher
+from gp_emq.farm._here import SerialBackend, ThreadingBackend
+from gp_emq.farm._job import Job
+from gp_emq.farm._loky import LokyBackend
+from gp_emq.farm._ray import RayBackend
+from gp_emq.farm._recovery import cut
+from gp_emq.farm._settings import TASK_TIMEOUT, FarmSettings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Item_contra = TypeVar("Item_contra", contravariant=True)
-Result_co = TypeVar("Result_co", covariant=True)
-
-CHUNKS_PER_JOB = 1
-"""How finely a batch is cut; more evens out slow items, fewer share more work within a chunk."""
-
-
-class Job(Protocol[Item_contra, Result_co]):
-    """A kind of work that processes can do: small to send, set up once per process."""
-
-    @property
-    def key(self) -> Hashable:
-        """What tells this job's set-up from any other's."""
-
-    def set_up(self) -> Any:
-        """Load what the work needs, such as memory-mapped statistics."""
-
-    def work(self, state: Any, items: Sequence[Item_contra]) -> Sequence[Result_co]:
-        """Do some items; what each comes to depends on nothing but the item."""
 
 
 class Farm(Generic[Item, Result]):
-    """Does the items of a job, here or in worker processes, in the order they were given.
+    """Does the items of a job, here or by workers, in the order they were given.
+
+    What an item comes to depends on nothing but the item, so the results are the same for any
+    number of workers of any kind. On loky, dask and ray a worker that dies, runs out of memory or
+    takes too long costs its tasks only: their items are tried again elsewhere, in smaller tasks
+    and finally each alone, and then given to the job's ``failed``. With one job and no back end
+    asked for, and on threads, a crash is everybody's.
+
+    Workers are started by the first items; a farm is a context manager that ends them.
 
     Args:
-        variants: The job, once for each device; chunks of items take turns among them.
-        jobs: Number of processes; 1 does everything here, on the first device.
+        variants: The job, once for each device; workers take turns among them.
+        jobs: Number of workers; None for all that the scheduler has.
+        backend: ``threading``, ``loky``, ``dask`` or ``ray``; None for loky, or for no workers at
+            all where one job is enough.
+        scheduler: Address of a dask scheduler or a ray cluster; None for workers of this machine.
+        task_timeout: Seconds after which a task is taken for hung; None for never.
 
     Raises:
-        GpEmqError: ``jobs`` is not positive.
+        GpEmqError: A value is none of those allowed, or two of them contradict each other.
     """
 
-    def __init__(self, variants: Sequence[Job[Item, Result]], *, jobs: int = 1) -> None:
-        if jobs < 1:
-            raise GpEmqError(f"jobs must be at least 1, got {jobs}")
+    def __init__(
+        self,
+        variants: Sequence[Job[Item, Result]],
+        *,
+        jobs: int | None = 1,
+        backend: str | None = None,
+        scheduler: str | None = None,
+        task_timeout: float | None = TASK_TIMEOUT,
+    ) -> None:
+        settings = FarmSettings(
+            jobs=jobs, backend=backend, scheduler=scheduler, task_timeout=task_timeout
+        )
         self._variants = variants
-        self._jobs = jobs
+        self._backend_name, self._jobs = settings.chosen(0)
+        self._scheduler = scheduler
+        self._limit = task_timeout
+        self._open: tuple[Backend, Dispatcher[Item, Result]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def map(self, items: Sequence[Item]) -> list[Result]:
         """Do some items.
@@ -57,34 +78,59 @@ class Farm(Generic[Item, Result]):
 
         Returns:
             The results, in the order of the items.
+
+        Raises:
+            GpEmqError: The workers cannot be had, or die whatever they are given.
         """
-        if self._jobs == 1 or len(items) < 2:
-            return _work_here(self._variants[0], items)
-        count = min(len(items), self._jobs * CHUNKS_PER_JOB)
-        chunks = [items[start::count] for start in range(count)]
-        done: list[list[Result]] = Parallel(n_jobs=self._jobs, backend="loky", batch_size=1)(
-            delayed(_work_there)(self._variants[turn % len(self._variants)], chunk, os.getpid())
-            for turn, chunk in enumerate(chunks)
-        )
-        results: list[Result | None] = [None] * len(items)
-        for start, chunk_results in enumerate(done):
-            results[start::count] = chunk_results
-        return results  # type: ignore[return-value]
+        results = dict(self.stream(items))
+        return [results[place] for place in range(len(items))]
+
+    def stream(
+        self, items: Sequence[Item], *, items_per_task: int | None = None
+    ) -> Iterator[tuple[int, Result]]:
+        """Do some items, and give each result as soon as it is there.
+
+        Args:
+            items: What to do; few bytes each, since they travel.
+            items_per_task: How many items a worker gets at a time; None shares all of them out
+                at once, so that work common to several is done least often.
+
+        Yields:
+            An item's place among the items, and its result.
+
+        Raises:
+            GpEmqError: The workers cannot be had, or die whatever they are given.
+        """
+        if not items:
+            return
+        backend, dispatcher = self._opened()
+        if items_per_task is None:
+            pieces = max(1, self._jobs or 0, len(backend.workers()))
+        else:
+            pieces = -(-len(items) // items_per_task)
+        for task, results in dispatcher.run(items, cut(range(len(items)), pieces)):
+            yield from zip(task.places, results, strict=True)
+
+    def close(self) -> None:
+        """End the workers; the next items would start them again."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened[0].close()
+
+    def _opened(self) -> tuple[Backend, Dispatcher[Item, Result]]:
+        if self._open is None:
+            backend = _make_backend(self._backend_name, self._jobs, self._scheduler)
+            self._open = backend, Dispatcher(self._variants, backend, self._limit)
+        return self._open
 
 
-_states: dict[Hashable, Any] = {}
-"""What the jobs of this process have set up."""
-
-
-def _work_here(job: Job[Item, Result], items: Sequence[Item]) -> list[Result]:
-    if job.key not in _states:
-        _states[job.key] = job.set_up()
-    state = _states[job.key]
-    return list(job.work(state, items))
-
-
-def _work_there(job: Job[Item, Result], items: Sequence[Item], owner: int) -> list[Result]:
-    """Work in another process, which leaves Ctrl-C to the process that owns it."""
-    if os.getpid() != owner:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _work_here(job, items)
+def _make_backend(name: str | None, jobs: int | None, scheduler: str | None) -> Backend:
+    if name == "dask":
+        return DaskBackend(jobs, scheduler)
+    if name == "ray":
+        return RayBackend(jobs, scheduler)
+    if name == "loky":
+        return LokyBackend(jobs or 1)
+    if name == "threading":
+        return ThreadingBackend(jobs or 1)
+    return SerialBackend()
