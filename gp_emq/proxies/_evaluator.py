@@ -1,6 +1,6 @@
 """From trees and the statistics of a network to sensitivity tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -45,8 +45,9 @@ class Evaluator:
         primitive_set: The set the trees are made of.
         statistics: The network's statistics.
         cache_bytes: Upper bound of the reduced values that are kept; 0 keeps none.
-        memory: Upper bound of full tensors that are kept, such as the perturbation, which is
-            recomputed block by block where it does not fit.
+        memory: Upper bound of full tensors that are kept: the perturbation, which is recomputed
+            block by block where it does not fit, and normalised tensors, which are recomputed
+            layer by layer where one of them takes more than a quarter.
         device: Where the arithmetic is done.
     """
 
@@ -65,6 +66,7 @@ class Evaluator:
         self._dtype = statistics.dtype
         self._cache = ByteCache(cache_bytes)
         self._memory = memory
+        self._tensors = ByteCache(memory)
         self._leaves: dict[str, Tensor] = {}
         self._layouts: dict[type, Layout] = {}
 
@@ -92,7 +94,7 @@ class Evaluator:
         """
         # Operators may give inf or nan, which the screen rejects; numpy need not warn of them.
         with one_thread(), torch.no_grad(), np.errstate(all="ignore"):
-            graph = Graph(self._set, self._cache.get)
+            graph = Graph(self._set, self._cache.get, self._may_keep)
             roots = [graph.add(tree) for tree in trees]
             values: dict[int, Tensor | ShapeMismatchError] = dict(graph.known)
             self._stream(graph, values)
@@ -100,7 +102,7 @@ class Evaluator:
                 if vertex.is_reduced and vertex.identifier not in values:
                     values[vertex.identifier] = self._reduced(vertex, graph, values)
                 value = values.get(vertex.identifier)
-                if vertex.key is not None and isinstance(value, Tensor):
+                if vertex.key is not None and vertex.is_reduced and isinstance(value, Tensor):
                     self._cache.put(vertex.key, value)
             return [_on_cpu(values[root]) for root in roots]
 
@@ -119,31 +121,75 @@ class Evaluator:
                 Kind.MATRIX_REDUCTION,
             ):
                 continue
-            below = [graph.vertices[number] for number in vertex.arguments]
-            streams = all(argument.streams for argument in below)
+            streams = all(graph.vertices[number].streams for number in vertex.arguments)
             group = (vertex.in_activations, vertex.per_bit, streams)
             groups.setdefault(group, []).append(Sink(vertex, self._accumulator(vertex)))
         for (in_activations, _, streams), sinks in groups.items():
             layout = self._layout(Activations if in_activations else Weights)
-            excluded = {sink.vertex.identifier for sink in sinks}
-            vertices = [
-                vertex
-                for vertex in graph.below([sink.vertex for sink in sinks])
-                if vertex.identifier not in excluded
-            ]
             if streams:
-                Stream(
-                    vertices,
-                    sinks,
-                    leaf_block=self._leaf_block,
-                    bits=len(self._statistics.bits),
-                    dtype=self._dtype,
-                    device=self._device,
-                ).run(layout)
+                for batch in self._batches(graph, sinks):
+                    self._run_stream(graph, batch, layout)
             else:
-                Layerwise(vertices, sinks, partial(self._leaf_of, layout)).run(layout)
+                vertices = graph.below([sink.vertex for sink in sinks])
+                Layerwise(vertices, sinks, partial(self._leaf_of, layout, {})).run(layout)
             for sink in sinks:
                 values[sink.vertex.identifier] = sink.accumulator.result()
+
+    def _batches(self, graph: Graph, sinks: Sequence[Sink]) -> Iterator[list[Sink]]:
+        """Cut sinks into batches whose kept tensors fit the memory together."""
+        batch: list[Sink] = []
+        kept: set[int] = set()
+        for sink in sinks:
+            needs = {v.identifier for v in graph.below([sink.vertex]) if v.kept}
+            if batch and self._bytes(graph, kept | needs) > self._memory:
+                yield batch
+                batch, kept = [], set()
+            batch.append(sink)
+            kept |= needs
+        if batch:
+            yield batch
+
+    def _bytes(self, graph: Graph, numbers: set[int]) -> int:
+        return sum(self._tensor_bytes(graph.vertices[number].node.ret) for number in numbers)
+
+    def _tensor_bytes(self, kind: type) -> int:
+        """Give what a whole tensor of a type takes."""
+        size = self._layout(Activations if kind is Activations else Weights).size
+        copies = len(self._statistics.bits) if kind is WeightsPerBit else 1
+        return size * copies * self._dtype.itemsize
+
+    def _may_keep(self, kind: type) -> bool:
+        return self._tensor_bytes(kind) <= self._memory // 4
+
+    def _run_stream(self, graph: Graph, sinks: Sequence[Sink], layout: Layout) -> None:
+        tops = [sink.vertex for sink in sinks]
+        kept: dict[int, Tensor] = {}
+        for vertex in graph.below(tops):
+            if vertex.kept:
+                kept[vertex.identifier] = self._normalised(graph, vertex, layout, kept)
+        Stream(
+            graph.below(tops, stop_at_kept=True),
+            sinks,
+            leaf_block=partial(self._leaf_block, kept),
+            bits=len(self._statistics.bits),
+            dtype=self._dtype,
+            device=self._device,
+        ).run(layout)
+
+    def _normalised(
+        self, graph: Graph, vertex: Vertex, layout: Layout, kept: dict[int, Tensor]
+    ) -> Tensor:
+        """Give a normalised tensor whole, computed once for as long as the memory holds it."""
+        assert vertex.key is not None  # noqa: S101 - operators have their text
+        known = self._tensors.get(vertex.key)
+        if known is not None:
+            return known
+        shape = (len(self._statistics.bits),) if vertex.node.ret is WeightsPerBit else ()
+        out = torch.empty((*shape, layout.size), dtype=self._dtype, device=self._device)
+        below = graph.below([vertex], stop_at_kept=True)
+        Layerwise(below, [], partial(self._leaf_of, layout, kept)).fill(vertex, layout, out)
+        self._tensors.put(vertex.key, out)
+        return out
 
     def _accumulator(self, vertex: Vertex) -> Accumulator:
         entries = self._layout(Weights).entry_count
@@ -190,7 +236,9 @@ class Evaluator:
             self._leaves[name] = value.to(self._device)
         return self._leaves[name]
 
-    def _leaf_block(self, vertex: Vertex, start: int, stop: int) -> Tensor:
+    def _leaf_block(self, kept: dict[int, Tensor], vertex: Vertex, start: int, stop: int) -> Tensor:
+        if vertex.identifier in kept:
+            return kept[vertex.identifier][..., start:stop]
         name = vertex.node.name
         if vertex.node.ret is WeightsPerBit and not self._keeps_perturbation():
             if name != "quantization_perturbation":
@@ -198,14 +246,15 @@ class Evaluator:
             return self._statistics.perturbation(start, stop).to(self._device)
         return self._kept(name)[..., start:stop]
 
-    def _leaf_of(self, layout: Layout, vertex: Vertex, layer: int) -> Tensor:
+    def _leaf_of(
+        self, layout: Layout, kept: dict[int, Tensor], vertex: Vertex, layer: int
+    ) -> Tensor:
         start, stop = layout.offsets[layer], layout.offsets[layer + 1]
-        block = self._leaf_block(vertex, start, stop)
+        block = self._leaf_block(kept, vertex, start, stop)
         return block.reshape(*block.shape[:-1], *layout.shapes[layer])
 
     def _keeps_perturbation(self) -> bool:
-        size = self._layout(Weights).size * len(self._statistics.bits)
-        return size * self._dtype.itemsize <= self._memory
+        return self._tensor_bytes(WeightsPerBit) <= self._memory
 
 
 def _on_cpu(value: Tensor | ShapeMismatchError) -> Tensor | ShapeMismatchError:

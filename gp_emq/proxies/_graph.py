@@ -1,7 +1,7 @@
 """The trees of a whole population as one graph in which every common subtree stands once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -27,9 +27,10 @@ class Vertex:
         node: Its root, as DEAP knows it.
         overload: The operator at its root; None for a leaf.
         arguments: Numbers of its arguments.
-        key: Its text, for reduced values; they outlive the graph.
-        streams: Whether it is a tensor made of leaves and elementwise operators alone, and can be
-            computed piece by piece.
+        key: Its text, for values that outlive the graph: reduced ones and kept tensors.
+        streams: Whether it is a tensor made of leaves, kept tensors and elementwise operators
+            alone, and can be computed piece by piece.
+        kept: Whether it is a normalised tensor that is small enough to be kept whole.
         in_activations: Whether the tensors below it are activations.
         per_bit: Whether its value has a bit axis.
     """
@@ -40,6 +41,7 @@ class Vertex:
     arguments: tuple[int, ...]
     key: str | None
     streams: bool
+    kept: bool
     in_activations: bool
     per_bit: bool
 
@@ -55,11 +57,18 @@ class Graph:
     Args:
         primitive_set: The set the trees are made of.
         recall: Gives the value of a reduced subtree by its text, where it is still known.
+        keeps: Whether a whole tensor of a type may be kept.
     """
 
-    def __init__(self, primitive_set: PrimitiveSet, recall: Callable[[str], Tensor | None]) -> None:
+    def __init__(
+        self,
+        primitive_set: PrimitiveSet,
+        recall: Callable[[str], Tensor | None],
+        keeps: Callable[[type], bool],
+    ) -> None:
         self._set = primitive_set
         self._recall = recall
+        self._keeps = keeps
         self._numbers: dict[tuple[object, ...], int] = {}
         self.vertices: list[Vertex] = []
         self.known: dict[int, Tensor] = {}
@@ -76,10 +85,11 @@ class Graph:
         position = 0
         while position < len(tree):
             needed.append(position)
-            if tree[position].arity and tree[position].ret in (LayerVector, BitTable):
+            if tree[position].arity:
                 key = " ".join(node.name for node in tree[position : ends[position]])
                 keys[position] = key
-                value = self._recall(key)
+                reduced = tree[position].ret in (LayerVector, BitTable)
+                value = self._recall(key) if reduced else None
                 if value is not None:
                     recalled[position] = value
                     position = ends[position]
@@ -106,16 +116,19 @@ class Graph:
         number = len(self.vertices)
         below = [self.vertices[argument] for argument in arguments]
         overload = None if leaf or not node.arity else self._set.overloads[node.name]
-        tensors = [vertex for vertex in below if vertex.node.ret in TENSOR_TYPES]
+        kind = overload.operator.kind if overload else Kind.ELEMENTWISE
+        flows = node.ret in TENSOR_TYPES and all(
+            vertex.streams for vertex in below if vertex.node.ret in TENSOR_TYPES
+        )
+        kept = flows and kind is Kind.NORMALISER and self._keeps(node.ret)
         vertex = Vertex(
             identifier=number,
             node=node,
             overload=overload,
             arguments=arguments,
             key=key,
-            streams=node.ret in TENSOR_TYPES
-            and (overload is None or overload.operator.kind is Kind.ELEMENTWISE)
-            and all(vertex.streams for vertex in tensors),
+            streams=kept or (flows and kind is Kind.ELEMENTWISE),
+            kept=kept,
             in_activations=node.ret is Activations
             or any(vertex.in_activations for vertex in below if not vertex.is_reduced),
             per_bit=node.ret in (WeightsPerBit, BitTable),
@@ -124,16 +137,25 @@ class Graph:
         self.vertices.append(vertex)
         return number
 
-    def below(self, sinks: Sequence[Vertex]) -> list[Vertex]:
-        """Give everything some vertices need and they themselves, arguments first."""
-        needed: set[int] = set()
-        open_numbers = [vertex.identifier for vertex in sinks]
+    def below(self, tops: Sequence[Vertex], *, stop_at_kept: bool = False) -> list[Vertex]:
+        """Give everything that some vertices need, arguments first, without themselves.
+
+        Args:
+            tops: The vertices.
+            stop_at_kept: Whether kept tensors stand as leaves, without what is below them.
+        """
+        needed: dict[int, Vertex] = {}
+        open_numbers = [argument for vertex in tops for argument in vertex.arguments]
         while open_numbers:
             number = open_numbers.pop()
-            if number not in needed:
-                needed.add(number)
-                open_numbers.extend(self.vertices[number].arguments)
-        return [self.vertices[number] for number in sorted(needed)]
+            if number in needed:
+                continue
+            vertex = self.vertices[number]
+            if stop_at_kept and vertex.kept:
+                vertex = replace(vertex, overload=None, arguments=())
+            needed[number] = vertex
+            open_numbers.extend(vertex.arguments)
+        return [needed[number] for number in sorted(needed)]
 
 
 def subtree_ends(tree: Sequence[Node]) -> list[int]:

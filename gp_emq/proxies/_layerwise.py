@@ -60,6 +60,21 @@ class Layerwise:
                 for number in self._freed_at.get(index, ()):
                     values.pop(number, None)
 
+    def fill(self, top: Vertex, layout: Layout, out: Tensor) -> None:
+        """Compute one operator above the vertices, layer by layer, into a flat buffer.
+
+        Args:
+            top: The operator.
+            layout: Where the layers lie.
+            out: (elements,) or (bits, elements).
+        """
+        for layer, view in enumerate(layout.views(out)):
+            values: dict[int, Tensor] = {}
+            for vertex in self._vertices:
+                if vertex.node.ret is not Exponent:
+                    values[vertex.identifier] = self._value(vertex, layer, values)
+            view.copy_(self._value(top, layer, values))
+
     def _value(self, vertex: Vertex, layer: int, values: dict[int, Tensor]) -> Tensor:
         overload = vertex.overload
         if overload is None:
