@@ -4,13 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
 from gp_emq.command import run_command
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import list_benches
+from gp_emq.options import OptionParser, not_negative, positive
 from gp_emq.proxies.handcrafted import ALIGNED, AS_PUBLISHED, FORMS, HANDCRAFTED
 from gp_emq.ranking import (
     FORMATS,
@@ -29,13 +29,6 @@ from gp_emq.ranking import (
     run_candidate,
 )
 from gp_emq.statistics import default_cache
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like all the package's."""
-
-    def error(self, message: str) -> NoReturn:
-        raise GpEmqError(f"{message} (see --help)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,28 +155,8 @@ def _plot(rankings: list[Ranking], folder: Path) -> None:
         sys.stderr.write(f"figure: {path}\n")
 
 
-def _positive(text: str) -> int:
-    return _whole(text, 1)
-
-
-def _not_negative(text: str) -> int:
-    return _whole(text, 0)
-
-
-def _whole(text: str, least: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number of at least {least}, got {text!r}"
-        )
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OptionParser(
         prog="python -m gp_emq.rank",
         description="Measure how well proxies rank the measured bit configurations of a bench. "
         "The result goes to standard output, everything else to standard error.",
@@ -245,23 +218,23 @@ def _parser() -> argparse.ArgumentParser:
         "forms, few configurations drawn with replacement (default: aligned)",
     )
     how.add_argument(
-        "--samples", type=_positive, default=50, metavar="N",
+        "--samples", type=positive, default=50, metavar="N",
         help="configurations of one published draw (default: 50)",
     )  # fmt: skip
     how.add_argument(
-        "--repeats", type=_positive, default=100, metavar="N",
+        "--repeats", type=positive, default=100, metavar="N",
         help="published draws (default: 100)",
     )  # fmt: skip
     how.add_argument(
-        "--calibration-repeats", type=_not_negative, default=0, metavar="R",
+        "--calibration-repeats", type=not_negative, default=0, metavar="R",
         help="repeat with R random halves of the calibration batch and other probes",
     )  # fmt: skip
     how.add_argument(
-        "--resamples", type=_positive, default=1000, metavar="N",
+        "--resamples", type=positive, default=1000, metavar="N",
         help="bootstrap resamples (default: 1000)",
     )  # fmt: skip
     how.add_argument(
-        "--seed", type=_not_negative, default=0, metavar="N", help="of all draws (default: 0)"
+        "--seed", type=not_negative, default=0, metavar="N", help="of all draws (default: 0)"
     )
     show = parser.add_argument_group("what to show")
     show.add_argument(

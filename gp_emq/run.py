@@ -1,12 +1,10 @@
 """Evolve a proxy on a bench: ``python -m gp_emq.run --gens 100``."""
 
 import argparse
-import math
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
@@ -16,6 +14,7 @@ from gp_emq.evolution import SELECTIONS
 from gp_emq.experiment import Execution, Result, RunConfiguration, run
 from gp_emq.experiment.report import summary_lines
 from gp_emq.mqbench import list_benches
+from gp_emq.options import OptionParser, options_from_file, positive, seconds, share
 from gp_emq.store import RunStore
 from primitives import load_primitive_set, primitive_set_names
 
@@ -31,13 +30,6 @@ _FIXED = {
 """Flags that define the result, by the field of `RunConfiguration` they set."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like all the package's."""
-
-    def error(self, message: str) -> NoReturn:
-        raise GpEmqError(f"{message} (see --help)")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -48,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0, or 130 after Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args([*_from_file(given), *given])
+    options = _parser().parse_args(
+        [*options_from_file(given, switches=("screening", "prioritisation")), *given]
+    )
     if options.list_primitives:
         _print_primitives()
         return 0
@@ -69,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> OptionParser:
+    parser = OptionParser(
         prog="python -m gp_emq.run",
         description="Evolve a training-free proxy for mixed-precision quantization on a bench.",
         epilog="A run leaves its store, hall_of_fame.json, logbook.csv and figures/ in its "
@@ -105,7 +99,7 @@ def _parser() -> _Parser:
     how = parser.add_argument_group("how to search (fixed when a run is resumed)")
     how.add_argument(
         "--pop",
-        type=_positive,
+        type=positive,
         metavar="N",
         help=f"population size (default: {_DEFAULTS.population})",
     )
@@ -124,25 +118,25 @@ def _parser() -> _Parser:
     )
     how.add_argument(
         "--bench-samples",
-        type=_positive,
+        type=positive,
         metavar="K",
         help="training configurations per fitness (default: all)",
     )
     how.add_argument(
         "--max-depth",
-        type=_positive,
+        type=positive,
         metavar="N",
         help=f"most levels of a tree below its root (default: {_DEFAULTS.max_depth})",
     )
     how.add_argument(
         "--max-size",
-        type=_positive,
+        type=positive,
         metavar="N",
         help=f"most nodes of a tree (default: {_DEFAULTS.max_size})",
     )
     how.add_argument(
         "--crossover",
-        type=_share,
+        type=share,
         metavar="P",
         help="share of offspring made by "
         f"crossover, the rest by mutation (default: {_DEFAULTS.crossover})",
@@ -164,19 +158,19 @@ def _parser() -> _Parser:
     when = parser.add_argument_group("how long, and with what (changes no result)")
     when.add_argument(
         "--gens",
-        type=_positive,
+        type=positive,
         metavar="N",
         help=f"generations (default: {DEFAULT_GENERATIONS}, or what a resumed run was to have)",
     )
     when.add_argument(
         "--time-limit",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="start no further generation of the search after so long; the random search follows",
     )
     when.add_argument(
         "--jobs",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="N",
         help="worker processes (default: 1, the fastest for small networks)",
@@ -221,66 +215,6 @@ def _parser() -> _Parser:
     )
     show.add_argument("--list-benches", action="store_true", help="list the benches and exit")
     return parser  # fmt: skip
-
-
-def _positive(text: str) -> int:
-    value = _number(text)
-    if value is None or value < 1 or value != int(value):
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
-    return int(value)
-
-
-def _share(text: str) -> float:
-    value = _number(text)
-    if value is None or not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be a share between 0 and 1, got {text!r}")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = _number(text)
-    if value is None or value <= 0:
-        raise argparse.ArgumentTypeError(f"must be a positive number of seconds, got {text!r}")
-    return value
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _from_file(given: list[str]) -> list[str]:
-    """Turn the options of a TOML file into a command line that the given one may override."""
-    finder = _Parser(add_help=False)
-    finder.add_argument("--config", type=Path)
-    path: Path | None = finder.parse_known_args(given)[0].config
-    if path is None:
-        return []
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GpEmqError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise GpEmqError(f"the configuration {path} is no TOML: {error}") from error
-    line: list[str] = []
-    for key, value in content.items():
-        flag = f"--{key.replace('_', '-')}"
-        if isinstance(value, bool):
-            # `screening = false` is how a file says --no-screening.
-            if key in ("screening", "prioritisation"):
-                line.extend([] if value else [f"--no-{key}"])
-            elif value:
-                line.append(flag)
-        elif isinstance(value, list):
-            line.extend([flag, *map(str, value)])
-        elif isinstance(value, str | int | float):
-            line.extend([flag, str(value)])
-        else:
-            raise GpEmqError(f"the configuration {path} gives {key!r} a {type(value).__name__}")
-    return line
 
 
 def _configuration(options: argparse.Namespace) -> RunConfiguration:

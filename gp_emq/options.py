@@ -1,0 +1,106 @@
+"""What the commands' options have in common: one-line complaints, number types, TOML files."""
+
+import argparse
+import math
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from gp_emq.errors import GpEmqError
+
+
+class OptionParser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like all the package's."""
+
+    def error(self, message: str) -> NoReturn:
+        """Complain.
+
+        Raises:
+            GpEmqError: Always.
+        """
+        raise GpEmqError(f"{message} (see --help)")
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Give the type of options that are whole numbers of at least ``least``."""
+
+    def read(text: str) -> int:
+        value = _number(text)
+        if value is None or value < least or value != int(value):
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {least}, got {text!r}"
+            )
+        return int(value)
+
+    return read
+
+
+positive = whole(1)
+not_negative = whole(0)
+
+
+def share(text: str) -> float:
+    """Read a number between 0 and 1."""
+    value = _number(text)
+    if value is None or not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a share between 0 and 1, got {text!r}")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Read a positive number of seconds."""
+    value = _number(text)
+    if value is None or value <= 0:
+        raise argparse.ArgumentTypeError(f"must be a positive number of seconds, got {text!r}")
+    return value
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def options_from_file(given: Sequence[str], switches: Sequence[str] = ()) -> list[str]:
+    """Turn the TOML file of ``--config`` into a command line that the given one may override.
+
+    Args:
+        given: The command line.
+        switches: Names of options that are on unless ``--no-NAME`` is given; a file says
+            ``name = false``.
+
+    Returns:
+        Options to put before the given ones; none without ``--config``.
+
+    Raises:
+        GpEmqError: The file cannot be read, is no TOML, or gives an option a table or a date.
+    """
+    finder = OptionParser(add_help=False)
+    finder.add_argument("--config", type=Path)
+    path: Path | None = finder.parse_known_args(list(given))[0].config
+    if path is None:
+        return []
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GpEmqError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise GpEmqError(f"the configuration {path} is no TOML: {error}") from error
+    line: list[str] = []
+    for key, value in content.items():
+        flag = f"--{key.replace('_', '-')}"
+        if isinstance(value, bool):
+            if key in switches:
+                line.extend([] if value else [f"--no-{key}"])
+            elif value:
+                line.append(flag)
+        elif isinstance(value, list):
+            line.extend([flag, *map(str, value)])
+        elif isinstance(value, str | int | float):
+            line.extend([flag, str(value)])
+        else:
+            raise GpEmqError(f"the configuration {path} gives {key!r} a {type(value).__name__}")
+    return line
