@@ -70,11 +70,11 @@ def hall_of_fame(folder: Path) -> bytes:
 
 
 class TestTheSameRun:
-    @pytest.mark.parametrize(("jobs", "hash_seed"), [("2", "1"), ("1", "2")])
     def test_jobs_and_hash_seed_change_nothing_and_quiet_runs_print_nothing(
-        self, jobs, hash_seed, undisturbed, tmp_path
+        self, undisturbed, tmp_path
     ) -> None:
-        process = started(*SMALL, "--jobs", jobs, "--out", tmp_path / "run", hash_seed=hash_seed)
+        other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+        process = started(*SMALL, "--jobs", "2", "--out", tmp_path / "run", hash_seed=other)
         assert process.communicate(timeout=200) == ("", "")
         assert process.returncode == 0
         assert hall_of_fame(tmp_path / "run") == hall_of_fame(undisturbed)
