@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gp_emq.command import run_command
-from gp_emq.errors import GpEmqError, RunError
+from gp_emq.errors import RunError
 from gp_emq.evolution import SELECTIONS
 from gp_emq.experiment import Execution, Result, RunConfiguration, run
 from gp_emq.experiment.report import summary_lines
+from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import list_benches
 from gp_emq.options import OptionParser, options_from_file, positive, seconds, share
 from gp_emq.store import RunStore
@@ -168,21 +167,7 @@ def _parser() -> OptionParser:
         metavar="SECONDS",
         help="start no further generation of the search after so long; the random search follows",
     )
-    when.add_argument(
-        "--jobs",
-        type=positive,
-        default=1,
-        metavar="N",
-        help="worker processes (default: 1, the fastest for small networks)",
-    )
-    when.add_argument(
-        "--devices",
-        default="auto",
-        metavar="LIST",
-        help="auto, cpu, or GPUs such "
-        "as cuda:0,cuda:1 that workers take turns on (default: auto, which is the "
-        "CPU unless there is a GPU)",
-    )
+    add_farm_options(when)
     where = parser.add_argument_group("where")
     where.add_argument(
         "--out",
@@ -250,8 +235,7 @@ def _execution(options: argparse.Namespace) -> Execution:
     return Execution(
         folder=folder,
         generations=options.gens or _generations_of(options.resume),
-        jobs=options.jobs,
-        devices=_devices(options.devices),
+        farm=farm_settings(options),
         time_limit=options.time_limit,
         random_search=not options.no_random_search,
         figures=not options.no_figures,
@@ -282,17 +266,6 @@ def _free_folder(configuration: RunConfiguration) -> Path:
     while (folder := Path("runs") / (name if count == 1 else f"{name}-{count}")).exists():
         count += 1
     return folder
-
-
-def _devices(text: str) -> tuple[str, ...]:
-    available = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    if text == "auto":
-        return tuple(available[1:]) or ("cpu",)
-    devices = tuple(text.split(","))
-    for device in devices:
-        if device not in available:
-            raise GpEmqError(f"unknown device {device!r}; available are {', '.join(available)}")
-    return devices
 
 
 def _print_primitives() -> None:

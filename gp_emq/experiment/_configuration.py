@@ -1,10 +1,11 @@
 """What defines a run, and what merely says how it is carried out."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from gp_emq.errors import RunError
+from gp_emq.farm import FarmSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class RunConfiguration:
         Raises:
             RunError: Something is missing or unknown.
         """
-        names = {field.name for field in fields(cls)}
+        names = {item.name for item in fields(cls)}
         if not isinstance(values, dict) or set(values) != names:
             raise RunError("the run's stored configuration is damaged or of another version")
         lists = {name: tuple(values[name]) for name in ("seed_proxies", "data")}
@@ -69,8 +70,7 @@ class Execution:
     Args:
         folder: Where the run lies.
         generations: After how many generations it ends.
-        jobs: Worker processes.
-        devices: Devices that tables are computed on.
+        farm: Workers and devices that tables are computed on.
         time_limit: Seconds after which no further generation starts; None for no limit.
         random_search: Whether a random search of equal evaluations follows, for comparison.
         figures: Whether the plots and the report are drawn at the end.
@@ -79,8 +79,7 @@ class Execution:
 
     folder: Path
     generations: int = 100
-    jobs: int = 1
-    devices: tuple[str, ...] = ("cpu",)
+    farm: FarmSettings = field(default_factory=FarmSettings)
     time_limit: float | None = None
     random_search: bool = True
     figures: bool = True

@@ -139,11 +139,8 @@ def _carry_out(
     sha256: str,
 ) -> Result:
     configuration = setting.configuration
-    folder = statistics.folder
-    assert folder is not None  # noqa: S101 - they were collected with a cache
-    farm = make_farm(setting, folder, jobs=execution.jobs, devices=execution.devices)
-    search = make_search(setting, farm, selection=configuration.selection)
-    with Interruption() as interruption:
+    with Interruption() as interruption, make_farm(setting, statistics, execution.farm) as farm:
+        search = make_search(setting, farm, selection=configuration.selection)
         reason = _evolve(search, store, execution, interruption)
         write_hall_of_fame(
             execution.folder / "hall_of_fame.json", hall_of_fame(search, setting, sha256)

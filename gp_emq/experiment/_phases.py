@@ -15,24 +15,41 @@ from numpy.typing import NDArray
 from gp_emq.evolution import Outcome, Search, SearchSettings, TableJob, make_selection
 from gp_emq.experiment._configuration import RunConfiguration
 from gp_emq.experiment._setting import Setting
-from gp_emq.farm import Farm
+from gp_emq.farm import Farm, FarmSettings
+from gp_emq.statistics import Kind, Statistics
 from gp_emq.store import GenerationRow, RunStore
 
 RANDOM_SEARCH = "random_search"
 """Folder of the random search within a run's folder."""
 
+TENSORS = {Kind.WEIGHTS, Kind.WEIGHTS_PER_BIT, Kind.ACTIVATIONS}
+"""Kinds of statistics that take time to compute with."""
+
 
 def make_farm(
-    setting: Setting, statistics_folder: Path, *, jobs: int, devices: tuple[str, ...]
+    setting: Setting, statistics: Statistics, settings: FarmSettings
 ) -> Farm[str, Outcome]:
-    """Make the farm that turns a run's expressions into tables."""
-    configuration = setting.configuration
+    """Make the farm that turns a run's expressions into tables.
+
+    Args:
+        setting: Bench and primitive set.
+        statistics: The statistics, collected with a cache.
+        settings: Workers and devices.
+    """
+    configuration, folder = setting.configuration, statistics.folder
+    assert folder is not None  # noqa: S101 - they were collected with a cache
+    kinds = {statistics.kind_of(name) for name in setting.statistic_names} & TENSORS
+    elements = max((statistics.layout(kind).size for kind in kinds), default=0)
+    backend, jobs = settings.chosen(elements)
     return Farm(
         [
-            TableJob(configuration.primitives, statistics_folder, configuration.screening, device)
-            for device in devices
+            TableJob(configuration.primitives, folder, configuration.screening, device)
+            for device in settings.devices
         ],
         jobs=jobs,
+        backend=backend,
+        scheduler=settings.scheduler,
+        task_timeout=settings.task_timeout,
     )
 
 

@@ -11,8 +11,11 @@ BACKENDS = ("threading", "loky", "dask", "ray")
 TASK_TIMEOUT = 600.0
 """Seconds that a task may take unless told otherwise."""
 
-LARGE = 1_000_000
-"""Elements from which on processes pay for themselves by default."""
+LARGE = 200_000
+"""Elements of a statistic from which on processes are faster than none, starting included."""
+
+MOST_AUTOMATIC_JOBS = 8
+"""The more workers, the fewer of the subtrees that expressions share are shared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,4 +77,6 @@ class FarmSettings:
     def _fitting_jobs(self, elements: int, *, asked: bool) -> int:
         if self.devices != ("cpu",):
             return len(self.devices)
-        return cpu_count() if asked or elements >= LARGE else 1
+        if asked:
+            return cpu_count()
+        return min(cpu_count(), MOST_AUTOMATIC_JOBS) if elements >= LARGE else 1

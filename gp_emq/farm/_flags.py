@@ -1,0 +1,69 @@
+"""The options of commands that farm work out."""
+
+import argparse
+
+from gp_emq.farm._devices import choose_devices
+from gp_emq.farm._settings import BACKENDS, LARGE, MOST_AUTOMATIC_JOBS, TASK_TIMEOUT, FarmSettings
+from gp_emq.options import positive, seconds
+
+
+def add_farm_options(group: argparse._ActionsContainer) -> None:
+    """Add ``--jobs``, ``--backend``, ``--scheduler``, ``--devices`` and ``--task-timeout``.
+
+    Args:
+        group: A parser, or a group of its options.
+    """
+    group.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help=f"workers (default: one for each GPU; on the CPU none but this process for networks "
+        f"of fewer than {LARGE:,} elements, and else one per core, {MOST_AUTOMATIC_JOBS} at most; "
+        "with --backend one per core, with --scheduler all there are)",
+    )
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        help="what the workers are: threads, of which one that crashes or hangs takes the whole "
+        "run along; loky: processes of this machine; dask, ray: processes of a cluster (need pip "
+        "install gp_emq[dask] or gp_emq[ray]). On the last three a worker that dies, runs out of "
+        "memory or hangs costs its tasks only, which are tried again and else recorded as failed "
+        "(default: loky where there is more than one worker)",
+    )
+    group.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="dask scheduler or ray cluster whose workers to use, one task at a time each; they "
+        "must see the same files (default: dask and ray start N workers of this machine, and "
+        "stop them at the end)",
+    )
+    group.add_argument(
+        "--devices",
+        default="auto",
+        metavar="LIST",
+        help="auto, cpu, or GPUs such as cuda:0,cuda:1 that a machine's workers take turns on "
+        "(default: auto, which is all GPUs, or the CPU where there is none or with --scheduler)",
+    )
+    group.add_argument(
+        "--task-timeout",
+        type=seconds,
+        default=TASK_TIMEOUT,
+        metavar="SECONDS",
+        help="after so long a task is taken for hung, and its worker ended; threads cannot be "
+        "(default: %(default)g)",
+    )
+
+
+def farm_settings(options: argparse.Namespace) -> FarmSettings:
+    """Read the options that `add_farm_options` added.
+
+    Raises:
+        GpEmqError: A value is none of those allowed, or two of them contradict each other.
+    """
+    return FarmSettings(
+        jobs=options.jobs,
+        backend=options.backend,
+        scheduler=options.scheduler,
+        devices=choose_devices(options.devices, remote=options.scheduler is not None),
+        task_timeout=options.task_timeout,
+    )
