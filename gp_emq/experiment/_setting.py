@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from gp_emq.errors import ExpressionError, GpEmqError
 from gp_emq.evolution import KendallFitness
@@ -34,8 +35,11 @@ class Setting:
     fitness: KendallFitness
     seeds: tuple[str, ...] = ()
 
-    def collect(self) -> Statistics:
+    def collect(self, *, quiet: bool = True) -> Statistics:
         """Collect what the primitive set and the size baselines name, or read it from the cache.
+
+        Args:
+            quiet: Whether to show no progress.
 
         Raises:
             GpEmqError: Weights or data are missing, or a statistic is not finite.
@@ -55,7 +59,12 @@ class Setting:
             layers=inputs.network.layers,
             cache=default_cache(),
         )
-        statistics.prepare(self.statistic_names)
+        with tqdm(
+            self.statistic_names, "statistics", unit="statistic", disable=quiet, leave=False
+        ) as names:
+            for name in names:
+                names.set_postfix_str(name)
+                statistics.prepare([name])
         return statistics
 
     @property
