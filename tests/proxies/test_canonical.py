@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from reference_interpreter import Reference, agree
 from synthetic import random_tree, synthetic_statistics
 
-from gp_emq.proxies import canonical_form, language, parse_expression, to_expression
+from gp_emq.proxies import (
+    canonical_form,
+    language,
+    parse_expression,
+    simplified,
+    to_expression,
+)
 from primitives import Kind, LayerVector, Operator, PrimitiveSet, Terminal, load_primitive_set
 
 DOUBLES = synthetic_statistics(1, dtype=torch.float64)
@@ -83,6 +89,35 @@ def test_a_canonical_form_is_its_own(seed, depth) -> None:
     form = canonical_form(random_tree(ALGEBRA, random.Random(seed), depth), ALGEBRA)
     assume("<" not in form)
     assert canonical(form) == form
+
+
+@settings(max_examples=300)
+@given(seed=st.integers(0, 10**6), depth=st.integers(1, 7))
+def test_simplifying_gives_a_smaller_tree_of_the_same_form_or_the_tree_itself(seed, depth) -> None:
+    tree = random_tree(ALGEBRA, random.Random(seed), depth)
+    smaller, form = simplified(tree, ALGEBRA)
+    assert form == canonical_form(tree, ALGEBRA)
+    assert smaller == tree or len(smaller) < len(tree)
+    expression = to_expression(smaller, ALGEBRA)
+    assert list(parse_expression(expression, ALGEBRA)) == smaller
+    if smaller != tree:
+        assert expression == form
+    assert simplified(smaller, ALGEBRA)[1] == form
+
+
+def test_what_the_set_lacks_is_not_simplified_to() -> None:
+    poor = PrimitiveSet(
+        "poor", "products without squares", statistics=["quantization_mse"], operators=["multiply"]
+    )
+    tree = list(parse_expression("multiply(quantization_mse, quantization_mse)", poor))
+    assert simplified(tree, poor) == (tree, "square(quantization_mse)")
+    assert (
+        to_expression(
+            simplified(parse_expression("negate(multiply(bits, bits))", ALGEBRA), ALGEBRA)[0],
+            ALGEBRA,
+        )
+        == "square(bits)"
+    )
 
 
 @pytest.mark.parametrize(
