@@ -15,7 +15,9 @@ import pytest
 
 import gp_emq.run as command
 from gp_emq.command import run_command
+from gp_emq.errors import GpEmqError
 from gp_emq.experiment import Result, RunConfiguration
+from gp_emq.farm import FarmSettings
 from gp_emq.mqbench import load_bench
 from gp_emq.store import RunStore, read_hall_of_fame
 from primitives import primitive_set_names
@@ -222,6 +224,9 @@ class TestErrors:
             ("--seed x", "--seed: invalid int value: 'x'"),
             ("--selection best", "invalid choice: 'best'"),
             ("--devices tpu", "unknown device 'tpu'; available are cpu"),
+            ("--backend mpi", "invalid choice: 'mpi'"),
+            ("--task-timeout 0", "--task-timeout: must be a positive number of seconds"),
+            ("--backend loky --scheduler tcp://far:1", "loky has no scheduler"),
             ("--bench-samples 1000", "--bench-samples must be at most that, got 1000"),
             ("--seed-proxies maen(weight)", "unknown operator 'maen'"),
             ("--seed-proxies mean(weight)", "must give BitTable"),
@@ -284,7 +289,7 @@ class TestOptions:
     def test_without_options_a_run_is_the_documented_one(self, asked_for) -> None:
         configuration, execution = asked_for()
         assert configuration == RunConfiguration()
-        assert (execution.generations, execution.jobs) == (100, 1)
+        assert (execution.generations, execution.farm) == (100, FarmSettings())
         assert execution.time_limit is None
         assert execution.random_search
         assert execution.figures
@@ -355,12 +360,25 @@ class TestOptions:
         assert execution.generations == 11
         assert asked_for("--resume", undisturbed, "--pop", "8")[1].generations == 4
 
-    def test_devices_are_those_there_are(self, asked_for, monkeypatch) -> None:
-        monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-        assert asked_for()[1].devices == ("cuda:0", "cuda:1")
-        assert asked_for("--devices", "cuda:1,cpu")[1].devices == ("cuda:1", "cpu")
-        monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-        assert asked_for()[1].devices == ("cpu",)
+    def test_devices_are_those_there_are_and_of_one_kind(self, asked_for, monkeypatch) -> None:
+        def devices(*given: str) -> tuple[str, ...]:
+            return asked_for(*given)[1].farm.devices
+
+        kinds = ["fast", "fast", "slow"]
+        monkeypatch.setattr("torch.cuda.device_count", lambda: len(kinds))
+        monkeypatch.setattr("torch.cuda.get_device_name", lambda index: kinds[index])
+        assert devices() == ("cuda:0", "cuda:1")
+        assert devices("--devices", "cuda:1,cuda:0") == ("cuda:1", "cuda:0")
+        for mixed in ("cuda:1,cpu", "cuda:1,cuda:2"):
+            with pytest.raises(GpEmqError, match=f"devices must be of one kind.*{mixed}"):
+                command.main(["--devices", mixed])
+        kinds.clear()
+        assert devices() == ("cpu",)
+
+    def test_devices_of_other_machines_are_not_looked_up_here(self, asked_for) -> None:
+        farm = asked_for("--scheduler", "tcp://far:8786", "--devices", "cuda:0,cuda:3")[1].farm
+        assert (farm.devices, farm.scheduler) == (("cuda:0", "cuda:3"), "tcp://far:8786")
+        assert asked_for("--scheduler", "tcp://far:8786")[1].farm.devices == ("cpu",)
 
 
 class TestLists:
