@@ -1,0 +1,100 @@
+"""Two worker processes against one, on ResNet-18's shapes; a GPU against the CPU where there is one.
+
+Wall-clock seconds here, since the work of other processes is what is measured.
+"""
+
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.evaluation import typed_trees
+from benchmarks.shapes import random_statistics
+from benchmarks.timing import Row
+from gp_emq.evolution import Outcome, TableScreen
+from gp_emq.farm import Farm
+from gp_emq.proxies import parse_expression, to_expression
+from primitives import PrimitiveSet, load_primitive_set
+
+TREES = 200
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class RandomTables:
+    """Screens expressions on random statistics that each process draws for itself.
+
+    Args:
+        network: Whose shapes.
+        device: Where tables are computed.
+    """
+
+    network: str
+    device: str = "cpu"
+
+    @property
+    def key(self) -> Hashable:
+        """What tells this job's set-up from any other's."""
+        return (self.network, self.device)
+
+    def set_up(self) -> tuple[PrimitiveSet, TableScreen]:
+        """Draw the statistics; nothing is cached, so that every pass does the same work."""
+        primitive_set = load_primitive_set("bit_aware")
+        statistics = random_statistics(self.network)
+        screen = TableScreen(
+            primitive_set, statistics, device=self.device, cache_bytes=0, memory=2**28
+        )
+        return primitive_set, screen
+
+    def work(self, state: tuple[PrimitiveSet, TableScreen], items: Sequence[str]) -> list[Outcome]:
+        """Screen expressions side by side."""
+        primitive_set, screen = state
+        trees = [parse_expression(item, primitive_set) for item in items]
+        return [
+            Outcome(None, table, 0.0) if isinstance(table, str) else Outcome(table, None, 0.0)
+            for table in screen.tables(trees)
+        ]
+
+    def failed(self, item: str, reason: str) -> Outcome:
+        """Say that a measurement is void."""
+        raise RuntimeError(f"{item}: {reason}")
+
+
+def _seconds(farm: Farm[str, Outcome], expressions: list[str]) -> float:
+    start = time.perf_counter()
+    farm.map(expressions)
+    return time.perf_counter() - start
+
+
+def benchmark(network: str = "resnet18") -> list[Row]:
+    """Measure one generation of the default set."""
+    primitive_set = load_primitive_set("bit_aware")
+    trees = typed_trees(primitive_set, TREES)
+    expressions = [to_expression(tree, primitive_set) for tree in trees]
+    rows = []
+    job = RandomTables(network)
+    with (
+        Farm([job], jobs=1, backend="loky") as one,
+        Farm([job], jobs=2, backend="loky") as two,
+    ):
+        rows.append(_row(f"{TREES} trees, two workers", two, "one worker", one, expressions))
+    if torch.cuda.is_available():
+        with Farm([RandomTables(network, "cuda:0")]) as gpu, Farm([job]) as cpu:
+            rows.append(_row(f"{TREES} trees on a GPU", gpu, "one CPU core", cpu, expressions))
+    return rows
+
+
+def _row(
+    name: str,
+    ours: Farm[str, Outcome],
+    baseline: str,
+    theirs: Farm[str, Outcome],
+    expressions: list[str],
+) -> Row:
+    """Measure in turn, after a pass each that loads the statistics."""
+    pairs = [
+        (_seconds(ours, expressions), _seconds(theirs, expressions)) for _ in range(REPEATS + 1)
+    ][1:]
+    middle = sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
+    return Row(f"{name} (wall clock)", middle[0], baseline, middle[1], middle[1] / middle[0])
