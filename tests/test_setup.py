@@ -22,9 +22,17 @@ def needed_by_runs() -> dict[str, Requirement]:
     return {canonicalize_name(r.name): r for r in map(Requirement, project()["dependencies"])}
 
 
-def needed_by_tests() -> dict[str, Requirement]:
-    extra = project()["optional-dependencies"]["test"]
+def needed_by_extra(name: str) -> dict[str, Requirement]:
+    extra = project()["optional-dependencies"][name]
     return {canonicalize_name(r.name): r for r in map(Requirement, extra)}
+
+
+def needed_by_tests() -> dict[str, Requirement]:
+    return needed_by_extra("test")
+
+
+def needed_by_clusters() -> dict[str, Requirement]:
+    return needed_by_extra("dask") | needed_by_extra("ray")
 
 
 def pins() -> dict[str, str]:
@@ -48,7 +56,7 @@ def conda_requirements(name: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("requirements", [needed_by_runs, needed_by_tests])
+@pytest.mark.parametrize("requirements", [needed_by_runs, needed_by_tests, needed_by_clusters])
 def test_every_range_admits_the_pinned_version(requirements) -> None:
     versions = pins()
     for name, requirement in requirements().items():
@@ -74,6 +82,10 @@ def test_what_the_dependencies_bring_along_is_pinned_too() -> None:
         cuda = ("nvidia", "cuda", "triton")
         open_names += [r.name for r in needed if not r.name.startswith(cuda)]
     assert seen <= set(versions), f"not pinned: {sorted(seen - set(versions))}"
+
+
+def test_the_tests_have_what_dask_needs() -> None:
+    assert needed_by_extra("dask").items() <= needed_by_tests().items()
 
 
 def test_torch_and_torchvision_are_a_pair_that_fits() -> None:
