@@ -9,6 +9,14 @@ import pytest
 from gp_emq.experiment._interruption import Interruption
 
 
+@pytest.fixture(autouse=True)
+def _usual_handler():
+    """Whoever runs the tests in the background may have them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press_ctrl_c() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
