@@ -1,4 +1,4 @@
-"""Two worker processes against one, on ResNet-18's shapes; a GPU against the CPU where there is one.
+"""Two worker processes against one on ResNet-18's shapes; a GPU against the CPU, if there is one.
 
 Wall-clock seconds here, since the work of other processes is what is measured.
 """
