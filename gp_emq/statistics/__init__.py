@@ -5,13 +5,14 @@ from gp_emq.statistics._collect import collect_statistics
 from gp_emq.statistics._kinds import STATISTICS, Description, Kind, kind_of
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._settings import StatisticsSettings
-from gp_emq.statistics._statistics import Statistics, open_statistics
+from gp_emq.statistics._statistics import Origin, Statistics, open_statistics
 
 __all__ = [
     "STATISTICS",
     "Description",
     "Kind",
     "Layout",
+    "Origin",
     "Statistics",
     "StatisticsSettings",
     "collect_statistics",

@@ -18,7 +18,10 @@ from gp_emq.statistics._kinds import STATISTICS, Kind
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._network import FunctionalNetwork, evaluation
 from gp_emq.statistics._settings import StatisticsSettings
-from gp_emq.statistics._statistics import Statistics
+from gp_emq.statistics._statistics import Origin, Statistics
+
+DEFAULT_QUANTIZER = WeightQuantizer(per_channel=True)
+"""One scale of least squared error per output channel."""
 
 
 def collect_statistics(
@@ -27,7 +30,7 @@ def collect_statistics(
     labels: Tensor | None = None,
     *,
     bits: Sequence[int],
-    quantizer: WeightQuantizer,
+    quantizer: WeightQuantizer = DEFAULT_QUANTIZER,
     layers: Sequence[Layer] | None = None,
     ties: Sequence[Sequence[str]] = (),
     settings: StatisticsSettings | None = None,
@@ -43,7 +46,8 @@ def collect_statistics(
         images: float32 (n, C, H, W), the calibration batch.
         labels: int64 (n,); None takes the network's own predictions.
         bits: The widths, rising.
-        quantizer: Quantizer of the weights.
+        quantizer: Quantizer of the weights; by default one scale per output channel, of least
+            squared error.
         layers: The layers, as `find_layers` gives them; None looks for them.
         ties: Names of layers that share an entry, where `layers` is None.
         settings: How to collect; None for the defaults.
@@ -56,6 +60,17 @@ def collect_statistics(
     Raises:
         DataError: Images or labels of a wrong shape or value.
         StatisticsError: The network has no layers or no logits, or the widths do not rise.
+
+    Examples:
+        >>> import gp_emq
+        >>> from torch import manual_seed, nn, randn
+        >>> _ = manual_seed(0)
+        >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
+        >>> statistics = gp_emq.collect_statistics(network, randn(16, 1, 8, 8), bits=(2, 3, 4))
+        >>> [layer.name for layer in statistics.layers]
+        ['0', '3']
+        >>> statistics.tensor("parameter_count").tolist()
+        [40.0, 725.0]
     """
     settings = settings or StatisticsSettings()
     images = check_images(images)
@@ -74,7 +89,8 @@ def collect_statistics(
         quantizer=quantizer,
     )
     header = Header(tuple(layers), tuple(bits), mark)
-    return Statistics(header, _Collector(model, header, state, inputs, cache))
+    origin = Origin(model, images, labels, quantizer)
+    return Statistics(header, _Collector(model, header, state, inputs, cache), origin=origin)
 
 
 class _Collector:

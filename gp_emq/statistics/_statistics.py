@@ -1,15 +1,17 @@
 """Statistics of one network on one calibration batch, by name."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import StatisticsError
 from gp_emq.networks import Layer
+from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header, sha256_of
 from gp_emq.statistics._kinds import Kind, kind_of
@@ -17,6 +19,23 @@ from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._sources import GRIDS, FolderSource, SampleSource, Source
 
 PERTURBATION = "perturbation"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What statistics are collected from.
+
+    Attributes:
+        model: The network; whoever uses it leaves it as it is.
+        images: The calibration batch, float32 (n, C, H, W).
+        labels: int64 (n,), or None for the network's own predictions.
+        quantizer: Quantizer of the weights.
+    """
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor | None
+    quantizer: WeightQuantizer
 
 
 class Statistics:
@@ -28,9 +47,17 @@ class Statistics:
         header: Identity.
         source: Where they come from.
         dtype: What float32 statistics are cast to.
+        origin: What they are collected from, where that is at hand.
     """
 
-    def __init__(self, header: Header, source: Source, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        header: Header,
+        source: Source,
+        dtype: torch.dtype = torch.float32,
+        origin: Origin | None = None,
+    ) -> None:
+        self._origin = origin
         self._header = header
         self._source = source
         self._dtype = dtype
@@ -39,6 +66,11 @@ class Statistics:
         self._seconds: dict[str, float] = {}
         self._grids: WeightGrids | None = None
         self._weight: Tensor | None = None
+
+    @property
+    def origin(self) -> Origin | None:
+        """What they are collected from; None for those that were opened or cut out."""
+        return self._origin
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -184,7 +216,7 @@ class Statistics:
 
     def to(self, dtype: torch.dtype) -> "Statistics":
         """Give the same statistics with float32 tensors cast to another type."""
-        return Statistics(self._header, self._source, dtype)
+        return Statistics(self._header, self._source, dtype, self._origin)
 
     def _load(self, name: str) -> None:
         """Get a statistic from the source and keep it."""
