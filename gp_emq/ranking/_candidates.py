@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gp_emq.errors import ExpressionError, GpEmqError
+from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Bench
 from gp_emq.proxies import (
     Evaluator,
@@ -26,8 +26,9 @@ from gp_emq.proxies.handcrafted import (
     handcrafted_proxy,
     handcrafted_table,
 )
+from gp_emq.proxies.loading import hall_of_fame_language, needed_statistics
 from gp_emq.store import read_hall_of_fame
-from primitives import PrimitiveSet, load_primitive_set
+from primitives import PrimitiveSet
 
 FloatArray = NDArray[np.float64]
 
@@ -110,18 +111,12 @@ def run_candidate(path: Path) -> Candidate:
     hall = read_hall_of_fame(path)
     folder = path if path.is_dir() else path.parent
     best = hall.best
-    try:
-        primitive_set = language()
-        parse_expression(best.expression, primitive_set)
-    except ExpressionError:
-        primitive_set = load_primitive_set(hall.provenance.primitive_set)
-        parse_expression(best.expression, primitive_set)
     return Candidate(
         folder.name or str(path),
         EVOLVED,
         best.formula,
         expression=best.expression,
-        primitive_set=primitive_set,
+        primitive_set=hall_of_fame_language(hall),
         sign=best.sign,
     )
 
@@ -182,8 +177,7 @@ def _needs(candidate: Candidate, form: str) -> list[str]:
             return list(candidate.proxy.needs)
         expression = chosen
     tree = parse_expression(expression, primitive_set)
-    leaves = [primitive_set.statistics.get(node.name) for node in tree if node.arity == 0]
-    return sorted({name for leaf in leaves if leaf is not None for name in leaf.needs})
+    return list(needed_statistics(tree, primitive_set))
 
 
 def _table(candidate: Candidate, inputs: ProxyInputs, form: str) -> FloatArray:

@@ -8,6 +8,7 @@ from gp_emq.proxies.handcrafted._proxy import (
     ProxyInputs,
 )
 from gp_emq.proxies.handcrafted._registry import (
+    ALIASES,
     HANDCRAFTED,
     handcrafted_proxy,
     handcrafted_table,
@@ -15,6 +16,7 @@ from gp_emq.proxies.handcrafted._registry import (
 )
 
 __all__ = [
+    "ALIASES",
     "ALIGNED",
     "AS_PUBLISHED",
     "FORMS",

@@ -99,18 +99,21 @@ HANDCRAFTED: Mapping[str, HandcraftedProxy] = MappingProxyType(
 )
 """Every hand-crafted proxy, in the order of its family."""
 
+ALIASES: Mapping[str, str] = MappingProxyType({"fit": "fit_trace"})
+"""What papers call methods of which there are several."""
+
 
 def handcrafted_proxy(name: str) -> HandcraftedProxy:
     """Look up a hand-crafted proxy.
 
     Args:
-        name: A key of `HANDCRAFTED`.
+        name: A key of `HANDCRAFTED`, or `fit` for the published form of FIT, `fit_trace`.
 
     Raises:
         ExpressionError: There is none of that name.
     """
     try:
-        return HANDCRAFTED[name]
+        return HANDCRAFTED[ALIASES.get(name, name)]
     except KeyError:
         close = difflib.get_close_matches(name, HANDCRAFTED, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
