@@ -34,3 +34,7 @@ class PrimitiveSetError(GpEmqError):
 
 class RunError(GpEmqError):
     """A run folder is no run, is damaged, or does not fit what was asked."""
+
+
+class AllocationError(GpEmqError):
+    """A budget cannot be met, what is asked of the layers is wrong, or a plan is damaged."""

@@ -1,0 +1,69 @@
+"""Choosing bits under budgets: exact, since the scores of proxies are additive."""
+
+from gp_emq.allocation._allocate import allocate, solve
+from gp_emq.allocation._baselines import (
+    baseline_of,
+    draw_within,
+    proxy_baseline,
+    random_baseline,
+    uniform_baseline,
+    uniform_configuration,
+)
+from gp_emq.allocation._budgets import CostTable, make_budgets
+from gp_emq.allocation._costs import Budget, CostSettings
+from gp_emq.allocation._inputs import (
+    CALIBRATION_IMAGES,
+    Inputs,
+    kept_in_float,
+    load_inputs,
+)
+from gp_emq.allocation._measures import Measures, Meter
+from gp_emq.allocation._plan import Baseline, Plan, PlannedLayer, Target
+from gp_emq.allocation._plan_file import load_plan, save_plan
+from gp_emq.allocation._problem import Problem
+from gp_emq.allocation._space import FLOAT_BITS, Configuration, Space, search_space
+from gp_emq.allocation._sweep import AXES, Sweep, SweepPoint, axis_costs, sweep
+from gp_emq.allocation._sweep_file import save_sweep
+from gp_emq.allocation._tables import cached_table
+from gp_emq.allocation._text import format_plan, format_sweep
+
+__all__ = [
+    "AXES",
+    "CALIBRATION_IMAGES",
+    "FLOAT_BITS",
+    "Baseline",
+    "Budget",
+    "Configuration",
+    "CostSettings",
+    "CostTable",
+    "Inputs",
+    "Measures",
+    "Meter",
+    "Plan",
+    "PlannedLayer",
+    "Problem",
+    "Space",
+    "Sweep",
+    "SweepPoint",
+    "Target",
+    "allocate",
+    "axis_costs",
+    "baseline_of",
+    "cached_table",
+    "draw_within",
+    "format_plan",
+    "format_sweep",
+    "kept_in_float",
+    "load_inputs",
+    "load_plan",
+    "make_budgets",
+    "proxy_baseline",
+    "random_baseline",
+    "save_plan",
+    "save_sweep",
+    "search_space",
+    "solve",
+    "sweep",
+    "uniform_baseline",
+    "uniform_configuration",
+]

@@ -1,0 +1,134 @@
+"""From a sensitivity table and budgets to a plan."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gp_emq.allocation._budgets import CostTable, make_budgets
+from gp_emq.allocation._costs import CostSettings
+from gp_emq.allocation._measures import Meter
+from gp_emq.allocation._plan import Plan, PlannedLayer, Target
+from gp_emq.allocation._problem import Choice, Problem, infeasible
+from gp_emq.allocation._space import Space, search_space
+from gp_emq.errors import AllocationError
+from gp_emq.networks import Layer
+
+
+def allocate(
+    table: ArrayLike,
+    layers: Sequence[Layer],
+    *,
+    bits: Sequence[int] = (2, 3, 4),
+    size_mib: float | None = None,
+    size_mb: float | None = None,
+    average_bits: float | None = None,
+    bops_g: float | None = None,
+    costs: Sequence[CostTable] = (),
+    fix: Mapping[str, int] | None = None,
+    exclude: Sequence[str] = (),
+    choices: Mapping[str, Sequence[int]] | None = None,
+    settings: CostSettings | None = None,
+) -> Plan:
+    """Choose the width of every layer so that the score is highest within all budgets.
+
+    The score is additive, so an integer program finds the true optimum. Entries whose layers
+    are tied take one width. A pattern is a layer's name in which `*`, `?` and `[...]` stand for
+    others; of several that match, the last one counts.
+
+    Args:
+        table: Scores, (entries, bits), where a higher sum is better; what
+            `gp_emq.load_proxy(...).table(statistics)` gives.
+        layers: In forward order, e.g. `statistics.layers`.
+        bits: The widths of the table's columns, rising.
+        size_mib: Most MiB (2²⁰ bytes) that the weights may take.
+        size_mb: The same in MB (10⁶ bytes).
+        average_bits: Most bits per parameter, on average over the quantized layers.
+        bops_g: Most bit operations of one image, in 10⁹.
+        costs: Costs of one's own per layer and width, each with its limit.
+        fix: A width by pattern; it need not be among the bits.
+        exclude: Patterns of layers that stay in float, which counts in sizes and operations.
+        choices: By pattern, the bits that may be chosen.
+        settings: How sizes and bit operations are counted.
+
+    Returns:
+        The plan.
+
+    Raises:
+        AllocationError: There is no budget, or none can be met, in which case the message says
+            which, and the nearest value that can; or the table does not fit.
+
+    Examples:
+        Two layers of 100 and 300 weights, of which the smaller is the more sensitive:
+
+        >>> import gp_emq
+        >>> from torch import nn, zeros
+        >>> network = nn.Sequential(nn.Linear(10, 10, bias=False), nn.Linear(10, 30, bias=False))
+        >>> layers = gp_emq.networks.find_layers(network, zeros(1, 10))
+        >>> plan = gp_emq.allocate([[-8, -2, -1], [-4, -1.5, -1]], layers, average_bits=3)
+        >>> plan.widths
+        {'0': 3, '1': 3}
+        >>> gp_emq.allocate([[-8, -2, -1], [-4, -1.5, -1]], layers, average_bits=2.5).widths
+        {'0': 4, '1': 2}
+    """
+    settings = settings or CostSettings()
+    space = search_space(layers, bits, fix=fix, exclude=exclude, choices=choices)
+    budgets = make_budgets(
+        space,
+        settings,
+        size_mib=size_mib,
+        size_mb=size_mb,
+        average_bits=average_bits,
+        bops_g=bops_g,
+        costs=tuple(costs),
+    )
+    if not budgets:
+        raise AllocationError(
+            "no budget: give at least one of size, average bits, bit operations or costs"
+        )
+    return solve(Problem.of(np.asarray(table, dtype=np.float64), space, budgets), settings)
+
+
+def solve(problem: Problem, settings: CostSettings) -> Plan:
+    """Solve a problem.
+
+    Args:
+        problem: The problem.
+        settings: How the measures of the plan are counted.
+
+    Raises:
+        AllocationError: Its budgets cannot be met.
+    """
+    choice = problem.best()
+    if choice is None:
+        raise infeasible(problem)
+    return plan_of(problem, choice, Meter(problem.space, settings))
+
+
+def plan_of(problem: Problem, choice: Choice, meter: Meter) -> Plan:
+    """Write a configuration out as a plan."""
+    space, configuration = problem.space, choice.configuration
+    return Plan(
+        layers=_planned(space, problem, choice),
+        bits=space.bits,
+        score=problem.score(configuration),
+        gap=choice.gap,
+        targets=tuple(
+            Target(budget.name, budget.unit, budget.limit, budget.total(configuration))
+            for budget in problem.budgets
+        ),
+        measures=meter.measure(configuration),
+        not_rising=problem.not_rising(),
+    )
+
+
+def _planned(space: Space, problem: Problem, choice: Choice) -> tuple[PlannedLayer, ...]:
+    planned = []
+    seen: set[int] = set()
+    for layer in space.layers:
+        width = choice.configuration[layer.entry]
+        known = width in space.bits and layer.entry not in seen
+        seen.add(layer.entry)
+        score = problem.scores[layer.entry, width] if known else None
+        planned.append(PlannedLayer(layer, width, space.decisions[layer.entry], score))
+    return tuple(planned)

@@ -1,0 +1,130 @@
+"""The budgets that a user may give, any of them together."""
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gp_emq.allocation._costs import (
+    Budget,
+    Costs,
+    CostSettings,
+    average_costs,
+    bit_operation_costs,
+    scaled,
+    size_costs,
+)
+from gp_emq.allocation._space import FLOAT_BITS, Space
+from gp_emq.errors import AllocationError
+from gp_emq.networks import MEBIBYTE, Layer, entry_layers
+
+_HEADER = ["layer", "bits", "cost"]
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """A cost of one's own, such as milliseconds on some hardware, with its limit.
+
+    Attributes:
+        costs: By layer name and width; tied layers add up.
+        limit: Most that a configuration may cost.
+        name: What it is called.
+    """
+
+    costs: Mapping[tuple[str, int], float]
+    limit: float
+    name: str = "cost"
+
+    @classmethod
+    def read(cls, path: Path, limit: float) -> "CostTable":
+        """Read a CSV file with the columns `layer,bits,cost`.
+
+        Args:
+            path: The file; its name without ending is what the cost is called.
+            limit: Most that a configuration may cost.
+
+        Raises:
+            AllocationError: The file is missing, or a row is none of this kind.
+        """
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.reader(file))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise AllocationError(f"cannot read the costs {path}: {reason}") from error
+        if not rows or [cell.strip() for cell in rows[0]] != _HEADER:
+            raise AllocationError(f"{path} must start with the line {','.join(_HEADER)}")
+        costs: dict[tuple[str, int], float] = {}
+        for number, row in enumerate(rows[1:], start=2):
+            if not row:
+                continue
+            try:
+                name, width, cost = (cell.strip() for cell in row)
+                key, value = (name, int(width)), float(cost)
+            except ValueError:
+                raise AllocationError(
+                    f"{path}, line {number}: expected a layer, its bits and a cost, "
+                    f"not {','.join(row)!r}"
+                ) from None
+            if key in costs:
+                raise AllocationError(f"{path}, line {number}: {name} at {width} bits comes twice")
+            if not math.isfinite(value):
+                raise AllocationError(f"{path}, line {number}: the cost {cost} is not finite")
+            costs[key] = value
+        return cls(costs, limit, path.stem)
+
+    def budget(self, space: Space) -> Budget:
+        """Give it as a budget.
+
+        Raises:
+            AllocationError: A layer lacks the cost of a width that it may take.
+        """
+        table: dict[tuple[int, int], float] = {}
+        for entry, group in enumerate(entry_layers(space.layers)):
+            for width in space.widths[entry]:
+                table[entry, width] = math.fsum(
+                    self._of(space.layers[place], width) for place in group
+                )
+        return Budget(self.name, "", self.limit, table)
+
+    def _of(self, layer: Layer, width: int) -> float:
+        if (layer.name, width) in self.costs:
+            return self.costs[layer.name, width]
+        if width == FLOAT_BITS:
+            return 0.0
+        raise AllocationError(f"{self.name} has no cost of layer {layer.name!r} at {width} bits")
+
+
+def make_budgets(
+    space: Space,
+    settings: CostSettings,
+    *,
+    size_mib: float | None = None,
+    size_mb: float | None = None,
+    average_bits: float | None = None,
+    bops_g: float | None = None,
+    costs: tuple[CostTable, ...] = (),
+) -> tuple[Budget, ...]:
+    """Make budgets of what the user limits; see `gp_emq.allocation.allocate`.
+
+    Raises:
+        AllocationError: A limit that is no positive number, or costs that are missing.
+    """
+    size = size_costs(space, settings, settings.accounting)
+    given: list[tuple[str, str, float | None, Costs]] = [
+        ("size", "MiB", size_mib, scaled(size, MEBIBYTE)),
+        ("size", "MB", size_mb, scaled(size, 1e6)),
+        ("average bits", "", average_bits, average_costs(space)),
+        ("BOPs", "G", bops_g, scaled(bit_operation_costs(space, settings), 1e9)),
+    ]
+    budgets = [
+        Budget(name, unit, limit, by) for name, unit, limit, by in given if limit is not None
+    ]
+    budgets += [table.budget(space) for table in costs]
+    for budget in budgets:
+        if not (math.isfinite(budget.limit) and budget.limit > 0):
+            raise AllocationError(
+                f"the budget of {budget.name} must be a positive number, not {budget.limit}"
+            )
+    return tuple(budgets)

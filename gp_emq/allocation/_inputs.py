@@ -1,0 +1,102 @@
+"""What a command allocates for: a network and the images its statistics are collected on."""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gp_emq.errors import DataError
+from gp_emq.networks import Layer, Network, data_set_of, load_calibration, load_network
+
+CALIBRATION_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A network with its calibration batch.
+
+    Attributes:
+        network: The network.
+        images: float32 (n, C, H, W).
+        labels: int64 (n,), or None for the network's own predictions.
+    """
+
+    network: Network
+    images: Tensor
+    labels: Tensor | None
+
+
+def load_inputs(
+    network: str,
+    weights: Path | None = None,
+    data: Sequence[Path] = (),
+    *,
+    images: int = CALIBRATION_IMAGES,
+    seed: int = 0,
+) -> Inputs:
+    """Load a network and its calibration batch.
+
+    Args:
+        network: A registered name, or `package.module:factory`.
+        weights: Its weights; see `gp_emq.networks.load_network`.
+        data: Files and folders of its data set, or one `.npz` file of arrays as the network
+            takes them: `x` float32 (n, C, H, W) and, where there are labels, `y` (n,).
+        images: Most images of the batch.
+        seed: Of the draw of the images.
+
+    Raises:
+        GpEmqError: Network, weights or images are unknown, missing or do not fit.
+    """
+    loaded = load_network(network, weights)
+    ready = _ready(data[0]) if len(data) == 1 and data[0].suffix == ".npz" else None
+    if ready is not None:
+        found, labels = ready
+        if tuple(found.shape[1:]) != loaded.input_shape:
+            raise DataError(
+                f"{data[0]} has images of shape {tuple(found.shape[1:])}, "
+                f"but {network} takes {loaded.input_shape}"
+            )
+        order = np.random.default_rng((seed, 0)).permutation(len(found))[:images]
+        chosen = torch.from_numpy(order)
+        return Inputs(loaded, found[chosen], None if labels is None else labels[chosen])
+    data_set = data_set_of(loaded.name, loaded.input_shape)
+    batch = load_calibration(data_set, data, count=images, seed=seed)
+    return Inputs(loaded, batch.images, batch.labels)
+
+
+def kept_in_float(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Names of a network's weights (two axes or more) that belong to none of its layers.
+
+    Args:
+        model: The network.
+        layers: What can be quantized of it.
+    """
+    known = {f"{layer.name}.weight" for layer in layers}
+    return tuple(
+        name for name, value in model.named_parameters() if value.dim() >= 2 and name not in known
+    )
+
+
+def _ready(path: Path) -> tuple[Tensor, Tensor | None] | None:
+    """Read arrays as a network takes them; None if the file has pixels instead."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            images = file["x"]
+            labels = file["y"] if "y" in file.files else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} does not read as images x and labels y: {error}") from error
+    if images.dtype == np.uint8:
+        return None
+    if images.dtype != np.float32 or images.ndim != 4 or not len(images):
+        raise DataError(
+            f"{path}: x must be float32 (n, C, H, W), or pixels as uint8, "
+            f"not {images.dtype} {images.shape}"
+        )
+    if labels is not None and labels.shape != (len(images),):
+        raise DataError(f"{path}: y has shape {labels.shape}, but there are {len(images)} images")
+    as_tensor = None if labels is None else torch.from_numpy(labels.astype(np.int64))
+    return torch.from_numpy(images), as_tensor

@@ -1,0 +1,133 @@
+"""Plans and sweeps as text for a terminal."""
+
+from collections.abc import Sequence
+
+from gp_emq.allocation._plan import Plan
+from gp_emq.allocation._space import EXCLUDED, FIXED, FLOAT_BITS
+from gp_emq.allocation._sweep import AXES, Sweep
+
+_MARKS = {FIXED: " =", EXCLUDED: ""}
+
+
+def format_plan(plan: Plan) -> str:
+    """Write a plan as text: budgets, then one table of layers, totals and baselines.
+
+    Args:
+        plan: The plan.
+    """
+    answered = [baseline for baseline in plan.baselines if baseline.bits]
+    head = ["layer", "parameters", "MACs", "score", "plan", *(item.name for item in answered)]
+    body = [
+        [
+            planned.name,
+            f"{planned.layer.parameters:,}",
+            f"{planned.layer.macs:,}",
+            _score(planned.score),
+            _width(planned.bits) + _MARKS.get(planned.decision, ""),
+            *(_width(item.bits[place]) for item in answered),
+        ]
+        for place, planned in enumerate(plan.layers)
+    ]
+    columns = [(plan.score, plan.measures), *((item.score, item.measures) for item in answered)]
+    measured = [(score, item) for score, item in columns if item is not None]
+    totals = [
+        ["score", "", "", "", *(_score(score) for score, _ in measured)],
+        ["size, MiB", "", "", "", *(f"{item.size_mib:.4g}" for _, item in measured)],
+        ["stored size, MiB", "", "", "", *(f"{item.stored_mib:.4g}" for _, item in measured)],
+        ["average bits", "", "", "", *(f"{item.average_bits:.3f}" for _, item in measured)],
+        ["BOPs, G", "", "", "", *(f"{item.bops_g:.4g}" for _, item in measured)],
+    ]
+    lines = [_origin(plan), "", *_targets(plan), "", *_table(head, body, totals)]
+    notes = _notes(plan)
+    return "\n".join([*lines, "", *notes] if notes else lines) + "\n"
+
+
+def format_sweep(sweep: Sweep) -> str:
+    """Write a sweep as text: one line per point of the front.
+
+    Args:
+        sweep: The sweep.
+    """
+    unit = AXES[sweep.axis]
+    head = [f"{sweep.axis}, {unit}" if unit else sweep.axis, "score", "average bits", "bits"]
+    body = [
+        [
+            f"{point.cost:.5g}",
+            _score(point.score),
+            f"{point.measures.average_bits:.3f}",
+            " ".join(map(_width, point.configuration)),
+        ]
+        for point in sweep.points
+    ]
+    return "\n".join(_table(head, body, [])) + "\n"
+
+
+def _origin(plan: Plan) -> str:
+    known = plan.provenance
+    network = f" for {known['network']}" if "network" in known else ""
+    proxy = f", by {known['proxy']}: {known['formula']}" if "proxy" in known else ""
+    return f"plan{network}{proxy}"
+
+
+def _targets(plan: Plan) -> list[str]:
+    rows = []
+    for target in plan.targets:
+        unit = f" {target.unit}" if target.unit else ""
+        share = target.achieved / target.limit
+        rows.append(
+            [
+                target.name,
+                f"{target.limit:g}{unit}",
+                f"{target.achieved:.5g}{unit}",
+                f"{share:.1%}",
+            ]
+        )
+    return _table(["budget", "target", "achieved", "used"], rows, [])
+
+
+def _notes(plan: Plan) -> list[str]:
+    notes = [f"{baseline.name}: {baseline.note}" for baseline in plan.baselines if baseline.note]
+    if any(planned.decision == FIXED for planned in plan.layers):
+        notes.append("= fixed by you")
+    if plan.not_rising:
+        notes.append(
+            f"note: the score of {len(plan.not_rising)} of {len(plan.configuration)} entries "
+            f"falls somewhere as bits rise: {_shortened(plan.not_rising)}"
+        )
+    if plan.kept_in_float:
+        notes.append(
+            f"note: {len(plan.kept_in_float)} weights are in no Conv2d or Linear module, stay in "
+            f"float and are not counted: {_shortened(plan.kept_in_float)}"
+        )
+    if plan.gap > 0:
+        notes.append(f"note: a better plan could add at most {plan.gap:.3g} to the score")
+    return notes
+
+
+def _shortened(names: Sequence[str]) -> str:
+    shown = list(names) if len(names) <= 6 else [*names[:5], "..."]
+    return ", ".join(shown)
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _width(bits: int) -> str:
+    return "float" if bits == FLOAT_BITS else str(bits)
+
+
+def _table(
+    head: Sequence[str], body: Sequence[Sequence[str]], totals: Sequence[Sequence[str]]
+) -> list[str]:
+    """Columns under their heads; the first to the left, the others to the right."""
+    sizes = [max(map(len, column)) for column in zip(head, *body, *totals, strict=True)]
+    rule = "-" * (sum(sizes) + 2 * (len(sizes) - 1))
+
+    def line(row: Sequence[str]) -> str:
+        cells = [row[0].ljust(sizes[0])]
+        cells += [cell.rjust(size) for cell, size in zip(row[1:], sizes[1:], strict=True)]
+        return "  ".join(cells).rstrip()
+
+    lines = [line(head), rule, *map(line, body)]
+    return [*lines, rule, *map(line, totals)] if totals else lines
