@@ -1,3 +1,31 @@
 """Evolving training-free proxies for mixed-precision quantization, on DEAP."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gp_emq.allocation import allocate, load_plan
+    from gp_emq.proxies.loading import load_proxy
+    from gp_emq.statistics import collect_statistics
+
 __version__ = "0.1.0"
+
+__all__ = ["__version__", "allocate", "collect_statistics", "load_plan", "load_proxy"]
+
+_HOMES = {
+    "allocate": "gp_emq.allocation",
+    "collect_statistics": "gp_emq.statistics",
+    "load_plan": "gp_emq.allocation",
+    "load_proxy": "gp_emq.proxies.loading",
+}
+"""Where the public names are from; torch is slow to import, so nothing is before it is used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

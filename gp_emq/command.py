@@ -2,9 +2,24 @@
 
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import NoReturn
 
 from gp_emq.errors import GpEmqError
+
+
+def make_callable(module: str, function: Callable[..., object]) -> None:
+    """Let the module of a command be called as the function of the same name.
+
+    `gp_emq.allocate` is a function, and `gp_emq/allocate.py` the command of that name: whoever
+    imports the command puts the module in the function's place, which then has to act as it.
+
+    Args:
+        module: `__name__` of the command's module.
+        function: What calling the module calls.
+    """
+    kind = type("CallableModule", (ModuleType,), {"__call__": staticmethod(function)})
+    sys.modules[module].__class__ = kind
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:

@@ -1,0 +1,243 @@
+"""Choose bits under a budget: ``python -m gp_emq.allocate --proxy fit --average-bits 3``."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from gp_emq.allocation import (
+    Baseline,
+    CostSettings,
+    CostTable,
+    Inputs,
+    Meter,
+    Plan,
+    Problem,
+    Space,
+    Sweep,
+    allocate,
+    cached_table,
+    format_plan,
+    format_sweep,
+    kept_in_float,
+    load_inputs,
+    make_budgets,
+    proxy_baseline,
+    random_baseline,
+    save_plan,
+    save_sweep,
+    search_space,
+    solve,
+    sweep,
+    uniform_baseline,
+)
+from gp_emq.allocation._parser import BASELINES, make_parser, widths_of
+from gp_emq.command import make_callable, run_command
+from gp_emq.errors import AllocationError, RunError
+from gp_emq.networks import file_sha256
+from gp_emq.proxies.loading import Proxy, load_proxy
+from gp_emq.quantization import WeightQuantizer
+from gp_emq.statistics import Statistics, collect_statistics, default_cache
+
+_Value = TypeVar("_Value")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; ``sys.argv`` if None.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        GpEmqError: What was asked for is unknown, missing or cannot be met.
+    """
+    options = make_parser().parse_args(arguments)
+    if options.out is not None and not options.out.resolve().parent.is_dir():
+        raise RunError(f"cannot write {options.out}: there is no folder {options.out.parent}")
+    proxy = load_proxy(options.proxy)
+    baselines = _baseline_names(options.baselines)
+    costs = _cost_tables(options)
+    budgeted = any(
+        getattr(options, name) is not None
+        for name in ("size_mib", "size_mb", "average_bits", "bops_g")
+    )
+    if not budgeted and not costs and options.sweep is None:
+        raise AllocationError(
+            "no budget: give --size-mib, --size-mb, --average-bits, --bops-g or --cost, or --sweep"
+        )
+    inputs = load_inputs(
+        options.network, options.weights, options.data, images=options.images, seed=options.seed
+    )
+    settings = CostSettings(
+        accounting=options.accounting,
+        per_channel=not options.per_tensor,
+        activation_bits=options.activation_bits,
+    )
+    space = _space(options, inputs)
+    budgets = make_budgets(
+        space,
+        settings,
+        size_mib=options.size_mib,
+        size_mb=options.size_mb,
+        average_bits=options.average_bits,
+        bops_g=options.bops_g,
+        costs=costs,
+    )
+    cache = None if options.no_cache else default_cache()
+    statistics = collect_statistics(
+        inputs.network.model,
+        inputs.images,
+        inputs.labels,
+        bits=space.bits,
+        quantizer=WeightQuantizer(per_channel=not options.per_tensor),
+        layers=inputs.network.layers,
+        cache=cache,
+    )
+    problem = Problem.of(cached_table(proxy, statistics, cache), space, budgets)
+    plan = None
+    if budgets:
+        plan = solve(problem, settings)
+        plan = replace(
+            plan,
+            baselines=_baselines(
+                baselines,
+                problem,
+                Meter(space, settings),
+                statistics,
+                cache=cache,
+                seed=options.seed,
+            ),
+            kept_in_float=kept_in_float(inputs.network.model, inputs.network.layers),
+            provenance=_provenance(proxy, inputs, statistics),
+        )
+        sys.stdout.write(format_plan(plan))
+    front = None if options.sweep is None else sweep(problem, settings, options.sweep)
+    if front is not None:
+        sys.stdout.write(("\n" if plan else "") + format_sweep(front))
+    if options.out is not None:
+        _write(options, plan, front, problem, settings)
+    return 0
+
+
+def _space(options: argparse.Namespace, inputs: Inputs) -> Space:
+    """What may be chosen: the table gets a column for every width that some layer may choose."""
+    by_pattern = _pairs(options.choices, widths_of, "--choices", "fc=4,8")
+    widths = set(options.bits).union(*by_pattern.values())
+    return search_space(
+        inputs.network.layers,
+        sorted(widths),
+        fix=_pairs(options.fix, int, "--fix", "conv1=8"),
+        exclude=options.exclude,
+        choices={"*": options.bits, **by_pattern},
+    )
+
+
+def _pairs(
+    texts: Sequence[str], read: Callable[[str], _Value], option: str, example: str
+) -> dict[str, _Value]:
+    """Read PATTERN=VALUE; of a pattern that comes twice, the last counts."""
+    pairs: dict[str, _Value] = {}
+    for text in texts:
+        pattern, _, value = text.rpartition("=")
+        pairs.pop(pattern, None)
+        try:
+            pairs[pattern] = read(value)
+        except (ValueError, argparse.ArgumentTypeError):
+            raise AllocationError(f"{option} {text!r} must be like {example}") from None
+        if not pattern:
+            raise AllocationError(f"{option} {text!r} must be like {example}")
+    return pairs
+
+
+def _cost_tables(options: argparse.Namespace) -> tuple[CostTable, ...]:
+    files, limits = options.cost, options.cost_budget
+    if len(files) != len(limits):
+        raise AllocationError(
+            f"every --cost needs its --cost-budget: there are {len(files)} and {len(limits)}"
+        )
+    return tuple(CostTable.read(path, limit) for path, limit in zip(files, limits, strict=True))
+
+
+def _baseline_names(text: str) -> tuple[str, ...]:
+    if text in ("all", "none"):
+        return BASELINES if text == "all" else ()
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in ("uniform", "random"):
+            load_proxy(name)
+    return names
+
+
+def _baselines(
+    names: Sequence[str],
+    problem: Problem,
+    meter: Meter,
+    statistics: Statistics,
+    *,
+    cache: Path | None,
+    seed: int,
+) -> tuple[Baseline, ...]:
+    found = []
+    for name in names:
+        if name == "uniform":
+            found.append(uniform_baseline(problem, meter))
+        elif name == "random":
+            found.append(random_baseline(problem, meter, seed))
+        else:
+            table = cached_table(load_proxy(name), statistics, cache)
+            found.append(proxy_baseline(name, np.asarray(table), problem, meter))
+    return tuple(found)
+
+
+def _provenance(proxy: Proxy, inputs: Inputs, statistics: Statistics) -> dict[str, str]:
+    known = {
+        "network": inputs.network.name,
+        "proxy": proxy.name,
+        "formula": proxy.formula,
+        "statistics": statistics.fingerprint,
+    }
+    if proxy.expression:
+        known["expression"] = proxy.expression
+    if inputs.network.weights is not None:
+        known["weights_sha256"] = file_sha256(inputs.network.weights)
+    return known
+
+
+def _write(
+    options: argparse.Namespace,
+    plan: Plan | None,
+    front: Sweep | None,
+    problem: Problem,
+    settings: CostSettings,
+) -> None:
+    """Write plan, sweep and figures beside each other, and say where."""
+    out: Path = options.out
+    written = []
+    if plan is not None:
+        save_plan(plan, out)
+        written.append(out)
+    if front is not None:
+        path = out.with_name(f"{out.stem}-sweep.json")
+        save_sweep(front, path)
+        written.append(path)
+    if not options.no_plot:
+        from analysis.allocation import make_allocation_figures  # noqa: PLC0415 - slow to import
+
+        written += make_allocation_figures(
+            plan, front, problem, settings, out.with_suffix(""), network=options.network
+        )
+    for path in written:
+        sys.stderr.write(f"wrote {path}\n")
+
+
+make_callable(__name__, allocate)
+
+if __name__ == "__main__":
+    run_command(main)
