@@ -12,7 +12,7 @@ import numpy as np
 from gp_emq.errors import BenchError
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._sampling import split_configurations
-from gp_emq.networks import entry_layers, file_sha256, untrained_network
+from gp_emq.networks import entry_layers, file_sha256, registered_layers
 
 IMAGENET_VALIDATION_IMAGES = 50_000
 _LARGEST_FILE = 64 * 2**20
@@ -62,7 +62,7 @@ def import_bench(
     except OSError as error:
         raise BenchError(f"no bench to import at {path}: {error.strerror}") from error
     records = _from_text(path, content) if _is_text(content) else _from_pickle(path, content)
-    layers = untrained_network(network).layers
+    layers = registered_layers(network)
     entries = entry_layers(layers)
     for number, (widths, _) in enumerate(records):
         if len(widths) != len(entries):

@@ -11,9 +11,9 @@ from gp_emq.mqbench._quality import Quality, bench_quality
 from gp_emq.networks import (
     MEBIBYTE,
     load_network,
+    registered_layers,
     size_table,
     total_cost,
-    untrained_network,
 )
 
 
@@ -95,10 +95,9 @@ def plot_bench(bench: Bench, path: Path) -> None:
 
 def model_sizes(bench: Bench) -> NDArray[np.float64]:
     """Return the size of every configuration in MiB, by the `published` accounting, (n,)."""
-    network = (
-        load_network(bench.network) if ":" in bench.network else untrained_network(bench.network)
-    )
-    table = size_table(network.layers, bench.bits)
+    name = bench.network
+    layers = load_network(name).layers if ":" in name else registered_layers(name)
+    table = size_table(layers, bench.bits)
     return total_cost(table, bench.bits, bench.configurations) / MEBIBYTE
 
 

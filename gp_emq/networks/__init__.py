@@ -22,6 +22,7 @@ from gp_emq.networks._registry import (
     NetworkSpecification,
     load_network,
     network_specifications,
+    registered_layers,
     untrained_network,
 )
 from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict
@@ -47,6 +48,7 @@ __all__ = [
     "load_weights",
     "network_specifications",
     "read_state_dict",
+    "registered_layers",
     "size_table",
     "total_cost",
     "untrained_network",

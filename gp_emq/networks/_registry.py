@@ -4,7 +4,7 @@ import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from urllib.error import URLError
 
@@ -126,6 +126,23 @@ def untrained_network(name: str, seed: int = 0) -> Network:
     specification = _find(name)
     model = _seeded(specification.factory, seed)
     return _network(name, model, specification.input_shape, specification.ties, None)
+
+
+@cache
+def registered_layers(name: str) -> tuple[Layer, ...]:
+    """Return the layers of a registered network without making its weights.
+
+    Args:
+        name: a registered name.
+
+    Raises:
+        NetworkError: if the name is unknown.
+    """
+    specification = _find(name)
+    with torch.device("meta"):
+        model = _seeded(specification.factory)
+        example = torch.zeros(1, *specification.input_shape)
+    return find_layers(model, example, specification.ties)
 
 
 def _find(name: str) -> NetworkSpecification:

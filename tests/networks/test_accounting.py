@@ -8,9 +8,9 @@ from gp_emq.networks import (
     MEBIBYTE,
     bit_operations_table,
     entry_layers,
+    registered_layers,
     size_table,
     total_cost,
-    untrained_network,
 )
 
 # Published with MQ-Bench-101 (Dong et al., ICCV 2023).
@@ -32,7 +32,7 @@ RESNET18_ENTRY_PARAMETERS = [
 
 @pytest.fixture(scope="module")
 def resnet18():
-    return untrained_network("resnet18").layers
+    return registered_layers("resnet18")
 
 
 def test_entries_of_resnet18_are_the_published_ones(resnet18):
@@ -53,7 +53,7 @@ def test_sizes_of_resnet18_are_the_published_ones(resnet18):
 
 
 def test_size_of_mobilenet_v2_is_the_published_one():
-    layers = untrained_network("mobilenet_v2").layers
+    layers = registered_layers("mobilenet_v2")
     assert len(entry_layers(layers)) == 53
     assert round(size_table(layers, (4,)).sum() / MEBIBYTE, 3) == 1.671
 
@@ -64,7 +64,7 @@ def test_bit_operations_of_8_bit_resnet18_are_the_published_ones(resnet18):
 
 
 def test_stored_size_is_what_the_parts_take():
-    layers = untrained_network("digits").layers
+    layers = registered_layers("digits")
     conv, linear = layers[0], layers[-1]
     table = size_table(layers, (3,), "stored")
     # 72 weights of 3 bits, one scale, 8 channels of batch norm with 4 floats.
@@ -77,7 +77,7 @@ def test_stored_size_is_what_the_parts_take():
 
 
 def test_partly_filled_bytes_count_whole():
-    layers = untrained_network("digits").layers[:1]
+    layers = registered_layers("digits")[:1]
     odd = [dataclasses.replace(layers[0], weight_shape=(1, 1, 3, 3), parameters=9)]
     assert size_table(odd, (3,), "stored")[0, 0] == 4 + 4 + 128
 

@@ -10,6 +10,7 @@ from gp_emq.networks import (
     load_network,
     network_specifications,
     read_state_dict,
+    registered_layers,
     untrained_network,
 )
 
@@ -41,6 +42,11 @@ def test_networks_have_their_published_size(name, parameters, layers):
     tolerance = 0.005e6 if parameters < 1e6 else 0
     assert abs(found - parameters) <= tolerance
     assert len(network.layers) == layers
+
+
+@pytest.mark.parametrize("name", ["digits", "resnet18", "mobilenet_v2"])
+def test_layers_are_known_without_weights(name):
+    assert registered_layers(name) == untrained_network(name).layers
 
 
 def test_every_specification_is_described():
