@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ def build_bench(
     out: Path,
     name: str | None = None,
     jobs: int = 1,
+    devices: Sequence[str] = ("cpu",),
     progress: bool = False,
 ) -> Bench:
     """Sample bit configurations, measure each, and write the bench.
@@ -43,6 +45,7 @@ def build_bench(
         out: the bench file.
         name: of the bench; by default the file's name without suffix.
         jobs: processes that measure.
+        devices: where they measure; they take turns. All of one kind, that of the settings.
         progress: show a bar with the time left.
 
     Returns:
@@ -68,7 +71,7 @@ def build_bench(
     with partial_results(out.with_name(f"{out.name}.partial"), fingerprint) as results:
         _learn_all(measurer, jobs=jobs, progress=progress)
         todo = [c for c in configurations if c.tobytes() not in results.measured]
-        _measure_all(measurer, todo, results, jobs=jobs, progress=progress)
+        _measure_all(measurer, todo, results, jobs=jobs, devices=devices, progress=progress)
         correct = np.stack([results.measured[c.tobytes()] for c in configurations])
         images = len(measurer.test.labels)
         bench = Bench(
@@ -100,7 +103,7 @@ def _learn_all(measurer: Measurer, *, jobs: int, progress: bool) -> None:
     """Learn the roundings that serve every configuration, those that are not there yet."""
     todo = [task for task in measurer.rounding_tasks() if measurer.learned.get(*task) is None]
     with _bar(len(todo), 0, "rounding", progress=progress and bool(todo)) as bar:
-        for _ in _farmed(measurer, _learn_one, todo, jobs):
+        for _ in _farmed(measurer, _learn_one, todo, jobs, ["cpu"]):
             bar.update()
 
 
@@ -110,11 +113,12 @@ def _measure_all(
     results: PartialResults,
     *,
     jobs: int,
+    devices: Sequence[str],
     progress: bool,
 ) -> None:
     done = len(results.measured)
     with _bar(done + len(todo), done, "configuration", progress=progress) as bar:
-        for configuration, packed in _farmed(measurer, _measure_one, todo, jobs):
+        for configuration, packed in _farmed(measurer, _measure_one, todo, jobs, devices):
             results.add(configuration, packed)
             bar.update()
 
@@ -130,7 +134,11 @@ def _measure_one(
 
 
 def _farmed(
-    measurer: Measurer, work: Callable[[Measurer, T], R], todo: Sequence[T], jobs: int
+    measurer: Measurer,
+    work: Callable[[Measurer, T], R],
+    todo: Sequence[T],
+    jobs: int,
+    devices: Sequence[str],
 ) -> Iterator[R]:
     """Do each piece of work, in this process or in several, yielding results as they come."""
     if jobs == 1 or len(todo) < 2:
@@ -139,7 +147,11 @@ def _farmed(
         return
     parallel = Parallel(n_jobs=min(jobs, len(todo)), return_as="generator_unordered", batch_size=1)
     folder = measurer.learned.folder
-    yield from parallel(delayed(_in_worker)(measurer.settings, folder, work, t) for t in todo)
+    variants = [replace(measurer.settings, device=device) for device in devices]
+    yield from parallel(
+        delayed(_in_worker)(variants[turn % len(variants)], folder, work, item)
+        for turn, item in enumerate(todo)
+    )
 
 
 def _in_worker(

@@ -54,6 +54,7 @@ class MeasurementSettings:
         tests: number of test images; `None` for all.
         seed: of the draws of images.
         arithmetic: `"integer"` for oneDNN's 8-bit convolution, or `"float"`.
+        device: where configurations are measured; on a GPU the arithmetic is `"float"`.
     """
 
     network: str
@@ -64,6 +65,7 @@ class MeasurementSettings:
     tests: int | None
     seed: int
     arithmetic: str
+    device: str = "cpu"
 
 
 class Measurer:
@@ -188,6 +190,7 @@ class Measurer:
             weights,
             self._activations,
             integer=self.settings.arithmetic == "integer",
+            device=self.settings.device,
         )
 
     def _rounding_settings(self) -> RoundingSettings:
@@ -206,7 +209,9 @@ class Measurer:
     def provenance(self) -> dict[str, Any]:
         """Return what the measurements were made from, as plain values."""
         weights = self.network.weights
+        kind = torch.device(self.settings.device).type
         return {
+            **({} if kind == "cpu" else {"device": kind}),
             "arithmetic": self.settings.arithmetic,
             "calibration_sha256": self.calibration.sha256(),
             "data_set": data_set_of(self.network.name, self.network.input_shape),

@@ -101,7 +101,8 @@ class QuantizedNetwork:
         layers: its layers in forward order.
         weights: quantized weights by (index of the layer, bits).
         activations: the grid of each layer's input, or `None` for float activations.
-        integer: run the convolutions that allow it over integers.
+        integer: run the convolutions that allow it over integers; on the CPU alone.
+        device: where passes are computed; images are brought there, results back.
     """
 
     def __init__(
@@ -112,8 +113,10 @@ class QuantizedNetwork:
         activations: Sequence[QuantizationParameters] | None,
         *,
         integer: bool = False,
+        device: str = "cpu",
     ) -> None:
-        self.model = copy.deepcopy(model).eval()
+        self._device = torch.device(device)
+        self.model = copy.deepcopy(model).eval().to(self._device)
         self.model.requires_grad_(requires_grad=False)
         self._entries = entry_layers(layers)
         self._norms = [m for m in self.model.modules() if isinstance(m, _BatchNorm)]
@@ -127,7 +130,7 @@ class QuantizedNetwork:
                 self.model,
                 layer.name,
                 widths[index],
-                None if activations is None else activations[index],
+                None if activations is None else activations[index].to(self._device),
                 integer=integer,
             )
             for index, layer in enumerate(layers)
@@ -172,8 +175,9 @@ class QuantizedNetwork:
     def logits(self, images: Tensor) -> Tensor:
         """Map images (n, C, H, W) to float32 logits (n, classes)."""
         with torch.no_grad():
-            result: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
-        return result
+            there = images.to(self._device).contiguous(memory_format=torch.channels_last)
+            result: Tensor = self.model(there)
+        return result.cpu()
 
     def correct(self, images: Tensor, labels: Tensor, batch: int) -> Tensor:
         """Say which images are labelled rightly.
@@ -221,7 +225,8 @@ def _slot(
             return (fake_quantize(inputs[0], activation), *inputs[1:])
 
         module.register_forward_pre_hook(quantize_input)
-    values = {bits: _channels_last(weight.values()) for bits, weight in weights.items()}
+    device = next(module.parameters()).device
+    values = {bits: _channels_last(weight.values()).to(device) for bits, weight in weights.items()}
 
     def take(bits: int) -> None:
         assert isinstance(module.weight, Tensor)  # noqa: S101 - narrows the attribute type

@@ -26,6 +26,11 @@ class QuantizationParameters:
     quant_min: int
     quant_max: int
 
+    def to(self, device: torch.device) -> "QuantizationParameters":
+        """Return the same grid with its tensors on a device."""
+        scale, zero_point = self.scale.to(device), self.zero_point.to(device)
+        return QuantizationParameters(scale, zero_point, self.quant_min, self.quant_max)
+
 
 def integer_range(bits: int, *, symmetric: bool) -> tuple[int, int]:
     """Return the smallest and largest integer of a grid.
