@@ -20,9 +20,8 @@ CONNECT = 10.0
 PATIENCE = 10.0
 """Seconds after which a worker that should have killed itself is left to its nanny."""
 
-SETTLING = 1.0
-"""Seconds before a worker that joins gets tasks: one that dies too soon after it joined is not
-restarted by its nanny, which does not know yet that it runs."""
+HEAL = 5.0
+"""Seconds after which a local cluster that lacks workers is asked to start some."""
 
 
 class _DaskWorker:
@@ -98,7 +97,7 @@ class DaskBackend:
         self._jobs = jobs
         self._cluster: Any = None
         self._workers: dict[str, _DaskWorker] = {}
-        self._first_seen: dict[str, float] | None = None
+        self._complete = time.monotonic()
         if scheduler is None:
             self._cluster = distributed.LocalCluster(
                 n_workers=jobs,
@@ -121,18 +120,14 @@ class DaskBackend:
 
     def workers(self) -> Sequence[Worker]:
         """Ask the scheduler who is there."""
-        now = time.monotonic()
         present = sorted(self._client.nthreads())
         for address in sorted(set(self._workers) - set(present)):
             self._workers.pop(address).lost()
-        # Those that were there before anything was asked are long settled.
-        if self._first_seen is None:
-            self._first_seen = dict.fromkeys(present, now - SETTLING)
-        self._first_seen = {a: self._first_seen.get(a, now) for a in present}
-        for address, seen in self._first_seen.items():
-            if address not in self._workers and now - seen >= SETTLING and not self._is_enough():
+        for address in present:
+            if address not in self._workers and not self._is_enough():
                 number = self._free_number(_host(address))
                 self._workers[address] = _DaskWorker(self._client, address, number)
+        self._heal()
         return self._usable()
 
     def close(self) -> None:
@@ -140,6 +135,18 @@ class DaskBackend:
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+    def _heal(self) -> None:
+        """Start workers where a local cluster has given some up.
+
+        It does so with a worker that happens to be restarting fifteen seconds after it died.
+        """
+        now = time.monotonic()
+        if self._is_enough():
+            self._complete = now
+        elif self._cluster is not None and now - self._complete > HEAL:
+            self._complete = now
+            self._cluster.scale(self._jobs)
 
     def _usable(self) -> list[_DaskWorker]:
         return [worker for worker in self._workers.values() if not worker.is_ended]

@@ -44,7 +44,7 @@ class SerialBackend:
 class _Thread:
     def __init__(self, number: int) -> None:
         self.number = number
-        self._executor = ThreadPoolExecutor(1, "gp_emq", initializer=on_one_thread)
+        self._executor = ThreadPoolExecutor(1, f"gp_emq-{number}", initializer=on_one_thread)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
         return self._executor.submit(function, *arguments)

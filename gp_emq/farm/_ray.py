@@ -1,8 +1,11 @@
 """Workers of a ray cluster: one started for the occasion, or one that is there already."""
 
 import logging
+import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from gp_emq.errors import GpEmqError
@@ -85,15 +88,20 @@ class RayBackend:
         self._workers = [_Actor(self._ray, number) for number in range(count)]
 
     def _connect(self, jobs: int | None, address: str | None) -> None:
-        options: dict[str, Any] = {"address": address} if address else {
-            # Without an address a RAY_ADDRESS in the environment would be taken.
-            "address": "local", "num_cpus": jobs, "include_dashboard": False,
-        }  # fmt: skip
+        variables = dict(ENVIRONMENT)
+        options: dict[str, Any] = {"address": address}
+        if address is None:
+            # Without an address, one in the environment would be taken.
+            options = {"address": "local", "num_cpus": jobs, "include_dashboard": False}
+            # Workers import what this process can import, wherever it was found.
+            variables["PYTHONPATH"] = os.pathsep.join(
+                str(Path(path).resolve()) for path in sys.path
+            )
         try:
             self._ray.init(
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
-                runtime_env={"env_vars": ENVIRONMENT},
+                runtime_env={"env_vars": variables},
                 **options,
             )
         except (OSError, ValueError, RuntimeError) as error:
