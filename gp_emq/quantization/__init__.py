@@ -1,6 +1,7 @@
 """Quantizers of weights and activations, and what is built on them."""
 
 from gp_emq.quantization._integer import integer_convolution_available
+from gp_emq.quantization._quantized_model import QuantizedModel
 from gp_emq.quantization._quantized_network import (
     QuantizedNetwork,
     QuantizedWeight,
@@ -31,6 +32,7 @@ __all__ = [
     "SCALE_RULES",
     "ActivationQuantizer",
     "QuantizationParameters",
+    "QuantizedModel",
     "QuantizedNetwork",
     "QuantizedWeight",
     "RoundingSettings",
