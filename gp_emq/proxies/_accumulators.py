@@ -7,14 +7,19 @@ does not depend on what else is computed beside it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Pieces = Sequence[Tensor]
-"""The arguments' elements of one piece: (elements,) or (bits, elements) each."""
+from gp_emq.proxies._terms import SUMS, Pieces, Terms
+from gp_emq.proxies._workspace import Workspace
+
+Numbers = Any
+"""Numbers that are combined: numpy's in the main memory, where they cost least, else tensors."""
 
 
 class Accumulator(ABC):
@@ -23,11 +28,14 @@ class Accumulator(ABC):
     Args:
         shape: ``(entries,)`` or ``(entries, bits)`` of the result.
         device: Where the pieces lie.
+        workspace: Scratch.
     """
 
-    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
+    def __init__(self, shape: tuple[int, ...], device: torch.device, workspace: Workspace) -> None:
         self._shape = shape
         self._device = device
+        self._workspace = workspace
+        self._on_cpu = device.type == "cpu"
         self._counts = [0] * shape[0]
 
     def take(self, entry: int, pieces: Pieces) -> None:
@@ -43,17 +51,30 @@ class Accumulator(ABC):
             starts: Where each entry's piece starts in the block; the last ends with it.
             blocks: The arguments' elements: (elements,) or (bits, elements) each.
         """
-        length = blocks[0].shape[-1]
-        for offset, (start, stop) in enumerate(pairwise((*starts, length))):
-            self.take(first + offset, [block[..., start:stop] for block in blocks])
+        if len(starts) == 1:
+            self._take(first, blocks)
+            self._counts[first] += blocks[0].shape[-1]
+        else:
+            self._take_several(first, starts, blocks)
 
     def result(self) -> Tensor:
         """Give the reduction over all pieces taken, float64 (entries,) or (entries, bits)."""
         counts = torch.tensor(self._counts, dtype=torch.float64, device=self._device)
         return self._result(counts.view(-1, *[1] * (len(self._shape) - 1)))
 
-    def _zeros(self, fill: float = 0.0) -> Tensor:
+    def _full(self, fill: float = 0.0) -> Numbers:
+        if self._on_cpu:
+            return np.full(self._shape, fill)
         return torch.full(self._shape, fill, dtype=torch.float64, device=self._device)
+
+    def _numbers(self, values: Tensor) -> Numbers:
+        """Give a piece's result, one number or one for each width."""
+        return values.numpy() if self._on_cpu else values
+
+    def _take_several(self, first: int, starts: Sequence[int], blocks: Pieces) -> None:
+        length = blocks[0].shape[-1]
+        for offset, (start, stop) in enumerate(pairwise((*starts, length))):
+            self.take(first + offset, [block[..., start:stop] for block in blocks])
 
     @abstractmethod
     def _take(self, entry: int, pieces: Pieces) -> None: ...
@@ -69,59 +90,69 @@ class _Sums(Accumulator):
         self,
         shape: tuple[int, ...],
         device: torch.device,
-        terms: Callable[[Pieces], tuple[Tensor, ...]],
+        workspace: Workspace,
+        *,
+        terms: Terms,
         finish: Callable[[tuple[Tensor, ...], Tensor], Tensor],
         count: int = 1,
     ) -> None:
-        super().__init__(shape, device)
+        super().__init__(shape, device, workspace)
         self._terms, self._finish = terms, finish
-        self._totals = tuple(self._zeros() for _ in range(count))
+        self._totals = tuple(self._full() for _ in range(count))
 
-    def take_block(self, first: int, starts: Sequence[int], blocks: Pieces) -> None:
-        """Take several entries with one segmented sum, where there is no device to wait for."""
-        if len(starts) == 1 or self._device.type != "cpu":
-            super().take_block(first, starts, blocks)
+    def _take_several(self, first: int, starts: Sequence[int], blocks: Pieces) -> None:
+        if not self._on_cpu:
+            super()._take_several(first, starts, blocks)
             return
-        for total, term in zip(self._totals, self._terms(blocks), strict=True):
+        # One segmented sum costs less than one for each entry.
+        for total, term in zip(self._totals, self._terms(blocks, self._workspace), strict=True):
             sums = np.add.reduceat(term.numpy(), starts, axis=-1, dtype=np.float64)
-            total[first : first + len(starts)] += torch.from_numpy(sums.T)
+            total[first : first + len(starts)] += sums.T
         for offset, (start, stop) in enumerate(pairwise((*starts, blocks[0].shape[-1]))):
             self._counts[first + offset] += stop - start
 
     def _take(self, entry: int, pieces: Pieces) -> None:
-        for total, term in zip(self._totals, self._terms(pieces), strict=True):
-            total[entry] += term.sum(-1, dtype=torch.float64)
+        for total, term in zip(self._totals, self._terms(pieces, self._workspace), strict=True):
+            total[entry] += self._numbers(term.sum(-1, dtype=torch.float64))
 
     def _result(self, counts: Tensor) -> Tensor:
-        return self._finish(self._totals, counts)
+        return self._finish(tuple(map(torch.as_tensor, self._totals)), counts)
 
 
 class _Extreme(Accumulator):
     """Keeps the smallest or the largest element."""
 
-    def __init__(self, shape: tuple[int, ...], device: torch.device, *, largest: bool) -> None:
-        super().__init__(shape, device)
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        device: torch.device,
+        workspace: Workspace,
+        *,
+        largest: bool,
+    ) -> None:
+        super().__init__(shape, device, workspace)
         self._reduce = torch.amax if largest else torch.amin
-        self._combine = torch.maximum if largest else torch.minimum
         self._segmented = np.maximum if largest else np.minimum
-        self._extreme = self._zeros(-torch.inf if largest else torch.inf)
+        self._combine: Callable[..., Numbers] = self._segmented
+        if not self._on_cpu:
+            self._combine = torch.maximum if largest else torch.minimum
+        self._extreme = self._full(-torch.inf if largest else torch.inf)
 
-    def take_block(self, first: int, starts: Sequence[int], blocks: Pieces) -> None:
-        """Take several entries with one segmented extreme, where there is no device to wait for."""
-        if len(starts) == 1 or self._device.type != "cpu":
-            super().take_block(first, starts, blocks)
+    def _take_several(self, first: int, starts: Sequence[int], blocks: Pieces) -> None:
+        if not self._on_cpu:
+            super()._take_several(first, starts, blocks)
             return
+        # One segmented extreme costs less than one for each entry.
         ends = self._segmented.reduceat(blocks[0].numpy(), starts, axis=-1)
         here = slice(first, first + len(starts))
-        pieces = torch.from_numpy(ends.T.astype(np.float64))
-        self._extreme[here] = self._combine(self._extreme[here], pieces)
+        self._extreme[here] = self._combine(self._extreme[here], ends.T)
 
     def _take(self, entry: int, pieces: Pieces) -> None:
-        piece = self._reduce(pieces[0], dim=-1).double()
+        piece = self._numbers(self._reduce(pieces[0], dim=-1).double())
         self._extreme[entry] = self._combine(self._extreme[entry], piece)
 
     def _result(self, counts: Tensor) -> Tensor:  # noqa: ARG002 - no mean is taken
-        return self._extreme
+        return torch.as_tensor(self._extreme)
 
 
 class _Spread(Accumulator):
@@ -131,33 +162,40 @@ class _Spread(Accumulator):
     sample variances (1979).
     """
 
-    def __init__(self, shape: tuple[int, ...], device: torch.device, *, root: bool) -> None:
-        super().__init__(shape, device)
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        device: torch.device,
+        workspace: Workspace,
+        *,
+        root: bool,
+    ) -> None:
+        super().__init__(shape, device, workspace)
         self._root = root
-        self._mean, self._deviation = self._zeros(), self._zeros()
+        self._mean, self._deviation = self._full(), self._full()
 
     def _take(self, entry: int, pieces: Pieces) -> None:
-        piece = pieces[0].double()
+        piece = self._workspace.double(pieces[0])
         before, here = self._counts[entry], piece.shape[-1]
-        mean = piece.mean(-1)
-        deviation = (piece - mean.unsqueeze(-1)).square().sum(-1)
-        shift = mean - self._mean[entry]
-        self._deviation[entry] += deviation + shift.square() * (before * here / (before + here))
+        means = piece.mean(-1, keepdim=True)
+        deviation = self._numbers(piece.sub_(means).square_().sum(-1))
+        shift = self._numbers(means.squeeze(-1)) - self._mean[entry]
+        self._deviation[entry] += deviation + shift * shift * (before * here / (before + here))
         self._mean[entry] += shift * (here / (before + here))
 
     def _result(self, counts: Tensor) -> Tensor:
-        variance = self._deviation / counts
+        variance = torch.as_tensor(self._deviation) / counts
         return variance.sqrt() if self._root else variance
 
 
 class _Divergence(Accumulator):
     """Kullback-Leibler divergence of two softmaxes, with running maxima."""
 
-    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
-        super().__init__(shape, device)
-        self._largest = [self._zeros(-torch.inf), self._zeros(-torch.inf)]
-        self._totals = [self._zeros(), self._zeros()]
-        self._weighted = self._zeros()
+    def __init__(self, shape: tuple[int, ...], device: torch.device, workspace: Workspace) -> None:
+        super().__init__(shape, device, workspace)
+        self._largest = [torch.as_tensor(self._full(-torch.inf)) for _ in range(2)]
+        self._totals = [torch.as_tensor(self._full()) for _ in range(2)]
+        self._weighted = torch.as_tensor(self._full())
 
     def _take(self, entry: int, pieces: Pieces) -> None:
         x, y = (piece.double() for piece in pieces)
@@ -179,60 +217,11 @@ class _Divergence(Accumulator):
         return self._weighted / self._totals[0] - normalisers[0] + normalisers[1]
 
 
-def _difference(pieces: Pieces) -> Tensor:
-    return pieces[0].double() - pieces[1].double()
-
-
-def _square(pieces: Pieces) -> tuple[Tensor, ...]:
-    return (pieces[0].double().square(),)
-
-
-def _products(pieces: Pieces) -> tuple[Tensor, ...]:
-    x, y = (piece.double() for piece in pieces)
-    product = x * y
-    return (product, x.square().expand_as(product), y.square().expand_as(product))
-
-
-def _unequal_signs(pieces: Pieces) -> tuple[Tensor, ...]:
-    x, y = pieces
-    return ((torch.sign(x) != torch.sign(y)).to(x.dtype),)
-
-
-def _plain(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG001
-    return totals[0]
-
-
-def _mean(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:
-    return totals[0] / counts
-
-
-def _root(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG001
-    return totals[0].sqrt()
-
-
-def _cosine(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG001
-    products, left, right = totals
-    return products / (left * right).sqrt()
-
-
-Maker = Callable[[tuple[int, ...], torch.device], Accumulator]
-
-_SUMS: dict[str, tuple[Callable[[Pieces], tuple[Tensor, ...]], Callable[..., Tensor], int]] = {
-    "sum": (lambda p: (p[0],), _plain, 1),
-    "mean": (lambda p: (p[0],), _mean, 1),
-    "l1_mean": (lambda p: (p[0].abs(),), _mean, 1),
-    "frobenius_norm": (_square, _root, 1),
-    "mse": (lambda p: (_difference(p).square(),), _mean, 1),
-    "l1_distance": (lambda p: (_difference(p).abs(),), _mean, 1),
-    "pairwise_distance": (lambda p: (_difference(p).square(),), _root, 1),
-    "cosine_similarity": (_products, _cosine, 3),
-    "hamming_distance": (_unequal_signs, _mean, 1),
-}
-_OTHERS: dict[str, Maker] = {
-    "minimum": lambda shape, device: _Extreme(shape, device, largest=False),
-    "maximum": lambda shape, device: _Extreme(shape, device, largest=True),
-    "variance": lambda shape, device: _Spread(shape, device, root=False),
-    "standard_deviation": lambda shape, device: _Spread(shape, device, root=True),
+_OTHERS: dict[str, Callable[..., Accumulator]] = {
+    "minimum": partial(_Extreme, largest=False),
+    "maximum": partial(_Extreme, largest=True),
+    "variance": partial(_Spread, root=False),
+    "standard_deviation": partial(_Spread, root=True),
     "kl_divergence": _Divergence,
 }
 
@@ -244,9 +233,11 @@ class _Collected(Accumulator):
         self,
         shape: tuple[int, ...],
         device: torch.device,
+        workspace: Workspace,
+        *,
         function: Callable[..., Tensor],
     ) -> None:
-        super().__init__(shape, device)
+        super().__init__(shape, device, workspace)
         self._function = function
         self._pieces: list[list[list[Tensor]]] = [[] for _ in range(shape[0])]
 
@@ -268,6 +259,7 @@ def make_accumulator(
     function: Callable[..., Tensor],
     shape: tuple[int, ...],
     device: torch.device,
+    workspace: Workspace,
 ) -> Accumulator:
     """Make the accumulator of a reduction.
 
@@ -276,10 +268,11 @@ def make_accumulator(
         function: What it computes on a whole entry, for those without an accumulator.
         shape: ``(entries,)`` or ``(entries, bits)`` of its result.
         device: Where the pieces lie.
+        workspace: Scratch, which others may use in between.
     """
-    if name in _SUMS:
-        terms, finish, count = _SUMS[name]
-        return _Sums(shape, device, terms, finish, count)
+    if name in SUMS:
+        terms, finish, count = SUMS[name]
+        return _Sums(shape, device, workspace, terms=terms, finish=finish, count=count)
     if name in _OTHERS:
-        return _OTHERS[name](shape, device)
-    return _Collected(shape, device, function)
+        return _OTHERS[name](shape, device, workspace)
+    return _Collected(shape, device, workspace, function=function)

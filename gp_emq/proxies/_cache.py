@@ -29,10 +29,25 @@ class ByteCache:
         size = _size(name, tensor)
         if name in self._tensors or size > self._capacity:
             return
+        self.make_room(size)
         self._tensors[name] = tensor
         self._held += size
-        while self._held > self._capacity:
-            self._held -= _size(*self._tensors.popitem(last=False))
+
+    def make_room(self, size: int) -> list[Tensor]:
+        """Let tensors leave until some bytes are free, or nothing is left.
+
+        Args:
+            size: The bytes.
+
+        Returns:
+            Those that left.
+        """
+        leaving = []
+        while self._tensors and self._held + size > self._capacity:
+            name, tensor = self._tensors.popitem(last=False)
+            self._held -= _size(name, tensor)
+            leaving.append(tensor)
+        return leaving
 
 
 def _size(name: str, tensor: Tensor) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from gp_emq.proxies._affine import AFFINE_NORMALISERS
 from gp_emq.proxies._expression import Node
 from primitives import (
     TENSOR_TYPES,
@@ -28,9 +29,13 @@ class Vertex:
         overload: The operator at its root; None for a leaf.
         arguments: Numbers of its arguments.
         key: Its text, for values that outlive the graph: reduced ones and kept tensors.
-        streams: Whether it is a tensor made of leaves, kept tensors and elementwise operators
-            alone, and can be computed piece by piece.
+        streams: Whether it is a tensor made of leaves, kept tensors, elementwise operators and
+            affine normalisers alone, and can be computed piece by piece.
         kept: Whether it is a normalised tensor that is small enough to be kept whole.
+        affine: Whether it is a normaliser that can be computed piece by piece once two numbers
+            are known of each layer.
+        rank: How many passes over the data find such numbers before it can be computed; of a
+            reduction, before it can take its arguments.
         in_activations: Whether the tensors below it are activations.
         per_bit: Whether its value has a bit axis.
     """
@@ -42,6 +47,8 @@ class Vertex:
     key: str | None
     streams: bool
     kept: bool
+    affine: bool
+    rank: int
     in_activations: bool
     per_bit: bool
 
@@ -120,15 +127,22 @@ class Graph:
         flows = node.ret in TENSOR_TYPES and all(
             vertex.streams for vertex in below if vertex.node.ret in TENSOR_TYPES
         )
-        kept = flows and kind is Kind.NORMALISER and self._keeps(node.ret)
+        normalises = flows and overload is not None and kind is Kind.NORMALISER
+        affine = (
+            normalises and overload is not None and overload.operator.name in AFFINE_NORMALISERS
+        )
+        kept = normalises and not affine and self._keeps(node.ret)
+        rank = max((vertex.rank for vertex in below if not vertex.is_reduced), default=0)
         vertex = Vertex(
             identifier=number,
             node=node,
             overload=overload,
             arguments=arguments,
             key=key,
-            streams=kept or (flows and kind is Kind.ELEMENTWISE),
+            streams=kept or affine or (flows and kind is Kind.ELEMENTWISE),
             kept=kept,
+            affine=affine,
+            rank=rank + affine,
             in_activations=node.ret is Activations
             or any(vertex.in_activations for vertex in below if not vertex.is_reduced),
             per_bit=node.ret in (WeightsPerBit, BitTable),

@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from gp_emq.proxies._affine import AFFINE_NORMALISERS, CHUNK
 from gp_emq.proxies._graph import Vertex
-from gp_emq.proxies._streaming import Sink
+from gp_emq.proxies._kernels import computed
+from gp_emq.proxies._streaming import ReductionSink
+from gp_emq.proxies._workspace import Workspace
 from gp_emq.statistics import Layout
-from primitives import Exponent, Kind, WeightsPerBit, as_rows
+from primitives import TENSOR_TYPES, Exponent, Kind, WeightsPerBit, as_rows
 
 LayerLeaf = Callable[[Vertex, int], Tensor]
 """Gives a leaf's tensor of one layer: shaped as the layer, with a leading bit axis if it has."""
@@ -21,11 +24,17 @@ class Layerwise:
         vertices: All vertices that the sinks need, arguments first, sinks left out.
         sinks: The reductions.
         layer_leaf: Where leaves come from.
+        workspace: Scratch.
     """
 
     def __init__(
-        self, vertices: Sequence[Vertex], sinks: Sequence[Sink], layer_leaf: LayerLeaf
+        self,
+        vertices: Sequence[Vertex],
+        sinks: Sequence[ReductionSink],
+        layer_leaf: LayerLeaf,
+        workspace: Workspace,
     ) -> None:
+        self._workspace = workspace
         self._vertices = vertices
         self._layer_leaf = layer_leaf
         self._exponents = {
@@ -34,7 +43,7 @@ class Layerwise:
             if vertex.node.ret is Exponent
         }
         place = {vertex.identifier: index for index, vertex in enumerate(vertices)}
-        self._sinks_at: dict[int, list[Sink]] = {}
+        self._sinks_at: dict[int, list[ReductionSink]] = {}
         last_use = dict.fromkeys(place, 0)
         for index, vertex in enumerate(vertices):
             for argument in vertex.arguments:
@@ -60,21 +69,6 @@ class Layerwise:
                 for number in self._freed_at.get(index, ()):
                     values.pop(number, None)
 
-    def fill(self, top: Vertex, layout: Layout, out: Tensor) -> None:
-        """Compute one operator above the vertices, layer by layer, into a flat buffer.
-
-        Args:
-            top: The operator.
-            layout: Where the layers lie.
-            out: (elements,) or (bits, elements).
-        """
-        for layer, view in enumerate(layout.views(out)):
-            values: dict[int, Tensor] = {}
-            for vertex in self._vertices:
-                if vertex.node.ret is not Exponent:
-                    values[vertex.identifier] = self._value(vertex, layer, values)
-            view.copy_(self._value(top, layer, values))
-
     def _value(self, vertex: Vertex, layer: int, values: dict[int, Tensor]) -> Tensor:
         overload = vertex.overload
         if overload is None:
@@ -84,6 +78,12 @@ class Layerwise:
             self._exponents[number] if argument is Exponent else values[number]
             for number, argument in zip(vertex.arguments, overload.arguments, strict=True)
         ]
+        if kind is Kind.ELEMENTWISE:
+            return computed(overload.operator, *arguments)
+        affine = AFFINE_NORMALISERS.get(overload.operator.name)
+        if affine is not None and vertex.node.ret in TENSOR_TYPES:
+            per_bit = vertex.node.ret is WeightsPerBit
+            return affine.of_layer(_tensor(arguments[0]), self._workspace, per_bit=per_bit)
         if kind is Kind.NORMALISER and vertex.node.ret is WeightsPerBit:
             return torch.stack([function(row) for row in _tensor(arguments[0])])
         if kind is Kind.MATRIX:
@@ -91,7 +91,7 @@ class Layerwise:
         return function(*arguments)
 
 
-def _feed(sink: Sink, entry: int, values: dict[int, Tensor]) -> None:
+def _feed(sink: ReductionSink, entry: int, values: dict[int, Tensor]) -> None:
     overload = sink.vertex.overload
     assert overload is not None  # noqa: S101 - sinks are operators
     pieces = [values[argument] for argument in sink.vertex.arguments]
@@ -102,7 +102,8 @@ def _feed(sink: Sink, entry: int, values: dict[int, Tensor]) -> None:
         piece.flatten(1) if kind is WeightsPerBit else piece.reshape(-1)
         for piece, kind in zip(pieces, overload.arguments, strict=True)
     ]
-    sink.accumulator.take(entry, flat)
+    for start in range(0, flat[0].shape[-1], CHUNK):
+        sink.accumulator.take(entry, [piece[..., start : start + CHUNK] for piece in flat])
 
 
 def _tensor(value: Tensor | float) -> Tensor:

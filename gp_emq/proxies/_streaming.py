@@ -4,14 +4,16 @@ A block is small enough to stay in a core's cache, so a tree costs little more t
 inputs once, and a population reads them once for all its trees.
 """
 
+from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from gp_emq.proxies._accumulators import Accumulator
+from gp_emq.proxies._affine import AffineKernel
 from gp_emq.proxies._graph import Vertex
 from gp_emq.proxies._kernels import Kernel, kernel_of
 from gp_emq.statistics import Layout
@@ -25,11 +27,91 @@ LeafBlock = Callable[[Vertex, int, int], Tensor]
 
 
 @dataclass(frozen=True)
-class Sink:
-    """A reduction at the end of a stream: its arguments, and what combines their blocks."""
+class Segments:
+    """The neighbouring entries, or layers, that a block holds pieces of.
 
-    vertex: Vertex
-    accumulator: Accumulator
+    Attributes:
+        first: The first of them.
+        starts: Where each one's piece starts in the block.
+    """
+
+    first: int
+    starts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, bounds: Sequence[int], start: int, stop: int) -> "Segments":
+        """Find those of a block.
+
+        Args:
+            bounds: Where each of all begins in the flat buffer, and at the end its length.
+            start: Where the block begins.
+            stop: Where it ends.
+        """
+        first = bisect_right(bounds, start) - 1
+        after = bisect_left(bounds, stop)
+        return cls(first, tuple(max(bound, start) - start for bound in bounds[first:after]))
+
+
+@dataclass(frozen=True)
+class Block:
+    """A range of a flat buffer, and what lies in it."""
+
+    start: int
+    stop: int
+    entries: Segments
+    layers: Segments
+
+
+class Sink(ABC):
+    """What takes the arguments of a vertex, block by block.
+
+    Args:
+        vertex: The vertex.
+    """
+
+    def __init__(self, vertex: Vertex) -> None:
+        self.vertex = vertex
+
+    @abstractmethod
+    def take(self, block: Block, values: Sequence[Tensor]) -> None:
+        """Take the values of one block: (elements,) or (bits, elements) each."""
+
+
+class ReductionSink(Sink):
+    """A reduction at the end of a stream.
+
+    Args:
+        vertex: The reduction, or what needs to know the reductions of its argument.
+        accumulator: What combines the blocks.
+        by_layer: Whether it reduces layers rather than entries.
+    """
+
+    def __init__(self, vertex: Vertex, accumulator: Accumulator, *, by_layer: bool = False) -> None:
+        super().__init__(vertex)
+        self.accumulator = accumulator
+        self._by_layer = by_layer
+
+    def take(self, block: Block, values: Sequence[Tensor]) -> None:
+        """Hand the pieces of each entry or layer on."""
+        segments = block.layers if self._by_layer else block.entries
+        self.accumulator.take_block(segments.first, segments.starts, values)
+
+
+class StoreSink(Sink):
+    """Keeps the argument of a vertex whole.
+
+    Args:
+        vertex: The vertex.
+        out: (elements,) or (bits, elements) of the whole layout.
+    """
+
+    def __init__(self, vertex: Vertex, out: Tensor) -> None:
+        super().__init__(vertex)
+        self._out = out
+
+    def take(self, block: Block, values: Sequence[Tensor]) -> None:
+        """Copy a block to its place."""
+        self._out[..., block.start : block.stop].copy_(values[0])
 
 
 @dataclass(frozen=True)
@@ -38,6 +120,7 @@ class _Instruction:
 
     vertex: Vertex
     kernel: Kernel | None
+    affine: AffineKernel | None
     register: int | None
     sinks: tuple[Sink, ...]
 
@@ -49,6 +132,7 @@ class Stream:
         vertices: All vertices that the sinks need, arguments first, sinks left out.
         sinks: The reductions.
         leaf_block: Where leaves come from.
+        affine: Gives the kernel of an affine normaliser.
         bits: Length of the bit axis.
         dtype: Type of the elements.
         device: Where they lie.
@@ -60,11 +144,12 @@ class Stream:
         sinks: Sequence[Sink],
         *,
         leaf_block: LeafBlock,
+        affine: Callable[[Vertex], AffineKernel],
         bits: int,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        self._leaf_block = leaf_block
+        self._leaf_block, self._affine = leaf_block, affine
         self._bits, self._dtype, self._device = bits, dtype, device
         self._per_bit = any(vertex.per_bit for vertex in vertices)
         self._shapes: list[bool] = []
@@ -88,39 +173,36 @@ class Stream:
             )
             for per_bit in self._shapes
         ]
-        bounds = layout.entry_bounds
+        entries, layers = layout.entry_bounds, layout.offsets
         for start in range(0, layout.size, length):
             stop = min(start + length, layout.size)
-            entries = [
-                entry
-                for entry, (begin, end) in enumerate(pairwise(bounds))
-                if begin < stop and end > start
-            ]
-            starts = [max(bounds[entry], start) - start for entry in entries]
-            self._run_block(start, stop, scratch, entries[0], starts)
+            block = Block(
+                start,
+                stop,
+                Segments.of(entries, start, stop),
+                Segments.of(layers, start, stop),
+            )
+            self._run_block(block, scratch)
 
-    def _run_block(
-        self,
-        start: int,
-        stop: int,
-        scratch: Sequence[Tensor],
-        first: int,
-        starts: Sequence[int],
-    ) -> None:
+    def _run_block(self, block: Block, scratch: Sequence[Tensor]) -> None:
         values: dict[int, Tensor | float] = {}
         for step in self._instructions:
             vertex = step.vertex
-            if step.kernel is not None and step.register is not None:
-                out = scratch[step.register][..., : stop - start]
+            if step.register is not None:
+                out = scratch[step.register][..., : block.stop - block.start]
                 arguments = [values[argument] for argument in vertex.arguments]
-                values[vertex.identifier] = step.kernel(*arguments, out=out)
+                if step.kernel is not None:
+                    step.kernel(*arguments, out=out)
+                elif step.affine is not None:
+                    layers = block.layers
+                    step.affine(arguments[0], layers.first, layers.starts, out=out)  # type: ignore[arg-type]
+                values[vertex.identifier] = out
             elif vertex.node.ret is Exponent:
                 values[vertex.identifier] = float(vertex.node.name)
             else:
-                values[vertex.identifier] = self._leaf_block(vertex, start, stop)
+                values[vertex.identifier] = self._leaf_block(vertex, block.start, block.stop)
             for sink in step.sinks:
-                blocks = [values[argument] for argument in sink.vertex.arguments]
-                sink.accumulator.take_block(first, starts, blocks)  # type: ignore[arg-type]
+                sink.take(block, [values[argument] for argument in sink.vertex.arguments])  # type: ignore[misc]
 
     def _compile(self, vertices: Sequence[Vertex], sinks: Sequence[Sink]) -> list[_Instruction]:
         """Order the steps, run each sink as soon as it can, and reuse registers after last use."""
@@ -139,9 +221,12 @@ class Stream:
         registers: dict[int, int] = {}
         instructions: list[_Instruction] = []
         for index, vertex in enumerate(vertices):
-            kernel = register = None
+            kernel = affine = register = None
             if vertex.overload is not None:
-                kernel = kernel_of(vertex.overload.operator)
+                if vertex.affine:
+                    affine = self._affine(vertex)
+                else:
+                    kernel = kernel_of(vertex.overload.operator)
                 per_bit = vertex.node.ret is WeightsPerBit
                 # Taken before the arguments' registers are freed: kernels are not all in place.
                 if free[per_bit]:
@@ -151,7 +236,7 @@ class Stream:
                     self._shapes.append(per_bit)
                 registers[vertex.identifier] = register
             instructions.append(
-                _Instruction(vertex, kernel, register, tuple(sinks_at.get(index, ())))
+                _Instruction(vertex, kernel, affine, register, tuple(sinks_at.get(index, ())))
             )
             for number in {*vertex.arguments, vertex.identifier, *_taken(sinks_at.get(index, ()))}:
                 if last_use[number] <= index and number in registers:
