@@ -1,4 +1,4 @@
-"""The description in a packed file: widths, shapes, grids of inputs, and where it is from."""
+"""The description in files: widths, shapes, grids of inputs, and where the network is from."""
 
 import json
 import math
@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 import torch
 
 from gp_emq.errors import ExportError
-from gp_emq.export._grids import StoredGrid
-from gp_emq.quantization import MAX_BITS, MIN_BITS
+from gp_emq.export._grids import StoredGrid, input_grids
+from gp_emq.quantization import MAX_BITS, MIN_BITS, QuantizedModel
 
 FORMAT = 1
 
@@ -32,7 +32,7 @@ class PackedWeight:
 
 @dataclass(frozen=True)
 class Header:
-    """The description in a packed file.
+    """The description in a file.
 
     Attributes:
         weights: By name of the layer, in the order in which the network takes them.
@@ -43,6 +43,32 @@ class Header:
     weights: Mapping[str, PackedWeight]
     inputs: Mapping[str, StoredGrid]
     provenance: Mapping[str, Any]
+
+
+def describe(
+    quantized: QuantizedModel,
+    weights: Mapping[str, StoredGrid],
+    provenance: Mapping[str, Any] | None,
+) -> Header:
+    """Describe a quantized network.
+
+    Args:
+        quantized: The network.
+        weights: Grids of its weights, in the order in which it took them.
+        provenance: Plain values to keep.
+
+    Raises:
+        ExportError: The grid of an input cannot be stored.
+    """
+    shapes = {name: tuple(weight.integers.shape) for name, weight in quantized.weights.items()}
+    return Header(
+        weights={
+            name: PackedWeight(grid.bits, grid.symmetric, shapes[name])
+            for name, grid in weights.items()
+        },
+        inputs=input_grids(quantized),
+        provenance=provenance or {},
+    )
 
 
 def header_text(header: Header) -> str:

@@ -10,9 +10,9 @@ from torch import Tensor
 from gp_emq.export._bits import pack_integers
 from gp_emq.export._container import write_container
 from gp_emq.export._contents import norm_tensor_names, tensors_beside_weights
-from gp_emq.export._grids import input_grids, integers_of, weight_grids
-from gp_emq.export._header import Header, PackedWeight
-from gp_emq.export._report import ExportReport, report_of
+from gp_emq.export._grids import integers_of, weight_grids
+from gp_emq.export._header import describe
+from gp_emq.export._report import ExportReport, StoredWeight, report_of
 from gp_emq.networks import Layer
 from gp_emq.quantization import QuantizedModel
 
@@ -56,22 +56,19 @@ def save_packed(
         if not grid.symmetric:
             tensors[f"{name}.{ZERO_POINT}"] = grid.zero_point
     beside = tensors_beside_weights(quantized.network, grids)
-    header = Header(
-        weights={
-            name: PackedWeight(
-                grid.bits, grid.symmetric, tuple(quantized.weights[name].integers.shape)
-            )
-            for name, grid in grids.items()
-        },
-        inputs=input_grids(quantized),
-        provenance=provenance or {},
-    )
+    header = describe(quantized, grids, provenance)
     file_bytes = write_container(Path(path), header, tensors | beside)
     return report_of(
         layers,
         grids,
-        stored_as={name: f"{grid.bits}-bit packed" for name, grid in grids.items()},
-        weight_bytes={name: tensors[f"{name}.{INTEGERS}"].nbytes for name in grids},
+        {
+            name: StoredWeight(
+                f"{grid.bits}-bit packed",
+                tensors[f"{name}.{INTEGERS}"].nbytes,
+                grid.stored_bytes,
+            )
+            for name, grid in grids.items()
+        },
         sizes={name: tensor.nbytes for name, tensor in beside.items()},
         norms=norm_tensor_names(quantized.network),
         file_bytes=file_bytes,

@@ -9,6 +9,21 @@ from gp_emq.networks import Layer, float_sizes, size_table
 
 
 @dataclass(frozen=True)
+class StoredWeight:
+    """How a weight is stored.
+
+    Attributes:
+        stored_as: Type of the stored numbers, such as `"3-bit packed"` or `"int4"`.
+        weight_bytes: Of these.
+        grid_bytes: Of its scales and zero points.
+    """
+
+    stored_as: str
+    weight_bytes: int
+    grid_bytes: int
+
+
+@dataclass(frozen=True)
 class StoredLayer:
     """One layer as a file holds it.
 
@@ -74,9 +89,8 @@ class ExportReport:
 def report_of(
     layers: Sequence[Layer],
     grids: Mapping[str, StoredGrid],
+    weights: Mapping[str, StoredWeight],
     *,
-    stored_as: Mapping[str, str],
-    weight_bytes: Mapping[str, int],
     sizes: Mapping[str, int],
     norms: Collection[str],
     file_bytes: int,
@@ -87,8 +101,7 @@ def report_of(
     Args:
         layers: The layers of the network.
         grids: Of the quantized weights, by name of the layer.
-        stored_as: Type of the stored numbers by name of the quantized layer.
-        weight_bytes: Of the quantized weights, by name of the layer.
+        weights: How these are stored, by name of the layer.
         sizes: Bytes of all that is stored beside the quantized weights, by name of the tensor.
         norms: Which of these belong to batch norms.
         file_bytes: Of the whole file.
@@ -99,14 +112,15 @@ def report_of(
     for layer in layers:
         grid = grids.get(layer.name)
         bits = None if grid is None else grid.bits
-        in_float = left.pop(f"{layer.name}.weight", 0)
+        in_float = StoredWeight("float32", left.pop(f"{layer.name}.weight", 0), 0)
+        weight = weights.get(layer.name, in_float)
         stored.append(
             StoredLayer(
                 name=layer.name,
                 bits=bits,
-                stored_as=stored_as.get(layer.name, "float32"),
-                weight_bytes=weight_bytes.get(layer.name, in_float),
-                grid_bytes=0 if grid is None else grid.stored_bytes,
+                stored_as=weight.stored_as,
+                weight_bytes=weight.weight_bytes,
+                grid_bytes=weight.grid_bytes,
                 bias_bytes=left.pop(f"{layer.name}.bias", 0),
                 accounted_bytes=accounted_bytes(
                     layer,
@@ -165,7 +179,7 @@ def format_report(report: ExportReport) -> str:
     rows = [
         ("layers", sum(sums)),
         ("batch norm", report.norm_bytes),
-        ("of no layer", sum(report.other.values())),
+        ("other numbers", sum(report.other.values())),
         ("numbers stored", report.payload_bytes),
         ("stored accounting", report.accounted_bytes),
         ("beyond it", report.beyond_accounting_bytes),

@@ -72,7 +72,7 @@ class Transformer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         tokens = self.patches(images).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.token.expand(len(images), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.token.expand(images.shape[0], -1, -1), tokens], dim=1)
         return self.head(self.norm(self.blocks(tokens + self.positions))[:, 0])
 
 
