@@ -103,22 +103,26 @@ class GraphQuantizer:
         taken, given = marker.inputs[0], marker.outputs[0]
         assert taken is not None  # noqa: S101 - narrows; a marker has one input
         kind = integer_type(grid.bits, self._opset, signed=grid.symmetric)
+        # A type as narrow as the grid saturates by itself. But onnxruntime (1.32) fuses what comes
+        # right before a quantizer with it, and refuses graphs where that has less than 8 bits.
+        limited = grid.bits < 8
         prefix, suffix = f"{name}.input", f".{call}" if call else ""
+        known = self._graph.initializers
         if call == 0:
             self._floats(f"{prefix}.scale", grid.scale.numpy())
             zero_point = grid.zero_point.numpy().astype(np.int16)
             self._integers(f"{prefix}.zero_point", zero_point, kind)
-            if grid.bits < kind.bits:
-                for limit, value in zip(("low", "high"), _limits(grid), strict=True):
-                    self._floats(f"{prefix}.{limit}", value)
-        known = self._graph.initializers
+        if limited and f"{prefix}.low" not in known:
+            for limit, value in zip(("low", "high"), _limits(grid), strict=True):
+                self._floats(f"{prefix}.{limit}", value)
         scaling = [known[f"{prefix}.scale"], known[f"{prefix}.zero_point"]]
         nodes = []
-        if grid.bits < kind.bits:
-            limits = [known[f"{prefix}.low"], known[f"{prefix}.high"]]
-            clipped = _like(f"{prefix}.clipped{suffix}", taken)
-            nodes.append(ir.node("Clip", [taken, *limits], outputs=[clipped]))
-            taken = clipped
+        if limited:
+            for operator, limit in (("Max", "low"), ("Min", "high")):
+                bounded = _like(f"{prefix}.{operator}{suffix}", taken)
+                inputs = [taken, known[f"{prefix}.{limit}"]]
+                nodes.append(ir.node(operator, inputs, outputs=[bounded]))
+                taken = bounded
         integers = _like(f"{prefix}.integers{suffix}", taken)
         integers.type = ir.TensorType(_data_type(kind))
         nodes.append(ir.node("QuantizeLinear", [taken, *scaling], outputs=[integers]))

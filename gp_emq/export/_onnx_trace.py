@@ -1,7 +1,10 @@
 """From a network to an ONNX graph in which a marker stands for each rounding of an input."""
 
+import contextlib
+import io
+import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import onnx_ir as ir
 import torch
@@ -42,8 +45,7 @@ def trace(
         network.get_submodule(name).register_forward_pre_hook(_marking(name))
     example = torch.zeros(batch or _TRACED_BATCH, *input_shape)
     axes = {0: torch.export.Dim("batch")} if batch is None else {}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with _quiet(), torch.no_grad():
         try:
             program = torch.onnx.export(
                 network,
@@ -70,6 +72,24 @@ def trace(
     return program.model
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what torch warns, logs and prints; what fails is raised all the same."""
+    before = logging.root.manager.disable
+    unread = io.StringIO()
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(unread),
+        contextlib.redirect_stderr(unread),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.ERROR)
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
 def _marking(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
     def mark(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         first = inputs[0]
@@ -91,8 +111,8 @@ def _complaint(network: nn.Module, batch: int | None, error: BaseException) -> s
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    size = "for batches of any size (give a fixed one)" if batch is None else f"for {batch} images"
+    size = "any size (perhaps for a fixed one)" if batch is None else f"the size {batch}"
     return (
-        f"{type(network).__name__} does not export to ONNX {size}: "
+        f"{type(network).__name__} does not export to ONNX for batches of {size}: "
         f"{lines[0] if lines else type(error).__name__}"
     )
