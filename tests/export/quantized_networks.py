@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.networks import Layer, find_layers
+from gp_emq.networks._torchvision import import_torchvision
 from gp_emq.quantization import (
     ActivationQuantizer,
     QuantizedModel,
@@ -125,3 +126,12 @@ def blank(model: nn.Module) -> nn.Module:
     for tensor in copied.state_dict().values():
         tensor.fill_(7)
     return copied
+
+
+def small_mobilenet() -> nn.Module:
+    """A MobileNetV2 of four blocks."""
+    torch.manual_seed(0)
+    blocks = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 1, 2]]
+    return live_norms(
+        import_torchvision("models").MobileNetV2(10, inverted_residual_setting=blocks)
+    )

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
-from quantized_networks import Transformer, live_norms, noise, quantize_network
+from quantized_networks import Transformer, live_norms, noise, quantize_network, small_mobilenet
 from torch import Tensor, nn
 
 from gp_emq.export import export_onnx, format_report
@@ -137,13 +137,8 @@ def resnet20():
 
 
 def mobilenet():
-    from gp_emq.networks._torchvision import import_torchvision
-
-    torch.manual_seed(0)
-    blocks = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 1, 2]]
-    model = import_torchvision("models").MobileNetV2(10, inverted_residual_setting=blocks)
     per_channel = WeightQuantizer(per_channel=True, symmetric=False, scale_rule="minmax")
-    return live_norms(model), noise(16, 3, 32, 32), 4, {"weights": per_channel}
+    return small_mobilenet(), noise(16, 3, 32, 32), 4, {"weights": per_channel}
 
 
 def transformer():
@@ -168,6 +163,32 @@ def test_onnxruntime_agrees_with_torch(tmp_path, make) -> None:
     assert (logits.argmax(1) == expected.argmax(1)).double().mean() >= 0.99
     # The size of the batch is free.
     torch.testing.assert_close(run(path, images[:1]), logits[:1], atol=0.05 * spread, rtol=0)
+
+
+class Fused(nn.Module):
+    """Has before its quantizers what onnxruntime fuses with them or moves them past."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 4, 3)
+        self.second = nn.Conv2d(4, 4, 3)
+        self.third = nn.Conv2d(4, 4, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = torch.nn.functional.max_pool2d(self.first(images), 2)
+        hidden = self.third(torch.nn.functional.relu6(self.second(hidden)))
+        return hidden.flatten(1)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_inputs_of_four_bits_survive_the_optimizations_of_onnxruntime(tmp_path, symmetric) -> None:
+    torch.manual_seed(0)
+    images = noise(8, 2, 10, 10)
+    activations = ActivationQuantizer(4, symmetric=symmetric)
+    quantized, layers = quantize_network(Fused(), images, 8, activations=activations)
+    path = tmp_path / "fused.onnx"
+    export_onnx(quantized, layers, path, (2, 10, 10))
+    torch.testing.assert_close(run(path, images), quantized(images).detach(), atol=1e-4, rtol=0)
 
 
 class Tied(nn.Module):
