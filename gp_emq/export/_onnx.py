@@ -50,11 +50,14 @@ def export_onnx(
         that belong to no layer.
 
     Raises:
-        ExportError: onnx or onnxscript is not installed, the network does not export, a grid
-            cannot be stored, or a width has no type and `strict` is set.
+        ExportError: onnx or onnxscript is not installed, the opset or the batch is out of range,
+            the network does not export, a grid cannot be stored, or a width has no type and
+            `strict` is set.
         RunError: The file cannot be written.
     """
     check_opset(opset)
+    if batch is not None and batch < 1:
+        raise ExportError(f"the batch must have at least one image, not {batch}")
     weights = weight_grids(quantized, layers)
     header = describe(quantized, weights, provenance)
     if strict:

@@ -78,8 +78,8 @@ class GraphQuantizer:
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of all initializers by name."""
-        initializers = self._graph.initializers.items()
-        return {name: value.const_value.nbytes for name, value in initializers if value.const_value}
+        tensors = {name: value.const_value for name, value in self._graph.initializers.items()}
+        return {name: tensor.nbytes for name, tensor in tensors.items() if tensor is not None}
 
     def _weight(self, name: str, integers: NDArray[np.int16], grid: StoredGrid) -> ir.Value:
         """Put in the integers of a weight, and return the values that they stand for."""
@@ -103,8 +103,8 @@ class GraphQuantizer:
         taken, given = marker.inputs[0], marker.outputs[0]
         assert taken is not None  # noqa: S101 - narrows; a marker has one input
         kind = integer_type(grid.bits, self._opset, signed=grid.symmetric)
-        # A type as narrow as the grid saturates by itself. But onnxruntime (1.32) fuses what comes
-        # right before a quantizer with it, and refuses graphs where that has less than 8 bits.
+        # A type as narrow as the grid would saturate by itself, but onnxruntime 1.32 fuses a
+        # quantizer with what comes right before it, and refuses the graph below 8 bits.
         limited = grid.bits < 8
         prefix, suffix = f"{name}.input", f".{call}" if call else ""
         known = self._graph.initializers

@@ -61,6 +61,11 @@ def test_other_opsets_are_refused(tmp_path, opset) -> None:
         export_onnx(*small(), tmp_path / "x.onnx", (1, 2, 2), opset=opset)
 
 
+def test_an_empty_batch_is_refused(tmp_path) -> None:
+    with pytest.raises(ExportError, match="the batch must have at least one image, not 0"):
+        export_onnx(*small(), tmp_path / "x.onnx", (1, 2, 2), batch=0)
+
+
 def test_a_network_that_does_not_export_is_refused_in_one_line(tmp_path, capfd) -> None:
     path = tmp_path / "deciding.onnx"
     with pytest.raises(ExportError, match=r"\ADeciding does not export to ONNX .*\Z") as caught:
