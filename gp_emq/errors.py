@@ -38,3 +38,7 @@ class RunError(GpEmqError):
 
 class AllocationError(GpEmqError):
     """A budget cannot be met, what is asked of the layers is wrong, or a plan is damaged."""
+
+
+class ExportError(GpEmqError):
+    """A quantized network cannot be stored as asked, or a file of one is damaged."""

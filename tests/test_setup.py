@@ -35,6 +35,10 @@ def needed_by_clusters() -> dict[str, Requirement]:
     return needed_by_extra("dask") | needed_by_extra("ray")
 
 
+def needed_by_onnx_files() -> dict[str, Requirement]:
+    return needed_by_extra("onnx")
+
+
 def pins() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
@@ -56,7 +60,9 @@ def conda_requirements(name: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("requirements", [needed_by_runs, needed_by_tests, needed_by_clusters])
+@pytest.mark.parametrize(
+    "requirements", [needed_by_runs, needed_by_tests, needed_by_clusters, needed_by_onnx_files]
+)
 def test_every_range_admits_the_pinned_version(requirements) -> None:
     versions = pins()
     for name, requirement in requirements().items():
@@ -84,8 +90,9 @@ def test_what_the_dependencies_bring_along_is_pinned_too() -> None:
     assert seen <= set(versions), f"not pinned: {sorted(seen - set(versions))}"
 
 
-def test_the_tests_have_what_dask_needs() -> None:
-    assert needed_by_extra("dask").items() <= needed_by_tests().items()
+@pytest.mark.parametrize("extra", ["dask", "onnx"])
+def test_the_tests_have_what_an_extra_needs(extra) -> None:
+    assert needed_by_extra(extra).items() <= needed_by_tests().items()
 
 
 def test_torch_and_torchvision_are_a_pair_that_fits() -> None:

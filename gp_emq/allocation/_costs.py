@@ -9,6 +9,7 @@ from gp_emq.errors import AllocationError
 from gp_emq.networks import (
     ACCOUNTINGS,
     bit_operations_table,
+    float_sizes,
     size_table,
 )
 
@@ -77,19 +78,11 @@ def size_costs(space: Space, settings: CostSettings, accounting: str) -> Costs:
         per_channel=settings.per_channel,
         symmetric=settings.symmetric,
     )
-    per_norm_channel = 4 if accounting == "stored" else 2
-    floats = [
-        sum(
-            4.0 * (layer.parameters + per_norm_channel * layer.batch_norm_channels)
-            for layer in space.layers
-            if layer.entry == entry
-        )
-        for entry in range(len(space.widths))
-    ]
+    floats = float_sizes(space.layers, accounting)
     return {
-        (entry, width): floats[entry]
-        if width == FLOAT_BITS
-        else float(table[entry, widths.index(width)])
+        (entry, width): float(
+            floats[entry] if width == FLOAT_BITS else table[entry, widths.index(width)]
+        )
         for entry, allowed in enumerate(space.widths)
         for width in allowed
     }

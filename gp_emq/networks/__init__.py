@@ -4,6 +4,7 @@ from gp_emq.networks._accounting import (
     ACCOUNTINGS,
     MEBIBYTE,
     bit_operations_table,
+    float_sizes,
     size_table,
     total_cost,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "entry_layers",
     "file_sha256",
     "find_layers",
+    "float_sizes",
     "load_calibration",
     "load_images",
     "load_network",

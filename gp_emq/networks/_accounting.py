@@ -12,7 +12,8 @@ from gp_emq.networks._layers import Layer
 ACCOUNTINGS = ("published", "stored")
 MEBIBYTE = 2**20
 _FLOAT_BYTES = 4
-_NORM_FLOATS = 4
+_NORM_FLOATS = {"published": 2, "stored": 4}
+"""Numbers of each batch-norm channel that an accounting counts."""
 
 
 def size_table(
@@ -43,19 +44,36 @@ def size_table(
     Raises:
         NetworkError: if the accounting is unknown.
     """
-    if accounting not in ACCOUNTINGS:
-        raise NetworkError(f"unknown accounting {accounting!r}: known are {', '.join(ACCOUNTINGS)}")
+    norm_floats = _norm_floats(accounting)
 
     def cost(layer: Layer, width: int) -> float:
         if accounting == "published":
-            return (layer.parameters + 2 * layer.batch_norm_channels) * width / 8
+            return (layer.parameters + norm_floats * layer.batch_norm_channels) * width / 8
         weights = math.prod(layer.weight_shape)
         scales = layer.weight_shape[0] if per_channel else 1
-        floats = layer.parameters - weights + _NORM_FLOATS * layer.batch_norm_channels
+        floats = layer.parameters - weights + norm_floats * layer.batch_norm_channels
         grids = scales * (_FLOAT_BYTES if symmetric else _FLOAT_BYTES + 1)
         return math.ceil(weights * width / 8) + grids + _FLOAT_BYTES * floats
 
     return _table(layers, [[cost(layer, width) for width in bits] for layer in layers])
+
+
+def float_sizes(layers: Sequence[Layer], accounting: str = "published") -> NDArray[np.float64]:
+    """Return what each entry adds to the size where it stays in float.
+
+    Args:
+        layers: the layers of a network in forward order.
+        accounting: one of `ACCOUNTINGS`; it says how many numbers a batch-norm channel has.
+
+    Returns:
+        Bytes, float64 (entries,): four for each number.
+
+    Raises:
+        NetworkError: if the accounting is unknown.
+    """
+    norm_floats = _norm_floats(accounting)
+    numbers = [layer.parameters + norm_floats * layer.batch_norm_channels for layer in layers]
+    return _table(layers, [[float(_FLOAT_BYTES * count)] for count in numbers])[:, 0]
 
 
 def bit_operations_table(
@@ -91,6 +109,12 @@ def total_cost(
     columns = np.searchsorted(np.asarray(bits), configurations)
     total: NDArray[np.float64] = table[np.arange(len(table)), columns].sum(axis=1)
     return total
+
+
+def _norm_floats(accounting: str) -> int:
+    if accounting not in ACCOUNTINGS:
+        raise NetworkError(f"unknown accounting {accounting!r}: known are {', '.join(ACCOUNTINGS)}")
+    return _NORM_FLOATS[accounting]
 
 
 def _table(layers: Sequence[Layer], costs: Sequence[Sequence[float]]) -> NDArray[np.float64]:

@@ -22,7 +22,8 @@ class Layer:
         kind: `"Conv2d"` or `"Linear"`.
         weight_shape: shape of its weight.
         parameters: elements of its weight and, where it has one, its bias.
-        batch_norm_channels: channels of the batch norm that takes its output, else 0.
+        batch_norm_channels: channels of the batch norms that take its output, else 0; a norm that
+            takes the outputs of several layers belongs to the first.
         macs: multiply-accumulate operations for one image.
         depth: 0-based place in forward order.
         entry: index of the bit entry that decides its width.
@@ -45,6 +46,7 @@ class _Trace:
         self.order: list[str] = []
         self.macs: dict[str, int] = {}
         self.norm_channels: dict[str, int] = {}
+        self._norms: set[_BatchNorm] = set()
         self._outputs: list[tuple[Tensor, str]] = []
 
     def layer(self, name: str, module: nn.Module, output: Tensor) -> None:
@@ -60,9 +62,13 @@ class _Trace:
 
     def batch_norm(self, module: _BatchNorm, taken: Tensor) -> None:
         """Record that a batch norm took the tensor `taken`."""
-        for output, name in self._outputs:
+        if module in self._norms:
+            return
+        for output, name in reversed(self._outputs):
             if output is taken:
-                self.norm_channels[name] = module.num_features
+                self._norms.add(module)
+                self.norm_channels[name] = self.norm_channels.get(name, 0) + module.num_features
+                return
 
 
 def find_layers(

@@ -46,12 +46,21 @@ class QuantizedModel(nn.Module):
         for name, weight in self.weights.items():
             _take_weight(self.network, name, weight)
         for name, grid in self.activations.items():
-            _round_input(self.network.get_submodule(name), grid)
+            self.network.get_submodule(name).register_forward_pre_hook(_InputRounding(grid))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (n, C, H, W) to what the network gives for them, such as logits."""
         result: Tensor = self.network(images)
         return result
+
+    def without_rounded_inputs(self) -> nn.Module:
+        """Return a copy of the network that has the quantized weights and takes float inputs."""
+        network = copy.deepcopy(self.network)
+        for module in network.modules():
+            hooks = module._forward_pre_hooks
+            for key in [key for key, hook in hooks.items() if isinstance(hook, _InputRounding)]:
+                del hooks[key]
+        return network
 
 
 def _take_weight(model: nn.Module, name: str, weight: QuantizedWeight) -> None:
@@ -67,9 +76,12 @@ def _take_weight(model: nn.Module, name: str, weight: QuantizedWeight) -> None:
     parameter.data = weight.values().to(parameter.device)
 
 
-def _round_input(module: nn.Module, grid: QuantizationParameters) -> None:
-    def rounded(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        first = inputs[0]
-        return (fake_quantize(first, grid.to(first.device)), *inputs[1:])
+class _InputRounding:
+    """A hook that rounds a layer's first input to a grid before the layer is run."""
 
-    module.register_forward_pre_hook(rounded)
+    def __init__(self, grid: QuantizationParameters) -> None:
+        self._grid = grid
+
+    def __call__(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        first = inputs[0]
+        return (fake_quantize(first, self._grid.to(first.device)), *inputs[1:])

@@ -8,6 +8,7 @@ from gp_emq.networks import (
     MEBIBYTE,
     bit_operations_table,
     entry_layers,
+    float_sizes,
     registered_layers,
     size_table,
     total_cost,
@@ -80,6 +81,13 @@ def test_partly_filled_bytes_count_whole():
     layers = registered_layers("digits")[:1]
     odd = [dataclasses.replace(layers[0], weight_shape=(1, 1, 3, 3), parameters=9)]
     assert size_table(odd, (3,), "stored")[0, 0] == 4 + 4 + 128
+
+
+def test_what_stays_in_float_takes_four_bytes_for_each_number():
+    layers = registered_layers("digits")
+    # 72 weights and 8 channels of batch norm; 320 weights and 10 biases.
+    assert float_sizes(layers)[[0, -1]].tolist() == [4 * (72 + 2 * 8), 4 * 330]
+    assert float_sizes(layers, "stored")[[0, -1]].tolist() == [4 * (72 + 4 * 8), 4 * 330]
 
 
 def test_a_configuration_costs_the_sum_of_its_entries():

@@ -40,6 +40,24 @@ def test_counts_agree_with_a_hand_calculation():
     assert [first.batch_norm_channels, second.batch_norm_channels] == [4, 0]
 
 
+class Normed(nn.Module):
+    """A batch norm that takes two layers' outputs, and a layer whose output two norms take."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 1), nn.Conv2d(4, 4, 1)
+        self.shared, self.other = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        first = self.first(x)
+        return self.shared(self.second(self.shared(first) + self.other(first)))
+
+
+def test_each_batch_norm_is_counted_once():
+    first, second = find_layers(Normed(), torch.zeros(1, 1, 8, 8))
+    assert [first.batch_norm_channels, second.batch_norm_channels] == [8, 0]
+
+
 def test_the_mode_of_the_network_is_left_as_it_was():
     model = Crossed()
     model.norm.eval()

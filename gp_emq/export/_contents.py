@@ -1,0 +1,89 @@
+"""What of a network is stored beside its quantized weights."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gp_emq.errors import ExportError
+
+_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
+
+
+def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
+    """Return the batch norms of a network by name, each once."""
+    return {name: m for name, m in model.named_modules() if isinstance(m, _BatchNorm)}
+
+
+def norm_tensor_names(model: nn.Module) -> set[str]:
+    """Return the names of all tensors that `norm_tensors` gives for a network's batch norms."""
+    return {f"{name}.{tensor}" for name in batch_norms(model) for tensor in _NORM_TENSORS}
+
+
+def norm_tensors(name: str, module: _BatchNorm) -> dict[str, Tensor]:
+    """Return the four tensors of a batch norm, as a file has them.
+
+    A norm without learned weight and bias has ones and zeros there: it computes the same.
+
+    Args:
+        name: Of the norm.
+        module: The norm.
+
+    Returns:
+        Tensors (channels,) by name: weight, bias, running mean, running variance.
+
+    Raises:
+        ExportError: The norm keeps no running statistics, so that what it computes depends on
+            the rest of the batch.
+    """
+    mean, variance = module.running_mean, module.running_var
+    if mean is None or variance is None:
+        raise ExportError(
+            f"the batch norm {name} keeps no running statistics: a quantized network needs "
+            "track_running_stats=True"
+        )
+    affine = module.weight is not None
+    tensors = (
+        module.weight.detach() if affine else torch.ones_like(mean),
+        module.bias.detach() if affine else torch.zeros_like(mean),
+        mean,
+        variance,
+    )
+    return {f"{name}.{of}": tensor for of, tensor in zip(_NORM_TENSORS, tensors, strict=True)}
+
+
+def tensors_beside_weights(model: nn.Module, quantized: Iterable[str]) -> dict[str, Tensor]:
+    """Return what a file holds beside the quantized weights: biases, batch norms and all else.
+
+    Left out are the counters of batches that batch norms keep for training, and buffers that
+    the network itself leaves out of its state. Tied parameters are there once.
+
+    Args:
+        model: The network.
+        quantized: Names of the layers whose weights are quantized.
+
+    Returns:
+        Tensors by the name they have in the network's state dict.
+
+    Raises:
+        ExportError: A batch norm keeps no running statistics.
+    """
+    quantized_weights = {
+        id(model.get_submodule(name).get_parameter("weight")) for name in quantized
+    }
+    state = model.state_dict()
+    norms = batch_norms(model)
+    found = {
+        name: tensor.detach()
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+        if name in state and id(tensor) not in quantized_weights and not _counts(name, norms)
+    }
+    for name, module in norms.items():
+        found |= norm_tensors(name, module)
+    return found
+
+
+def _counts(name: str, norms: Mapping[str, _BatchNorm]) -> bool:
+    owner, _, tensor = name.rpartition(".")
+    return tensor == "num_batches_tracked" and owner in norms

@@ -1,0 +1,154 @@
+"""Reading packed files back, checking everything that they say."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gp_emq.errors import ExportError
+from gp_emq.export._bits import packed_size, unpack_integers
+from gp_emq.export._container import read_container
+from gp_emq.export._contents import batch_norms, tensors_beside_weights
+from gp_emq.export._grids import StoredGrid
+from gp_emq.export._header import PackedWeight
+from gp_emq.export._packed import INTEGERS, SCALE, ZERO_POINT
+from gp_emq.quantization import QuantizedModel, QuantizedWeight
+
+_SHOWN = 3
+
+
+def load_packed(path: Path | str, model: nn.Module) -> QuantizedModel:
+    """Read a packed file into a network.
+
+    Args:
+        path: The file, as `save_packed` has written it.
+        model: The network that it was made from, with weights that do not matter; it is copied.
+
+    Returns:
+        The quantized network, which gives the same outputs to the last bit. The counters of
+        batches that batch norms keep for training start at zero.
+
+    Raises:
+        ExportError: The file is missing, damaged, or does not fit the network.
+    """
+    path = Path(path)
+    header, tensors = read_container(path)
+    for name, packed in header.weights.items():
+        _check_layer(path, model, name, packed.shape)
+    for name in header.inputs:
+        _check_layer(path, model, name, None)
+    weights = {
+        name: _take_weight(path, name, packed, tensors) for name, packed in header.weights.items()
+    }
+    _check_beside(path, model, tensors_beside_weights(model, weights), tensors)
+    inputs = {name: grid.parameters(1) for name, grid in header.inputs.items()}
+    quantized = QuantizedModel(model, weights, inputs)
+    state = quantized.network.state_dict()
+    for name, tensor in tensors.items():
+        if name in state:
+            state[name].copy_(tensor)
+    for norm in batch_norms(quantized.network).values():
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.zero_()
+    return quantized
+
+
+def load_provenance(path: Path | str) -> Mapping[str, Any]:
+    """Return the provenance in a packed file, such as the name of its network.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ExportError: The file is missing or damaged.
+    """
+    return read_container(Path(path))[0].provenance
+
+
+def _check_layer(path: Path, model: nn.Module, name: str, shape: tuple[int, ...] | None) -> None:
+    try:
+        module = model.get_submodule(name)
+        found = None if shape is None else tuple(module.get_parameter("weight").shape)
+    except AttributeError as error:
+        raise ExportError(f"{path} does not fit: {_called(model)} has no layer {name}") from error
+    if found != shape:
+        raise ExportError(
+            f"{path} does not fit {_called(model)}: the weight of {name} has the shape {shape} in "
+            f"the file, {found} in the network"
+        )
+
+
+def _take_weight(
+    path: Path, name: str, packed: PackedWeight, tensors: dict[str, Tensor]
+) -> QuantizedWeight:
+    """Unpack a layer's weight, and take what it was packed in out of the tensors."""
+    count = math.prod(packed.shape)
+    size = (packed_size(count, packed.bits),)
+    integers = _take(path, f"{name}.{INTEGERS}", torch.uint8, [size], tensors)
+    channels = [(), packed.shape[:1]]
+    scale = _take(path, f"{name}.{SCALE}", torch.float32, channels, tensors)
+    if not bool((scale.isfinite() & (scale > 0)).all()):
+        raise ExportError(f"{path} is damaged: {name}.{SCALE} is not positive and finite")
+    zero_point = torch.zeros_like(scale, dtype=torch.uint8)
+    if not packed.symmetric:
+        shape = [tuple(scale.shape)]
+        zero_point = _take(path, f"{name}.{ZERO_POINT}", torch.uint8, shape, tensors)
+    grid = StoredGrid(packed.bits, packed.symmetric, scale, zero_point)
+    if bool((zero_point > grid.quant_max).any()):
+        raise ExportError(f"{path} is damaged: {name}.{ZERO_POINT} is beyond {grid.quant_max}")
+    unpacked = unpack_integers(integers.numpy(), packed.bits, count, signed=packed.symmetric)
+    return QuantizedWeight(
+        torch.from_numpy(unpacked).reshape(packed.shape), grid.parameters(len(packed.shape))
+    )
+
+
+def _take(
+    path: Path,
+    name: str,
+    dtype: torch.dtype,
+    shapes: list[tuple[int, ...]],
+    tensors: dict[str, Tensor],
+) -> Tensor:
+    if name not in tensors:
+        raise ExportError(f"{path} is damaged: it lacks {name}")
+    tensor = tensors.pop(name)
+    if tensor.dtype != dtype or tuple(tensor.shape) not in shapes:
+        raise ExportError(
+            f"{path} is damaged: {name} is {tensor.dtype} {tuple(tensor.shape)}, "
+            f"not {dtype} {' or '.join(map(str, shapes))}"
+        )
+    return tensor
+
+
+def _check_beside(
+    path: Path, model: nn.Module, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> None:
+    """Check that what lies beside the quantized weights is what the network has there."""
+    both = sorted(expected.keys() & found.keys())
+    kinds = {
+        name: ((found[name].dtype, found[name].shape), (expected[name].dtype, expected[name].shape))
+        for name in both
+    }
+    state = model.state_dict()
+    for complaint, names in (
+        ("the file lacks", sorted(expected.keys() - found.keys())),
+        ("the network lacks", sorted(found.keys() - expected.keys())),
+        ("they differ in type or shape of", [n for n in both if kinds[n][0] != kinds[n][1]]),
+        (
+            "the network does not learn",
+            [n for n in both if n not in state and not torch.equal(found[n], expected[n].cpu())],
+        ),
+    ):
+        if names:
+            more = " ..." if len(names) > _SHOWN else ""
+            raise ExportError(
+                f"{path} does not fit {_called(model)}: {complaint} "
+                f"{', '.join(names[:_SHOWN])}{more}"
+            )
+
+
+def _called(model: nn.Module) -> str:
+    return type(model).__name__

@@ -1,0 +1,117 @@
+"""ONNX files of quantized networks: integers, and the nodes that quantize and dequantize."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gp_emq.errors import ExportError
+from gp_emq.export._contents import norm_tensor_names
+from gp_emq.export._grids import StoredGrid, weight_grids
+from gp_emq.export._header import describe, header_text
+from gp_emq.export._onnx_types import DEFAULT_OPSET, check_opset, integer_type
+from gp_emq.export._report import ExportReport, StoredWeight, report_of
+from gp_emq.networks import Layer
+from gp_emq.quantization import QuantizedModel
+from gp_emq.store import atomic_write_bytes
+
+
+def export_onnx(
+    quantized: QuantizedModel,
+    layers: Sequence[Layer],
+    path: Path | str,
+    input_shape: Sequence[int],
+    *,
+    opset: int = DEFAULT_OPSET,
+    batch: int | None = None,
+    strict: bool = False,
+    provenance: Mapping[str, Any] | None = None,
+) -> ExportReport:
+    """Write a quantized network as an ONNX file; it appears complete or not at all.
+
+    Weights are integers with a DequantizeLinear node behind them, and the input of each layer
+    that has a grid goes through QuantizeLinear and DequantizeLinear. A width for which the opset
+    has no type is stored in the next wider one, whose values are the same. docs/export.md has
+    the types. Needs `pip install gp_emq[onnx]`.
+
+    Args:
+        quantized: The network; equal ones give equal bytes.
+        layers: The layers of the network; those that it does not quantize are stored in float.
+        path: The file, `.onnx`; its folder must exist.
+        input_shape: (C, H, W) of one image.
+        opset: 18 to 25; 4-bit types need 21, 2-bit types 25.
+        batch: How many images the graph takes at once; any number with None.
+        strict: Refuse widths for which the opset has no type.
+        provenance: Plain values to keep in the file, such as the network and the plan.
+
+    Returns:
+        What is stored. Beyond the accounting are wider types, the grids of inputs, and tensors
+        that belong to no layer.
+
+    Raises:
+        ExportError: onnx or onnxscript is not installed, the opset or the batch is out of range,
+            the network does not export, a grid cannot be stored, or a width has no type and
+            `strict` is set.
+        RunError: The file cannot be written.
+    """
+    check_opset(opset)
+    if batch is not None and batch < 1:
+        raise ExportError(f"the batch must have at least one image, not {batch}")
+    weights = weight_grids(quantized, layers)
+    header = describe(quantized, weights, provenance)
+    if strict:
+        _check_types(weights, header.inputs, opset)
+    graphs = _with_onnx("gp_emq.export._onnx_graph")
+    model = _with_onnx("gp_emq.export._onnx_trace").trace(quantized, input_shape, opset, batch)
+    quantizer = graphs.GraphQuantizer(model, opset)
+    quantizer.put_weights(quantized, weights)
+    quantizer.put_inputs(header.inputs)
+    content = graphs.serialize(model, header_text(header))
+    atomic_write_bytes(Path(path), content)
+    sizes = quantizer.sizes()
+    stored = {}
+    for name, grid in weights.items():
+        kind = integer_type(grid.bits, opset, signed=grid.symmetric)
+        # Of layers with a tied weight only the last has one.
+        integers, scale, zero_point = (
+            sizes.pop(f"{name}.weight.{of}", 0) for of in ("integers", "scale", "zero_point")
+        )
+        stored[name] = StoredWeight(kind.name, integers, scale + zero_point)
+    return report_of(
+        layers,
+        weights,
+        stored,
+        sizes=sizes,
+        norms=norm_tensor_names(quantized.network),
+        file_bytes=len(content),
+        framing="graph",
+    )
+
+
+def _check_types(
+    weights: Mapping[str, StoredGrid], inputs: Mapping[str, StoredGrid], opset: int
+) -> None:
+    without = [
+        f"{what} of {name} ({grid.bits})"
+        for what, grids in (("weight", weights), ("input", inputs))
+        for name, grid in grids.items()
+        if integer_type(grid.bits, opset, signed=grid.symmetric).bits != grid.bits
+    ]
+    if without:
+        raise ExportError(
+            f"opset {opset} has no integers of these widths: {', '.join(without)}; without strict "
+            "they are stored in wider ones"
+        )
+
+
+def _with_onnx(module: str) -> ModuleType:
+    """Import a module that needs the optional packages."""
+    try:
+        importlib.import_module("onnxscript")
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ExportError(
+            f"ONNX files need packages that are not installed ({error}); "
+            "install them with: pip install gp_emq[onnx]"
+        ) from error

@@ -1,0 +1,118 @@
+"""From a network to an ONNX graph in which a marker stands for each rounding of an input."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+
+from gp_emq.errors import ExportError
+from gp_emq.quantization import QuantizedModel
+
+DOMAIN, MARKER, LAYER = "gp_emq", "RoundInput", "layer"
+"""A marker's domain and operator, and the attribute that names its layer."""
+
+INPUT, OUTPUT = "images", "logits"
+
+# With one image torch.export would take the size of the batch for a constant.
+_TRACED_BATCH = 2
+
+
+def trace(
+    quantized: QuantizedModel, input_shape: Sequence[int], opset: int, batch: int | None
+) -> ir.Model:
+    """Write a quantized network's float operations as an ONNX graph.
+
+    Args:
+        quantized: The network.
+        input_shape: (C, H, W) of one image.
+        opset: Of the graph.
+        batch: How many images it takes; any number with None.
+
+    Returns:
+        A graph whose initializers have the names of the network's parameters, and with a node
+        of the operator `MARKER` before each layer whose input is to be rounded.
+
+    Raises:
+        ExportError: The network does not export.
+    """
+    network = quantized.without_rounded_inputs().cpu()
+    for name in quantized.activations:
+        network.get_submodule(name).register_forward_pre_hook(_marking(name))
+    example = torch.zeros(batch or _TRACED_BATCH, *input_shape)
+    axes = {0: torch.export.Dim("batch")} if batch is None else {}
+    with _quiet(), torch.no_grad():
+        try:
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                # Optimization would fold the parameters that are to be replaced.
+                optimize=False,
+                verbose=False,
+                opset_version=opset,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=(axes,),
+            )
+        except (torch.onnx.OnnxExporterError, RuntimeError, ValueError, TypeError) as error:
+            raise ExportError(_complaint(network, batch, error)) from error
+    assert program is not None  # noqa: S101 - narrows; None is for the older exporter
+    shape = program.model.graph.inputs[0].shape
+    # Where the network makes a constant of the size, the exporter does so too, and says nothing.
+    if batch is None and (shape is None or isinstance(shape[0], int)):
+        raise ExportError(
+            f"{type(network).__name__} does not export to ONNX for batches of any size, because "
+            "its forward makes a constant of it, as len(images) does: give a fixed one"
+        )
+    return program.model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what torch warns, logs and prints; what fails is raised all the same."""
+    before = logging.root.manager.disable
+    unread = io.StringIO()
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(unread),
+        contextlib.redirect_stderr(unread),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.ERROR)
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+def _marking(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    def mark(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        first = inputs[0]
+        marked = torch.onnx.ops.symbolic(
+            f"{DOMAIN}::{MARKER}",
+            (first,),
+            {LAYER: name},
+            dtype=first.dtype,
+            shape=first.shape,
+            version=1,
+        )
+        return (marked, *inputs[1:])
+
+    return mark
+
+
+def _complaint(network: nn.Module, batch: int | None, error: BaseException) -> str:
+    # The exporter wraps what went wrong in advice on how to report it.
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    size = "any size (perhaps for a fixed one)" if batch is None else f"the size {batch}"
+    return (
+        f"{type(network).__name__} does not export to ONNX for batches of {size}: "
+        f"{lines[0] if lines else type(error).__name__}"
+    )

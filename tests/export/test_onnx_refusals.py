@@ -1,0 +1,100 @@
+import sys
+
+import pytest
+import torch
+from quantized_networks import noise, quantize_network
+from torch import Tensor, nn
+
+from gp_emq.errors import ExportError, RunError
+from gp_emq.export import export_onnx
+from gp_emq.quantization import ActivationQuantizer
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 3)
+        self.last = nn.Linear(3, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(self.first(images.flatten(1)))
+
+
+class Deciding(Small):
+    """Goes another way where the values say so, which no graph can."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = self.first(images.flatten(1))
+        return self.last(hidden if hidden.mean() > 0 else -hidden)
+
+
+class Counting(Small):
+    """Makes a constant of the number of images."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(self.first(images.reshape(len(images), 4)))
+
+
+def small(model=None, **quantizers):
+    torch.manual_seed(0)
+    model = model or Small()
+    return quantize_network(model, noise(4, 1, 2, 2), {"first": 3, "last": 4}, **quantizers)
+
+
+def test_strictness_names_the_layers_whose_widths_have_no_type(tmp_path) -> None:
+    path = tmp_path / "strict.onnx"
+    with pytest.raises(ExportError, match=r"opset 21 has no integers .*: weight of first \(3\);"):
+        export_onnx(*small(), path, (1, 2, 2), strict=True)
+    words = (
+        r"weight of first \(3\), weight of last \(4\), input of first \(6\), input of last \(6\)"
+    )
+    with pytest.raises(ExportError, match=f"opset 18 .*: {words}"):
+        export_onnx(
+            *small(activations=ActivationQuantizer(6)), path, (1, 2, 2), strict=True, opset=18
+        )
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("opset", [17, 26])
+def test_other_opsets_are_refused(tmp_path, opset) -> None:
+    with pytest.raises(ExportError, match=f"the opset must be 18 to 25, not {opset}"):
+        export_onnx(*small(), tmp_path / "x.onnx", (1, 2, 2), opset=opset)
+
+
+def test_an_empty_batch_is_refused(tmp_path) -> None:
+    with pytest.raises(ExportError, match="the batch must have at least one image, not 0"):
+        export_onnx(*small(), tmp_path / "x.onnx", (1, 2, 2), batch=0)
+
+
+def test_a_network_that_does_not_export_is_refused_in_one_line(tmp_path, capfd) -> None:
+    path = tmp_path / "deciding.onnx"
+    with pytest.raises(ExportError, match=r"\ADeciding does not export to ONNX .*\Z") as caught:
+        export_onnx(*small(Deciding()), path, (1, 2, 2))
+    assert "data-dependent" in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+    assert not path.exists()
+
+
+def test_a_network_for_one_size_of_batch_alone_says_so(tmp_path) -> None:
+    quantized, layers = small(Counting())
+    path = tmp_path / "counting.onnx"
+    with pytest.raises(ExportError, match=r"batches of any size, .*as len\(images\) does"):
+        export_onnx(quantized, layers, path, (1, 2, 2))
+    assert not path.exists()
+    export_onnx(quantized, layers, path, (1, 2, 2), batch=3)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("package", ["onnxscript", "onnx"])
+def test_missing_packages_are_named_with_the_command(tmp_path, monkeypatch, package) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    for module in ("_onnx_graph", "_onnx_trace"):
+        monkeypatch.delitem(sys.modules, f"gp_emq.export.{module}", raising=False)
+    with pytest.raises(ExportError, match=rf"{package}.*: pip install gp_emq\[onnx\]"):
+        export_onnx(*small(), tmp_path / "x.onnx", (1, 2, 2))
+
+
+def test_a_missing_folder_is_named(tmp_path) -> None:
+    with pytest.raises(RunError, match="cannot write"):
+        export_onnx(*small(), tmp_path / "missing" / "x.onnx", (1, 2, 2))
+    assert list(tmp_path.iterdir()) == []
