@@ -38,3 +38,7 @@ class RunError(GpEmqError):
 
 class AllocationError(GpEmqError):
     """A budget cannot be met, what is asked of the layers is wrong, or a plan is damaged."""
+
+
+class TrainingError(GpEmqError):
+    """A network cannot be trained as asked, or a checkpoint is damaged or of another training."""

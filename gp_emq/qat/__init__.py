@@ -1,0 +1,36 @@
+"""Quantization-aware training with learned step sizes."""
+
+from gp_emq.qat._augmentation import AUGMENTATIONS, Augmentation
+from gp_emq.qat._checkpoint import CHECKPOINT_NAME, LOG_NAME, EpochRecord
+from gp_emq.qat._evaluation import evaluate
+from gp_emq.qat._learned_grid import LearnedGrid
+from gp_emq.qat._network import learnable_network, quantized_model
+from gp_emq.qat._processes import Processes, joined_processes
+from gp_emq.qat._samples import FileImages, ImageSource, Samples, TensorImages
+from gp_emq.qat._settings import PRECISIONS, WEIGHT_DECAY_SHARES, QatSettings
+from gp_emq.qat._train import train
+from gp_emq.qat._warm_start import trained_widths, warm_start
+
+__all__ = [
+    "AUGMENTATIONS",
+    "CHECKPOINT_NAME",
+    "LOG_NAME",
+    "PRECISIONS",
+    "WEIGHT_DECAY_SHARES",
+    "Augmentation",
+    "EpochRecord",
+    "FileImages",
+    "ImageSource",
+    "LearnedGrid",
+    "Processes",
+    "QatSettings",
+    "Samples",
+    "TensorImages",
+    "evaluate",
+    "joined_processes",
+    "learnable_network",
+    "quantized_model",
+    "train",
+    "trained_widths",
+    "warm_start",
+]
