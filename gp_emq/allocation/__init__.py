@@ -16,6 +16,7 @@ from gp_emq.allocation._inputs import (
     Inputs,
     kept_in_float,
     load_inputs,
+    read_arrays,
 )
 from gp_emq.allocation._measures import Measures, Meter
 from gp_emq.allocation._plan import Baseline, Plan, PlannedLayer, Target
@@ -59,6 +60,7 @@ __all__ = [
     "make_budgets",
     "proxy_baseline",
     "random_baseline",
+    "read_arrays",
     "save_plan",
     "save_sweep",
     "search_space",

@@ -52,7 +52,7 @@ def load_inputs(
         GpEmqError: Network, weights or images are unknown, missing or do not fit.
     """
     loaded = load_network(network, weights)
-    ready = _ready(data[0]) if len(data) == 1 and data[0].suffix == ".npz" else None
+    ready = read_arrays(data[0]) if len(data) == 1 and data[0].suffix == ".npz" else None
     if ready is not None:
         found, labels = ready
         if tuple(found.shape[1:]) != loaded.input_shape:
@@ -81,8 +81,19 @@ def kept_in_float(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
     )
 
 
-def _ready(path: Path) -> tuple[Tensor, Tensor | None] | None:
-    """Read arrays as a network takes them; None if the file has pixels instead."""
+def read_arrays(path: Path) -> tuple[Tensor, Tensor | None] | None:
+    """Read images as a network takes them, and their labels if there are any.
+
+    Args:
+        path: An `.npz` file of `x` float32 (n, C, H, W) and, where there are labels, `y` (n,).
+
+    Returns:
+        Images, and labels int64 (n,) or None; None alone if the file has pixels as uint8, which
+        are a data set's and not ready for a network.
+
+    Raises:
+        DataError: The file does not read, or holds something else.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             images = file["x"]

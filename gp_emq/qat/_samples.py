@@ -111,7 +111,7 @@ class Samples(Dataset[tuple[Tensor, int]]):
     def describe(self) -> dict[str, str]:
         """Return what decides the samples, as texts by name."""
         augment = self.augment
-        name = "none" if augment is None else getattr(augment, "name", type(augment).__name__)
+        name = getattr(augment, "name", None if augment is None else type(augment).__name__)
         return {"training_images": self.source.fingerprint(), "augmentation": str(name)}
 
     def __getitem__(self, key: Key) -> tuple[Tensor, int]:
@@ -122,6 +122,28 @@ class Samples(Dataset[tuple[Tensor, int]]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(*key))
             return self.augment(image), label
+
+
+class PreparedImages:
+    """Images to evaluate on: always the same pixels.
+
+    Args:
+        source: The images.
+        prepare: Makes of an image what the network takes; None to take images as they are.
+    """
+
+    def __init__(
+        self, source: ImageSource, prepare: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        self.source, self.prepare = source, prepare
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Return an image as the network takes it, and its label."""
+        image, label = self.source.fetch(index)
+        return image if self.prepare is None else self.prepare(image), label
 
 
 def seed_of(*numbers: int) -> int:

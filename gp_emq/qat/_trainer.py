@@ -121,7 +121,8 @@ class Trainer:
             initial=len(self.history) * steps,
             desc="training",
             unit="step",
-            disable=quiet or not self._processes.first,
+            # None shows a bar on a terminal alone.
+            disable=True if quiet or not self._processes.first else None,
             file=sys.stderr,
             dynamic_ncols=True,
         ) as bar:

@@ -17,7 +17,7 @@ def atomic_write_text(path: Path, text: str) -> None:
     Raises:
         RunError: the folder is missing or cannot be written.
     """
-    atomic_write_bytes(path, text.encode("utf-8"))
+    atomic_write_bytes(path, text.encode())
 
 
 def atomic_write_bytes(path: Path, content: bytes) -> None:
