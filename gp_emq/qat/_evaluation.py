@@ -58,5 +58,8 @@ def _part(
         cast("Dataset[tuple[Tensor, Tensor | int]]", test),
         range(processes.rank, count, processes.count),
     )
-    loader = DataLoader(own, batch_size=EVALUATION_BATCH, num_workers=workers)
+    # The loader draws a seed it does not need; let it not be from the global generator.
+    loader = DataLoader(
+        own, batch_size=EVALUATION_BATCH, num_workers=workers, generator=torch.Generator()
+    )
     yield from loader

@@ -47,6 +47,9 @@ class _LearnedQuantization(torch.autograd.Function):
         moved = scaled.round()
         moved = torch.minimum(torch.maximum(moved, low, out=moved), high, out=moved)
         towards_step = _sum_to(moved.mul_(gradient).sub_(scaled.mul_(towards_values)), step)
+        if x.is_leaf and towards_values.stride() != x.stride():
+            # Parallel training wants a parameter's gradient laid out as the parameter is.
+            towards_values = torch.empty_like(x).copy_(towards_values)
         return (
             towards_values if ctx.needs_input_grad[0] else None,
             towards_step * ctx.factor,

@@ -131,7 +131,7 @@ def test_half_precision_is_rounded_in_full() -> None:
     x = torch.tensor([3.3], dtype=torch.bfloat16)
     output = LearnedGrid(grid(0.1, low=0, high=255), batched=True)(x)
     assert output.dtype == torch.float32
-    assert float(output) == pytest.approx(0.1 * round(float(x) / 0.1))
+    assert output.item() == pytest.approx(0.1 * round(float(x) / 0.1))
 
 
 def test_copies_have_grids_of_their_own() -> None:
@@ -140,4 +140,4 @@ def test_copies_have_grids_of_their_own() -> None:
     other = copy.deepcopy(layer)
     with torch.no_grad():
         other.parametrizations.weight[0].step.fill_(0.2)
-    assert float(layer.parametrizations.weight[0].step) == pytest.approx(0.1)
+    assert layer.parametrizations.weight[0].step.item() == pytest.approx(0.1)

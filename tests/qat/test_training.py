@@ -22,7 +22,7 @@ from gp_emq.qat import (
     warm_start,
 )
 
-SETTINGS = QatSettings(epochs=2, batch=64, learning_rate=0.02)
+SETTINGS = QatSettings(epochs=2, batch=32, learning_rate=0.02)
 
 
 def state(quantized):
@@ -57,12 +57,12 @@ def test_two_bits_come_back_from_chance(task, trained) -> None:
 def test_the_log_has_a_line_per_epoch(task, trained) -> None:
     with (trained[1] / LOG_NAME).open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "4"), ("2", "8")]
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "8"), ("2", "16")]
     with joined_processes("cpu") as processes:
         last = evaluate(trained[0], task.test, processes)
     assert float(rows[-1]["test_accuracy"]) == last
-    # The last of eight steps along half a cosine.
-    assert float(rows[-1]["learning_rate"]) == pytest.approx(0.02 * 0.0380602337, rel=1e-6)
+    # The last of sixteen steps along half a cosine.
+    assert float(rows[-1]["learning_rate"]) == pytest.approx(0.02 * 0.00960736, rel=1e-6)
 
 
 def test_loading_processes_and_callers_randomness_change_nothing(task, trained) -> None:
@@ -78,15 +78,15 @@ def test_another_seed_is_another_training(task, trained) -> None:
     assert not torch.equal(other.network.conv1.weight, trained[0].network.conv1.weight)
 
 
-class _Killed(Exception):
+class KilledError(Exception):
     pass
 
 
 def test_a_killed_training_goes_on_to_the_same_result(task, trained, tmp_path) -> None:
     def kill(record) -> None:
-        raise _Killed
+        raise KilledError
 
-    with pytest.raises(_Killed):
+    with pytest.raises(KilledError):
         train(*task.arguments(), settings=SETTINGS, folder=tmp_path, test=task.test, report=kill)
     epochs = []
     result = train(

@@ -1,0 +1,99 @@
+"""The images of every step: who loads them, and with whom, changes no pixel."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gp_emq.errors import DataError
+from gp_emq.networks import load_images
+from gp_emq.qat import Augmentation, FileImages, Samples, TensorImages
+from gp_emq.qat._samples import EpochBatches
+
+
+def batches(count: int, batch: int, *, epoch: int = 0, seed: int = 0, rank: int = 0, processes=1):
+    sampler = EpochBatches(count, batch, seed, rank=rank, processes=processes)
+    sampler.epoch = epoch
+    return list(sampler)
+
+
+def indices(found) -> list[int]:
+    return [index for keys in found for _, _, index in keys]
+
+
+def test_an_epoch_shows_every_image_at_most_once_and_fills_all_batches() -> None:
+    found = batches(23, 5)
+    assert [len(keys) for keys in found] == [5] * 4
+    assert len(set(indices(found))) == 20
+    assert {key[:2] for keys in batches(23, 5, epoch=3, seed=7) for key in keys} == {(7, 3)}
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    orders = [indices(batches(50, 5, epoch=e, seed=s)) for e in (0, 1) for s in (0, 1)]
+    assert len({tuple(order) for order in orders}) == 4
+    assert orders[0] == indices(batches(50, 5))
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_share_out_the_batches_of_one(processes: int) -> None:
+    alone = batches(50, 8)
+    parts = [batches(50, 8, rank=rank, processes=processes) for rank in range(processes)]
+    for step, keys in enumerate(alone):
+        assert [key for part in parts for key in part[step]] == keys
+
+
+def test_a_sample_is_decided_by_its_key_alone() -> None:
+    training = load_images("digits", part="training")
+    samples = Samples(TensorImages(training.images, training.labels), Augmentation("digits", 8))
+    torch.manual_seed(1)
+    first, label = samples[0, 3, 5]
+    torch.manual_seed(2)
+    assert torch.equal(samples[0, 3, 5][0], first)
+    assert label == int(training.labels[5])
+    assert not torch.equal(samples[0, 4, 5][0], first)
+    assert not torch.equal(samples[1, 3, 5][0], first)
+
+
+def test_cifar_images_are_shifted_and_mirrored_over_black() -> None:
+    """Every augmented image is found in the padded one, mirrored or not."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, 32, 32, generator=generator)
+    samples = Samples(
+        TensorImages(image, torch.zeros(1, dtype=torch.long)), Augmentation("cifar10", 32)
+    )
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    black = -torch.tensor(mean) / torch.tensor(deviation)
+    padded = black[:, None, None].expand(3, 40, 40).clone()
+    padded[:, 4:36, 4:36] = image[0]
+    windows = padded.unfold(1, 32, 1).unfold(2, 32, 1)
+    places = set()
+    for epoch in range(40):
+        found, _ = samples[0, epoch, 0]
+        for mirrored in (False, True):
+            wanted = found.flip(2) if mirrored else found
+            equal = torch.isclose(windows, wanted[:, None, None]).all(dim=(0, 3, 4))
+            places |= {(mirrored, *place) for place in equal.nonzero().tolist()}
+    assert len(places) > 25
+    assert {place[0] for place in places} == {False, True}
+
+
+def test_imagenet_images_come_out_square_and_normalized(tmp_path) -> None:
+    path = tmp_path / "grey.png"
+    Image.fromarray(np.full((60, 90, 3), 128, np.uint8)).save(path)
+    grey = (128 / 255 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    for name in ("imagenet", "imagenet-test"):
+        image, label = Samples(FileImages([(path, 7)]), Augmentation(name, 48))[0, 0, 0]
+        assert label == 7
+        torch.testing.assert_close(image, grey[:, None, None].expand(3, 48, 48))
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path) -> None:
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"broken\.png does not read as an image"):
+        FileImages([(path, 0)]).fetch(0)
+
+
+def test_images_and_labels_go_together() -> None:
+    with pytest.raises(DataError, match="3 training images, but 2 labels"):
+        TensorImages(torch.zeros(3, 1, 8, 8), torch.zeros(2, dtype=torch.long))
