@@ -7,6 +7,7 @@ from gp_emq.networks._accounting import (
     size_table,
     total_cost,
 )
+from gp_emq.networks._augmentation import AUGMENTATIONS, Augmentation
 from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks._images import (
     DATA_SETS,
@@ -18,6 +19,7 @@ from gp_emq.networks._images import (
 )
 from gp_emq.networks._layers import Layer, entry_layers, find_layers
 from gp_emq.networks._registry import (
+    DATA_VARIABLE,
     Network,
     NetworkSpecification,
     load_network,
@@ -25,12 +27,16 @@ from gp_emq.networks._registry import (
     registered_layers,
     untrained_network,
 )
+from gp_emq.networks._torchvision import import_torchvision
 from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict
 
 __all__ = [
     "ACCOUNTINGS",
+    "AUGMENTATIONS",
     "DATA_SETS",
+    "DATA_VARIABLE",
     "MEBIBYTE",
+    "Augmentation",
     "CifarResNet",
     "ImageSet",
     "Layer",
@@ -41,6 +47,7 @@ __all__ = [
     "entry_layers",
     "file_sha256",
     "find_layers",
+    "import_torchvision",
     "load_calibration",
     "load_images",
     "load_network",

@@ -1,6 +1,5 @@
 """Quantization-aware training with learned step sizes."""
 
-from gp_emq.qat._augmentation import AUGMENTATIONS, Augmentation
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME, LOG_NAME, EpochRecord
 from gp_emq.qat._evaluation import LabelledImages, evaluate
 from gp_emq.qat._learned_grid import LearnedGrid
@@ -13,13 +12,11 @@ from gp_emq.qat._train import train
 from gp_emq.qat._warm_start import trained_widths, warm_start
 
 __all__ = [
-    "AUGMENTATIONS",
     "CHECKPOINT_NAME",
     "LOG_NAME",
     "PRECISIONS",
     "RECIPES",
     "WEIGHT_DECAY_SHARES",
-    "Augmentation",
     "EpochRecord",
     "FileImages",
     "ImageSource",

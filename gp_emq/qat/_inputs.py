@@ -12,15 +12,15 @@ from torch import Tensor
 from gp_emq.allocation import read_arrays
 from gp_emq.errors import DataError
 from gp_emq.networks import (
+    DATA_VARIABLE,
+    Augmentation,
     Network,
     data_set_of,
+    import_torchvision,
     load_calibration,
     load_images,
     load_network,
 )
-from gp_emq.networks._registry import DATA_VARIABLE
-from gp_emq.networks._torchvision import import_torchvision
-from gp_emq.qat._augmentation import Augmentation
 from gp_emq.qat._evaluation import LabelledImages
 from gp_emq.qat._samples import FileImages, PreparedImages, Samples, TensorImages
 

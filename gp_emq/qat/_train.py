@@ -73,11 +73,12 @@ def train(
     start = fitted_start(model, layers, found, start, settings)
     with joined_processes(device) as processes, threads(settings.threads):
         _check_batch(settings, samples, processes)
-        description = _description(settings, model, start, samples, processes)
+        network = learnable_network(model, start)
+        description = _description(settings, model, network, samples, processes)
         if folder is not None and processes.first:
             make_folder(folder)
         trainer = Trainer(
-            learnable_network(model, start),
+            network,
             copy.deepcopy(model) if settings.distillation > 0 else None,
             found,
             samples,
@@ -107,7 +108,7 @@ def _check_batch(settings: QatSettings, samples: Samples, processes: Processes) 
 def _description(
     settings: QatSettings,
     model: nn.Module,
-    start: QuantizedModel,
+    network: nn.Module,
     samples: Samples,
     processes: Processes,
 ) -> dict[str, str]:
@@ -118,7 +119,7 @@ def _description(
         "processes": str(processes.count),
         "device": processes.device.type,
         "float_network": _sha256(model.state_dict()),
-        "start": _sha256(learnable_network(model, start).state_dict()),
+        "start": _sha256(network.state_dict()),
     }
 
 

@@ -1,13 +1,11 @@
 """The images of every step: who loads them, and with whom, changes no pixel."""
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from gp_emq.errors import DataError
-from gp_emq.networks import load_images
-from gp_emq.qat import Augmentation, FileImages, Samples, TensorImages
+from gp_emq.networks import Augmentation, load_images
+from gp_emq.qat import FileImages, Samples, TensorImages
 from gp_emq.qat._samples import EpochBatches
 
 
@@ -52,39 +50,6 @@ def test_a_sample_is_decided_by_its_key_alone() -> None:
     assert label == int(training.labels[5])
     assert not torch.equal(samples[0, 4, 5][0], first)
     assert not torch.equal(samples[1, 3, 5][0], first)
-
-
-def test_cifar_images_are_shifted_and_mirrored_over_black() -> None:
-    """Every augmented image is found in the padded one, mirrored or not."""
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(1, 3, 32, 32, generator=generator)
-    samples = Samples(
-        TensorImages(image, torch.zeros(1, dtype=torch.long)), Augmentation("cifar10", 32)
-    )
-    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    black = -torch.tensor(mean) / torch.tensor(deviation)
-    padded = black[:, None, None].expand(3, 40, 40).clone()
-    padded[:, 4:36, 4:36] = image[0]
-    windows = padded.unfold(1, 32, 1).unfold(2, 32, 1)
-    places = set()
-    for epoch in range(40):
-        found, _ = samples[0, epoch, 0]
-        for mirrored in (False, True):
-            wanted = found.flip(2) if mirrored else found
-            equal = torch.isclose(windows, wanted[:, None, None]).all(dim=(0, 3, 4))
-            places |= {(mirrored, *place) for place in equal.nonzero().tolist()}
-    assert len(places) > 25
-    assert {place[0] for place in places} == {False, True}
-
-
-def test_imagenet_images_come_out_square_and_normalized(tmp_path) -> None:
-    path = tmp_path / "grey.png"
-    Image.fromarray(np.full((60, 90, 3), 128, np.uint8)).save(path)
-    grey = (128 / 255 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
-    for name in ("imagenet", "imagenet-test"):
-        image, label = Samples(FileImages([(path, 7)]), Augmentation(name, 48))[0, 0, 0]
-        assert label == 7
-        torch.testing.assert_close(image, grey[:, None, None].expand(3, 48, 48))
 
 
 def test_a_file_that_is_no_image_is_named(tmp_path) -> None:
