@@ -16,7 +16,6 @@ from gp_emq.allocation._inputs import (
     Inputs,
     kept_in_float,
     load_inputs,
-    read_arrays,
 )
 from gp_emq.allocation._measures import Measures, Meter
 from gp_emq.allocation._plan import Baseline, Plan, PlannedLayer, Target
@@ -60,7 +59,6 @@ __all__ = [
     "make_budgets",
     "proxy_baseline",
     "random_baseline",
-    "read_arrays",
     "save_plan",
     "save_sweep",
     "search_space",

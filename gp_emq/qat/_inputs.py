@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gp_emq.allocation import read_arrays
 from gp_emq.errors import DataError
 from gp_emq.networks import (
     DATA_VARIABLE,
@@ -20,6 +19,7 @@ from gp_emq.networks import (
     load_calibration,
     load_images,
     load_network,
+    read_arrays,
 )
 from gp_emq.qat._evaluation import LabelledImages
 from gp_emq.qat._samples import FileImages, PreparedImages, Samples, TensorImages

@@ -11,7 +11,7 @@ from gp_emq.quantization import MAX_BITS, MIN_BITS
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 WEIGHT_DECAY_SHARES: Mapping[int, float] = {2: 0.25, 3: 0.5}
-"""What LSQ (section 3) leaves of the weight decay at few bits, which regularize by themselves."""
+"""What LSQ (section 3.1) leaves of the weight decay at few bits, which regularize by themselves."""
 
 
 @dataclass(frozen=True)

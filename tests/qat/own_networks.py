@@ -19,3 +19,12 @@ def of_files() -> tuple[nn.Module, tuple[int, int, int]]:
         nn.Flatten(), nn.Linear(4, 2),
     )  # fmt: skip
     return model, (3, 48, 48)
+
+
+def of_pixels() -> tuple[nn.Module, tuple[int, int, int]]:
+    """A network for images as CIFAR-10 has them."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(4, 10),
+    )  # fmt: skip
+    return model, (3, 32, 32)

@@ -111,6 +111,21 @@ def test_images_in_folders_are_trained_on_with_the_recipe_of_imagenet(tmp_path) 
     assert summary["accuracy"] == 1.0
 
 
+def test_files_of_pixels_are_trained_on_as_cifar_is(tmp_path) -> None:
+    """Two classes, dark and bright, and a file each of training and test images."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 64), ("test", 40)):
+        labels = rng.integers(0, 2, count)
+        pixels = rng.integers(0, 120, (count, 32, 32, 3)) + 130 * labels[:, None, None, None]
+        np.savez(tmp_path / f"{part}.npz", x=pixels.astype(np.uint8), y=labels)
+    run("--network", "own_networks:of_pixels", "--bits", "4", "--data", tmp_path, "--epochs", "8",
+        "--batch", "16", "--images", "16", "--learning-rate", "0.1", "--device", "cpu", "--quiet",
+        "--out", tmp_path / "out")  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["images"] == 40
+    assert summary["accuracy"] == 1.0
+
+
 def test_arrays_of_ones_own_need_no_labels(tmp_path) -> None:
     training, test = (load_images("digits", part=part) for part in ("training", "test"))
     np.savez(tmp_path / "mine.npz", x=training.images[:256].numpy())
