@@ -67,6 +67,18 @@ def train(
         TrainingError: Widths, start or settings do not fit, the folder has the checkpoint of
             another training, or the loss is no longer finite.
         RunError: The folder cannot be written.
+
+    Examples:
+        >>> from gp_emq.networks import load_images, load_network
+        >>> from gp_emq.qat import QatSettings, Samples, TensorImages, train, warm_start
+        >>> digits, data = load_network("digits"), load_images("digits", part="training")
+        >>> widths = {layer.name: 2 for layer in digits.layers}
+        >>> settings = QatSettings(epochs=1, batch=64)
+        >>> start = warm_start(digits.model, digits.layers, widths, data.images[:64], settings)
+        >>> samples = Samples(TensorImages(data.images, data.labels))
+        >>> trained = train(digits.model, digits.layers, widths, start, samples, settings=settings)
+        >>> int(trained.weights["layer1.0.conv1"].integers.min())
+        -2
     """
     settings = settings or QatSettings()
     found = trained_widths(layers, widths, settings.first_last_bits)

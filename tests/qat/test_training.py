@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import doctest
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,14 @@ def trained(task, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
     result = train(*task.arguments(), settings=SETTINGS, folder=folder, test=task.test)
     return result, folder
+
+
+def test_the_example_runs() -> None:
+    (example,) = doctest.DocTestFinder().find(train, "train", globs={})
+    runner = doctest.DocTestRunner()
+    runner.run(example)
+    assert runner.tries > 5
+    assert runner.failures == 0
 
 
 def test_two_bits_come_back_from_chance(task, trained) -> None:
