@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from gp_emq.allocate import main as allocate
+from gp_emq.allocation import allocate, save_plan
 from gp_emq.errors import GpEmqError
-from gp_emq.networks import load_images, network_specifications
+from gp_emq.networks import load_images, network_specifications, registered_layers
 from gp_emq.qat import RECIPES
 from gp_emq.qat.__main__ import main
 from gp_emq.qat._parser import parse_options, settings_of
@@ -41,15 +42,23 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
     return safetensors.torch.load_file(folder / "quantized.safetensors")
 
 
+def some_digits(folder: Path) -> str:
+    """Write 128 training images and their labels as arrays, and give the file."""
+    training = load_images("digits", part="training")
+    path = folder / "images.npz"
+    np.savez(path, x=training.images[:128].numpy(), y=training.labels[:128].numpy())
+    return str(path)
+
+
 def run(*arguments: str | Path) -> None:
     assert main([str(argument) for argument in arguments]) == 0
 
 
 def test_a_plan_is_trained_with_a_recipe(tmp_path, capsys) -> None:
     plan = tmp_path / "plan.json"
-    allocate(["--proxy", "relative_error", "--average-bits", "2.5", "--images", "32",
-              "--baselines", "none", "--no-plot", "--out", str(plan)])  # fmt: skip
-    capsys.readouterr()
+    layers = registered_layers("digits")
+    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, average_bits=2.5)
+    save_plan(replace(chosen, provenance={"network": "digits"}), plan)
     run("--plan", plan, "--recipe", "digits", "--epochs", "2", "--device", "cpu")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("digits: 14 quantized layers, 2.5")
@@ -139,10 +148,8 @@ def test_arrays_of_ones_own_need_no_labels(tmp_path) -> None:
 
 
 def test_a_kill_at_any_moment_changes_no_byte(tmp_path) -> None:
-    training = load_images("digits", part="training")
-    images = tmp_path / "images.npz"
-    np.savez(images, x=training.images[:128].numpy(), y=training.labels[:128].numpy())
-    arguments = ["--network", "digits", "--bits", "2", "--data", str(images), "--images", "64",
+    arguments = ["--network", "digits", "--bits", "2", "--data", some_digits(tmp_path), "--images",
+                 "64",
                  "--epochs", "8", "--batch", "32", "--device", "cpu", "--quiet"]  # fmt: skip
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, "-m", "gp_emq.qat", *arguments, "--out", str(killed)]
@@ -162,8 +169,10 @@ def test_a_kill_at_any_moment_changes_no_byte(tmp_path) -> None:
 
 def test_two_processes_train_as_one_does(tmp_path) -> None:
     """Without batch norm the gradient of a batch is the mean of those of its halves."""
-    arguments = ["--network", "own_networks:without_batch_norm", "--bits", "4", "--epochs", "1",
-                 "--batch", "64", "--images", "64", "--learning-rate", "0.02",
+    images = some_digits(tmp_path)
+    arguments = ["--network", "own_networks:without_batch_norm", "--bits", "4", "--epochs", "2",
+                 "--batch", "32", "--images", "64", "--learning-rate", "0.02", "--data", images,
+                 "--test-data", images,
                  "--device", "cpu"]  # fmt: skip
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     out = ["--out", str(tmp_path / "two")]
