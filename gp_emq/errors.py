@@ -36,6 +36,10 @@ class RunError(GpEmqError):
     """A run folder is no run, is damaged, or does not fit what was asked."""
 
 
+class TrainingError(GpEmqError):
+    """A network cannot be trained as asked, or a checkpoint is damaged or of another training."""
+
+
 class AllocationError(GpEmqError):
     """A budget cannot be met, what is asked of the layers is wrong, or a plan is damaged."""
 

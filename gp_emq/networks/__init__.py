@@ -8,6 +8,8 @@ from gp_emq.networks._accounting import (
     size_table,
     total_cost,
 )
+from gp_emq.networks._arrays import read_arrays
+from gp_emq.networks._augmentation import AUGMENTATIONS, Augmentation
 from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks._images import (
     DATA_SETS,
@@ -19,6 +21,7 @@ from gp_emq.networks._images import (
 )
 from gp_emq.networks._layers import Layer, entry_layers, find_layers
 from gp_emq.networks._registry import (
+    DATA_VARIABLE,
     Network,
     NetworkSpecification,
     load_network,
@@ -26,12 +29,16 @@ from gp_emq.networks._registry import (
     registered_layers,
     untrained_network,
 )
+from gp_emq.networks._torchvision import import_torchvision
 from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict
 
 __all__ = [
     "ACCOUNTINGS",
+    "AUGMENTATIONS",
     "DATA_SETS",
+    "DATA_VARIABLE",
     "MEBIBYTE",
+    "Augmentation",
     "CifarResNet",
     "ImageSet",
     "Layer",
@@ -43,12 +50,14 @@ __all__ = [
     "file_sha256",
     "find_layers",
     "float_sizes",
+    "import_torchvision",
     "load_calibration",
     "load_images",
     "load_network",
     "load_test",
     "load_weights",
     "network_specifications",
+    "read_arrays",
     "read_state_dict",
     "registered_layers",
     "size_table",

@@ -16,7 +16,13 @@ from torch import Tensor
 from gp_emq.command import run_command
 from gp_emq.determinism import one_thread
 from gp_emq.errors import DataError
-from gp_emq.networks._digits import digits_split, digits_test, distort, standardize
+from gp_emq.networks._digits import (
+    TRAINING_NOISE,
+    digits_split,
+    digits_test,
+    distort,
+    standardize,
+)
 from gp_emq.networks._registry import Network, untrained_network
 
 DEFAULT_OUT = Path(__file__).parent / "data" / "digits.safetensors"
@@ -27,7 +33,6 @@ BATCH = 64
 LEARNING_RATE = 0.1
 WEIGHT_DECAY = 2e-3
 MOMENTUM = 0.9
-NOISE = 0.15
 
 
 def train_digits(epochs: int = EPOCHS) -> Network:
@@ -73,7 +78,7 @@ def _optimize(network: Network, images: Tensor, labels: Tensor, epochs: int) -> 
     for _ in range(epochs):
         order = torch.from_numpy(generator.permutation(len(labels)))
         for batch in order[: batches * BATCH].view(batches, BATCH):
-            distorted = standardize(distort(images[batch], NOISE, generator))
+            distorted = standardize(distort(images[batch], TRAINING_NOISE, generator))
             loss = F.cross_entropy(model(distorted), labels[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

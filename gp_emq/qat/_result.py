@@ -1,0 +1,94 @@
+"""What the command writes at the end: the quantized network, and a summary of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import safetensors.torch
+from torch import Tensor
+
+from gp_emq.networks import Layer
+from gp_emq.qat._settings import QatSettings
+from gp_emq.quantization import QuantizedModel
+from gp_emq.store import atomic_write_bytes, atomic_write_text
+
+RESULT_NAME = "quantized.safetensors"
+SUMMARY_NAME = "summary.json"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a training gave.
+
+    Attributes:
+        network: Name of the network.
+        widths: Width of the weight by name of the layer.
+        settings: How it was trained.
+        planned_bits: Bits per parameter over the quantized layers, as planned.
+        average_bits: The same, as trained.
+        images: Number of test images, 0 where there are none.
+        float_accuracy: Of the float network on them.
+        start_accuracy: Of the quantized network before training.
+        accuracy: Of the trained network.
+    """
+
+    network: str
+    widths: Mapping[str, int]
+    settings: QatSettings
+    planned_bits: float
+    average_bits: float
+    images: int
+    float_accuracy: float | None
+    start_accuracy: float | None
+    accuracy: float | None
+
+    def text(self) -> str:
+        """Write it as lines for a reader."""
+        layers = f"{self.network}: {len(self.widths)} quantized layers"
+        bits = f"{self.average_bits:.3f} bits per parameter ({self.planned_bits:.3f} planned)"
+        lines = [f"{layers}, {bits}"]
+        for name, accuracy in (
+            ("float", self.float_accuracy),
+            ("before training", self.start_accuracy),
+            ("trained", self.accuracy),
+        ):
+            if accuracy is not None:
+                lines.append(f"{name:<16}{accuracy:7.2%} of {self.images:,} test images")
+        return "\n".join(lines) + "\n"
+
+
+def average_bits(layers: tuple[Layer, ...], widths: Mapping[str, int]) -> float:
+    """Return the bits per parameter over the layers that have a width."""
+    counts = {layer.name: layer.parameters for layer in layers if layer.name in widths}
+    return sum(widths[name] * count for name, count in counts.items()) / sum(counts.values())
+
+
+def write_result(folder: Path, quantized: QuantizedModel, summary: Summary) -> None:
+    """Write the network and its summary; equal ones give equal bytes.
+
+    The network is a state dict whose quantized weights are grid values, and beside it, for a
+    quantized layer `conv1`, `conv1.weight.integers`, `conv1.weight.scale`,
+    `conv1.weight.zero_point`, `conv1.input.scale` and `conv1.input.zero_point`.
+
+    Args:
+        folder: It must exist.
+        quantized: The network.
+        summary: Of its training.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    tensors: dict[str, Tensor] = dict(quantized.network.state_dict())
+    for name, weight in quantized.weights.items():
+        tensors[f"{name}.weight.integers"] = weight.integers
+        tensors[f"{name}.weight.scale"] = weight.parameters.scale
+        tensors[f"{name}.weight.zero_point"] = weight.parameters.zero_point
+    for name, grid in quantized.activations.items():
+        tensors[f"{name}.input.scale"] = grid.scale
+        tensors[f"{name}.input.zero_point"] = grid.zero_point
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    atomic_write_bytes(folder / RESULT_NAME, safetensors.torch.save(plain))
+    content = asdict(summary) | {"settings": summary.settings.decisive()}
+    text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False)
+    atomic_write_text(folder / SUMMARY_NAME, text + "\n")

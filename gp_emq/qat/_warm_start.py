@@ -1,0 +1,177 @@
+"""The quantized model that training starts from."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from gp_emq.allocation import FLOAT_BITS
+from gp_emq.errors import TrainingError
+from gp_emq.networks import Layer
+from gp_emq.qat._network import float_network
+from gp_emq.qat._settings import QatSettings
+from gp_emq.quantization import (
+    MAX_BITS,
+    MIN_BITS,
+    ActivationQuantizer,
+    QuantizationParameters,
+    QuantizedModel,
+    QuantizedWeight,
+    WeightQuantizer,
+    calibrate_activations,
+    layer_weight,
+    quantize,
+    quantize_weights,
+)
+
+
+def trained_widths(
+    layers: Sequence[Layer], widths: Mapping[str, int], first_last_bits: int | None
+) -> dict[str, int]:
+    """Say which width every layer gets in training.
+
+    Args:
+        layers: The network's layers, in forward order.
+        widths: Width by name of the layer; `FLOAT_BITS` or absent for layers kept in float.
+        first_last_bits: Least width of the first and the last quantized layer; None for none.
+
+    Returns:
+        Width by name of every quantized layer, in forward order.
+
+    Raises:
+        TrainingError: A name is no layer of the network, a width is out of range, or nothing
+            is quantized.
+    """
+    names = [layer.name for layer in layers]
+    for name, width in widths.items():
+        if name not in names:
+            raise TrainingError(
+                f"the network has no layer {name!r}; it has {', '.join(names[:3])}, ..."
+            )
+        if width != FLOAT_BITS and not MIN_BITS <= width <= MAX_BITS:
+            raise TrainingError(
+                f"layer {name!r} has {width} bits: give {MIN_BITS} to {MAX_BITS}, or {FLOAT_BITS} "
+                "to keep it in float"
+            )
+    found = {name: widths[name] for name in names if widths.get(name, FLOAT_BITS) != FLOAT_BITS}
+    if not found:
+        raise TrainingError("no layer is quantized: there is nothing to train for")
+    if first_last_bits is not None:
+        for name in {next(iter(found)), next(reversed(found))}:
+            found[name] = max(found[name], first_last_bits)
+    return found
+
+
+def warm_start(
+    model: nn.Module,
+    layers: Sequence[Layer],
+    widths: Mapping[str, int],
+    images: Tensor,
+    settings: QatSettings,
+) -> QuantizedModel:
+    """Quantize a network without training, by rounding to nearest.
+
+    Weights have a scale of least squared error per output channel. Inputs of layers span what
+    they span on the images at 8 bits, and have a scale of least squared error below.
+
+    Args:
+        model: The float network, in eval mode.
+        layers: Its layers, in forward order.
+        widths: Width by name of the layer; `FLOAT_BITS` or absent for layers kept in float.
+        images: Calibration images, float32 (n, C, H, W).
+        settings: The widths of inputs, and of the first and the last layer.
+
+    Raises:
+        TrainingError: See `trained_widths`.
+    """
+    found = trained_widths(layers, widths, settings.first_last_bits)
+    chosen = [layer for layer in layers if layer.name in found]
+    quantizer = WeightQuantizer(per_channel=True)
+    weights = {
+        layer.name: quantize_weights(model, [layer], [found[layer.name]], quantizer)[
+            0, found[layer.name]
+        ]
+        for layer in chosen
+    }
+    inputs = input_widths(list(found), settings)
+    grids: dict[str, QuantizationParameters] = {}
+    for bits in sorted(set(inputs.values())):
+        rule = "minmax" if bits == MAX_BITS else "mse"
+        some = [layer for layer in chosen if inputs[layer.name] == bits]
+        calibrated = calibrate_activations(
+            model, some, images, ActivationQuantizer(bits=bits, scale_rule=rule)
+        )
+        grids.update(zip((layer.name for layer in some), calibrated, strict=True))
+    return QuantizedModel(model, weights, {layer.name: grids[layer.name] for layer in chosen})
+
+
+def fitted_start(
+    model: nn.Module,
+    layers: Sequence[Layer],
+    widths: Mapping[str, int],
+    start: QuantizedModel,
+    settings: QatSettings,
+) -> QuantizedModel:
+    """Bring a quantized model to the widths that training is for.
+
+    Args:
+        model: The float network.
+        layers: Its layers, in forward order.
+        widths: Width by name of the quantized layers, as `trained_widths` gives them.
+        start: Quantizes the same layers. Weights of another width get a grid of least squared
+            error, inputs of another width the range they have.
+        settings: The widths of inputs.
+
+    Returns:
+        A quantized model with the weights at the widths asked for; what was so already is as it
+        was, and inputs that were in float stay so.
+
+    Raises:
+        TrainingError: The quantized model quantizes other layers.
+    """
+    if set(start.weights) != set(widths):
+        differing = sorted(set(start.weights) ^ set(widths))
+        raise TrainingError(
+            f"training starts from a model that quantizes the planned layers; {differing[0]!r} is "
+            f"{'not planned' if differing[0] in start.weights else 'in float there'}"
+        )
+    by_name = {layer.name: layer for layer in layers}
+    weights = {
+        name: _weight(model, by_name[name], width, start.weights[name])
+        for name, width in widths.items()
+    }
+    inputs = input_widths(list(widths), settings)
+    grids = {
+        name: _widened(grid, inputs[name]) if name in inputs else grid
+        for name, grid in start.activations.items()
+    }
+    return QuantizedModel(float_network(model, start), weights, grids)
+
+
+def input_widths(names: Sequence[str], settings: QatSettings) -> dict[str, int]:
+    """Say which width the inputs of quantized layers get, by their names in forward order."""
+    widths = dict.fromkeys(names, settings.activation_bits)
+    if settings.first_last_bits is not None:
+        for name in (names[0], names[-1]):
+            widths[name] = max(settings.activation_bits, settings.first_last_bits)
+    return widths
+
+
+def _weight(model: nn.Module, layer: Layer, width: int, start: QuantizedWeight) -> QuantizedWeight:
+    grid = start.parameters
+    if grid.quant_max - grid.quant_min + 1 == 1 << width:
+        return start
+    quantizer = WeightQuantizer(symmetric=grid.quant_min < 0, per_channel=grid.scale.dim() > 0)
+    weight = layer_weight(model, layer)
+    parameters = quantizer.parameters(weight, width)
+    return QuantizedWeight(quantize(weight, parameters).short(), parameters)
+
+
+def _widened(grid: QuantizationParameters, bits: int) -> QuantizationParameters:
+    """Give a grid another number of integers over the same range."""
+    before, after = grid.quant_max - grid.quant_min, (1 << bits) - 1
+    if before == after:
+        return grid
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if grid.quant_min < 0 else (0, after)
+    ratio = after / before
+    zero_point = (grid.zero_point * ratio).round().clamp(low, high)
+    return QuantizationParameters(grid.scale / ratio, zero_point, low, high)

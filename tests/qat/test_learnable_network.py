@@ -1,0 +1,188 @@
+"""From a quantized model to a network that trains, and back, without a change of the outputs."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from gp_emq.determinism import one_thread
+from gp_emq.errors import TrainingError
+from gp_emq.networks import load_images, load_network
+from gp_emq.qat import QatSettings, learnable_network, quantized_model, trained_widths, warm_start
+from gp_emq.qat._network import learned_grids, rounding_alike
+from gp_emq.qat._warm_start import fitted_start
+from gp_emq.quantization import (
+    QuantizationParameters,
+    QuantizedModel,
+    QuantizedWeight,
+    WeightQuantizer,
+    quantize,
+)
+
+FLOAT = 32
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    with one_thread():
+        yield
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_network("digits")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load_images("digits", part="training").images[:128]
+
+
+def widths_of(network, bits: int) -> dict[str, int]:
+    return {layer.name: bits for layer in network.layers}
+
+
+def test_training_starts_where_the_quantized_model_is(digits, images) -> None:
+    start = warm_start(digits.model, digits.layers, widths_of(digits, 3), images, QatSettings())
+    network = learnable_network(digits.model, start).eval()
+    with torch.no_grad():
+        assert torch.equal(network(images), start(images))
+
+
+def test_other_roundings_batch_norms_and_float_layers_are_taken_over(digits, images) -> None:
+    """As after learned rounding: up and down at random, from every weight's two neighbours."""
+    generator = torch.Generator().manual_seed(0)
+    model = copy.deepcopy(digits.model)
+    model.bn1.running_mean.add_(0.1)
+    weights = {}
+    for layer in digits.layers[1:]:
+        weight = model.get_submodule(layer.name).weight.detach()
+        grid = WeightQuantizer(per_channel=True).parameters(weight, 3)
+        up = torch.randint(0, 2, weight.shape, generator=generator)
+        integers = ((weight / grid.scale).floor() + up).clamp(grid.quant_min, grid.quant_max)
+        weights[layer.name] = QuantizedWeight(integers.short(), grid)
+    start = QuantizedModel(model, weights, {})
+    network = learnable_network(digits.model, start).eval()
+    with torch.no_grad():
+        assert torch.equal(network(images), start(images))
+    assert len(learned_grids(network)) == len(digits.layers) - 1
+
+
+def test_a_weight_moves_no_further_than_to_the_edge_of_its_cell() -> None:
+    parameters = QuantizationParameters(torch.tensor(0.5), torch.tensor(0.0), -2, 1)
+    weight = torch.tensor([0.3, 0.3, -0.9, 0.1, -5.0])
+    wanted = torch.tensor([1, 0, -1, 1, -2])
+    moved = rounding_alike(weight, QuantizedWeight(wanted.short(), parameters))
+    assert torch.equal(quantize(moved, parameters), wanted.float())
+    torch.testing.assert_close(
+        moved, torch.tensor([0.3, 0.25, -0.75, 0.25, -5.0]), rtol=0, atol=1e-3
+    )
+
+
+def test_a_trained_network_and_its_quantized_model_compute_the_same(digits, images) -> None:
+    start = warm_start(digits.model, digits.layers, widths_of(digits, 2), images, QatSettings())
+    network = learnable_network(digits.model, start)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
+    for _ in range(3):
+        loss = network(images).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.eval()
+    result = quantized_model(digits.model, network, list(start.weights), list(start.activations))
+    test = load_images("digits").images[:200]
+    with torch.no_grad():
+        assert torch.equal(result(test), network(test))
+        assert not torch.equal(result(test), start(test))
+    for name, weight in result.weights.items():
+        grid = weight.parameters
+        assert weight.integers.dtype == torch.int16
+        assert grid.quant_min <= int(weight.integers.min())
+        assert int(weight.integers.max()) <= grid.quant_max
+        assert torch.equal(result.network.get_submodule(name).weight, weight.values())
+    moved = [
+        not torch.equal(weight.parameters.scale, start.weights[name].parameters.scale)
+        for name, weight in result.weights.items()
+    ]
+    assert all(moved)
+
+
+def test_the_float_network_is_left_alone(digits, images) -> None:
+    before = copy.deepcopy(digits.model.state_dict())
+    start = warm_start(digits.model, digits.layers, widths_of(digits, 4), images, QatSettings())
+    network = learnable_network(digits.model, start)
+    network(images)
+    assert digits.model.state_dict().keys() == before.keys()
+    assert all(torch.equal(v, before[k]) for k, v in digits.model.state_dict().items())
+
+
+def test_any_module_with_layers_trains() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, bias=True), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
+    from gp_emq.networks import find_layers
+
+    images = torch.rand(4, 1, 8, 8)
+    layers = find_layers(model.eval(), images[:1])
+    start = warm_start(model, layers, {"0": 2, "3": 3}, images, QatSettings(first_last_bits=None))
+    network = learnable_network(model, start)
+    network(images).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_first_and_last_layer_have_8_bits_unless_asked_otherwise(digits) -> None:
+    names = [layer.name for layer in digits.layers]
+    widths = {**widths_of(digits, 2), names[0]: FLOAT}
+    found = trained_widths(digits.layers, widths, 8)
+    assert names[0] not in found
+    assert [name for name, width in found.items() if width == 8] == [names[1], names[-1]]
+    assert set(trained_widths(digits.layers, widths, None).values()) == {2}
+    assert trained_widths(digits.layers, widths_of(digits, 8), 4)[names[0]] == 8
+
+
+@pytest.mark.parametrize(
+    ("widths", "message"),
+    [
+        ({"conv9": 4}, r"no layer 'conv9'; it has conv1, "),
+        ({"conv1": 9}, "has 9 bits: give 2 to 8, or 32"),
+        ({"conv1": 1}, "has 1 bits"),
+        ({"conv1": 32}, "nothing to train"),
+        ({}, "nothing to train"),
+    ],
+)
+def test_widths_that_do_not_fit_are_named(digits, widths, message) -> None:
+    with pytest.raises(TrainingError, match=message):
+        trained_widths(digits.layers, widths, 8)
+
+
+def test_a_start_at_other_widths_is_adapted(digits, images) -> None:
+    plain = QatSettings(first_last_bits=None, activation_bits=8)
+    start = warm_start(digits.model, digits.layers, widths_of(digits, 3), images, plain)
+    asked = QatSettings(first_last_bits=8, activation_bits=4)
+    widths = trained_widths(digits.layers, widths_of(digits, 3), 8)
+    fitted = fitted_start(digits.model, digits.layers, widths, start, asked)
+    first, second = (layer.name for layer in digits.layers[:2])
+    grid = fitted.weights[first].parameters
+    assert (grid.quant_min, grid.quant_max) == (-128, 127)
+    expected = WeightQuantizer(per_channel=True).parameters(digits.model.conv1.weight, 8)
+    assert torch.equal(grid.scale, expected.scale)
+    assert fitted.weights[second] is start.weights[second]
+    assert fitted.activations[first] is start.activations[first]
+    # Four bits over the same range: 15 steps for 255.
+    assert (fitted.activations[second].quant_min, fitted.activations[second].quant_max) == (0, 15)
+    torch.testing.assert_close(
+        fitted.activations[second].scale * 15, start.activations[second].scale * 255
+    )
+    # Inputs are rounded once, not on the old grids as well.
+    rebuilt = QuantizedModel(digits.model, fitted.weights, fitted.activations)
+    with torch.no_grad():
+        assert torch.equal(fitted(images), rebuilt(images))
+
+
+def test_a_start_that_quantizes_other_layers_is_refused(digits, images) -> None:
+    settings = QatSettings()
+    some = {digits.layers[1].name: 4, digits.layers[2].name: 4}
+    start = warm_start(digits.model, digits.layers, some, images, settings)
+    widths = trained_widths(digits.layers, {**some, digits.layers[3].name: 4}, 8)
+    with pytest.raises(TrainingError, match=f"'{digits.layers[3].name}' is in float there"):
+        fitted_start(digits.model, digits.layers, widths, start, settings)

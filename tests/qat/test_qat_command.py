@@ -1,0 +1,225 @@
+"""``python -m gp_emq.qat``: recipes, plans, own images, a kill, and several processes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from gp_emq.allocation import allocate, save_plan
+from gp_emq.errors import GpEmqError
+from gp_emq.networks import load_images, network_specifications, registered_layers
+from gp_emq.qat import RECIPES
+from gp_emq.qat.__main__ import main
+from gp_emq.qat._parser import parse_options, settings_of
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+QUICK = ["--epochs", "1", "--batch", "64", "--images", "64", "--device", "cpu", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def _own_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+
+
+def environment() -> dict[str, str]:
+    paths = os.pathsep.join([str(ROOT), str(HERE)])
+    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(folder / "quantized.safetensors")
+
+
+def some_digits(folder: Path) -> str:
+    """Write 128 training images and their labels as arrays, and give the file."""
+    training = load_images("digits", part="training")
+    path = folder / "images.npz"
+    np.savez(path, x=training.images[:128].numpy(), y=training.labels[:128].numpy())
+    return str(path)
+
+
+def run(*arguments: str | Path) -> None:
+    assert main([str(argument) for argument in arguments]) == 0
+
+
+def test_a_plan_is_trained_with_a_recipe(tmp_path, capsys) -> None:
+    plan = tmp_path / "plan.json"
+    layers = registered_layers("digits")
+    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, average_bits=2.5)
+    save_plan(replace(chosen, provenance={"network": "digits"}), plan)
+    run("--plan", plan, "--recipe", "digits", "--epochs", "2", "--device", "cpu")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("digits: 14 quantized layers, 2.5")
+    assert [line.split("  ")[0] for line in lines[1:]] == ["float", "before training", "trained"]
+    folder = tmp_path / "plan-qat"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["accuracy"] > summary["start_accuracy"] + 0.02
+    assert summary["settings"]["batch"] == 64
+    assert summary["planned_bits"] <= 2.5 < summary["average_bits"]
+    assert summary["widths"]["conv1"] == summary["widths"]["linear"] == 8
+    found = tensors(folder)
+    for name, width in summary["widths"].items():
+        integers, scale = found[f"{name}.weight.integers"], found[f"{name}.weight.scale"]
+        assert -(2 ** (width - 1)) <= int(integers.min()) <= int(integers.max()) < 2 ** (width - 1)
+        assert torch.equal(found[f"{name}.weight"], integers * scale)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_every_recipe_reads_and_names_a_known_network(recipe) -> None:
+    options = parse_options(["--recipe", recipe.name, "--bits", "4"])
+    settings_of(options)
+    assert options.network in {known.name for known in network_specifications()}
+    assert recipe.path.read_text().startswith("#")
+
+
+def test_recipes_and_their_files_are_the_same(capsys) -> None:
+    run("--list-recipes")
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(listed) == sorted(path.stem for path in RECIPES[0].path.parent.glob("*.toml"))
+
+
+def test_the_command_line_wins_over_the_file_and_that_over_the_recipe(tmp_path) -> None:
+    config = tmp_path / "mine.toml"
+    config.write_text('epochs = 7\nbatch = 16\nfirst-last-bits = "plan"\n')
+    options = parse_options(
+        ["--recipe", "imagenet-resnet50", "--config", str(config), "--batch", "32"]
+    )
+    settings = settings_of(options)
+    assert (settings.epochs, settings.batch, settings.first_last_bits) == (7, 32, None)
+    assert settings.distillation == 0.5
+
+
+def test_images_in_folders_are_trained_on_with_the_recipe_of_imagenet(tmp_path) -> None:
+    """The code path of ImageNet, on a few images of two colours."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 6)):
+        for label, colour in enumerate(((200, 60, 60), (60, 60, 200))):
+            folder = tmp_path / "images" / part / f"class{label}"
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = np.clip(rng.normal(colour, 20, (60, 70, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    run("--recipe", "imagenet-resnet18", "--network", "own_networks:of_files", "--bits", "4",
+        "--data", tmp_path / "images", "--epochs", "12", "--batch", "8", "--images", "8",
+        "--learning-rate", "0.2", "--workers", "1", "--device", "cpu", "--quiet",
+        "--out", tmp_path / "out")  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["images"] == 12
+    assert summary["accuracy"] == 1.0
+
+
+def test_files_of_pixels_are_trained_on_as_cifar_is(tmp_path) -> None:
+    """Two classes, dark and bright, and a file each of training and test images."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 64), ("test", 40)):
+        labels = rng.integers(0, 2, count)
+        pixels = rng.integers(0, 120, (count, 32, 32, 3)) + 130 * labels[:, None, None, None]
+        np.savez(tmp_path / f"{part}.npz", x=pixels.astype(np.uint8), y=labels)
+    run("--network", "own_networks:of_pixels", "--bits", "4", "--data", tmp_path, "--epochs", "8",
+        "--batch", "16", "--images", "16", "--learning-rate", "0.1", "--device", "cpu", "--quiet",
+        "--out", tmp_path / "out")  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["images"] == 40
+    assert summary["accuracy"] == 1.0
+
+
+def test_arrays_of_ones_own_need_no_labels(tmp_path) -> None:
+    training, test = (load_images("digits", part=part) for part in ("training", "test"))
+    np.savez(tmp_path / "mine.npz", x=training.images[:256].numpy())
+    np.savez(tmp_path / "test.npz", x=test.images[:500].numpy(), y=test.labels[:500].numpy())
+    run("--network", "digits", "--bits", "3", "--data", tmp_path / "mine.npz",
+        "--test-data", tmp_path / "test.npz", *QUICK, "--batch", "32",
+        "--learning-rate", "0.02", "--distillation", "1", "--out", tmp_path / "out")  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["images"] == 500
+    assert summary["accuracy"] > 0.8
+
+
+def test_a_kill_at_any_moment_changes_no_byte(tmp_path) -> None:
+    arguments = ["--network", "digits", "--bits", "2", "--data", some_digits(tmp_path), "--images",
+                 "64",
+                 "--epochs", "8", "--batch", "32", "--device", "cpu", "--quiet"]  # fmt: skip
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, "-m", "gp_emq.qat", *arguments, "--out", str(killed)]
+    with subprocess.Popen(command, env=environment()) as process:
+        end = time.monotonic() + 60
+        while not (killed / "log.csv").exists() and time.monotonic() < end:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    with (killed / "log.csv").open(newline="") as file:
+        assert 1 <= len(list(csv.DictReader(file))) < 8
+    assert not (killed / "quantized.safetensors").exists()
+    for folder in (killed, whole):
+        run(*arguments, "--out", folder)
+    for name in ("quantized.safetensors", "summary.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_two_processes_train_as_one_does(tmp_path) -> None:
+    """Without batch norm the gradient of a batch is the mean of those of its halves."""
+    images = some_digits(tmp_path)
+    arguments = ["--network", "own_networks:without_batch_norm", "--bits", "4", "--epochs", "2",
+                 "--batch", "32", "--images", "64", "--learning-rate", "0.02", "--data", images,
+                 "--test-data", images,
+                 "--device", "cpu"]  # fmt: skip
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    out = ["--out", str(tmp_path / "two")]
+    command = [sys.executable, *torchrun, "-m", "gp_emq.qat", *arguments, *out]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 4
+    run(*arguments, "--quiet", "--out", tmp_path / "one")
+    one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
+    assert one.keys() == two.keys()
+    for name in one:
+        if name.endswith(("scale", "bias")):
+            torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-5)
+    summaries = [
+        json.loads((tmp_path / name / "summary.json").read_text()) for name in ("one", "two")
+    ]
+    assert summaries[0]["accuracy"] == pytest.approx(summaries[1]["accuracy"], abs=0.005)
+    assert summaries[0]["accuracy"] != summaries[0]["start_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--network", "digits"], "no widths: give --plan, or --bits"),
+        (["--bits", "4"], "no network: give --network"),
+        (["--bits", "9", "--network", "digits"], "has 9 bits: give 2 to 8"),
+        (["--bits", "4", "--recipe", "imagenet"], "unknown recipe 'imagenet': known are digits, "),
+        (["--bits", "4", "--network", "digits", "--epochs", "0"], "epochs must be at least 1"),
+        (["--bits", "4", "--network", "digits", "--epochs", "x"], "invalid int value: 'x'"),
+        (["--bits", "4", "--network", "digits", "--device", "gpu"], "unknown device 'gpu'"),
+        (["--bits", "4", "--network", "digits", "--batch", "999"], "batch of 999 needs"),
+        (["--bits", "4", "--network", "digits", "--first-last-bits", "no"], "width or 'plan'"),
+        (["--bits", "4", "--network", "digits", "--data", "none.npz"], "does not read as images"),
+        (["--plan", "missing.json"], "cannot read the plan missing.json"),
+        (
+            ["--bits", "4", "--network", "own_networks:of_files", "--data", "nowhere"],
+            "no folder nowhere/train: give the one that holds train and val",
+        ),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_leaves_nothing(
+    arguments, message, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GpEmqError, match=message) as caught:
+        main(arguments)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
