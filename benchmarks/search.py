@@ -1,28 +1,42 @@
-"""A whole search against the same search with a plain DEAP evaluation."""
+"""A whole search, as it runs by default, against the same with a plain DEAP evaluation.
 
-from collections.abc import Callable
+Wall-clock seconds, since the default farms work out to processes. The plain evaluation compiles
+each tree with ``gp.compile`` and evaluates it by itself, layer by layer, serially and without
+caches. Where that takes long, it does every so manieth individual of the same search, spread over
+all generations, and its seconds are scaled up; what a search does beside evaluating is counted at
+what it takes in ours.
+"""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.plain import PlainContext, PlainDeap
-from benchmarks.shapes import random_statistics
-from benchmarks.timing import Row, compare
+from benchmarks.shapes import random_statistics, store_statistics
+from benchmarks.timing import Row
 from gp_emq.determinism import one_thread
 from gp_emq.evolution import (
     KendallFitness,
     Outcome,
     Search,
     SearchSettings,
-    TableScreen,
+    TableJob,
     make_selection,
 )
+from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench
 from gp_emq.proxies import Evaluator, configuration_scores, language, parse_expression
 from gp_emq.statistics import Statistics
-from primitives import PrimitiveSet, load_primitive_set
+from primitives import load_primitive_set
 
 POPULATION, GENERATIONS = 200, 20
 CONFIGURATIONS = 425
+PRIMITIVES = "bit_aware"
+NETWORKS = {"resnet18": 16, "resnet20": 4}
+"""Whose shapes, and every how manieth individual the plain evaluation does."""
 
 
 def synthetic_bench(statistics: Statistics) -> Bench:
@@ -55,61 +69,94 @@ def synthetic_bench(statistics: Statistics) -> Bench:
     )
 
 
-def benchmark(network: str = "resnet20") -> list[Row]:
+def benchmark() -> list[Row]:
     """Measure population 200 over 20 generations, everything included."""
+    return [row for network, step in NETWORKS.items() for row in _rows(network, step)]
+
+
+def _rows(network: str, step: int) -> list[Row]:
     statistics = random_statistics(network)
-    primitive_set = load_primitive_set("bit_aware")
-    statistics.prepare(primitive_set.needs)
-    fitness = KendallFitness(synthetic_bench(statistics))
-
-    def searched(tables: Callable[[list[str]], list[Outcome]]) -> None:
-        search = Search(
-            primitive_set=primitive_set,
-            fitness=fitness,
-            tables=tables,
-            selection=make_selection("diversity"),
-            settings=SearchSettings(population=POPULATION),
+    statistics.prepare(load_primitive_set(PRIMITIVES).needs)
+    plain = _Plain(statistics, step)
+    chosen = FarmSettings().chosen(statistics.layout("Weights").size)
+    crews = [chosen] if chosen[1] == 1 else [chosen, (None, 1)]
+    rows = []
+    for backend, workers in crews:
+        seconds, beside, expressions = _searched(network, statistics, backend, workers)
+        theirs = beside + plain.seconds(expressions)
+        crew = "one process" if workers == 1 else f"{workers} workers"
+        rows.append(
+            Row(
+                f"a search on {network}'s shapes, population {POPULATION}, {GENERATIONS} "
+                f"generations, {crew} (wall clock)",
+                seconds,
+                "the same, each tree with gp.compile and no caches"
+                + (f" (every {step}th of {len(expressions):,}, scaled)" if step > 1 else ""),
+                theirs,
+                theirs / seconds,
+            )
         )
-        for _ in range(GENERATIONS + 1):
-            search.step()
-
-    with one_thread():
-        row = compare(
-            f"a search on {network}'s shapes, population {POPULATION}, {GENERATIONS} generations",
-            lambda: searched(_ours(primitive_set, statistics)),
-            "the same, each tree with gp.compile and no caches",
-            lambda: searched(_plain(primitive_set, statistics)),
-            repeats=1,
-        )
-    return [row]
+    return rows
 
 
-def _ours(
-    primitive_set: PrimitiveSet, statistics: Statistics
-) -> Callable[[list[str]], list[Outcome]]:
-    screen = TableScreen(primitive_set, statistics)
+def _searched(
+    network: str, statistics: Statistics, backend: str | None, workers: int | None
+) -> tuple[float, float, list[str]]:
+    """Search once.
 
-    def tables(expressions: list[str]) -> list[Outcome]:
-        trees = [parse_expression(text, primitive_set) for text in expressions]
-        return [_outcome(result) for result in screen.tables(trees)]
+    Returns:
+        The seconds it took, those of them that it did not wait for tables, and what it evaluated.
+    """
+    primitive_set = load_primitive_set(PRIMITIVES)
+    expressions: list[str] = []
+    waited = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        store_statistics(network, primitive_set.needs, Path(folder))
+        job = TableJob(PRIMITIVES, Path(folder))
+        with Farm([job], jobs=workers, backend=backend) as farm:
+            farm.map(["mean(quantization_perturbation)"] * (workers or 1))
 
-    return tables
+            def tables(items: list[str]) -> Sequence[Outcome]:
+                nonlocal waited
+                expressions.extend(items)
+                start = time.perf_counter()
+                outcomes = farm.map(items)
+                waited += time.perf_counter() - start
+                return outcomes
+
+            search = Search(
+                primitive_set=primitive_set,
+                fitness=KendallFitness(synthetic_bench(statistics)),
+                tables=tables,
+                selection=make_selection("diversity"),
+                settings=SearchSettings(population=POPULATION),
+            )
+            start = time.perf_counter()
+            for _ in range(GENERATIONS + 1):
+                search.step()
+            seconds = time.perf_counter() - start
+    return seconds, seconds - waited, expressions
 
 
-def _plain(
-    primitive_set: PrimitiveSet, statistics: Statistics
-) -> Callable[[list[str]], list[Outcome]]:
-    deap = PlainDeap(PlainContext(primitive_set, statistics))
+class _Plain:
+    """What a plain DEAP evaluation takes.
 
-    def one(text: str) -> Outcome:
-        table = deap.table(parse_expression(text, primitive_set)).numpy()
-        finite = bool(np.isfinite(table).all()) and bool(np.ptp(table, axis=1).max() > 0)
-        return _outcome(table if finite else "not finite")
+    Args:
+        statistics: The statistics.
+        step: Every how manieth expression it really evaluates.
+    """
 
-    return lambda expressions: [one(text) for text in expressions]
+    def __init__(self, statistics: Statistics, step: int) -> None:
+        self._set = load_primitive_set(PRIMITIVES)
+        self._deap = PlainDeap(PlainContext(self._set, statistics))
+        self._step = step
 
-
-def _outcome(result: "np.ndarray | str") -> Outcome:  # type: ignore[type-arg]
-    if isinstance(result, str):
-        return Outcome(None, result, 0.0)
-    return Outcome(result, None, 0.0)
+    def seconds(self, expressions: Sequence[str]) -> float:
+        """Measure the evaluation of some expressions."""
+        chosen = expressions[self._step // 2 :: self._step]
+        with one_thread():
+            self._deap.table(parse_expression(chosen[0], self._set))
+            start = time.perf_counter()
+            for text in chosen:
+                self._deap.table(parse_expression(text, self._set))
+            return (time.perf_counter() - start) * len(expressions) / len(chosen)

@@ -1,6 +1,7 @@
 """Random statistics in the shapes of real networks, so that speed needs no weights and no data."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ import torch
 from gp_emq.networks import Layer
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import STATISTICS, Kind, Layout, Statistics
-from gp_emq.statistics._cache import Stored
+from gp_emq.statistics._cache import StatisticsFolder, Stored
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header
 from gp_emq.statistics._sources import GRIDS
@@ -132,10 +133,28 @@ def random_statistics(network: str, *, seed: int = 0) -> Statistics:
         network: One of `NETWORKS`.
         seed: Of the values.
     """
+    return Statistics(*_header_and_source(network, seed))
+
+
+def _header_and_source(network: str, seed: int) -> tuple[Header, _RandomSource]:
     layers = tuple(
         Layer(f"layer{depth}", "Conv2d", shape, math.prod(shape), 0, 1, depth, depth)
         for depth, (shape, _) in enumerate(NETWORKS[network])
     )
     header = Header(layers, BITS, f"random {network} {seed}")
-    sides = [side for _, side in NETWORKS[network]]
-    return Statistics(header, _RandomSource(header, sides, seed))
+    return header, _RandomSource(header, [side for _, side in NETWORKS[network]], seed)
+
+
+def store_statistics(network: str, names: Iterable[str], folder: Path) -> None:
+    """Write random statistics down, so that worker processes can map them into memory.
+
+    Args:
+        network: One of `NETWORKS`.
+        names: Which statistics.
+        folder: Where to.
+    """
+    header, source = _header_and_source(network, 0)
+    files = StatisticsFolder(folder)
+    files.write_header(header)
+    for name in {*names, "weight", GRIDS} - {"perturbation"}:
+        files.write(name, source.stored(name))

@@ -13,7 +13,7 @@ from gp_emq.experiment import Execution, Result, RunConfiguration, run
 from gp_emq.experiment.report import summary_lines
 from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import list_benches
-from gp_emq.options import OptionParser, options_from_file, positive, seconds, share
+from gp_emq.options import OptionParser, not_negative, options_from_file, positive, seconds, share
 from gp_emq.store import RunStore
 from primitives import load_primitive_set, primitive_set_names
 
@@ -168,6 +168,14 @@ def _parser() -> OptionParser:
         help="start no further generation of the search after so long; the random search follows",
     )
     add_farm_options(when)
+    when.add_argument(
+        "--memory",
+        type=not_negative,
+        default=Execution.memory,
+        metavar="MIB",
+        help="whole tensors that each worker may keep beside the statistics; with less, more is "
+        "computed again (default: %(default)d)",
+    )
     where = parser.add_argument_group("where")
     where.add_argument(
         "--out",
@@ -236,6 +244,7 @@ def _execution(options: argparse.Namespace) -> Execution:
         folder=folder,
         generations=options.gens or _generations_of(options.resume),
         farm=farm_settings(options),
+        memory=options.memory,
         time_limit=options.time_limit,
         random_search=not options.no_random_search,
         figures=not options.no_figures,

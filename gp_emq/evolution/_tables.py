@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gp_emq.evolution._individual import FloatArray
 from gp_emq.evolution._screening import FAILED, TableScreen
-from gp_emq.proxies import parse_expression
+from gp_emq.proxies import DEFAULT_MEMORY, parse_expression
 from gp_emq.statistics import open_statistics
 from primitives import PrimitiveSet, load_primitive_set
 
@@ -36,24 +36,30 @@ class TableJob:
         folder: Where the statistics lie.
         probing: Whether to probe (see `TableScreen`).
         device: Where the full tables are computed.
+        memory: See `Evaluator`.
     """
 
     primitive_set: str
     folder: Path
     probing: bool = True
     device: str = "cpu"
+    memory: int = DEFAULT_MEMORY
 
     @property
     def key(self) -> Hashable:
         """The arguments: all that the set-up depends on."""
-        return (self.primitive_set, self.folder, self.probing, self.device)
+        return (self.primitive_set, self.folder, self.probing, self.device, self.memory)
 
     def set_up(self) -> tuple[PrimitiveSet, TableScreen]:
         """Build the primitive set and map the statistics into memory."""
         primitive_set = load_primitive_set(self.primitive_set)
         statistics = open_statistics(self.folder)
         return primitive_set, TableScreen(
-            primitive_set, statistics, probing=self.probing, device=self.device
+            primitive_set,
+            statistics,
+            probing=self.probing,
+            device=self.device,
+            memory=self.memory,
         )
 
     def work(self, state: tuple[PrimitiveSet, TableScreen], items: Sequence[str]) -> list[Outcome]:

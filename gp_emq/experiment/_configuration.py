@@ -6,6 +6,7 @@ from typing import Any
 
 from gp_emq.errors import RunError
 from gp_emq.farm import FarmSettings
+from gp_emq.proxies import DEFAULT_MEMORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,7 @@ class Execution:
         folder: Where the run lies.
         generations: After how many generations it ends.
         farm: Workers and devices that tables are computed on.
+        memory: MiB of whole tensors that each worker may keep beside the statistics.
         time_limit: Seconds after which no further generation starts; None for no limit.
         random_search: Whether a random search of equal evaluations follows, for comparison.
         figures: Whether the plots and the report are drawn at the end.
@@ -80,6 +82,7 @@ class Execution:
     folder: Path
     generations: int = 100
     farm: FarmSettings = field(default_factory=FarmSettings)
+    memory: int = DEFAULT_MEMORY // 2**20
     time_limit: float | None = None
     random_search: bool = True
     figures: bool = True

@@ -139,7 +139,10 @@ def _carry_out(
     sha256: str,
 ) -> Result:
     configuration = setting.configuration
-    with Interruption() as interruption, make_farm(setting, statistics, execution.farm) as farm:
+    with (
+        Interruption() as interruption,
+        make_farm(setting, statistics, execution.farm, execution.memory) as farm,
+    ):
         search = make_search(setting, farm, selection=configuration.selection)
         reason = _evolve(search, store, execution, interruption)
         write_hall_of_fame(

@@ -27,7 +27,7 @@ TENSORS = {Kind.WEIGHTS, Kind.WEIGHTS_PER_BIT, Kind.ACTIVATIONS}
 
 
 def make_farm(
-    setting: Setting, statistics: Statistics, settings: FarmSettings
+    setting: Setting, statistics: Statistics, settings: FarmSettings, memory: int
 ) -> Farm[str, Outcome]:
     """Make the farm that turns a run's expressions into tables.
 
@@ -35,6 +35,7 @@ def make_farm(
         setting: Bench and primitive set.
         statistics: The statistics, collected with a cache.
         settings: Workers and devices.
+        memory: MiB of whole tensors that each worker may keep.
     """
     configuration, folder = setting.configuration, statistics.folder
     assert folder is not None  # noqa: S101 - they were collected with a cache
@@ -43,7 +44,13 @@ def make_farm(
     backend, jobs = settings.chosen(elements)
     return Farm(
         [
-            TableJob(configuration.primitives, folder, configuration.screening, device)
+            TableJob(
+                configuration.primitives,
+                folder,
+                configuration.screening,
+                device,
+                memory * 2**20,
+            )
             for device in settings.devices
         ],
         jobs=jobs,

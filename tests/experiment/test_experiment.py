@@ -177,6 +177,11 @@ def test_the_same_run_leaves_the_same_to_the_last_byte(start, undisturbed, tmp_p
     assert everything_of(tmp_path / "elsewhere") == undisturbed
 
 
+def test_memory_changes_nothing_of_a_run(start, undisturbed, tmp_path) -> None:
+    start(tmp_path / "sparing", memory=0)
+    assert everything_of(tmp_path / "sparing") == undisturbed
+
+
 class Crash(BaseException):
     """What no handler expects."""
 
