@@ -38,3 +38,7 @@ class RunError(GpEmqError):
 
 class AllocationError(GpEmqError):
     """A budget cannot be met, what is asked of the layers is wrong, or a plan is damaged."""
+
+
+class QuantizationError(GpEmqError):
+    """A plan does not fit its network, a method is unknown, or a quantized network is damaged."""

@@ -11,6 +11,7 @@ from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks._images import (
     DATA_SETS,
     ImageSet,
+    batch_size,
     data_set_of,
     load_calibration,
     load_images,
@@ -25,7 +26,7 @@ from gp_emq.networks._registry import (
     registered_layers,
     untrained_network,
 )
-from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict
+from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict, take_state_dict
 
 __all__ = [
     "ACCOUNTINGS",
@@ -36,6 +37,7 @@ __all__ = [
     "Layer",
     "Network",
     "NetworkSpecification",
+    "batch_size",
     "bit_operations_table",
     "data_set_of",
     "entry_layers",
@@ -50,6 +52,7 @@ __all__ = [
     "read_state_dict",
     "registered_layers",
     "size_table",
+    "take_state_dict",
     "total_cost",
     "untrained_network",
 ]

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
+from gp_emq.quantization._inputs import round_input
 from gp_emq.quantization._quantized_network import QuantizedWeight
-from gp_emq.quantization._uniform import QuantizationParameters, fake_quantize
+from gp_emq.quantization._uniform import QuantizationParameters
 
 
 class QuantizedModel(nn.Module):
@@ -46,7 +47,7 @@ class QuantizedModel(nn.Module):
         for name, weight in self.weights.items():
             _take_weight(self.network, name, weight)
         for name, grid in self.activations.items():
-            _round_input(self.network.get_submodule(name), grid)
+            round_input(self.network.get_submodule(name), grid)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (n, C, H, W) to what the network gives for them, such as logits."""
@@ -65,11 +66,3 @@ def _take_weight(model: nn.Module, name: str, weight: QuantizedWeight) -> None:
             f"not {tuple(weight.integers.shape)}"
         )
     parameter.data = weight.values().to(parameter.device)
-
-
-def _round_input(module: nn.Module, grid: QuantizationParameters) -> None:
-    def rounded(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        first = inputs[0]
-        return (fake_quantize(first, grid.to(first.device)), *inputs[1:])
-
-    module.register_forward_pre_hook(rounded)

@@ -17,12 +17,25 @@ def atomic_write_text(path: Path, text: str) -> None:
     Raises:
         RunError: the folder is missing or cannot be written.
     """
+    atomic_write_bytes(path, text.encode())
+
+
+def atomic_write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a kill at any moment leaves the old or the new one.
+
+    Args:
+        path: the file; its folder must exist.
+        content: the whole content.
+
+    Raises:
+        RunError: the folder is missing or cannot be written.
+    """
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
         partial = Path(name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             # mkstemp makes files that only their owner reads; a run's files are ordinary ones.
