@@ -1,6 +1,5 @@
 """What a command allocates for: a network and the images its statistics are collected on."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.errors import DataError
-from gp_emq.networks import Layer, Network, data_set_of, load_calibration, load_network
+from gp_emq.networks import Layer, Network, data_set_of, load_calibration, load_network, read_arrays
 
 CALIBRATION_IMAGES = 256
 
@@ -52,7 +51,7 @@ def load_inputs(
         GpEmqError: Network, weights or images are unknown, missing or do not fit.
     """
     loaded = load_network(network, weights)
-    ready = _ready(data[0]) if len(data) == 1 and data[0].suffix == ".npz" else None
+    ready = read_arrays(data[0]) if len(data) == 1 and data[0].suffix == ".npz" else None
     if ready is not None:
         found, labels = ready
         if tuple(found.shape[1:]) != loaded.input_shape:
@@ -79,24 +78,3 @@ def kept_in_float(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
     return tuple(
         name for name, value in model.named_parameters() if value.dim() >= 2 and name not in known
     )
-
-
-def _ready(path: Path) -> tuple[Tensor, Tensor | None] | None:
-    """Read arrays as a network takes them; None if the file has pixels instead."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            images = file["x"]
-            labels = file["y"] if "y" in file.files else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} does not read as images x and labels y: {error}") from error
-    if images.dtype == np.uint8:
-        return None
-    if images.dtype != np.float32 or images.ndim != 4 or not len(images):
-        raise DataError(
-            f"{path}: x must be float32 (n, C, H, W), or pixels as uint8, "
-            f"not {images.dtype} {images.shape}"
-        )
-    if labels is not None and labels.shape != (len(images),):
-        raise DataError(f"{path}: y has shape {labels.shape}, but there are {len(images)} images")
-    as_tensor = None if labels is None else torch.from_numpy(labels.astype(np.int64))
-    return torch.from_numpy(images), as_tensor

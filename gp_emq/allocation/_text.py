@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from gp_emq.allocation._plan import Plan
 from gp_emq.allocation._space import EXCLUDED, FIXED, FLOAT_BITS
 from gp_emq.allocation._sweep import AXES, Sweep
+from gp_emq.text import aligned_columns
 
 _MARKS = {FIXED: " =", EXCLUDED: ""}
 
@@ -37,7 +38,7 @@ def format_plan(plan: Plan) -> str:
         ["average bits", "", "", "", *(f"{item.average_bits:.3f}" for _, item in measured)],
         ["BOPs, G", "", "", "", *(f"{item.bops_g:.4g}" for _, item in measured)],
     ]
-    lines = [_origin(plan), "", *_targets(plan), "", *_table(head, body, totals)]
+    lines = [_origin(plan), "", *_targets(plan), "", *aligned_columns(head, body, totals)]
     notes = _notes(plan)
     return "\n".join([*lines, "", *notes] if notes else lines) + "\n"
 
@@ -59,7 +60,7 @@ def format_sweep(sweep: Sweep) -> str:
         ]
         for point in sweep.points
     ]
-    return "\n".join(_table(head, body, [])) + "\n"
+    return "\n".join(aligned_columns(head, body, [])) + "\n"
 
 
 def _origin(plan: Plan) -> str:
@@ -82,7 +83,7 @@ def _targets(plan: Plan) -> list[str]:
                 f"{share:.1%}",
             ]
         )
-    return _table(["budget", "target", "achieved", "used"], rows, [])
+    return aligned_columns(["budget", "target", "achieved", "used"], rows, [])
 
 
 def _notes(plan: Plan) -> list[str]:
@@ -115,19 +116,3 @@ def _score(value: float | None) -> str:
 
 def _width(bits: int) -> str:
     return "float" if bits == FLOAT_BITS else str(bits)
-
-
-def _table(
-    head: Sequence[str], body: Sequence[Sequence[str]], totals: Sequence[Sequence[str]]
-) -> list[str]:
-    """Columns under their heads; the first to the left, the others to the right."""
-    sizes = [max(map(len, column)) for column in zip(head, *body, *totals, strict=True)]
-    rule = "-" * (sum(sizes) + 2 * (len(sizes) - 1))
-
-    def line(row: Sequence[str]) -> str:
-        cells = [row[0].ljust(sizes[0])]
-        cells += [cell.rjust(size) for cell, size in zip(row[1:], sizes[1:], strict=True)]
-        return "  ".join(cells).rstrip()
-
-    lines = [line(head), rule, *map(line, body)]
-    return [*lines, rule, *map(line, totals)] if totals else lines

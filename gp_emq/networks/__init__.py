@@ -7,6 +7,7 @@ from gp_emq.networks._accounting import (
     size_table,
     total_cost,
 )
+from gp_emq.networks._arrays import read_arrays
 from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks._images import (
     DATA_SETS,
@@ -49,6 +50,7 @@ __all__ = [
     "load_test",
     "load_weights",
     "network_specifications",
+    "read_arrays",
     "read_state_dict",
     "registered_layers",
     "size_table",

@@ -1,6 +1,6 @@
 """Collecting per-layer statistics of a network: what proxies are formulas over."""
 
-from gp_emq.statistics._batch import check_images
+from gp_emq.statistics._batch import check_images, check_labels
 from gp_emq.statistics._cache import default_cache
 from gp_emq.statistics._collect import collect_statistics
 from gp_emq.statistics._header import sha256_of, state_sha256
@@ -19,6 +19,7 @@ __all__ = [
     "Statistics",
     "StatisticsSettings",
     "check_images",
+    "check_labels",
     "collect_statistics",
     "default_cache",
     "evaluation",
