@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     how = parser.add_argument_group("how to quantize")
     how.add_argument(
         "--method", nargs="+", choices=[method.name for method in METHODS], default=["rtn"],
-        help="one or several, see --list-methods (default: rtn)",
+        metavar="METHOD", help="one or several, see --list-methods (default: rtn)",
     )  # fmt: skip
     how.add_argument(
         "--iterations", type=positive, metavar="N",
