@@ -43,10 +43,10 @@ def choose_parameters(
     if rule not in SCALE_RULES:
         raise ValueError(f"scale rule must be one of {', '.join(SCALE_RULES)}, not {rule!r}")
     with one_thread(), torch.no_grad():
-        values = rows.detach().double()
-        low, high = _range(values, symmetric=symmetric, rule=rule)
+        low, high = _range(rows.detach(), symmetric=symmetric, rule=rule)
         if rule != "mse":
             return _grid(low, high, bits, symmetric=symmetric)
+        values = rows.detach().double()
         factors = _search(
             lambda f: _squared_error(values, low, high, f, bits, symmetric=symmetric),
             values.shape[0],
@@ -55,6 +55,7 @@ def choose_parameters(
 
 
 def _range(values: Tensor, *, symmetric: bool, rule: str) -> tuple[Tensor, Tensor]:
+    """Return the ends of the range of each row, float64 (rows,), with zero in it."""
     zero = torch.zeros(values.shape[0], dtype=torch.float64)
     if rule != "percentile":
         low, high = values.amin(1), values.amax(1)
@@ -63,7 +64,7 @@ def _range(values: Tensor, *, symmetric: bool, rule: str) -> tuple[Tensor, Tenso
         low = -high
     else:
         low, high = _percentile(values, 100 - PERCENTILE), _percentile(values, PERCENTILE)
-    return torch.minimum(low, zero), torch.maximum(high, zero)
+    return torch.minimum(low.double(), zero), torch.maximum(high.double(), zero)
 
 
 def _percentile(values: Tensor, percent: float) -> Tensor:
