@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gp_emq.errors import RunError
-from gp_emq.ptq._accuracy import Right
+from gp_emq.ptq import Right
 
 
 class Rows:

@@ -18,9 +18,17 @@ from benchmarks.plan_studies import EVOLVED, PROXIES, STUDIES, UNIFORM, Planned,
 from gp_emq.command import run_command
 from gp_emq.networks import file_sha256
 from gp_emq.options import OptionParser, not_negative, positive
-from gp_emq.ptq import QuantizationSettings, find_method, run_method
-from gp_emq.ptq._accuracy import Measured, Right, accuracy, difference
-from gp_emq.ptq._inputs import Inputs, load_inputs
+from gp_emq.ptq import (
+    EvaluationInputs,
+    Measured,
+    QuantizationSettings,
+    Right,
+    accuracy,
+    difference,
+    find_method,
+    load_evaluation_inputs,
+    run_method,
+)
 from gp_emq.statistics import default_cache, sha256_of
 
 
@@ -49,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _study(study: Study, rows: Rows, options: argparse.Namespace) -> list[str]:
     """Measure what is not measured yet, and write a table for each method."""
     plans = make_plans(study, options.evolved, seed=options.seed, cache=default_cache())
-    inputs = load_inputs(
+    inputs = load_evaluation_inputs(
         study.network, calibration=study.calibration, tests=options.tests, seed=options.seed
     )
     floating = _measure("float", {}, inputs=inputs, rows=rows, options=options)
@@ -80,7 +88,7 @@ def _measure(
     method: str,
     widths: dict[str, int],
     *,
-    inputs: Inputs,
+    inputs: EvaluationInputs,
     rows: Rows,
     options: argparse.Namespace,
 ) -> Right:

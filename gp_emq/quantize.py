@@ -14,10 +14,20 @@ from gp_emq.allocation import Plan, kept_in_float, load_plan
 from gp_emq.command import make_callable, run_command
 from gp_emq.errors import QuantizationError, RunError
 from gp_emq.networks import file_sha256
-from gp_emq.ptq import METHODS, Method, QuantizationSettings, find_method, quantize, run_method
-from gp_emq.ptq._accuracy import Right, accuracy, difference
-from gp_emq.ptq._file import save_quantized
-from gp_emq.ptq._inputs import Inputs, load_inputs
+from gp_emq.ptq import (
+    METHODS,
+    EvaluationInputs,
+    Method,
+    QuantizationSettings,
+    Right,
+    accuracy,
+    difference,
+    find_method,
+    load_evaluation_inputs,
+    quantize,
+    run_method,
+    save_quantized,
+)
 from gp_emq.ptq._parser import make_parser
 from gp_emq.ptq._text import MethodResult, Report
 from gp_emq.quantization import QuantizedModel, WeightQuantizer
@@ -48,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     methods = [find_method(name) for name in dict.fromkeys(options.method)]
     files = _files(options, methods)
     settings = _settings(options, methods)
-    inputs = load_inputs(
+    inputs = load_evaluation_inputs(
         _network(options, plan),
         options.weights,
         options.data,
@@ -118,7 +128,11 @@ def _network(options: argparse.Namespace, plan: Plan) -> str:
 
 
 def _quantize(
-    method: Method, plan: Plan, inputs: Inputs, settings: QuantizationSettings, cache: Path | None
+    method: Method,
+    plan: Plan,
+    inputs: EvaluationInputs,
+    settings: QuantizationSettings,
+    cache: Path | None,
 ) -> QuantizedModel:
     """Run a method under a progress bar."""
     if not method.learns:
@@ -149,7 +163,7 @@ def _quantize(
 
 
 def _saved_settings(
-    settings: QuantizationSettings, method: Method, inputs: Inputs, seed: int
+    settings: QuantizationSettings, method: Method, inputs: EvaluationInputs, seed: int
 ) -> dict[str, Any]:
     """Everything that decided the network, as plain values."""
     weights = inputs.network.weights
@@ -166,7 +180,7 @@ def _saved_settings(
 
 
 def _result(
-    method: Method, inputs: Inputs, before: Right, after: Right, file: Path
+    method: Method, inputs: EvaluationInputs, before: Right, after: Right, file: Path
 ) -> MethodResult:
     return MethodResult(
         method.name,
@@ -176,14 +190,14 @@ def _result(
     )
 
 
-def _in_float(plan: Plan, inputs: Inputs) -> tuple[str, ...]:
+def _in_float(plan: Plan, inputs: EvaluationInputs) -> tuple[str, ...]:
     """Names of the network's weights that the plan leaves alone."""
     network = inputs.network
     quantized = [layer for layer in network.layers if layer.name in plan.widths]
     return kept_in_float(network.model, quantized)
 
 
-def _notes(plan: Plan, inputs: Inputs) -> list[str]:
+def _notes(plan: Plan, inputs: EvaluationInputs) -> list[str]:
     """Say where the network is not the one that the plan was made for."""
     network, notes = inputs.network, []
     planned = plan.provenance.get("network", network.name)

@@ -24,7 +24,7 @@ from gp_emq.statistics import check_images, check_labels
 
 
 @dataclass(frozen=True)
-class Inputs:
+class EvaluationInputs:
     """A network with the images that it is quantized on and evaluated on.
 
     Attributes:
@@ -59,7 +59,7 @@ class Inputs:
         return found
 
 
-def load_inputs(
+def load_evaluation_inputs(
     network: str,
     weights: Path | None = None,
     data: Sequence[Path] = (),
@@ -67,7 +67,7 @@ def load_inputs(
     calibration: int,
     tests: int | None = None,
     seed: int = 0,
-) -> Inputs:
+) -> EvaluationInputs:
     """Load a network with calibration and test images.
 
     Args:
@@ -91,7 +91,9 @@ def load_inputs(
     batch = load_calibration(data_set, data, count=calibration, seed=seed)
     test = load_test(data_set, data, calibration=calibration, count=tests, seed=seed)
     labels = check_labels(test.labels, len(test.images), _classes(loaded, test.images))
-    return Inputs(loaded, batch.images, test.images, labels, labelled=True, groups=test.groups)
+    return EvaluationInputs(
+        loaded, batch.images, test.images, labels, labelled=True, groups=test.groups
+    )
 
 
 def _from_arrays(
@@ -102,7 +104,7 @@ def _from_arrays(
     *,
     tests: int | None,
     seed: int,
-) -> Inputs:
+) -> EvaluationInputs:
     images, labels = check_images(arrays[0]), arrays[1]
     if tuple(images.shape[1:]) != network.input_shape:
         raise DataError(
@@ -119,9 +121,13 @@ def _from_arrays(
     classes = _classes(network, chosen)
     if labels is None:
         own = predictions(network.model, chosen, batch_size(network.input_shape))
-        return Inputs(network, images[batch], chosen, own, labelled=False, groups=len(rest))
+        return EvaluationInputs(
+            network, images[batch], chosen, own, labelled=False, groups=len(rest)
+        )
     checked = check_labels(labels[rest], len(rest), classes)
-    return Inputs(network, images[batch], chosen, checked, labelled=True, groups=len(rest))
+    return EvaluationInputs(
+        network, images[batch], chosen, checked, labelled=True, groups=len(rest)
+    )
 
 
 def _classes(network: Network, images: Tensor) -> int:
