@@ -1,5 +1,6 @@
 """The blocks of a network, and what they are fed and give."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,8 @@ def find_blocks(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
 
     A block is the outermost module within the containers of a network (its root, sequences
     and lists of modules) that holds layers: a residual block, or a single layer. A module that
-    holds a whole stage, a sequence of two or more such blocks, is a container as well: the
-    backbone that a network wraps, or the encoder of a transformer.
+    holds a whole stage, a sequence of two or more blocks of several layers each, is a container
+    as well: the backbone that a network wraps, or the encoder of a transformer.
     """
     blocks: list[str] = []
     containers: dict[str, bool] = {}
@@ -40,20 +41,21 @@ def find_blocks(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
 def _is_container(module: nn.Module, name: str, layers: Sequence[Layer]) -> bool:
     if isinstance(module, _CONTAINERS):
         return True
-    holders = {outer for layer in layers for outer in _outer_names(layer.name)}
+    held = Counter(outer for layer in layers for outer in _outer_names(layer.name))
     for inner, candidate in module.named_modules(prefix=name):
         if isinstance(candidate, _CONTAINERS):
-            stage = [
+            blocks = [
                 child
                 for child_name, child in candidate.named_children()
-                if f"{inner}.{child_name}" in holders and not isinstance(child, _CONTAINERS)
+                if held[f"{inner}.{child_name}"] > 1 and not isinstance(child, _CONTAINERS)
             ]
-            if len(stage) > 1:
+            if len(blocks) > 1:
                 return True
     return False
 
 
 def _outer_names(name: str) -> list[str]:
+    """Names of the modules that a layer lies in."""
     parts = name.split(".")
     return [".".join(parts[:depth]) for depth in range(1, len(parts))]
 

@@ -38,10 +38,10 @@ def packed(blocks: int) -> tuple[str, ...]:
     [
         # Layers by hand: 8 convolutions and 3 linear; 1 + 58 × 2 + 3 + 1; 1 + 1 × 4 + 15 × 5 + 1
         # + 1; the patches, two linear layers of each of 12 blocks, and the head.
-        ("vgg11", 32, "snip", 8 + 3, ()),
+        ("vgg11", 32, "ompq", 8 + 3, ()),
         ("densenet121", 32, "fit", 1 + 58 * 2 + 3 + 1, ()),
         ("efficientnet_b0", 32, "relative_output_error", 1 + 4 + 15 * 5 + 1 + 1, ()),
-        ("vit_b_16", 224, "relative_error", 1 + 12 * 2 + 1, packed(12)),
+        ("vit_b_16", 224, "ompq", 1 + 12 * 2 + 1, packed(12)),
     ],
 )
 def test_layers_statistics_plan_and_forward_pass(name, side, proxy, layers, in_float) -> None:
@@ -119,6 +119,12 @@ def test_the_blocks_of_an_encoder_and_of_a_wrapped_backbone(transformer: nn.Modu
     blocks = find_blocks(model, gp_emq.networks.find_layers(model, torch.zeros(1, 3, 32, 32)))
     stages = [f"backbone.layer{stage}.{block}" for stage in range(1, 5) for block in range(2)]
     assert blocks == ("backbone.conv1", *stages, "backbone.fc")
+    inception = build("googlenet", init_weights=False, aux_logits=False)
+    layers = gp_emq.networks.find_layers(inception, torch.zeros(1, 3, 64, 64))
+    blocks = find_blocks(inception, layers)
+    # Branches of an inception module are sequences, but of single convolutions.
+    assert blocks[:5] == ("conv1", "conv2", "conv3", "inception3a", "inception3b")
+    assert len(blocks) == 3 + 9 + 1
     dense = build("densenet121")
     blocks = find_blocks(dense, gp_emq.networks.find_layers(dense, torch.zeros(1, 3, 32, 32)))
     assert "features.denseblock1" in blocks
