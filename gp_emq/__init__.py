@@ -6,17 +6,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gp_emq.allocation import allocate, load_plan
     from gp_emq.proxies.loading import load_proxy
+    from gp_emq.ptq import load_quantized, quantize, save_quantized
     from gp_emq.statistics import collect_statistics
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "allocate", "collect_statistics", "load_plan", "load_proxy"]
+__all__ = [
+    "__version__",
+    "allocate",
+    "collect_statistics",
+    "load_plan",
+    "load_proxy",
+    "load_quantized",
+    "quantize",
+    "save_quantized",
+]
 
 _HOMES = {
     "allocate": "gp_emq.allocation",
     "collect_statistics": "gp_emq.statistics",
     "load_plan": "gp_emq.allocation",
     "load_proxy": "gp_emq.proxies.loading",
+    "load_quantized": "gp_emq.ptq",
+    "quantize": "gp_emq.ptq",
+    "save_quantized": "gp_emq.ptq",
 }
 """Where the public names are from; torch is slow to import, so nothing is before it is used."""
 

@@ -46,3 +46,7 @@ class AllocationError(GpEmqError):
 
 class ExportError(GpEmqError):
     """A quantized network cannot be stored as asked, or a file of one is damaged."""
+
+
+class QuantizationError(GpEmqError):
+    """A plan does not fit its network, a method is unknown, or a quantized network is damaged."""

@@ -38,7 +38,9 @@ def statistics():
     return gp_emq.collect_statistics(Attention(), images, bits=(2, 3, 4))
 
 
-@pytest.mark.parametrize("name", ["allocate", "collect_statistics", "load_proxy"])
+@pytest.mark.parametrize(
+    "name", ["allocate", "collect_statistics", "load_proxy", "load_quantized", "quantize"]
+)
 def test_the_examples_of_public_names_run(name: str) -> None:
     # The command of the same name may have taken the function's place in the package.
     function = getattr(importlib.import_module(gp_emq._HOMES[name]), name)

@@ -19,7 +19,7 @@ from gp_emq.allocation._inputs import (
 )
 from gp_emq.allocation._measures import Measures, Meter
 from gp_emq.allocation._plan import Baseline, Plan, PlannedLayer, Target
-from gp_emq.allocation._plan_file import load_plan, save_plan
+from gp_emq.allocation._plan_file import load_plan, plan_document, plan_from, save_plan
 from gp_emq.allocation._problem import Problem
 from gp_emq.allocation._space import FLOAT_BITS, Configuration, Space, search_space
 from gp_emq.allocation._sweep import AXES, Sweep, SweepPoint, axis_costs, sweep
@@ -57,6 +57,8 @@ __all__ = [
     "load_inputs",
     "load_plan",
     "make_budgets",
+    "plan_document",
+    "plan_from",
     "proxy_baseline",
     "random_baseline",
     "save_plan",

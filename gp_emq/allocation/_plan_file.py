@@ -30,8 +30,9 @@ def save_plan(plan: Plan, path: Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    document = asdict(plan) | {"format": FORMAT, "provenance": dict(plan.provenance)}
-    text = json.dumps(document, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(
+        plan_document(plan), sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False
+    )
     atomic_write_text(path, text + "\n")
 
 
@@ -55,13 +56,30 @@ def load_plan(path: Path | str) -> Plan:
         raise AllocationError(f"cannot read the plan {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise AllocationError(f"{path} is no JSON file: {error}") from error
-    reader = _Reader(path)
+    return plan_from(document, str(path))
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return a plan as the values of a JSON object."""
+    return asdict(plan) | {"format": FORMAT, "provenance": dict(plan.provenance)}
+
+
+def plan_from(document: object, where: str) -> Plan:
+    """Check the values of a JSON object, and return the plan that they are.
+
+    Args:
+        document: What `plan_document` gave, after JSON.
+        where: What complaints name as its place.
+
+    Raises:
+        AllocationError: It is damaged or of another format.
+    """
     if not isinstance(document, dict) or "format" not in document:
-        raise AllocationError(f"{path} is no plan: it has no format")
+        raise AllocationError(f"{where} is no plan: it has no format")
     if document["format"] != FORMAT:
         found = document["format"]
-        raise AllocationError(f"{path} has format {found!r}; this version reads format {FORMAT}")
-    return reader.plan(document)
+        raise AllocationError(f"{where} has format {found!r}; this version reads format {FORMAT}")
+    return _Reader(where).plan(document)
 
 
 def _is_number(value: object) -> bool:
@@ -110,8 +128,8 @@ _BASELINE = {
 class _Reader:
     """Checks a document part by part, and says where it is wrong."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, where: str) -> None:
+        self._place = where
 
     def plan(self, document: object) -> Plan:
         whole = self._checked(document, _PLAN, "the plan")
@@ -190,4 +208,4 @@ class _Reader:
         return item
 
     def _fail(self, where: str, what: str) -> NoReturn:
-        raise AllocationError(f"{self._path}: {where} {what}")
+        raise AllocationError(f"{self._place}: {where} {what}")

@@ -101,7 +101,7 @@ def build_bench(
 
 def _learn_all(measurer: Measurer, *, jobs: int, progress: bool) -> None:
     """Learn the roundings that serve every configuration, those that are not there yet."""
-    todo = [task for task in measurer.rounding_tasks() if measurer.learned.get(*task) is None]
+    todo = [task for task in measurer.rounding_tasks() if measurer.kept_rounding(*task) is None]
     with _bar(len(todo), 0, "rounding", progress=progress and bool(todo)) as bar:
         for _ in _farmed(measurer, _learn_one, todo, jobs, ["cpu"]):
             bar.update()

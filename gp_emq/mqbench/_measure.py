@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 import gp_emq
 from gp_emq.determinism import one_thread
 from gp_emq.errors import BenchError
-from gp_emq.mqbench._learned import LearnedRoundings
 from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import (
     ImageSet,
     Network,
+    batch_size,
     data_set_of,
     file_sha256,
     load_calibration,
@@ -26,6 +27,7 @@ from gp_emq.networks import (
     load_test,
 )
 from gp_emq.quantization import (
+    LearnedRoundings,
     QuantizedNetwork,
     QuantizedWeight,
     RoundingSettings,
@@ -38,7 +40,6 @@ from gp_emq.quantization import (
 )
 
 ARITHMETICS = ("integer", "float")
-_ELEMENTS_PER_PASS = 153_600
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Measurer:
             bits: its width.
         """
         layer, model = self.network.layers[index], self.network.model
-        integers = self.learned.get(index, bits)
+        integers = self.kept_rounding(index, bits)
         with one_thread():
             if integers is not None:
                 grid = self.settings.protocol.weights.parameters(layer_weight(model, layer), bits)
@@ -155,23 +156,32 @@ class Measurer:
                 images=self.calibration.images,
                 settings=self._rounding_settings(),
             )
-        self.learned.put(index, bits, weight.integers)
+        self.learned.put(_rounding_key(index, bits), {layer.name: weight.integers})
         return weight
+
+    def kept_rounding(self, index: int, bits: int) -> Tensor | None:
+        """Return a layer's integers, int16 shaped as its weight, or `None` if not learned yet."""
+        layer = self.network.layers[index]
+        kept = self.learned.get(_rounding_key(index, bits), {layer.name: layer.weight_shape})
+        return None if kept is None else kept[layer.name]
 
     def _quantized_for(self, configuration: Sequence[int]) -> QuantizedNetwork:
         protocol = self.settings.protocol
         if protocol.rounding == "block":
-            return self._make(
-                reconstruct_blocks(
-                    self.network.model,
-                    self.network.layers,
-                    configuration,
-                    quantizer=protocol.weights,
-                    activations=self._activations,
-                    images=self.calibration.images,
-                    settings=self._rounding_settings(),
-                )
+            layers = self.network.layers
+            names = [layer.name for layer in layers]
+            widths = [configuration[layer.entry] for layer in layers]
+            rounded = reconstruct_blocks(
+                self.network.model,
+                layers,
+                dict(zip(names, widths, strict=True)),
+                quantizer=protocol.weights,
+                activations=dict(zip(names, self._activations, strict=True)),
+                images=self.calibration.images,
+                settings=self._rounding_settings(),
             )
+            by_index = enumerate(zip(names, widths, strict=True))
+            return self._make({(index, bits): rounded[name] for index, (name, bits) in by_index})
         if self._quantized is None:
             tasks = self.rounding_tasks()
             self._quantized = self._make(
@@ -278,9 +288,8 @@ def choose_arithmetic(protocol: Protocol, wanted: str = "auto") -> str:
     return wanted
 
 
-def batch_size(input_shape: Sequence[int]) -> int:
-    """Return how many images go through a network at once: few enough to stay in the cache."""
-    return max(4, min(256, _ELEMENTS_PER_PASS // int(np.prod(input_shape))))
+def _rounding_key(index: int, bits: int) -> str:
+    return f"layer{index:03d}-bits{bits}"
 
 
 @lru_cache(maxsize=1)

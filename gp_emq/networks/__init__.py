@@ -14,6 +14,7 @@ from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks._images import (
     DATA_SETS,
     ImageSet,
+    batch_size,
     data_set_of,
     load_calibration,
     load_images,
@@ -30,7 +31,7 @@ from gp_emq.networks._registry import (
     untrained_network,
 )
 from gp_emq.networks._torchvision import import_torchvision
-from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict
+from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict, take_state_dict
 
 __all__ = [
     "ACCOUNTINGS",
@@ -44,6 +45,7 @@ __all__ = [
     "Layer",
     "Network",
     "NetworkSpecification",
+    "batch_size",
     "bit_operations_table",
     "data_set_of",
     "entry_layers",
@@ -61,6 +63,7 @@ __all__ = [
     "read_state_dict",
     "registered_layers",
     "size_table",
+    "take_state_dict",
     "total_cost",
     "untrained_network",
 ]

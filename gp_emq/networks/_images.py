@@ -17,6 +17,7 @@ from gp_emq.networks._imagenet import read_imagenet
 from gp_emq.networks._registry import DATA_VARIABLE, network_specifications
 
 DATA_SETS = ("digits", "cifar10", "imagenet")
+_ELEMENTS_PER_PASS = 153_600
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,15 @@ def load_test(
         raise DataError(f"{count} test images: there are {len(test.labels)}")
     order = np.random.default_rng((seed, 1)).permutation(len(test.labels))
     return test.subset(torch.from_numpy(order[:count]).sort().values)
+
+
+def batch_size(input_shape: Sequence[int]) -> int:
+    """Return how many images go through a network at once: few enough to stay in the cache.
+
+    Args:
+        input_shape: (C, H, W) of one image.
+    """
+    return max(4, min(256, _ELEMENTS_PER_PASS // int(np.prod(input_shape))))
 
 
 def has_training_part(data_set: str, paths: Sequence[Path] = ()) -> bool:

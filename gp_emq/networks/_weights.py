@@ -60,7 +60,20 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Raises:
         NetworkError: if the file does not read, or does not fit the network.
     """
-    state = read_state_dict(path)
+    take_state_dict(model, read_state_dict(path), path)
+
+
+def take_state_dict(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
+    """Load a state dict into a network, all of it and nothing else.
+
+    Args:
+        model: the network.
+        state: tensors by name; counters of batch norms may be missing.
+        source: the file that they are from.
+
+    Raises:
+        NetworkError: if names or shapes are not those of the network.
+    """
     expected = model.state_dict()
     missing = sorted(k for k in expected.keys() - state.keys() if "num_batches_tracked" not in k)
     unexpected = sorted(state.keys() - expected.keys())
@@ -75,7 +88,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         if keys:
             subject = "the network" if keys is unexpected else "the file"
             raise NetworkError(
-                f"{path} does not fit {type(model).__name__}: {subject} {what} "
+                f"{source} does not fit {type(model).__name__}: {subject} {what} "
                 f"{', '.join(keys[:3])}{' ...' if len(keys) > 3 else ''}"
             )
     model.load_state_dict(state, strict=False)

@@ -1,19 +1,23 @@
 """Quantizers of weights and activations, and what is built on them."""
 
+from gp_emq.quantization._batch_norm import batch_norms, estimating
+from gp_emq.quantization._blocks import find_blocks
+from gp_emq.quantization._inputs import calibrate_activations, round_input
 from gp_emq.quantization._integer import integer_convolution_available
+from gp_emq.quantization._learned import LearnedRoundings
 from gp_emq.quantization._quantized_model import QuantizedModel
 from gp_emq.quantization._quantized_network import (
     QuantizedNetwork,
     QuantizedWeight,
-    calibrate_activations,
     layer_weight,
     quantize_weights,
 )
 from gp_emq.quantization._quantizers import ActivationQuantizer, WeightQuantizer
 from gp_emq.quantization._reconstruction import (
-    find_blocks,
+    Report,
     reconstruct_blocks,
     reconstruct_layer,
+    reconstructed_blocks,
 )
 from gp_emq.quantization._rounding import RoundingSettings, learn_rounding, reconstruction_error
 from gp_emq.quantization._scales import SCALE_RULES
@@ -31,13 +35,17 @@ __all__ = [
     "MIN_BITS",
     "SCALE_RULES",
     "ActivationQuantizer",
+    "LearnedRoundings",
     "QuantizationParameters",
     "QuantizedModel",
     "QuantizedNetwork",
     "QuantizedWeight",
+    "Report",
     "RoundingSettings",
     "WeightQuantizer",
+    "batch_norms",
     "calibrate_activations",
+    "estimating",
     "fake_quantize",
     "find_blocks",
     "integer_convolution_available",
@@ -48,5 +56,7 @@ __all__ = [
     "quantize_weights",
     "reconstruct_blocks",
     "reconstruct_layer",
+    "reconstructed_blocks",
     "reconstruction_error",
+    "round_input",
 ]

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
+from gp_emq.quantization._inputs import InputRounding, round_input
 from gp_emq.quantization._quantized_network import QuantizedWeight
-from gp_emq.quantization._uniform import QuantizationParameters, fake_quantize
+from gp_emq.quantization._uniform import QuantizationParameters
 
 
 class QuantizedModel(nn.Module):
@@ -46,7 +47,7 @@ class QuantizedModel(nn.Module):
         for name, weight in self.weights.items():
             _take_weight(self.network, name, weight)
         for name, grid in self.activations.items():
-            self.network.get_submodule(name).register_forward_pre_hook(_InputRounding(grid))
+            round_input(self.network.get_submodule(name), grid)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (n, C, H, W) to what the network gives for them, such as logits."""
@@ -58,7 +59,7 @@ class QuantizedModel(nn.Module):
         network = copy.deepcopy(self.network)
         for module in network.modules():
             hooks = module._forward_pre_hooks
-            for key in [key for key, hook in hooks.items() if isinstance(hook, _InputRounding)]:
+            for key in [key for key, hook in hooks.items() if isinstance(hook, InputRounding)]:
                 del hooks[key]
         return network
 
@@ -74,14 +75,3 @@ def _take_weight(model: nn.Module, name: str, weight: QuantizedWeight) -> None:
             f"not {tuple(weight.integers.shape)}"
         )
     parameter.data = weight.values().to(parameter.device)
-
-
-class _InputRounding:
-    """A hook that rounds a layer's first input to a grid before the layer is run."""
-
-    def __init__(self, grid: QuantizationParameters) -> None:
-        self._grid = grid
-
-    def __call__(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        first = inputs[0]
-        return (fake_quantize(first, self._grid.to(first.device)), *inputs[1:])

@@ -6,45 +6,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from gp_emq.networks import Layer, entry_layers
+from gp_emq.quantization._batch_norm import batch_norms, estimating
 from gp_emq.quantization._fusion import fuse_integer_convolutions
+from gp_emq.quantization._inputs import round_input
 from gp_emq.quantization._integer import IntegerConv2d, fits_integer_convolution
-from gp_emq.quantization._quantizers import ActivationQuantizer, WeightQuantizer
-from gp_emq.quantization._uniform import QuantizationParameters, fake_quantize, quantize
-
-
-def calibrate_activations(
-    model: nn.Module, layers: Sequence[Layer], images: Tensor, quantizer: ActivationQuantizer
-) -> tuple[QuantizationParameters, ...]:
-    """Choose the grid of every layer's input from one batch through the float network.
-
-    Args:
-        model: the float network, in eval mode.
-        layers: its layers.
-        images: float32 (n, C, H, W).
-        quantizer: how inputs are quantized.
-
-    Returns:
-        One grid per layer, in the order of `layers`.
-    """
-    found: dict[str, QuantizationParameters] = {}
-    handles = []
-    for layer in layers:
-
-        def choose(_module: nn.Module, inputs: tuple[Tensor, ...], name: str = layer.name) -> None:
-            if name not in found:
-                found[name] = quantizer.parameters(inputs[0])
-
-        handles.append(model.get_submodule(layer.name).register_forward_pre_hook(choose))
-    try:
-        with torch.no_grad():
-            model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return tuple(found[layer.name] for layer in layers)
+from gp_emq.quantization._quantizers import WeightQuantizer
+from gp_emq.quantization._uniform import QuantizationParameters, quantize
 
 
 @dataclass(frozen=True)
@@ -119,7 +88,7 @@ class QuantizedNetwork:
         self.model = copy.deepcopy(model).eval().to(self._device)
         self.model.requires_grad_(requires_grad=False)
         self._entries = entry_layers(layers)
-        self._norms = [m for m in self.model.modules() if isinstance(m, _BatchNorm)]
+        self._norms = batch_norms(self.model)
         self._statistics = [(_clone(m.running_mean), _clone(m.running_var)) for m in self._norms]
         widths = {
             index: {bits: weight for (i, bits), weight in weights.items() if i == index}
@@ -163,14 +132,8 @@ class QuantizedNetwork:
         Args:
             images: float32 (n, C, H, W).
         """
-        for module in self._norms:
-            module.train()
-            module.momentum = 1.0
-        try:
+        with estimating(self._norms):
             self.logits(images)
-        finally:
-            for module in self._norms:
-                module.eval()
 
     def logits(self, images: Tensor) -> Tensor:
         """Map images (n, C, H, W) to float32 logits (n, classes)."""
@@ -220,11 +183,7 @@ def _slot(
         model.set_submodule(name, convolution)
         return lambda bits: convolution.take(packed[bits])
     if activation is not None:
-
-        def quantize_input(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return (fake_quantize(inputs[0], activation), *inputs[1:])
-
-        module.register_forward_pre_hook(quantize_input)
+        round_input(module, activation)
     device = next(module.parameters()).device
     values = {bits: _channels_last(weight.values()).to(device) for bits, weight in weights.items()}
 

@@ -1,18 +1,23 @@
 """What learned rounding reconstructs: single layers, or the blocks of a network."""
 
 import copy
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
-from gp_emq.networks import Layer, entry_layers
+from gp_emq.networks import Layer
+from gp_emq.quantization._blocks import NotOneTensorError, capture, find_blocks
+from gp_emq.quantization._inputs import round_input
+from gp_emq.quantization._learned import LearnedRoundings
 from gp_emq.quantization._quantized_network import QuantizedWeight, layer_weight
 from gp_emq.quantization._quantizers import WeightQuantizer
 from gp_emq.quantization._rounding import RoundingSettings, learn_rounding
 from gp_emq.quantization._uniform import QuantizationParameters, fake_quantize
 
-_CAPTURE_BATCH = 64
+Report = Callable[[str, int], None]
+"""Told the name of a block and how many steps more of its learning are done."""
 
 
 def reconstruct_layer(
@@ -24,6 +29,7 @@ def reconstruct_layer(
     activation: QuantizationParameters | None,
     images: Tensor,
     settings: RoundingSettings,
+    report: Report | None = None,
 ) -> QuantizedWeight:
     """Learn the rounding of one layer from what the float network feeds it.
 
@@ -38,119 +44,135 @@ def reconstruct_layer(
         activation: the grid of its input, `None` for a float input.
         images: calibration images (n, C, H, W).
         settings: of the optimization.
+        report: told of every step.
     """
     module = model.get_submodule(layer.name)
     inputs, targets = capture(model, module, images)
     if activation is not None:
         inputs = fake_quantize(inputs, activation)
     grids = {"weight": quantizer.parameters(layer_weight(model, layer), bits)}
-    return learn_rounding(module, grids, inputs, targets, settings)["weight"]
+    step = _step(report, layer.name)
+    return learn_rounding(module, grids, inputs, targets, settings, step_done=step)["weight"]
 
 
 def reconstruct_blocks(
     model: nn.Module,
     layers: Sequence[Layer],
-    configuration: Sequence[int],
+    widths: Mapping[str, int],
     *,
     quantizer: WeightQuantizer,
-    activations: Sequence[QuantizationParameters],
+    activations: Mapping[str, QuantizationParameters],
     images: Tensor,
     settings: RoundingSettings,
-) -> dict[tuple[int, int], QuantizedWeight]:
+    learned: LearnedRoundings | None = None,
+    report: Report | None = None,
+) -> dict[str, QuantizedWeight]:
     """Learn the rounding of a whole bit configuration, block after block (BRECQ).
 
     Each block is fed what the network quantized so far gives it, activations included, and
     its output is held to that of the float block on float input. Within the block
-    activations stay float, and all its weights are learned together.
+    activations stay float, and all its weights are learned together. The layers of a block
+    that is no function of one tensor are reconstructed one by one.
 
     Args:
         model: the float network, in eval mode.
         layers: its layers in forward order.
-        configuration: one width per entry.
+        widths: the width of each layer by name; layers without one stay in float.
         quantizer: which chooses the grids.
-        activations: the grid of each layer's input.
+        activations: the grid of the input of each layer that has a width, by name; layers
+            without one take float inputs.
         images: calibration images (n, C, H, W).
         settings: of the optimization.
+        learned: keeps what is learned of each block, and gives what was learned before of the
+            same blocks at the same widths; everything else must be the same.
+        report: told of every step, and of all steps at once where a block was learned before.
 
     Returns:
-        The quantized weights by (index of the layer, bits).
+        The quantized weights by name of the layer.
     """
-    widths = {
-        index: int(bits)
-        for bits, indices in zip(configuration, entry_layers(layers), strict=True)
-        for index in indices
-    }
-    index_of = {layer.name: index for index, layer in enumerate(layers)}
+    kept = learned or LearnedRoundings(None)
     quantized = copy.deepcopy(model)
-    for index, layer in enumerate(layers):
-        _quantize_input(quantized.get_submodule(layer.name), activations[index])
-    result: dict[tuple[int, int], QuantizedWeight] = {}
-    for block in find_blocks(model, layers):
-        module = model.get_submodule(block)
-        inside = [layer for layer in layers if layer.name == block or _within(layer.name, block)]
+    for name, grid in activations.items():
+        round_input(quantized.get_submodule(name), grid)
+    result: dict[str, QuantizedWeight] = {}
+    for block, inside in _reconstructible(model, layers, widths, images):
         grids = {
-            _weight_name(layer.name, block): quantizer.parameters(
-                layer_weight(model, layer), widths[index_of[layer.name]]
-            )
+            layer.name: quantizer.parameters(layer_weight(model, layer), widths[layer.name])
             for layer in inside
         }
-        _, targets = capture(model, module, images)
-        inputs, _ = capture(quantized, quantized.get_submodule(block), images)
-        rounded = learn_rounding(module, grids, inputs, targets, settings)
+        shapes = {layer.name: layer.weight_shape for layer in inside}
+        key = _key(block, {name: widths[name] for name in (*result, *grids)})
+        integers = kept.get(key, shapes)
+        if integers is None:
+            _, targets = capture(model, model.get_submodule(block), images)
+            inputs, _ = capture(quantized, quantized.get_submodule(block), images)
+            integers = _learn(
+                model.get_submodule(block),
+                block,
+                grids,
+                inputs=inputs,
+                targets=targets,
+                settings=settings,
+                step_done=_step(report, block),
+            )
+            kept.put(key, integers)
+        elif report is not None:
+            report(block, settings.iterations)
         for layer in inside:
-            weight = rounded[_weight_name(layer.name, block)]
-            result[index_of[layer.name], widths[index_of[layer.name]]] = weight
+            weight = QuantizedWeight(integers[layer.name], grids[layer.name])
+            result[layer.name] = weight
             layer_weight(quantized, layer).copy_(weight.values())
     return result
 
 
-def find_blocks(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
-    """Return the names of a network's blocks in forward order.
-
-    A block is the outermost module within the containers of a network (its root, sequences
-    and lists of modules) that holds layers: a residual block, or a single layer.
-    """
-    blocks: list[str] = []
-    for layer in layers:
-        parts = layer.name.split(".")
-        name = layer.name
-        for depth in range(1, len(parts)):
-            outer = ".".join(parts[:depth])
-            if not isinstance(model.get_submodule(outer), (nn.Sequential, nn.ModuleList)):
-                name = outer
-                break
-        if name not in blocks:
-            blocks.append(name)
-    return tuple(blocks)
+def reconstructed_blocks(
+    model: nn.Module, layers: Sequence[Layer], widths: Mapping[str, int], images: Tensor
+) -> tuple[str, ...]:
+    """Return the names of the blocks that `reconstruct_blocks` learns, in order."""
+    return tuple(block for block, _ in _reconstructible(model, layers, widths, images))
 
 
-def capture(model: nn.Module, module: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what a module of a network is fed and gives, (n, ...) each, for some images."""
-    inputs: list[Tensor] = []
-    outputs: list[Tensor] = []
-
-    def before(_module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        inputs.append(arguments[0].clone())
-
-    def after(_module: nn.Module, _arguments: object, output: Tensor) -> None:
-        outputs.append(output.clone())
-
-    handles = [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
-    try:
-        with torch.no_grad():
-            for batch in torch.split(images, _CAPTURE_BATCH):
-                model(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return torch.cat(inputs), torch.cat(outputs)
+def _reconstructible(
+    model: nn.Module, layers: Sequence[Layer], widths: Mapping[str, int], images: Tensor
+) -> list[tuple[str, list[Layer]]]:
+    """Return each block that has layers to quantize, with them."""
+    found: list[tuple[str, list[Layer]]] = []
+    chosen = [layer for layer in layers if layer.name in widths]
+    for block in find_blocks(model, layers):
+        inside = [layer for layer in chosen if layer.name == block or _within(layer.name, block)]
+        try:
+            if inside:
+                capture(model, model.get_submodule(block), images[:1])
+                found.append((block, inside))
+        except NotOneTensorError:
+            found += [(layer.name, [layer]) for layer in inside]
+    return found
 
 
-def _quantize_input(module: nn.Module, parameters: QuantizationParameters) -> None:
-    def quantize_input(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (fake_quantize(inputs[0], parameters), *inputs[1:])
+def _learn(
+    module: nn.Module,
+    block: str,
+    grids: Mapping[str, QuantizationParameters],
+    *,
+    inputs: Tensor,
+    targets: Tensor,
+    settings: RoundingSettings,
+    step_done: Callable[[], None] | None,
+) -> dict[str, Tensor]:
+    """Learn the rounding of one block, and return the integers by name of the layer."""
+    named = {_weight_name(name, block): grid for name, grid in grids.items()}
+    rounded = learn_rounding(module, named, inputs, targets, settings, step_done=step_done)
+    return {name: rounded[_weight_name(name, block)].integers for name in grids}
 
-    module.register_forward_pre_hook(quantize_input)
+
+def _key(block: str, widths: Mapping[str, int]) -> str:
+    """Name what is learned: it depends on the widths of the block and of all before it."""
+    text = json.dumps([block, widths], sort_keys=True)
+    return f"block-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _step(report: Report | None, name: str) -> Callable[[], None] | None:
+    return None if report is None else lambda: report(name, 1)
 
 
 def _within(name: str, block: str) -> bool:

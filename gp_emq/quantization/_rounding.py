@@ -5,7 +5,7 @@ block; the relaxation, its regularizer and its schedule are the same, as below.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -94,6 +94,8 @@ def learn_rounding(
     inputs: Tensor,
     targets: Tensor,
     settings: RoundingSettings,
+    *,
+    step_done: Callable[[], None] | None = None,
 ) -> dict[str, QuantizedWeight]:
     """Round some weights of a module so that its output stays near the targets.
 
@@ -103,6 +105,7 @@ def learn_rounding(
         inputs: (n, ...).
         targets: (n, ...), the output to keep.
         settings: the optimization.
+        step_done: called after every step.
 
     Returns:
         The rounded weights by name. Where learning did not come nearer to the targets than
@@ -115,7 +118,7 @@ def learn_rounding(
     }
     with one_thread():
         soft = {name: _SoftWeight(weight, grids[name]) for name, weight in weights.items()}
-        _optimize(module, soft, inputs, targets, settings)
+        _optimize(module, soft, inputs, targets, settings, step_done=step_done)
         learned = {name: weight.rounded() for name, weight in soft.items()}
         errors = [
             reconstruction_error(module, candidate, inputs, targets, settings.batch)
@@ -147,16 +150,19 @@ def _optimize(
     inputs: Tensor,
     targets: Tensor,
     settings: RoundingSettings,
+    *,
+    step_done: Callable[[], None] | None,
 ) -> None:
     optimizer = torch.optim.Adam([s.logits for s in soft.values()], lr=settings.learning_rate)
     generator = torch.Generator().manual_seed(settings.seed)
+    channels = _channel_axis(module, targets)
     for step in range(settings.iterations):
         chosen = torch.randint(len(inputs), (settings.batch,), generator=generator)
         values = {name: weight.values() for name, weight in soft.items()}
         output = functional_call(module, values, (inputs[chosen],))
         error = (output - targets[chosen]).square()
         # Summed over channels, averaged over images and positions, as in BRECQ.
-        loss = error.sum() / (error.numel() / error.shape[1])
+        loss = error.sum() / (error.numel() / error.shape[channels])
         temperature = settings.temperature(step)
         if temperature is not None:
             loss = loss + settings.weight * sum(
@@ -166,6 +172,13 @@ def _optimize(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if step_done is not None:
+            step_done()
     for weight in soft.values():
         if not math.isfinite(float(weight.logits.detach().sum())):
             weight.logits = torch.zeros_like(weight.logits)
+
+
+def _channel_axis(module: nn.Module, output: Tensor) -> int:
+    """Return the axis of the channels: the last of linear layers and of sequences of tokens."""
+    return -1 if isinstance(module, nn.Linear) or output.dim() == 3 else 1

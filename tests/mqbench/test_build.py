@@ -142,7 +142,7 @@ def test_learned_rounding_is_learned_once(tmp_path, monkeypatch):
         if len(seen) == 20 and not interrupted:
             interrupted.append(True)
             raise KeyboardInterrupt
-        if self.learned.get(index, bits) is None:
+        if self.kept_rounding(index, bits) is None:
             seen.append((index, bits))
         return original(self, index, bits)
 

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gp_emq.determinism import one_thread
+from gp_emq.errors import NetworkError
 from gp_emq.networks import find_layers, load_images, load_network, untrained_network
 from gp_emq.quantization import (
     ActivationQuantizer,
@@ -223,3 +225,19 @@ def test_a_configuration_of_another_length_is_refused(digits):
     network, images, *_ = digits
     with pytest.raises(ValueError, match="14 entries, not 3"):
         make(network, images).configure([2, 2, 2])
+
+
+def test_a_layer_that_is_never_called_has_no_grid(digits):
+    network, images, *_ = digits
+
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Conv2d(1, 2, 3), nn.Conv2d(1, 2, 3)
+
+        def forward(self, images):
+            return self.used(images)
+
+    layers = [replace(network.layers[0], name=name) for name in ("used", "unused")]
+    with pytest.raises(NetworkError, match="layer 'unused' is never called by Idle"):
+        calibrate_activations(Idle(), layers, images, ActivationQuantizer())

@@ -136,20 +136,22 @@ def test_blocks_are_residual_blocks_and_single_layers():
 
 def test_blocks_cover_a_configuration(digits):
     network, images, grids = digits
-    configuration = [2, 3, 4, 2, 3, 4, 2, 3, 4, 2, 3, 4, 2, 3]
+    names = [layer.name for layer in network.layers]
+    widths = dict(zip(names, [2, 3, 4, 2, 3, 4, 2, 3, 4, 2, 3, 4, 2, 3], strict=True))
     before = {k: v.clone() for k, v in network.model.state_dict().items()}
     weights = reconstruct_blocks(
         network.model,
         network.layers,
-        configuration,
+        widths,
         quantizer=WeightQuantizer(symmetric=False),
-        activations=grids,
+        activations=dict(zip(names, grids, strict=True)),
         images=images,
         settings=RoundingSettings(iterations=3),
     )
-    assert set(weights) == set(enumerate(configuration))
-    for (index, bits), weight in weights.items():
-        assert tuple(weight.integers.shape) == network.layers[index].weight_shape
-        assert int(weight.integers.min()) >= 0
-        assert int(weight.integers.max()) < 1 << bits
+    assert set(weights) == set(widths)
+    for layer in network.layers:
+        integers = weights[layer.name].integers
+        assert tuple(integers.shape) == layer.weight_shape
+        assert int(integers.min()) >= 0
+        assert int(integers.max()) < 1 << widths[layer.name]
     assert all(torch.equal(v, before[k]) for k, v in network.model.state_dict().items())

@@ -1,0 +1,121 @@
+"""Which plans are compared: networks, sizes, methods, and what the plans are made by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gp_emq.allocation import (
+    CostSettings,
+    Meter,
+    Problem,
+    cached_table,
+    load_inputs,
+    make_budgets,
+    proxy_baseline,
+    search_space,
+    uniform_baseline,
+)
+from gp_emq.proxies.loading import load_proxy
+from gp_emq.quantization import WeightQuantizer
+from gp_emq.statistics import collect_statistics
+
+UNIFORM, EVOLVED = "uniform", "evolved"
+PROXIES = ("hawq_v2", "fit", "ompq", "emq", "loss_change")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One network, quantized at several sizes by some methods.
+
+    Attributes:
+        network: Name of the network.
+        bits: The widths, rising.
+        shares: Where the sizes lie, from 0 for all layers at the least width to 1 for all at the
+            widest.
+        methods: Names of the methods.
+        calibration: Images that statistics are collected on and that quantizing takes.
+    """
+
+    network: str
+    bits: tuple[int, ...]
+    shares: tuple[float, ...]
+    methods: tuple[str, ...]
+    calibration: int
+
+
+STUDIES = (
+    Study("resnet20", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 512),
+    Study("mobilenet_v2", (4, 5, 6, 8), (0.25, 0.5, 0.75), ("rtn",), 100),
+    Study("digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
+)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What one way to plan chooses at one size.
+
+    Attributes:
+        name: Of the way: a proxy, or `UNIFORM`.
+        limit: Largest size in MiB.
+        widths: Width of each layer by name; empty where there is no plan.
+        size: Size in MiB; 0 where there is no plan.
+        note: What it says of itself, or why there is no plan.
+    """
+
+    name: str
+    limit: float
+    widths: dict[str, int]
+    size: float
+    note: str
+
+
+def make_plans(
+    study: Study, evolved: str | None, *, seed: int, cache: Path | None
+) -> list[Planned]:
+    """Plan a study's network at all sizes in all ways; equal budgets, exact optima.
+
+    Args:
+        study: The study.
+        evolved: A run or an expression that is compared, too.
+        seed: Of the draw of images.
+        cache: Folder for statistics and tables.
+    """
+    inputs = load_inputs(study.network, images=study.calibration, seed=seed)
+    layers = inputs.network.layers
+    statistics = collect_statistics(
+        inputs.network.model,
+        inputs.images,
+        inputs.labels,
+        bits=study.bits,
+        quantizer=WeightQuantizer(per_channel=True),
+        layers=layers,
+        cache=cache,
+    )
+    sources = {name: name for name in PROXIES} | ({EVOLVED: evolved} if evolved else {})
+    tables = {
+        name: cached_table(load_proxy(source), statistics, cache)
+        for name, source in sources.items()
+    }
+    space, settings = search_space(layers, study.bits), CostSettings()
+    meter = Meter(space, settings)
+    found = []
+    for limit in sizes(study, meter, len(space.widths)):
+        budgets = make_budgets(space, settings, size_mib=limit)
+        flat = Problem.of(np.zeros((len(space.widths), len(study.bits))), space, budgets)
+        chosen = [uniform_baseline(flat, meter)]
+        chosen += [proxy_baseline(name, table, flat, meter) for name, table in tables.items()]
+        for plan in chosen:
+            widths = {layer.name: bits for layer, bits in zip(layers, plan.bits, strict=False)}
+            size = 0.0 if plan.measures is None else plan.measures.size_mib
+            found.append(Planned(plan.name, limit, widths, size, plan.note))
+    return found
+
+
+def sizes(study: Study, meter: Meter, entries: int) -> Sequence[float]:
+    """Return the sizes of a study in MiB, rising."""
+    least, most = (
+        meter.measure((width,) * entries).size_mib for width in (study.bits[0], study.bits[-1])
+    )
+    return [least + share * (most - least) for share in study.shares]

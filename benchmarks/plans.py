@@ -1,0 +1,206 @@
+"""Compare plans by what they are for, accuracy at equal size: ``python -m benchmarks.plans``.
+
+Every plan is really quantized and evaluated on all test images. Rows are kept as they are
+measured, and a killed call goes on from them.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks.plan_rows import Rows
+from benchmarks.plan_studies import EVOLVED, PROXIES, STUDIES, UNIFORM, Planned, Study, make_plans
+from gp_emq.command import run_command
+from gp_emq.networks import file_sha256
+from gp_emq.options import OptionParser, not_negative, positive
+from gp_emq.ptq import (
+    EvaluationInputs,
+    Measured,
+    QuantizationSettings,
+    Right,
+    accuracy,
+    difference,
+    find_method,
+    load_evaluation_inputs,
+    run_method,
+)
+from gp_emq.statistics import default_cache, sha256_of
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; ``sys.argv`` if None.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        GpEmqError: Something is unknown or missing, or the rows cannot be kept.
+    """
+    options = _parser().parse_args(arguments)
+    rows = Rows(options.rows)
+    for study in STUDIES:
+        if study.network in options.only:
+            for line in _study(study, rows, options):
+                sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+    return 0
+
+
+def _study(study: Study, rows: Rows, options: argparse.Namespace) -> list[str]:
+    """Measure what is not measured yet, and write a table for each method."""
+    plans = make_plans(study, options.evolved, seed=options.seed, cache=default_cache())
+    inputs = load_evaluation_inputs(
+        study.network, calibration=study.calibration, tests=options.tests, seed=options.seed
+    )
+    floating = _measure("float", {}, inputs=inputs, rows=rows, options=options)
+    lines = []
+    for name in study.methods:
+        with tqdm(
+            plans, desc=f"{study.network} {name}", unit="plan", file=sys.stderr, leave=False,
+            disable=not sys.stderr.isatty(),
+        ) as bar:  # fmt: skip
+            start = time.process_time()
+            found = [
+                _measure(name, plan.widths, inputs=inputs, rows=rows, options=options)
+                if plan.widths
+                else None
+                for plan in bar
+            ]
+        seconds = time.process_time() - start
+        sys.stderr.write(f"{study.network} {name}: {seconds:.0f} processor seconds\n")
+        title = (
+            f"{study.network}, {name}: top-1 of {len(inputs.labels):,} images, 95 % intervals; "
+            f"float {_cell(accuracy(floating, inputs.groups))}"
+        )
+        lines += [title, "", *_table(plans, found, inputs.groups), ""]
+    return lines
+
+
+def _measure(
+    method: str,
+    widths: dict[str, int],
+    *,
+    inputs: EvaluationInputs,
+    rows: Rows,
+    options: argparse.Namespace,
+) -> Right:
+    """Quantize and evaluate one plan, unless that was done before."""
+    learns = method != "float" and find_method(method).learns
+    settings = QuantizationSettings(
+        iterations=options.iterations if learns else None, seed=options.seed
+    )
+    weights = inputs.network.weights
+    key: dict[str, Any] = {
+        "network": inputs.network.name,
+        "weights": None if weights is None else file_sha256(weights),
+        "method": method,
+        "widths": widths,
+        "settings": settings.document(),
+        "calibration": sha256_of([("images", inputs.calibration)]),
+        "tests": sha256_of([("images", inputs.images), ("labels", inputs.labels)]),
+    }
+    known = rows.get(key)
+    if known is not None:
+        return known
+    quantized = None
+    if method != "float":
+        quantized = run_method(
+            find_method(method), inputs.network.model, widths, inputs.calibration, settings,
+            cache=default_cache(),
+        )  # fmt: skip
+    right = inputs.right(quantized)
+    rows.put(key, right)
+    return right
+
+
+def _table(plans: Sequence[Planned], found: Sequence[Right | None], groups: int) -> list[str]:
+    """Ways to plan against sizes: accuracies, and what the evolved proxy gains."""
+    limits = sorted({plan.limit for plan in plans})
+    names = list(dict.fromkeys(plan.name for plan in plans))
+    cells = {(plan.name, plan.limit): plan for plan in plans}
+    right = {
+        (plan.name, plan.limit): measured
+        for plan, measured in zip(plans, found, strict=True)
+        if measured is not None
+    }
+    lines = [
+        "| plan by | " + " | ".join(f"{limit:.4g} MiB" for limit in limits) + " |",
+        "|---|" + "---|" * len(limits),
+    ]
+    for name in names:
+        row = []
+        for limit in limits:
+            plan = cells[name, limit]
+            if (name, limit) not in right:
+                row.append(f"none: {plan.note}")
+                continue
+            text = _cell(accuracy(right[name, limit], groups))
+            if _best(right, names, limit) == right[name, limit].mean():
+                text = f"**{text}**"
+            row.append(f"{text}, {plan.note}, {plan.size:.4g} MiB" if name == UNIFORM else text)
+        lines.append(f"| {name} | " + " | ".join(row) + " |")
+    if EVOLVED in names:
+        others = [name for name in names if name != EVOLVED]
+        gains = [_gain(right, others, limit, groups) for limit in limits]
+        lines.append(f"| {EVOLVED}, gain | " + " | ".join(gains) + " |")
+    return lines
+
+
+def _best(right: dict[tuple[str, float], Right], names: Sequence[str], limit: float) -> float:
+    return max(float(right[name, limit].mean()) for name in names if (name, limit) in right)
+
+
+def _gain(
+    right: dict[tuple[str, float], Right], others: Sequence[str], limit: float, groups: int
+) -> str:
+    """What the evolved proxy gains on the best other, which is the best in hindsight."""
+    if (EVOLVED, limit) not in right:
+        return ""
+    best = _best(right, others, limit)
+    other = next(name for name in others if right[name, limit].mean() == best)
+    gain = difference(right[other, limit], right[EVOLVED, limit], groups)
+    value, low, high = (100 * number for number in (gain.value, gain.low, gain.high))
+    return f"{value:+.2f} % [{low:+.2f}, {high:+.2f}] on {other}"
+
+
+def _cell(measured: Measured) -> str:
+    value, low, high = (100 * number for number in (measured.value, measured.low, measured.high))
+    return f"{value:.2f} % [{low:.2f}, {high:.2f}]"
+
+
+def _parser() -> argparse.ArgumentParser:
+    networks = [study.network for study in STUDIES]
+    parser = OptionParser(
+        prog="python -m benchmarks.plans",
+        description="Accuracy at equal size of plans by "
+        f"{', '.join((UNIFORM, *PROXIES))}, and an evolved proxy: Markdown tables.",
+    )
+    parser.add_argument(
+        "--rows", type=Path, required=True, metavar="FILE.jsonl",
+        help="where measured plans are kept; what it has is not measured again",
+    )  # fmt: skip
+    parser.add_argument(
+        "--evolved", metavar="RUN|EXPRESSION", help="a proxy to compare: a run or an expression"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=networks, default=networks[:2], metavar="NETWORK",
+        help=f"of {', '.join(networks)} (default: {' '.join(networks[:2])})",
+    )  # fmt: skip
+    parser.add_argument("--tests", type=positive, metavar="N", help="test images (default: all)")
+    parser.add_argument(
+        "--iterations", type=positive, metavar="N", help="of learned rounding (default: 1,000)"
+    )
+    parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of all draws")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

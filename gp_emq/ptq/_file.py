@@ -1,0 +1,217 @@
+"""Quantized networks as safetensors files: equal ones give equal bytes."""
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from gp_emq.allocation import Plan, plan_document, plan_from
+from gp_emq.errors import AllocationError, NetworkError, QuantizationError
+from gp_emq.networks import take_state_dict
+from gp_emq.quantization import QuantizationParameters, QuantizedModel, QuantizedWeight
+from gp_emq.statistics import sha256_of
+from gp_emq.store import atomic_write_bytes
+
+FORMAT = 1
+_RECORD = "gp_emq"
+"""The one name in the file's metadata: safetensors writes several in no fixed order."""
+
+
+@dataclass(frozen=True)
+class QuantizationRecord:
+    """What a file says of the network in it.
+
+    Attributes:
+        method: By which it was quantized.
+        settings: Everything else that decided the result, as plain values.
+        plan: The plan, None where it was quantized without one.
+    """
+
+    method: str
+    settings: Mapping[str, Any]
+    plan: Plan | None
+
+
+def save_quantized(
+    quantized: QuantizedModel,
+    path: Path | str,
+    *,
+    method: str = "",
+    settings: Mapping[str, Any] | None = None,
+    plan: Plan | None = None,
+) -> None:
+    """Write a quantized network.
+
+    The file is a state dict of the network, whose quantized weights are grid values in float32,
+    and beside it, for a quantized layer `conv1`, `conv1.weight.integers` (int8, or uint8 where
+    the grid has a zero point), `conv1.weight.scale`, `conv1.weight.zero_point`,
+    `conv1.input.scale` and `conv1.input.zero_point`. Method, settings, plan and the ends of the
+    grids are JSON in the metadata, under `gp_emq`.
+
+    Args:
+        quantized: The network.
+        path: The file; its folder must exist.
+        method: By which it was quantized.
+        settings: What else decided the result; plain values.
+        plan: The plan.
+
+    Raises:
+        QuantizationError: The network itself has a tensor of one of these names.
+        RunError: The file cannot be written.
+    """
+    tensors = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in quantized.network.state_dict().items()
+    }
+    grids = _grid_tensors(quantized)
+    for name in sorted(grids.keys() & tensors.keys()):
+        raise QuantizationError(f"the network has a tensor of the reserved name {name!r}")
+    tensors |= grids
+    record = {
+        "format": FORMAT,
+        "method": method,
+        "settings": dict(settings or {}),
+        "plan": None if plan is None else plan_document(plan),
+        "weights": {name: _ends(weight.parameters) for name, weight in quantized.weights.items()},
+        "inputs": {name: _ends(grid) for name, grid in quantized.activations.items()},
+        "sha256": sha256_of(sorted(tensors.items())),
+    }
+    metadata = {_RECORD: json.dumps(record, sort_keys=True, allow_nan=False)}
+    atomic_write_bytes(Path(path), safetensors.torch.save(tensors, metadata))
+
+
+def load_quantized(path: Path | str, model: nn.Module) -> QuantizedModel:
+    """Read a quantized network.
+
+    Args:
+        path: A file that `save_quantized` or `python -m gp_emq.quantize` wrote.
+        model: A network of the same structure, whatever its weights; it is left alone.
+
+    Returns:
+        The quantized network; its logits are those of the one that was saved, to the last bit.
+
+    Raises:
+        NetworkError: The file does not fit the model.
+        QuantizationError: The file is missing or damaged, or of another format.
+
+    Examples:
+        >>> import gp_emq, tempfile
+        >>> from pathlib import Path
+        >>> from torch import equal, nn, randn
+        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> images = randn(8, 1, 4, 4)
+        >>> quantized = gp_emq.quantize(network, {"1": 4}, images)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "quantized.safetensors"
+        ...     gp_emq.save_quantized(quantized, path)
+        ...     again = gp_emq.load_quantized(path, network)
+        >>> equal(again(images), quantized(images))
+        True
+    """
+    path = Path(path)
+    record, tensors = _read(path)
+    try:
+        weights = {
+            name: _take_weight(tensors, name, ends) for name, ends in record["weights"].items()
+        }
+        activations = {
+            name: _take_grid(tensors, f"{name}.input", ends)
+            for name, ends in record["inputs"].items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise QuantizationError(f"{path} is damaged: {error}") from error
+    network = copy.deepcopy(model).cpu().float()
+    take_state_dict(network, tensors, path)
+    try:
+        return QuantizedModel(network, weights, activations)
+    except (NetworkError, AttributeError) as error:
+        raise NetworkError(f"{path} does not fit {type(model).__name__}: {error}") from error
+
+
+def read_record(path: Path | str) -> QuantizationRecord:
+    """Read what a file says of the network in it, without the network.
+
+    Args:
+        path: The file.
+
+    Raises:
+        QuantizationError: The file is missing or damaged, or of another format.
+    """
+    path = Path(path)
+    record, _ = _read(path)
+    try:
+        plan = None if record["plan"] is None else plan_from(record["plan"], "its plan")
+        return QuantizationRecord(str(record["method"]), dict(record["settings"]), plan)
+    except (AllocationError, KeyError, TypeError, ValueError) as error:
+        raise QuantizationError(f"{path} is damaged: {error}") from error
+
+
+def _grid_tensors(quantized: QuantizedModel) -> dict[str, Tensor]:
+    tensors = {}
+    for name, weight in quantized.weights.items():
+        kind = torch.int8 if weight.parameters.quant_min < 0 else torch.uint8
+        tensors[f"{name}.weight.integers"] = weight.integers.to(kind)
+        tensors |= _scale_tensors(f"{name}.weight", weight.parameters)
+    for name, grid in quantized.activations.items():
+        tensors |= _scale_tensors(f"{name}.input", grid)
+    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+
+
+def _scale_tensors(name: str, grid: QuantizationParameters) -> dict[str, Tensor]:
+    return {f"{name}.scale": grid.scale, f"{name}.zero_point": grid.zero_point}
+
+
+def _ends(grid: QuantizationParameters) -> list[int]:
+    return [grid.quant_min, grid.quant_max]
+
+
+def _take_weight(tensors: dict[str, Tensor], name: str, ends: list[int]) -> QuantizedWeight:
+    """Take a weight's integers and their grid out of the tensors of a file."""
+    parameters = _take_grid(tensors, f"{name}.weight", ends)
+    integers = tensors.pop(f"{name}.weight.integers").to(torch.int16)
+    if int(integers.min()) < ends[0] or int(integers.max()) > ends[1]:
+        raise ValueError(f"weights of {name} leave their grid")
+    return QuantizedWeight(integers, parameters)
+
+
+def _take_grid(tensors: dict[str, Tensor], name: str, ends: list[int]) -> QuantizationParameters:
+    """Take a grid out of the tensors of a file, so that the state dict is left."""
+    low, high = map(int, ends)
+    scale, zero_point = tensors.pop(f"{name}.scale"), tensors.pop(f"{name}.zero_point")
+    if not bool((scale > 0).all()) or scale.shape != zero_point.shape:
+        raise ValueError(f"{name} has no grid")
+    return QuantizationParameters(scale, zero_point, low, high)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read and check a file: its record, and its tensors by name."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_RECORD)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise QuantizationError(
+            f"cannot read the quantized network {path}: {error.strerror or error}"
+        ) from error
+    except safetensors.SafetensorError as error:
+        raise QuantizationError(f"{path} does not read as safetensors: {error}") from error
+    if text is None:
+        raise QuantizationError(f"{path} is no quantized network: its metadata has no {_RECORD!r}")
+    try:
+        record = dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise QuantizationError(f"{path} is damaged: its metadata is no JSON object") from error
+    if record.get("format") != FORMAT:
+        raise QuantizationError(
+            f"{path} has format {record.get('format')!r}; this version reads format {FORMAT}"
+        )
+    if record.get("sha256") != sha256_of(sorted(tensors.items())):
+        raise QuantizationError(f"{path} is damaged: its content is not what was written")
+    return record, tensors

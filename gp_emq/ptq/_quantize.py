@@ -1,0 +1,222 @@
+"""From a network and a plan to a quantized network."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gp_emq.allocation import FLOAT_BITS, Plan
+from gp_emq.errors import NetworkError, QuantizationError
+from gp_emq.networks import Layer, find_layers
+from gp_emq.ptq._methods import Method, find_method
+from gp_emq.ptq._settings import QuantizationSettings
+from gp_emq.ptq._task import Progress, Task
+from gp_emq.quantization import (
+    MAX_BITS,
+    MIN_BITS,
+    LearnedRoundings,
+    QuantizedModel,
+    RoundingSettings,
+    WeightQuantizer,
+)
+from gp_emq.statistics import check_images, evaluation, sha256_of, state_sha256
+
+_FORMAT = 1
+"""Rises when what is learned from equal inputs changes."""
+
+PER_CHANNEL = WeightQuantizer(per_channel=True)
+"""One scale of least squared error per output channel."""
+
+
+def quantize(
+    model: nn.Module,
+    plan: Plan | Mapping[str, int],
+    images: Tensor,
+    *,
+    method: str = "rtn",
+    quantizer: WeightQuantizer = PER_CHANNEL,
+    activation_bits: int = 8,
+    iterations: int | None = None,
+    seed: int = 0,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> QuantizedModel:
+    """Quantize a network as a plan says.
+
+    The model itself is left alone. Everything is computed on the CPU, on one thread, so that
+    equal inputs give equal results.
+
+    Args:
+        model: Maps (n, C, H, W) to logits or anything else.
+        plan: What `allocate` gives, or widths by name of the layer; layers that it does not name,
+            or gives 32 bits, stay in float, their inputs too.
+        images: Calibration images without labels, float32 (n, C, H, W): they choose the grids of
+            activations, re-estimate batch norms, and are what learned rounding learns from.
+        method: `"rtn"`, `"rtn+bn"`, `"adaround"` or `"brecq"`; `python -m gp_emq.quantize
+            --list-methods` describes them.
+        quantizer: Chooses the grids of weights; by default one scale per output channel, of
+            least squared error.
+        activation_bits: Width of the inputs of the quantized layers; 32 for float.
+        iterations: Steps of learned rounding for each layer or block; None for the method's own
+            number.
+        seed: Of the order of images in learned rounding.
+        cache: Folder below which learned rounding is kept, so that an interrupted call goes on
+            where it was and another plan costs only what it does not share; None keeps nothing.
+        progress: Told what is being quantized, and how many steps of how many are done.
+
+    Returns:
+        The quantized network, on the CPU.
+
+    Raises:
+        DataError: Images of a wrong shape or value.
+        NetworkError: A layer's weight is no plain parameter.
+        QuantizationError: The plan does not fit the network, or the method or a setting is
+            unknown.
+
+    Examples:
+        >>> import gp_emq
+        >>> from torch import manual_seed, nn, randn
+        >>> _ = manual_seed(0)
+        >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
+        >>> images = randn(16, 1, 8, 8)
+        >>> statistics = gp_emq.collect_statistics(network, images, bits=(2, 3, 4))
+        >>> table = gp_emq.load_proxy("relative_error").table(statistics)
+        >>> plan = gp_emq.allocate(table, statistics.layers, average_bits=3, fix={"0": 8})
+        >>> quantized = gp_emq.quantize(network, plan, images)
+        >>> quantized(images).shape
+        torch.Size([16, 5])
+        >>> quantized.network[3].weight[0].unique().numel() <= 2 ** plan.widths["3"]
+        True
+    """
+    settings = QuantizationSettings(quantizer, activation_bits, iterations, seed)
+    return run_method(
+        find_method(method), model, plan, images, settings, cache=cache, progress=progress
+    )
+
+
+def run_method(
+    method: Method,
+    model: nn.Module,
+    plan: Plan | Mapping[str, int],
+    images: Tensor,
+    settings: QuantizationSettings,
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> QuantizedModel:
+    """Quantize a network by a method; the arguments are those of `quantize`."""
+    if settings.iterations is not None and not method.learns:
+        raise QuantizationError(f"method {method.name} learns nothing: it takes no iterations")
+    images = check_images(images)
+    rounding = RoundingSettings(
+        iterations=method.iterations if settings.iterations is None else settings.iterations,
+        seed=settings.seed,
+    )
+    copied = copy.deepcopy(model).cpu().float().eval()
+    copied.requires_grad_(requires_grad=False)
+    with evaluation(copied):
+        layers = find_layers(copied, images[:1])
+        widths = _widths(plan, layers, copied)
+        folder = _folder(cache, method, copied, images=images, settings=settings, rounding=rounding)
+        task = Task(
+            model=copied,
+            layers=tuple(layer for layer in layers if layer.name in widths),
+            widths=widths,
+            images=images,
+            settings=settings,
+            rounding=rounding,
+            learned=LearnedRoundings(folder),
+            progress=progress,
+        )
+        _check_shared(task, layers)
+        quantized = method.function(task)
+    # Some modules compute otherwise where nothing asks for gradients: it stays the user's choice.
+    wanted = dict(model.named_parameters())
+    for name, parameter in quantized.network.named_parameters():
+        parameter.requires_grad_(wanted[name].requires_grad)
+    return quantized
+
+
+def _widths(
+    plan: Plan | Mapping[str, int], layers: tuple[Layer, ...], model: nn.Module
+) -> dict[str, int]:
+    """Return the width of every layer to quantize, in forward order, once they fit the network."""
+    known = {layer.name: layer for layer in layers}
+    given = plan.widths if isinstance(plan, Plan) else dict(plan)
+    planned = [item.name for item in plan.layers] if isinstance(plan, Plan) else list(given)
+    for name in planned:
+        if name not in known:
+            names = list(known)
+            shown = ", ".join(names if len(names) <= 12 else [*names[:10], "...", names[-1]])
+            raise QuantizationError(
+                f"the plan has a layer {name!r}, but {type(model).__name__} has {shown}"
+            )
+    for item in plan.layers if isinstance(plan, Plan) else ():
+        shape = known[item.name].weight_shape
+        if item.layer.weight_shape != shape:
+            raise QuantizationError(
+                f"the plan's layer {item.name!r} has a weight of shape {item.layer.weight_shape}, "
+                f"but that of {type(model).__name__} has {shape}"
+            )
+    for name, width in given.items():
+        if width != FLOAT_BITS and not MIN_BITS <= width <= MAX_BITS:
+            raise QuantizationError(
+                f"the plan gives layer {name!r} {width} bits: {MIN_BITS} to {MAX_BITS}, or "
+                f"{FLOAT_BITS} for float"
+            )
+    widths = {name: given[name] for name in known if given.get(name, FLOAT_BITS) != FLOAT_BITS}
+    if not widths:
+        raise QuantizationError("the plan quantizes no layer")
+    for name in widths:
+        if "weight" not in dict(model.get_submodule(name).named_parameters(recurse=False)):
+            raise NetworkError(f"the weight of layer {name!r} is no plain parameter of the network")
+    return widths
+
+
+def _check_shared(task: Task, layers: tuple[Layer, ...]) -> None:
+    """Refuse a plan that gives one weight, shared by several layers, several widths."""
+    widths = {id(_weight(task.model, layer.name)): layer.name for layer in task.layers}
+    for layer in layers:
+        other = widths.get(id(_weight(task.model, layer.name)), layer.name)
+        mine, theirs = (task.widths.get(name, FLOAT_BITS) for name in (layer.name, other))
+        if mine != theirs:
+            raise QuantizationError(
+                f"layers {layer.name!r} and {other!r} share one weight, but the plan gives them "
+                f"{mine} and {theirs} bits"
+            )
+
+
+def _weight(model: nn.Module, name: str) -> nn.Module | Tensor:
+    return model.get_submodule(name).weight
+
+
+def _folder(
+    cache: Path | None,
+    method: Method,
+    model: nn.Module,
+    *,
+    images: Tensor,
+    settings: QuantizationSettings,
+    rounding: RoundingSettings,
+) -> Path | None:
+    """Name the folder of what is learned by everything but the plan that it depends on."""
+    if cache is None or not method.learns:
+        return None
+    activations = settings.activations
+    document = {
+        "format": _FORMAT,
+        "method": method.name,
+        "torch": torch.__version__,
+        "state": state_sha256(model),
+        "images": sha256_of([("images", images)]),
+        "weights": asdict(settings.weights),
+        "activations": None if activations is None else asdict(activations),
+        "rounding": asdict(rounding),
+    }
+    text = json.dumps(document, sort_keys=True)
+    return cache / "roundings" / hashlib.sha256(text.encode()).hexdigest()[:32]

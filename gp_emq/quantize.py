@@ -1,0 +1,220 @@
+"""Quantize a network as a plan says: ``python -m gp_emq.quantize --plan plan.json``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from gp_emq.allocation import Plan, kept_in_float, load_plan
+from gp_emq.command import make_callable, run_command
+from gp_emq.errors import QuantizationError, RunError
+from gp_emq.networks import file_sha256
+from gp_emq.ptq import (
+    METHODS,
+    EvaluationInputs,
+    Method,
+    QuantizationSettings,
+    Right,
+    accuracy,
+    difference,
+    find_method,
+    load_evaluation_inputs,
+    quantize,
+    run_method,
+    save_quantized,
+)
+from gp_emq.ptq._parser import make_parser
+from gp_emq.ptq._text import MethodResult, Report
+from gp_emq.quantization import QuantizedModel, WeightQuantizer
+from gp_emq.statistics import default_cache, sha256_of
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; ``sys.argv`` if None.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        GpEmqError: What was asked for is unknown, missing or does not fit.
+    """
+    options = make_parser().parse_args(arguments)
+    if options.list_methods:
+        for method in METHODS:
+            steps = f" ({method.iterations:,} iterations)" if method.learns else ""
+            sys.stdout.write(f"{method.name:9} {method.description}{steps}\n")
+        return 0
+    if options.plan is None:
+        raise QuantizationError("--plan is missing: give what python -m gp_emq.allocate wrote")
+    plan = load_plan(options.plan)
+    methods = [find_method(name) for name in dict.fromkeys(options.method)]
+    files = _files(options, methods)
+    settings = _settings(options, methods)
+    inputs = load_evaluation_inputs(
+        _network(options, plan),
+        options.weights,
+        options.data,
+        calibration=options.images,
+        tests=options.tests,
+        seed=options.seed,
+    )
+    cache = None if options.no_cache else default_cache()
+    before = inputs.right()
+    results = []
+    for method, file in zip(methods, files, strict=True):
+        quantized = _quantize(method, plan, inputs, settings, cache)
+        save_quantized(
+            quantized,
+            file,
+            method=method.name,
+            settings=_saved_settings(settings, method, inputs, options.seed),
+            plan=plan,
+        )
+        sys.stderr.write(f"wrote {file}\n")
+        results.append(_result(method, inputs, before, inputs.right(quantized), file))
+    report = Report(
+        network=inputs.network.name,
+        plan=plan,
+        plan_file=str(options.plan),
+        calibration=len(inputs.calibration),
+        images=len(inputs.images),
+        groups=inputs.groups,
+        labelled=inputs.labelled,
+        floating=accuracy(before, inputs.groups),
+        results=results,
+        in_float=_in_float(plan, inputs),
+        notes=_notes(plan, inputs),
+    )
+    sys.stdout.write(report.as_json() if options.format == "json" else report.as_text())
+    return 0
+
+
+def _files(options: argparse.Namespace, methods: Sequence[Method]) -> list[Path]:
+    """Say where each method's network goes, before anything is computed."""
+    plan: Path = options.plan
+    if options.out is None:
+        return [plan.with_name(f"{plan.stem}-{method.name}.safetensors") for method in methods]
+    out: Path = options.out
+    if len(methods) > 1:
+        raise QuantizationError("--out names one file: give one --method, or leave it out")
+    if not out.resolve().parent.is_dir():
+        raise RunError(f"cannot write {out}: there is no folder {out.parent}")
+    return [out]
+
+
+def _settings(options: argparse.Namespace, methods: Sequence[Method]) -> QuantizationSettings:
+    if options.iterations is not None and not any(method.learns for method in methods):
+        names = ", ".join(method.name for method in methods)
+        raise QuantizationError(f"--iterations is for methods that learn, not {names}")
+    quantizer = WeightQuantizer(per_channel=not options.per_tensor, scale_rule=options.scale_rule)
+    return QuantizationSettings(
+        quantizer, options.activation_bits, options.iterations, options.seed
+    )
+
+
+def _network(options: argparse.Namespace, plan: Plan) -> str:
+    name: str | None = options.network or plan.provenance.get("network")
+    if name is None:
+        raise QuantizationError(f"{options.plan} does not say its network: give --network")
+    return name
+
+
+def _quantize(
+    method: Method,
+    plan: Plan,
+    inputs: EvaluationInputs,
+    settings: QuantizationSettings,
+    cache: Path | None,
+) -> QuantizedModel:
+    """Run a method under a progress bar."""
+    if not method.learns:
+        settings = replace(settings, iterations=None)
+    with tqdm(
+        file=sys.stderr,
+        desc=method.name,
+        unit="step",
+        leave=False,
+        disable=not sys.stderr.isatty(),
+        dynamic_ncols=True,
+    ) as bar:
+
+        def show(name: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.set_postfix_str(name, refresh=False)
+            bar.update(done - bar.n)
+
+        return run_method(
+            method,
+            inputs.network.model,
+            plan,
+            inputs.calibration,
+            settings,
+            cache=cache,
+            progress=show,
+        )
+
+
+def _saved_settings(
+    settings: QuantizationSettings, method: Method, inputs: EvaluationInputs, seed: int
+) -> dict[str, Any]:
+    """Everything that decided the network, as plain values."""
+    weights = inputs.network.weights
+    return {
+        **settings.document(),
+        "iterations": (settings.iterations or method.iterations) if method.learns else 0,
+        "calibration_images": len(inputs.calibration),
+        "calibration_sha256": sha256_of([("images", inputs.calibration)]),
+        "network": inputs.network.name,
+        "weights_sha256": None if weights is None else file_sha256(weights),
+        "seed": seed,
+        "torch": torch.__version__,
+    }
+
+
+def _result(
+    method: Method, inputs: EvaluationInputs, before: Right, after: Right, file: Path
+) -> MethodResult:
+    return MethodResult(
+        method.name,
+        accuracy(after, inputs.groups),
+        difference(before, after, inputs.groups),
+        str(file),
+    )
+
+
+def _in_float(plan: Plan, inputs: EvaluationInputs) -> tuple[str, ...]:
+    """Names of the network's weights that the plan leaves alone."""
+    network = inputs.network
+    quantized = [layer for layer in network.layers if layer.name in plan.widths]
+    return kept_in_float(network.model, quantized)
+
+
+def _notes(plan: Plan, inputs: EvaluationInputs) -> list[str]:
+    """Say where the network is not the one that the plan was made for."""
+    network, notes = inputs.network, []
+    planned = plan.provenance.get("network", network.name)
+    if planned != network.name:
+        notes.append(f"the plan was made for {planned}")
+    recorded = plan.provenance.get("weights_sha256")
+    if recorded is not None and network.weights is not None:
+        found = file_sha256(network.weights)
+        if found != recorded:
+            notes.append(
+                f"the plan was made for other weights: sha256 {recorded[:12]}..., and those of "
+                f"{network.weights} have {found[:12]}..."
+            )
+    return notes
+
+
+make_callable(__name__, quantize)
+
+if __name__ == "__main__":
+    run_command(main)

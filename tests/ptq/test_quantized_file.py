@@ -1,0 +1,136 @@
+import json
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from small_networks import Normed, Shared, Tokens, made, pictures
+
+import gp_emq
+from gp_emq.errors import GpEmqError, NetworkError, QuantizationError
+from gp_emq.networks import find_layers
+from gp_emq.ptq import read_record
+from gp_emq.quantization import WeightQuantizer
+
+
+@pytest.mark.parametrize("kind", [Normed, Shared, Tokens])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("activation_bits", [4, 32])
+def test_a_file_gives_the_same_logits_to_the_last_bit(tmp_path, kind, symmetric, activation_bits):
+    model, images = made(kind), pictures()
+    widths = {layer.name: 8 for layer in find_layers(model, images[:1])}
+    quantized = gp_emq.quantize(
+        model,
+        widths,
+        images,
+        method="rtn+bn",
+        quantizer=WeightQuantizer(symmetric=symmetric, per_channel=symmetric),
+        activation_bits=activation_bits,
+    )
+    path = tmp_path / "quantized.safetensors"
+    gp_emq.save_quantized(quantized, path)
+    # The structure is all that is taken from the model: its weights are others.
+    again = gp_emq.load_quantized(path, made(kind, seed=5))
+    assert torch.equal(again(images), quantized(images))
+    for name, weight in quantized.weights.items():
+        assert torch.equal(again.weights[name].integers, weight.integers)
+        assert again.weights[name].parameters.quant_min == weight.parameters.quant_min
+    assert set(again.activations) == (set() if activation_bits == 32 else set(widths))
+
+
+@pytest.fixture
+def written(tmp_path):
+    model, images = made(Normed), pictures()
+    plan = gp_emq.allocate(
+        [[-3, -2, -1]] * 2, find_layers(model, images[:1]), average_bits=3, fix={"head": 8}
+    )
+    quantized = gp_emq.quantize(model, plan, images)
+    path = tmp_path / "plan-rtn.safetensors"
+    gp_emq.save_quantized(quantized, path, method="rtn", settings={"seed": 0}, plan=plan)
+    return model, plan, quantized, path
+
+
+def test_the_file_is_a_state_dict_with_grids_beside_it(written):
+    model, _, quantized, path = written
+    tensors = safetensors.torch.load_file(path)
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    assert missing == []
+    assert sorted(unexpected) == [
+        f"{layer}.{part}"
+        for layer in ("conv", "head")
+        for part in (
+            "input.scale", "input.zero_point", "weight.integers", "weight.scale",
+            "weight.zero_point",
+        )
+    ]  # fmt: skip
+    rebuilt = tensors["conv.weight.integers"].float() * tensors["conv.weight.scale"]
+    assert torch.equal(rebuilt, tensors["conv.weight"])
+    assert tensors["conv.weight.integers"].dtype == torch.int8
+    assert torch.equal(model.conv.weight, quantized.weights["conv"].values())
+
+
+def test_the_record_holds_plan_method_and_settings(written):
+    _, plan, _, path = written
+    record = read_record(path)
+    assert (record.plan, record.method, record.settings) == (plan, "rtn", {"seed": 0})
+
+
+def test_equal_networks_are_equal_bytes(written, tmp_path):
+    _, plan, quantized, path = written
+    again = tmp_path / "again.safetensors"
+    gp_emq.save_quantized(quantized, again, method="rtn", settings={"seed": 0}, plan=plan)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_what_does_not_fit_or_is_damaged_is_one_clear_error(written, tmp_path):
+    model, _, _, path = written
+    with pytest.raises(NetworkError, match="does not fit Tokens: the file lacks"):
+        gp_emq.load_quantized(path, made(Tokens))
+    content = path.read_bytes()
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(content[:-20])
+    with pytest.raises(QuantizationError, match="does not read as safetensors"):
+        gp_emq.load_quantized(damaged, model)
+    damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(QuantizationError, match="damaged: its content is not what was written"):
+        gp_emq.load_quantized(damaged, model)
+    with pytest.raises(QuantizationError, match="cannot read the quantized network"):
+        gp_emq.load_quantized(tmp_path / "none.safetensors", model)
+    safetensors.torch.save_file(model.state_dict(), damaged)
+    with pytest.raises(QuantizationError, match="is no quantized network"):
+        gp_emq.load_quantized(damaged, model)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda record: record.update(format=9), "has format 9; this version reads format 1"),
+        (lambda record: record["weights"].pop("conv"), "does not fit Normed: the network has no"),
+        (lambda record: record["weights"].update(conv=[0, 1]), "weights of conv leave their grid"),
+        (lambda record: record["inputs"].update(conv=None), "is damaged"),
+        (lambda record: record.pop("inputs"), "is damaged: 'inputs'"),
+    ],
+)
+def test_damaged_metadata_is_one_clear_error(written, tmp_path, change, message):
+    model, _, _, path = written
+    with safetensors.safe_open(path, framework="pt") as file:
+        record = json.loads(file.metadata()["gp_emq"])
+    change(record)
+    damaged = tmp_path / "damaged.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(tensors, damaged, {"gp_emq": json.dumps(record)})
+    with pytest.raises(GpEmqError, match=message) as caught:
+        gp_emq.load_quantized(damaged, model)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_plan_is_one_clear_error(written, tmp_path):
+    _, _, _, path = written
+    with safetensors.safe_open(path, framework="pt") as file:
+        record = json.loads(file.metadata()["gp_emq"])
+    record["plan"].pop("layers")
+    damaged = tmp_path / "damaged.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(tensors, damaged, {"gp_emq": json.dumps(record)})
+    with pytest.raises(QuantizationError, match=r"its plan: the plan is missing \['layers'\]"):
+        read_record(damaged)

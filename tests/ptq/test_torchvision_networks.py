@@ -1,0 +1,131 @@
+"""From networks that are not of this project to a plan and a quantized forward pass."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import gp_emq
+from gp_emq.allocation import kept_in_float
+from gp_emq.networks._torchvision import import_torchvision
+from gp_emq.ptq import find_method
+from gp_emq.quantization import WeightQuantizer, find_blocks
+
+FAST = WeightQuantizer(per_channel=True, scale_rule="minmax")
+
+
+def build(name: str, **options: object) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = getattr(import_torchvision("models"), name)(num_classes=10, **options).eval()
+        for head in model.modules():
+            # The last layer of torchvision's transformers starts at zero.
+            if isinstance(head, nn.Linear) and head.out_features == 10:
+                nn.init.normal_(head.weight, std=0.05)
+    return model
+
+
+def packed(blocks: int) -> tuple[str, ...]:
+    """The weights of vision transformers that are in no layer, in their order."""
+    attention = "encoder.layers.encoder_layer_{}.self_attention.{}"
+    parts = ("in_proj_weight", "out_proj.weight")
+    names = [attention.format(block, part) for block in range(blocks) for part in parts]
+    return ("class_token", "encoder.pos_embedding", *names)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "proxy", "layers", "in_float"),
+    [
+        # Layers by hand: 8 convolutions and 3 linear; 1 + 58 × 2 + 3 + 1; 1 + 1 × 4 + 15 × 5 + 1
+        # + 1; the patches, two linear layers of each of 12 blocks, and the head.
+        ("vgg11", 32, "ompq", 8 + 3, ()),
+        ("densenet121", 32, "fit", 1 + 58 * 2 + 3 + 1, ()),
+        ("efficientnet_b0", 32, "relative_output_error", 1 + 4 + 15 * 5 + 1 + 1, ()),
+        ("vit_b_16", 224, "ompq", 1 + 12 * 2 + 1, packed(12)),
+    ],
+)
+def test_layers_statistics_plan_and_forward_pass(name, side, proxy, layers, in_float) -> None:
+    model = build(name)
+    images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    statistics = gp_emq.collect_statistics(model, images, bits=(2, 4), quantizer=FAST)
+    assert len(statistics.layers) == layers
+    table = gp_emq.load_proxy(proxy).table(statistics)
+    assert table.shape == (layers, 2)
+    assert np.isfinite(table).all()
+    first = statistics.layers[0].name
+    plan = gp_emq.allocate(table, statistics.layers, bits=(2, 4), average_bits=3, fix={first: 8})
+    assert kept_in_float(model, statistics.layers) == in_float
+    quantized = gp_emq.quantize(model, plan, images, quantizer=FAST)
+    for layer, bits in plan.widths.items():
+        low, high = quantized.weights[layer].integers.aminmax()
+        assert -(2 ** (bits - 1)) <= int(low) <= int(high) < 2 ** (bits - 1)
+    with torch.no_grad():
+        logits = quantized(images)
+    assert logits.shape == (1, 10)
+    assert logits.isfinite().all()
+
+
+@pytest.fixture(scope="module")
+def transformer() -> nn.Module:
+    """A vision transformer of two blocks, made of the same modules as vit_b_16."""
+    models = import_torchvision("models")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = models.VisionTransformer(
+            image_size=16, patch_size=8, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=12,
+            num_classes=10,
+        ).eval()  # fmt: skip
+        nn.init.normal_(model.heads.head.weight)
+    return model
+
+
+def test_curvature_goes_through_attention(transformer: nn.Module) -> None:
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    statistics = gp_emq.collect_statistics(transformer, images, bits=(2, 3, 4))
+    for proxy in ("hawq_v2", "hawq", "fit"):
+        assert np.isfinite(gp_emq.load_proxy(proxy).table(statistics)).all()
+    assert kept_in_float(transformer, statistics.layers) == packed(2)
+
+
+@pytest.mark.parametrize("method", ["rtn+bn", "adaround", "brecq"])
+def test_every_method_takes_tokens(transformer: nn.Module, method: str) -> None:
+    images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    widths = {layer.name: 3 for layer in gp_emq.networks.find_layers(transformer, images[:1])}
+    options = {"iterations": 5} if find_method(method).learns else {}
+    quantized = gp_emq.quantize(transformer, widths, images, method=method, **options)
+    assert set(quantized.weights) == set(widths)
+    assert quantized(images).isfinite().all()
+
+
+def test_the_blocks_of_an_encoder_and_of_a_wrapped_backbone(transformer: nn.Module) -> None:
+    images = torch.zeros(1, 3, 16, 16)
+    layers = gp_emq.networks.find_layers(transformer, images)
+    assert find_blocks(transformer, layers) == (
+        "conv_proj",
+        "encoder.layers.encoder_layer_0",
+        "encoder.layers.encoder_layer_1",
+        "heads.head",
+    )
+
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = build("resnet18")
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.backbone(images)
+
+    model = Wrapped().eval()
+    blocks = find_blocks(model, gp_emq.networks.find_layers(model, torch.zeros(1, 3, 32, 32)))
+    stages = [f"backbone.layer{stage}.{block}" for stage in range(1, 5) for block in range(2)]
+    assert blocks == ("backbone.conv1", *stages, "backbone.fc")
+    inception = build("googlenet", init_weights=False, aux_logits=False)
+    layers = gp_emq.networks.find_layers(inception, torch.zeros(1, 3, 64, 64))
+    blocks = find_blocks(inception, layers)
+    # Branches of an inception module are sequences, but of single convolutions.
+    assert blocks[:5] == ("conv1", "conv2", "conv3", "inception3a", "inception3b")
+    assert len(blocks) == 3 + 9 + 1
+    dense = build("densenet121")
+    blocks = find_blocks(dense, gp_emq.networks.find_layers(dense, torch.zeros(1, 3, 32, 32)))
+    assert "features.denseblock1" in blocks
+    assert "features.transition1.conv" in blocks

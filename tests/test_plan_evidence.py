@@ -1,0 +1,69 @@
+"""The comparison of plans measures what it says, and measures nothing twice."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import plans
+from benchmarks.plan_rows import Rows
+from benchmarks.plan_studies import Study, make_plans
+from gp_emq.networks import load_calibration, load_network, load_test
+from gp_emq.quantize import quantize
+
+STUDY = Study("digits", (2, 3, 4), (0.5,), ("rtn",), 64)
+EXPRESSION = "negate(sum(square(quantization_perturbation)))"
+
+
+@pytest.fixture(scope="module")
+def tabulated(tmp_path_factory: pytest.TempPathFactory):
+    """The rows and the table of one size."""
+    rows = tmp_path_factory.mktemp("evidence") / "rows.jsonl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plans, "STUDIES", (STUDY,))
+        said: list[str] = []
+        patch.setattr("sys.stdout.write", said.append)
+        arguments = ["--rows", str(rows), "--only", "digits", "--tests", "300"]
+        plans.main([*arguments, "--evolved", EXPRESSION])
+        first = "".join(said)
+        said.clear()
+        patch.setattr(plans, "run_method", None)
+        plans.main([*arguments, "--evolved", EXPRESSION])
+        assert "".join(said) == first
+    return rows, first
+
+
+def test_the_table_has_the_accuracies_of_the_plans(tabulated) -> None:
+    _, text = tabulated
+    cells = re.findall(r"^\| (\w+) \| \**([\d.]+) %", text, re.MULTILINE)
+    shown = {name: float(value) for name, value in cells}
+    assert list(shown) == ["uniform", "hawq_v2", "fit", "ompq", "emq", "loss_change", "evolved"]
+    network = load_network("digits")
+    calibration = load_calibration("digits", count=64, seed=0).images
+    test = load_test("digits", calibration=64, count=300, seed=0)
+    made = {plan.name: plan for plan in make_plans(STUDY, EXPRESSION, seed=0, cache=None)}
+    for name in ("uniform", "fit", "evolved"):
+        quantized = quantize(network.model, made[name].widths, calibration)
+        right = quantized(test.images).argmax(1) == test.labels
+        assert shown[name] == pytest.approx(100 * float(right.double().mean()), abs=0.01)
+    assert set(made["uniform"].widths.values()) == {3}
+    assert len({plan.limit for plan in made.values()}) == 1
+    assert all(plan.size <= plan.limit * (1 + 1e-9) for plan in made.values())
+
+
+def test_rows_survive_a_line_that_was_cut_off(tabulated, tmp_path: Path) -> None:
+    rows, _ = tabulated
+    cut = tmp_path / "rows.jsonl"
+    cut.write_text(rows.read_text()[:-40])
+    lines = len(rows.read_text().splitlines())
+    kept = Rows(cut)
+    assert len(kept._known) == lines - 1
+    right = np.array([True, False, True])
+    kept.put({"plan": 1}, right)
+    again = Rows(cut)
+    assert len(again._known) == lines
+    found = again.get({"plan": 1})
+    assert found is not None
+    assert np.array_equal(found, right)
+    assert again.get({"plan": 2}) is None
