@@ -72,7 +72,12 @@ class Planned:
 
 
 def make_plans(
-    study: Study, evolved: str | None, *, seed: int, cache: Path | None
+    study: Study,
+    evolved: str | None,
+    *,
+    seed: int,
+    cache: Path | None,
+    proxies: Sequence[str] = PROXIES,
 ) -> list[Planned]:
     """Plan a study's network at all sizes in all ways; equal budgets, exact optima.
 
@@ -81,6 +86,7 @@ def make_plans(
         evolved: A run or an expression that is compared, too.
         seed: Of the draw of images.
         cache: Folder for statistics and tables.
+        proxies: Names of the hand-crafted proxies.
     """
     inputs = load_inputs(study.network, images=study.calibration, seed=seed)
     layers = inputs.network.layers
@@ -93,7 +99,7 @@ def make_plans(
         layers=layers,
         cache=cache,
     )
-    sources = {name: name for name in PROXIES} | ({EVOLVED: evolved} if evolved else {})
+    sources = {name: name for name in proxies} | ({EVOLVED: evolved} if evolved else {})
     tables = {
         name: cached_table(load_proxy(source), statistics, cache)
         for name, source in sources.items()

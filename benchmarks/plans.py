@@ -56,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _study(study: Study, rows: Rows, options: argparse.Namespace) -> list[str]:
     """Measure what is not measured yet, and write a table for each method."""
-    plans = make_plans(study, options.evolved, seed=options.seed, cache=default_cache())
+    plans = make_plans(
+        study, options.evolved, seed=options.seed, cache=default_cache(), proxies=options.proxies
+    )
     inputs = load_evaluation_inputs(
         study.network, calibration=study.calibration, tests=options.tests, seed=options.seed
     )
@@ -193,6 +195,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", nargs="+", choices=networks, default=networks[:2], metavar="NETWORK",
         help=f"of {', '.join(networks)} (default: {' '.join(networks[:2])})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--proxies", nargs="+", default=PROXIES, metavar="PROXY",
+        help=f"hand-crafted proxies to compare (default: {' '.join(PROXIES)})",
     )  # fmt: skip
     parser.add_argument("--tests", type=positive, metavar="N", help="test images (default: all)")
     parser.add_argument(
