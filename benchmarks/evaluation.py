@@ -1,7 +1,6 @@
 """Evaluating 200 random trees on ResNet-18's shapes: ours, eager loops, and the floor."""
 
 import random
-from collections.abc import Sequence
 
 import torch
 
@@ -11,7 +10,7 @@ from benchmarks.timing import Row, compare, seconds_to_read
 from gp_emq.determinism import one_thread
 from gp_emq.evolution import StructureScreen, generate
 from gp_emq.proxies import Evaluator, Node
-from primitives import Activations, PrimitiveSet, Weights, load_primitive_set
+from primitives import PrimitiveSet, load_primitive_set
 
 TREES = 200
 SIMPLE = ("add", "subtract", "multiply", "abs", "square", "relu")
@@ -100,13 +99,9 @@ def _against_eager(name: str, primitive_set: PrimitiveSet, statistics) -> Row:  
 
 def _against_floor(primitive_set: PrimitiveSet, statistics) -> Row:  # type: ignore[no-untyped-def]
     trees = simple_trees(primitive_set)
-    names = {node.name for tree in trees for node in tree if node.ret in (Weights, Activations)}
-    reading = {
-        name: seconds_to_read(statistics.tensor(name))
-        for name in names
-        if name in primitive_set.statistics
-    }
-    floor = sum(_reading_time(tree, reading) for tree in trees)
+    one = seconds_to_read([statistics.tensor(name) for name in primitive_set.statistics])
+    inputs = sum(len({node.name for node in tree if not node.arity}) for tree in trees)
+    floor = one * inputs
     row = compare(
         f"{len(trees)} trees of at most four of {', '.join(SIMPLE)}",
         lambda: Evaluator(primitive_set, statistics).tables(trees),
@@ -114,7 +109,3 @@ def _against_floor(primitive_set: PrimitiveSet, statistics) -> Row:  # type: ign
         lambda: None,
     )
     return Row(row.name, row.ours, row.baseline, floor, row.ours / floor, floor=True)
-
-
-def _reading_time(tree: Sequence[Node], reading: dict[str, float]) -> float:
-    return sum(reading.get(name, 0.0) for name in {node.name for node in tree if not node.arity})

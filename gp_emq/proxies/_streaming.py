@@ -19,7 +19,7 @@ from gp_emq.proxies._kernels import Kernel, kernel_of
 from gp_emq.statistics import Layout
 from primitives import Exponent, WeightsPerBit
 
-BLOCK = 32768
+BLOCK = 131072
 """Elements of a block on a CPU, the bit axis included (rounded down)."""
 
 LeafBlock = Callable[[Vertex, int, int], Tensor]

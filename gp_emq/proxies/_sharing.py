@@ -1,0 +1,63 @@
+"""Sharing expressions out, so that work common to several of them is done by one worker."""
+
+from collections.abc import Sequence
+
+from gp_emq.proxies._expression import Node, parse_expression
+from gp_emq.proxies._graph import subtree_ends
+from primitives import TENSOR_TYPES, Kind, PrimitiveSet, WeightsPerBit
+
+_PASSES = {Kind.NORMALISER: 3, Kind.REDUCTION: 2}
+"""What an operator costs, in elementwise operators."""
+_WIDTHS = 3
+"""What a tensor with a bit axis costs, in tensors without."""
+
+
+def share_expressions(
+    expressions: Sequence[str], pieces: int, *, primitive_set: PrimitiveSet
+) -> list[tuple[int, ...]]:
+    """Share expressions out in parts of about equal cost, with little work in two parts.
+
+    One after the other, dearest first, goes to the part that is then done soonest; subtrees that
+    a part has already cost it nothing more.
+
+    Args:
+        expressions: Expressions of the set.
+        pieces: Most parts.
+        primitive_set: The set.
+
+    Returns:
+        Places of the expressions, by part; no part is empty.
+    """
+    costs = [_tensor_costs(parse_expression(text, primitive_set), primitive_set)
+             for text in expressions]  # fmt: skip
+    order = sorted(range(len(costs)), key=lambda place: (-sum(costs[place].values()), place))
+    parts: list[list[int]] = [[] for _ in range(min(pieces, len(costs)))]
+    loads = [0] * len(parts)
+    known: list[set[str]] = [set() for _ in parts]
+    for place in order:
+        ends = [
+            load + sum(cost for text, cost in costs[place].items() if text not in have)
+            for load, have in zip(loads, known, strict=True)
+        ]
+        # Of equals the one with fewest, so that none stays empty.
+        chosen = min(range(len(parts)), key=lambda part: (ends[part], len(parts[part])))
+        parts[chosen].append(place)
+        loads[chosen] = ends[chosen]
+        known[chosen].update(costs[place])
+    return [tuple(part) for part in parts if part]
+
+
+def _tensor_costs(tree: Sequence[Node], primitive_set: PrimitiveSet) -> dict[str, int]:
+    """Give what each distinct subtree costs that is, or reduces, a whole tensor."""
+    ends = subtree_ends(tree)
+    costs: dict[str, int] = {}
+    for position, node in enumerate(tree):
+        if not node.arity:
+            continue
+        overload = primitive_set.overloads[node.name]
+        tensors = [kind for kind in overload.arguments if kind in TENSOR_TYPES]
+        if tensors or overload.operator.kind is Kind.STRUCTURE:
+            text = " ".join(node.name for node in tree[position : ends[position]])
+            widths = _WIDTHS if WeightsPerBit in tensors else 1
+            costs[text] = _PASSES.get(overload.operator.kind, 1) * widths
+    return costs
