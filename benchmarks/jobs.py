@@ -6,6 +6,7 @@ Wall-clock seconds here, since the work of other processes is what is measured.
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -14,7 +15,7 @@ from benchmarks.shapes import random_statistics
 from benchmarks.timing import Row
 from gp_emq.evolution import Outcome, TableScreen
 from gp_emq.farm import Farm
-from gp_emq.proxies import parse_expression, to_expression
+from gp_emq.proxies import parse_expression, share_expressions, to_expression
 from primitives import PrimitiveSet, load_primitive_set
 
 TREES = 200
@@ -76,7 +77,12 @@ def benchmark(network: str = "resnet18") -> list[Row]:
     job = RandomTables(network)
     with (
         Farm([job], jobs=1, backend="loky") as one,
-        Farm([job], jobs=2, backend="loky") as two,
+        Farm(
+            [job],
+            jobs=2,
+            backend="loky",
+            share=partial(share_expressions, primitive_set=primitive_set),
+        ) as two,
     ):
         rows.append(_row(f"{TREES} trees, two workers", two, "one worker", one, expressions))
     if torch.cuda.is_available():

@@ -10,6 +10,7 @@ what it takes in ours.
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,13 @@ from gp_emq.evolution import (
 )
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench
-from gp_emq.proxies import Evaluator, configuration_scores, language, parse_expression
+from gp_emq.proxies import (
+    Evaluator,
+    configuration_scores,
+    language,
+    parse_expression,
+    share_expressions,
+)
 from gp_emq.statistics import Statistics
 from primitives import load_primitive_set
 
@@ -113,7 +120,8 @@ def _searched(
     with tempfile.TemporaryDirectory() as folder:
         store_statistics(network, primitive_set.needs, Path(folder))
         job = TableJob(PRIMITIVES, Path(folder))
-        with Farm([job], jobs=workers, backend=backend) as farm:
+        share = partial(share_expressions, primitive_set=primitive_set)
+        with Farm([job], jobs=workers, backend=backend, share=share) as farm:
             farm.map(["mean(quantization_perturbation)"] * (workers or 1))
 
             def tables(items: list[str]) -> Sequence[Outcome]:

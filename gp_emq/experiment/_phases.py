@@ -6,6 +6,7 @@ last completed generation.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from gp_emq.evolution import Outcome, Search, SearchSettings, TableJob, make_sel
 from gp_emq.experiment._configuration import RunConfiguration
 from gp_emq.experiment._setting import Setting
 from gp_emq.farm import Farm, FarmSettings
+from gp_emq.proxies import share_expressions
 from gp_emq.statistics import Kind, Statistics
 from gp_emq.store import GenerationRow, RunStore
 
@@ -57,6 +59,7 @@ def make_farm(
         backend=backend,
         scheduler=settings.scheduler,
         task_timeout=settings.task_timeout,
+        share=partial(share_expressions, primitive_set=setting.primitive_set),
     )
 
 

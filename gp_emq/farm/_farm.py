@@ -1,6 +1,6 @@
 """A farm of workers, each of which sets itself up once for each kind of job."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -11,7 +11,7 @@ from gp_emq.farm._here import SerialBackend, ThreadingBackend
 from gp_emq.farm._job import Job
 from gp_emq.farm._loky import LokyBackend
 from gp_emq.farm._ray import RayBackend
-from gp_emq.farm._recovery import cut
+from gp_emq.farm._recovery import Task, cut
 from gp_emq.farm._settings import TASK_TIMEOUT, FarmSettings
 
 Item = TypeVar("Item")
@@ -36,6 +36,8 @@ class Farm(Generic[Item, Result]):
             all where one job is enough.
         scheduler: Address of a dask scheduler or a ray cluster; None for workers of this machine.
         task_timeout: Seconds after which a task is taken for hung; None for never.
+        share: Shares items out among so many workers, as places by worker; None takes turns. It
+            changes no result.
 
     Raises:
         GpEmqError: A value is none of those allowed, or two of them contradict each other.
@@ -49,6 +51,7 @@ class Farm(Generic[Item, Result]):
         backend: str | None = None,
         scheduler: str | None = None,
         task_timeout: float | None = TASK_TIMEOUT,
+        share: Callable[[Sequence[Item], int], Sequence[tuple[int, ...]]] | None = None,
     ) -> None:
         settings = FarmSettings(
             jobs=jobs, backend=backend, scheduler=scheduler, task_timeout=task_timeout
@@ -57,6 +60,7 @@ class Farm(Generic[Item, Result]):
         self._backend_name, self._jobs = settings.chosen(0)
         self._scheduler = scheduler
         self._limit = task_timeout
+        self._share = share
         self._open: tuple[Backend, Dispatcher[Item, Result]] | None = None
 
     def __enter__(self) -> Self:
@@ -104,12 +108,18 @@ class Farm(Generic[Item, Result]):
         if not items:
             return
         backend, dispatcher = self._opened()
-        if items_per_task is None:
-            pieces = max(1, self._jobs or 0, len(backend.workers()))
-        else:
-            pieces = -(-len(items) // items_per_task)
-        for task, results in dispatcher.run(items, cut(range(len(items)), pieces)):
+        for task, results in dispatcher.run(items, self._tasks(items, backend, items_per_task)):
             yield from zip(task.places, results, strict=True)
+
+    def _tasks(
+        self, items: Sequence[Item], backend: Backend, items_per_task: int | None
+    ) -> list[Task]:
+        if items_per_task is not None:
+            return cut(range(len(items)), -(-len(items) // items_per_task))
+        pieces = max(1, self._jobs or 0, len(backend.workers()))
+        if self._share is None or pieces == 1:
+            return cut(range(len(items)), pieces)
+        return [Task(places) for places in self._share(items, pieces)]
 
     def close(self) -> None:
         """End the workers; the next items would start them again."""

@@ -12,6 +12,7 @@ from gp_emq.proxies._scores import (
     kendall_tau,
     rounded,
 )
+from gp_emq.proxies._sharing import share_expressions
 
 __all__ = [
     "DEFAULT_CACHE_BYTES",
@@ -26,6 +27,7 @@ __all__ = [
     "language",
     "parse_expression",
     "rounded",
+    "share_expressions",
     "simplified",
     "to_expression",
     "to_formula",
