@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from gp_emq.allocation import Plan, kept_in_float, load_plan
+from gp_emq.allocation import Plan, kept_in_float, load_plan, plan_document
 from gp_emq.command import make_callable, run_command
 from gp_emq.errors import QuantizationError, RunError
+from gp_emq.export import EXPORT_OPTIONS, check_exports, export_files
 from gp_emq.networks import file_sha256
 from gp_emq.ptq import (
     METHODS,
@@ -28,8 +29,9 @@ from gp_emq.ptq import (
     run_method,
     save_quantized,
 )
-from gp_emq.ptq._parser import make_parser
+from gp_emq.ptq._parser import QAT, make_parser
 from gp_emq.ptq._text import MethodResult, Report
+from gp_emq.qat import DESCRIPTION, QatSettings, method_settings, train_plan, trained_widths
 from gp_emq.quantization import QuantizedModel, WeightQuantizer
 from gp_emq.statistics import default_cache, sha256_of
 
@@ -51,13 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for method in METHODS:
             steps = f" ({method.iterations:,} iterations)" if method.learns else ""
             sys.stdout.write(f"{method.name:9} {method.description}{steps}\n")
+        sys.stdout.write(f"{QAT:9} {DESCRIPTION}\n")
         return 0
     if options.plan is None:
         raise QuantizationError("--plan is missing: give what python -m gp_emq.allocate wrote")
     plan = load_plan(options.plan)
-    methods = [find_method(name) for name in dict.fromkeys(options.method)]
-    files = _files(options, methods)
-    settings = _settings(options, methods)
+    names = list(dict.fromkeys(options.method))
+    files = _files(options, names)
+    settings, training = _settings(options, names), _training(options, names)
     inputs = load_evaluation_inputs(
         _network(options, plan),
         options.weights,
@@ -69,17 +72,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cache = None if options.no_cache else default_cache()
     before = inputs.right()
     results = []
-    for method, file in zip(methods, files, strict=True):
+    for name, file in zip(names, files, strict=True):
+        method = find_method("rtn" if name == QAT else name)
         quantized = _quantize(method, plan, inputs, settings, cache)
-        save_quantized(
-            quantized,
-            file,
-            method=method.name,
-            settings=_saved_settings(settings, method, inputs, options.seed),
-            plan=plan,
-        )
+        saved = _saved_settings(settings, method, inputs, options.seed)
+        if name == QAT:
+            quantized = train_plan(
+                plan,
+                inputs.network,
+                quantized,
+                data=options.data,
+                settings=training,
+                folder=file.with_suffix(""),
+                quiet=not sys.stderr.isatty(),
+            )
+            saved |= {"training": training.decisive()}
+        save_quantized(quantized, file, method=name, settings=saved, plan=plan)
         sys.stderr.write(f"wrote {file}\n")
-        results.append(_result(method, inputs, before, inputs.right(quantized), file))
+        export_files(
+            options,
+            quantized,
+            inputs.network,
+            {"method": name, "network": inputs.network.name, "plan": plan_document(plan)},
+        )
+        results.append(_result(name, inputs, before, inputs.right(quantized), file))
     report = Report(
         network=inputs.network.name,
         plan=plan,
@@ -91,32 +107,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
         floating=accuracy(before, inputs.groups),
         results=results,
         in_float=_in_float(plan, inputs),
-        notes=_notes(plan, inputs),
+        notes=_notes(plan, inputs, names, training),
     )
     sys.stdout.write(report.as_json() if options.format == "json" else report.as_text())
     return 0
 
 
-def _files(options: argparse.Namespace, methods: Sequence[Method]) -> list[Path]:
+def _files(options: argparse.Namespace, names: Sequence[str]) -> list[Path]:
     """Say where each method's network goes, before anything is computed."""
     plan: Path = options.plan
+    for option in ("out", *EXPORT_OPTIONS):
+        if getattr(options, option) is not None and len(names) > 1:
+            raise QuantizationError(
+                f"--{option} names one file: give one --method, or leave it out"
+            )
+    check_exports(options)
     if options.out is None:
-        return [plan.with_name(f"{plan.stem}-{method.name}.safetensors") for method in methods]
+        return [plan.with_name(f"{plan.stem}-{name}.safetensors") for name in names]
     out: Path = options.out
-    if len(methods) > 1:
-        raise QuantizationError("--out names one file: give one --method, or leave it out")
     if not out.resolve().parent.is_dir():
         raise RunError(f"cannot write {out}: there is no folder {out.parent}")
     return [out]
 
 
-def _settings(options: argparse.Namespace, methods: Sequence[Method]) -> QuantizationSettings:
-    if options.iterations is not None and not any(method.learns for method in methods):
-        names = ", ".join(method.name for method in methods)
-        raise QuantizationError(f"--iterations is for methods that learn, not {names}")
+def _settings(options: argparse.Namespace, names: Sequence[str]) -> QuantizationSettings:
+    learns = any(find_method(name).learns for name in names if name != QAT)
+    if options.iterations is not None and not learns:
+        raise QuantizationError(
+            f"--iterations is for methods that learn rounding, not {', '.join(names)}"
+        )
     quantizer = WeightQuantizer(per_channel=not options.per_tensor, scale_rule=options.scale_rule)
     return QuantizationSettings(
         quantizer, options.activation_bits, options.iterations, options.seed
+    )
+
+
+def _training(options: argparse.Namespace, names: Sequence[str]) -> QatSettings:
+    """Give the settings of training, whether it is asked for or not."""
+    if QAT not in names:
+        for option in ("recipe", "epochs"):
+            if getattr(options, option) is not None:
+                raise QuantizationError(f"--{option} is for the method {QAT}")
+        return QatSettings()
+    return method_settings(
+        options.recipe,
+        epochs=options.epochs,
+        activation_bits=options.activation_bits,
+        seed=options.seed,
     )
 
 
@@ -180,10 +217,10 @@ def _saved_settings(
 
 
 def _result(
-    method: Method, inputs: EvaluationInputs, before: Right, after: Right, file: Path
+    name: str, inputs: EvaluationInputs, before: Right, after: Right, file: Path
 ) -> MethodResult:
     return MethodResult(
-        method.name,
+        name,
         accuracy(after, inputs.groups),
         difference(before, after, inputs.groups),
         str(file),
@@ -197,9 +234,16 @@ def _in_float(plan: Plan, inputs: EvaluationInputs) -> tuple[str, ...]:
     return kept_in_float(network.model, quantized)
 
 
-def _notes(plan: Plan, inputs: EvaluationInputs) -> list[str]:
-    """Say where the network is not the one that the plan was made for."""
+def _notes(
+    plan: Plan, inputs: EvaluationInputs, names: Sequence[str], training: QatSettings
+) -> list[str]:
+    """Say where something is not as the plan has it."""
     network, notes = inputs.network, []
+    if QAT in names:
+        trained = trained_widths(network.layers, plan.widths, training.first_last_bits)
+        raised = [name for name, bits in trained.items() if bits != plan.widths[name]]
+        if raised:
+            notes.append(f"{QAT} trains {', '.join(raised)} at {training.first_last_bits} bits")
     planned = plan.provenance.get("network", network.name)
     if planned != network.name:
         notes.append(f"the plan was made for {planned}")

@@ -13,6 +13,7 @@ import torch
 import gp_emq.quantize as command
 from gp_emq.allocation import load_plan, save_plan
 from gp_emq.errors import GpEmqError
+from gp_emq.export import load_packed, load_provenance
 from gp_emq.networks import load_images, load_network
 from gp_emq.ptq import load_quantized, read_record
 from gp_emq.quantize import main
@@ -140,6 +141,53 @@ def test_a_killed_call_goes_on_and_gives_the_same_bytes(
     assert out.read_bytes() == whole.read_bytes()
 
 
+def test_training_is_a_method(capsys, plan: Path, tmp_path: Path) -> None:
+    arguments = ["--plan", plan, "--method", "rtn", "qat", "--recipe", "digits", "--epochs", "2"]
+    found = json.loads(run(capsys, *arguments, "--format", "json"))
+    rounded, trained = (result["accuracy"]["value"] for result in found["methods"])
+    assert trained > rounded
+    assert found["notes"] == ["qat trains linear at 8 bits"]
+    file = Path(found["methods"][1]["file"])
+    record = read_record(file)
+    assert record.method == "qat"
+    assert record.plan == load_plan(plan)
+    assert record.settings["training"]["epochs"] == 2
+    log = file.with_suffix("") / "log.csv"
+    assert len(log.read_text().splitlines()) == 3
+    # Asked for again, the finished training is taken from its checkpoint.
+    before = file.read_bytes(), log.stat().st_mtime_ns
+    run(capsys, *arguments)
+    assert (file.read_bytes(), log.stat().st_mtime_ns) == before
+
+
+def test_training_needs_to_know_which_images_are_not_for_tests(plan: Path, tmp_path: Path) -> None:
+    images = load_images("digits", part="training")
+    np.savez(tmp_path / "own.npz", x=images.images[:90].numpy(), y=images.labels[:90].numpy())
+    with pytest.raises(GpEmqError, match=r"own.npz does not say which images to train on"):
+        main(["--plan", str(plan), "--method", "qat", "--data", str(tmp_path / "own.npz")])
+
+
+def test_packed_and_onnx_files_hold_the_same_network(capsys, plan: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    packed, graph = tmp_path / "small.safetensors", tmp_path / "small.onnx"
+    out = tmp_path / "whole.safetensors"
+    main([*IMAGES, "--plan", str(plan), "--out", str(out), "--packed", str(packed),
+          "--onnx", str(graph)])  # fmt: skip
+    told = capsys.readouterr()
+    assert f"wrote {packed}" in told.err
+    assert "stored accounting" in told.err
+    assert "stored accounting" not in told.out
+    network, images = load_network("digits"), load_images("digits").images[:50]
+    quantized = load_quantized(out, network.model)
+    assert torch.equal(load_packed(packed, network.model)(images), quantized(images))
+    provenance = load_provenance(packed)
+    assert provenance["method"] == "rtn"
+    assert provenance["network"] == "digits"
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    assert (logits.argmax(1) == quantized(images).argmax(1).numpy()).mean() > 0.95
+
+
 def test_images_of_ones_own_need_no_labels(capsys, tmp_path: Path, plan: Path) -> None:
     images = load_images("digits", part="training")
     arrays = {"x": images.images[:90].numpy(), "y": images.labels[:90].numpy()}
@@ -184,9 +232,15 @@ def test_excluded_layers_are_listed(capsys, tmp_path: Path) -> None:
         ([], "--plan is missing"),
         (["--plan", "none.json"], r"cannot read the plan none\.json"),
         (["--plan", "PLAN", "--method", "rtm"], "invalid choice: 'rtm'"),
-        (["--plan", "PLAN", "--iterations", "5"], "for methods that learn, not rtn"),
+        (["--plan", "PLAN", "--iterations", "5"], "for methods that learn rounding, not rtn"),
         (["--plan", "PLAN", "--activation-bits", "9"], "2 to 8, or 32 for float, not 9"),
         (["--plan", "PLAN", "--method", "rtn", "adaround", "--out", "a"], "one --method"),
+        (["--plan", "PLAN", "--method", "rtn", "qat", "--onnx", "a"], "--onnx names one file"),
+        (["--plan", "PLAN", "--packed", "missing/a"], "there is no folder missing"),
+        (["--plan", "PLAN", "--epochs", "3"], "--epochs is for the method qat"),
+        (["--plan", "PLAN", "--method", "qat", "--recipe", "fast"], "unknown recipe 'fast'"),
+        (["--plan", "PLAN", "--method", "qat", "--activation-bits", "32"], "must be 2 to 8"),
+        (["--plan", "PLAN", "--method", "qat", "--iterations", "5"], "learn rounding, not qat"),
         (["--plan", "PLAN", "--out", "missing/a.safetensors"], "there is no folder missing"),
         (["--plan", "PLAN", "--network", "lenet"], "unknown network 'lenet'"),
         (["--plan", "PLAN", "--data", "missing.npz"], "does not read as images"),
@@ -231,7 +285,9 @@ def test_a_users_error_ends_with_one_line_and_status_2(tmp_path: Path) -> None:
 def test_methods_are_listed(capsys) -> None:
     assert main(["--list-methods"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["rtn", "rtn+bn", "adaround", "brecq"]
+    assert [line.split()[0] for line in lines] == [
+        "rtn", "rtn+bn", "adaround", "brecq", "qat",
+    ]  # fmt: skip
     assert "20,000 iterations" in lines[3]
 
 

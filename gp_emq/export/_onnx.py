@@ -105,6 +105,15 @@ def _check_types(
         )
 
 
+def require_onnx() -> None:
+    """Import the optional packages that ONNX files need.
+
+    Raises:
+        ExportError: They are not installed.
+    """
+    _with_onnx("gp_emq.export._onnx_graph")
+
+
 def _with_onnx(module: str) -> ModuleType:
     """Import a module that needs the optional packages."""
     try:

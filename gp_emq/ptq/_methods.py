@@ -53,6 +53,8 @@ def find_method(name: str) -> Method:
         if method.name == name:
             return method
     known = ", ".join(method.name for method in METHODS)
+    if name == "qat":
+        raise QuantizationError(f"qat needs training images: use gp_emq.qat.train, or {known}")
     raise QuantizationError(f"unknown method {name!r}: known are {known}")
 
 

@@ -4,10 +4,14 @@ import argparse
 from pathlib import Path
 
 from gp_emq.allocation import CALIBRATION_IMAGES
+from gp_emq.export import add_export_options
 from gp_emq.options import OptionParser, not_negative, positive
 from gp_emq.ptq._methods import METHODS
 from gp_emq.ptq._text import FORMATS
 from gp_emq.quantization import SCALE_RULES
+
+QAT = "qat"
+"""The method that trains; gp_emq.qat has it."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -43,13 +47,21 @@ def make_parser() -> argparse.ArgumentParser:
     )
     how = parser.add_argument_group("how to quantize")
     how.add_argument(
-        "--method", nargs="+", choices=[method.name for method in METHODS], default=["rtn"],
-        metavar="METHOD", help="one or several, see --list-methods (default: rtn)",
+        "--method", nargs="+", choices=[*(method.name for method in METHODS), QAT],
+        default=["rtn"], metavar="METHOD", help="one or several, see --list-methods (default: rtn)",
     )  # fmt: skip
     how.add_argument(
         "--iterations", type=positive, metavar="N",
         help="steps of learned rounding for each layer or block (default: the method's)",
     )  # fmt: skip
+    how.add_argument(
+        "--recipe", metavar="NAME",
+        help="settings of qat that ship with the package; python -m gp_emq.qat --list-recipes "
+        "lists them, and that command takes every setting by itself",
+    )  # fmt: skip
+    how.add_argument(
+        "--epochs", type=positive, metavar="N", help="passes of qat over the training images"
+    )
     how.add_argument(
         "--activation-bits", type=positive, default=8, metavar="B",
         help="of the inputs of quantized layers, 32 for float (default: 8)",
@@ -72,6 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="the quantized network, for one method (default: PLAN-METHOD.safetensors beside the "
         "plan)",
     )  # fmt: skip
+    add_export_options(show)
     show.add_argument(
         "--format", choices=FORMATS, default="text", help="of the accuracies (default: text)"
     )

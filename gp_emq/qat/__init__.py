@@ -1,5 +1,6 @@
 """Quantization-aware training with learned step sizes."""
 
+from gp_emq.qat._as_method import DESCRIPTION, method_settings, train_plan
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME, LOG_NAME, EpochRecord
 from gp_emq.qat._evaluation import LabelledImages, evaluate
 from gp_emq.qat._learned_grid import LearnedGrid
@@ -13,6 +14,7 @@ from gp_emq.qat._warm_start import trained_widths, warm_start
 
 __all__ = [
     "CHECKPOINT_NAME",
+    "DESCRIPTION",
     "LOG_NAME",
     "PRECISIONS",
     "RECIPES",
@@ -32,8 +34,10 @@ __all__ = [
     "find_recipe",
     "joined_processes",
     "learnable_network",
+    "method_settings",
     "quantized_model",
     "train",
+    "train_plan",
     "trained_widths",
     "warm_start",
 ]

@@ -104,7 +104,7 @@ def _train(
         start_accuracy=accuracies[1],
         accuracy=accuracies[2],
     )
-    write_result(folder, trained, summary)
+    write_result(folder, trained, summary, plan)
     if not options.quiet:
         sys.stdout.write(summary.text())
         sys.stderr.write(f"wrote {folder / RESULT_NAME}\n")

@@ -57,6 +57,15 @@ def settings_of(options: argparse.Namespace) -> QatSettings:
     return QatSettings(**known)
 
 
+def recipe_settings(name: str | None) -> QatSettings:
+    """Make the settings of a recipe, or with None the default ones.
+
+    Raises:
+        TrainingError: The recipe is unknown.
+    """
+    return settings_of(parse_options(["--recipe", name] if name else []))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(
         prog="python -m gp_emq.qat",

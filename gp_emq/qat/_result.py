@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import safetensors.torch
-from torch import Tensor
-
+from gp_emq.allocation import Plan
 from gp_emq.networks import Layer
+from gp_emq.ptq import save_quantized
 from gp_emq.qat._settings import QatSettings
 from gp_emq.quantization import QuantizedModel
-from gp_emq.store import atomic_write_bytes, atomic_write_text
+from gp_emq.store import atomic_write_text
 
 RESULT_NAME = "quantized.safetensors"
 SUMMARY_NAME = "summary.json"
@@ -64,31 +63,22 @@ def average_bits(layers: tuple[Layer, ...], widths: Mapping[str, int]) -> float:
     return sum(widths[name] * count for name, count in counts.items()) / sum(counts.values())
 
 
-def write_result(folder: Path, quantized: QuantizedModel, summary: Summary) -> None:
-    """Write the network and its summary; equal ones give equal bytes.
-
-    The network is a state dict whose quantized weights are grid values, and beside it, for a
-    quantized layer `conv1`, `conv1.weight.integers`, `conv1.weight.scale`,
-    `conv1.weight.zero_point`, `conv1.input.scale` and `conv1.input.zero_point`.
+def write_result(
+    folder: Path, quantized: QuantizedModel, summary: Summary, plan: Plan | None
+) -> None:
+    """Write the network, as `save_quantized` does, and its summary; equal ones give equal bytes.
 
     Args:
         folder: It must exist.
         quantized: The network.
         summary: Of its training.
+        plan: The plan, if there is one.
 
     Raises:
         RunError: A file cannot be written.
     """
-    tensors: dict[str, Tensor] = dict(quantized.network.state_dict())
-    for name, weight in quantized.weights.items():
-        tensors[f"{name}.weight.integers"] = weight.integers
-        tensors[f"{name}.weight.scale"] = weight.parameters.scale
-        tensors[f"{name}.weight.zero_point"] = weight.parameters.zero_point
-    for name, grid in quantized.activations.items():
-        tensors[f"{name}.input.scale"] = grid.scale
-        tensors[f"{name}.input.zero_point"] = grid.zero_point
-    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    atomic_write_bytes(folder / RESULT_NAME, safetensors.torch.save(plain))
-    content = asdict(summary) | {"settings": summary.settings.decisive()}
+    settings = summary.settings.decisive()
+    save_quantized(quantized, folder / RESULT_NAME, method="qat", settings=settings, plan=plan)
+    content = asdict(summary) | {"settings": settings}
     text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False)
     atomic_write_text(folder / SUMMARY_NAME, text + "\n")
