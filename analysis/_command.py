@@ -1,6 +1,5 @@
 """What the commands of this package share: they take a run and write files."""
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from analysis._style import STYLE, save
+from gp_emq.options import OptionParser
 from gp_emq.store import RunStore
 
 FIGURES = "figures"
@@ -28,7 +28,7 @@ def parse_arguments(
     Returns:
         The run's folder and the value of `--out`.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser = OptionParser(prog=f"python -m {program}", description=description)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, e.g. runs/digits")
     parser.add_argument("--out", type=Path, help=output)
     options = parser.parse_args(arguments)

@@ -24,7 +24,7 @@ from gp_emq.command import run_command
 from gp_emq.store import IndividualRow, RunStore
 
 _POINTS = 6
-_FORMULA_LENGTH = 112
+_FORMULA_LENGTH = 96
 # Between the numbers above the graph, as a share of its width.
 _BADGE_SPACE = 0.022
 

@@ -46,18 +46,22 @@ def _bottleneck(channels: int, blocks: int, before: int) -> list[tuple[Shape, in
     return layers
 
 
-def _cifar(depth: int) -> list[tuple[Shape, int]]:
-    layers: list[tuple[Shape, int]] = [((16, 3, 3, 3), 32)]
-    for stage, channels in enumerate((16, 32, 64)):
+def _small(
+    depth: int, widths: tuple[int, int, int], side: int, colours: int
+) -> list[tuple[Shape, int]]:
+    """Three stages of basic blocks without layers on their shortcuts, as for CIFAR-10."""
+    layers: list[tuple[Shape, int]] = [((widths[0], colours, 3, 3), side)]
+    for stage, channels in enumerate(widths):
         for block in range((depth - 2) // 6):
             inputs = channels // 2 if stage and block == 0 else channels
-            side = 32 >> stage
-            layers += [((channels, inputs, 3, 3), side), ((channels, channels, 3, 3), side)]
-    return [*layers, ((10, 64), 1)]
+            here = side >> stage
+            layers += [((channels, inputs, 3, 3), here), ((channels, channels, 3, 3), here)]
+    return [*layers, ((10, widths[-1]), 1)]
 
 
 NETWORKS: dict[str, list[tuple[Shape, int]]] = {
-    "resnet20": _cifar(20),
+    "digits": _small(14, (8, 16, 32), 8, 1),
+    "resnet20": _small(20, (16, 32, 64), 32, 3),
     "resnet18": [
         ((64, 3, 7, 7), 112),
         *_basic(64, 2, 64),

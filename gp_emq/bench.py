@@ -22,6 +22,7 @@ from gp_emq.mqbench import (
     plot_bench,
     write_bench,
 )
+from gp_emq.options import OptionParser, not_negative, positive
 from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
 
 
@@ -40,7 +41,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog="python -m gp_emq.bench",
         description="Benches: bit configurations with the accuracies they really give.",
     )
@@ -65,16 +66,18 @@ def _add_measurement(build: argparse.ArgumentParser) -> None:
     what.add_argument("--weights", type=Path, help="file of the network's weights")
     what.add_argument("--data", type=Path, nargs="+", default=[], help="files or folders of images")
     what.add_argument("--bits", default="2,3,4", help="bit choices (default %(default)s)")
-    what.add_argument("--test-images", type=int, help="how many (default all)")
-    what.add_argument("--seed", type=int, default=0, help="of all draws (default %(default)s)")
+    what.add_argument("--test-images", type=positive, help="how many (default all)")
+    what.add_argument(
+        "--seed", type=not_negative, default=0, help="of all draws (default %(default)s)"
+    )
     how = build.add_argument_group("how it is measured")
     how.add_argument(
         "--protocol",
         default="rtn+bn",
         help="; ".join(f"{p.name}: {p.description}" for p in PROTOCOLS) + " (default %(default)s)",
     )
-    how.add_argument("--calibration-images", type=int, help="instead of the protocol's number")
-    how.add_argument("--iterations", type=int, help="of learned rounding")
+    how.add_argument("--calibration-images", type=positive, help="instead of the protocol's number")
+    how.add_argument("--iterations", type=positive, help="of learned rounding")
     how.add_argument("--scale-rule", choices=SCALE_RULES, help="of the weights")
     how.add_argument("--symmetric", action=argparse.BooleanOptionalAction, help="weights")
     how.add_argument("--per-channel", action=argparse.BooleanOptionalAction, help="weights")
@@ -88,11 +91,14 @@ def _add_measurement(build: argparse.ArgumentParser) -> None:
 def _add_running(build: argparse.ArgumentParser) -> None:
     running = build.add_argument_group("running")
     running.add_argument(
-        "--configs", type=int, default=425, help="configurations to measure (default %(default)s)"
+        "--configs",
+        type=positive,
+        default=425,
+        help="configurations to measure (default %(default)s)",
     )
     running.add_argument("--out", type=Path, required=True, help="the bench file")
     running.add_argument("--name", help="of the bench (default the file's name)")
-    running.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
+    running.add_argument("--jobs", type=positive, default=1, help="processes (default %(default)s)")
     running.add_argument(
         "--devices",
         default="cpu",
@@ -109,11 +115,13 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", default="resnet18", help="(default %(default)s)")
     parser.add_argument(
         "--test-images",
-        type=int,
+        type=positive,
         default=50_000,
         help="behind its accuracies (default %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the split (default %(default)s)")
+    parser.add_argument(
+        "--seed", type=not_negative, default=0, help="of the split (default %(default)s)"
+    )
 
 
 def _build(arguments: argparse.Namespace) -> None:
@@ -182,8 +190,6 @@ def _list(_arguments: argparse.Namespace) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    if arguments.test_images < 1:
-        raise BenchError(f"--test-images must be at least 1, not {arguments.test_images}")
     bench = import_bench(
         arguments.file,
         name=arguments.name,

@@ -2,22 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
 
 from gp_emq.allocation._inputs import CALIBRATION_IMAGES
 from gp_emq.allocation._sweep import AXES
-from gp_emq.errors import GpEmqError
 from gp_emq.networks import ACCOUNTINGS
+from gp_emq.options import OptionParser, positive, positive_number
 
 BASELINES = ("uniform", "random", "hawq_v2", "fit", "ompq")
 """What a plan is compared with unless the user chooses otherwise."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like all the package's."""
-
-    def error(self, message: str) -> NoReturn:
-        raise GpEmqError(f"{message} (see --help)")
 
 
 def widths_of(text: str) -> tuple[int, ...]:
@@ -32,29 +24,9 @@ def widths_of(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"must be like 2,3,4, got {text!r}") from None
 
 
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a positive number, got {text!r}")
-    return value
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command."""
-    parser = _Parser(
+    parser = OptionParser(
         prog="python -m gp_emq.allocate",
         description="Choose the bits of every layer so that a proxy's score is highest within "
         "the budgets, exactly. The plan goes to standard output and, with --out, to a file.",
@@ -72,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         "are labels, y",
     )  # fmt: skip
     what.add_argument(
-        "--images", type=_positive, default=CALIBRATION_IMAGES, metavar="N",
+        "--images", type=positive, default=CALIBRATION_IMAGES, metavar="N",
         help=f"calibration images (default: {CALIBRATION_IMAGES})",
     )  # fmt: skip
     what.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
@@ -115,13 +87,18 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
         ("--average-bits", "bits per parameter on average"),
         ("--bops-g", "bit operations of one image, in 10^9"),
     ):
-        group.add_argument(option, type=_number, metavar="X", help=text)
+        group.add_argument(option, type=positive_number, metavar="X", help=text)
     group.add_argument(
         "--cost", type=Path, action="append", default=[], metavar="FILE.csv",
         help="a cost of your own, lines of layer,bits,cost; with --cost-budget; repeatable",
     )  # fmt: skip
     group.add_argument(
-        "--cost-budget", type=_number, action="append", default=[], metavar="X", help="its limit"
+        "--cost-budget",
+        type=positive_number,
+        action="append",
+        default=[],
+        metavar="X",
+        help="its limit",
     )
     group.add_argument(
         "--accounting", choices=ACCOUNTINGS, default="published",
@@ -129,7 +106,7 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
         "file (default: published)",
     )  # fmt: skip
     group.add_argument(
-        "--activation-bits", type=_positive, default=8, metavar="B",
+        "--activation-bits", type=positive, default=8, metavar="B",
         help="of the inputs of layers, for bit operations (default: 8)",
     )  # fmt: skip
 

@@ -4,7 +4,6 @@ The result is the same to the last bit on one kind of machine: one thread, and e
 is a constant below. It takes about half a minute.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from gp_emq.networks._digits import (
     standardize,
 )
 from gp_emq.networks._registry import Network, untrained_network
+from gp_emq.options import OptionParser
 
 DEFAULT_OUT = Path(__file__).parent / "data" / "digits.safetensors"
 WEIGHT_SEED = 0
@@ -89,7 +89,7 @@ def _optimize(network: Network, images: Tensor, labels: Tensor, epochs: int) -> 
 
 def main() -> None:
     """Train, save, and print the accuracy on the distorted test images."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog="python -m gp_emq.networks.train_digits", description="Train the digits network."
     )
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="file of the weights")

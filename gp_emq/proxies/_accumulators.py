@@ -35,7 +35,7 @@ class Accumulator(ABC):
         self._shape = shape
         self._device = device
         self._workspace = workspace
-        self._on_cpu = device.type == "cpu"
+        self._on_cpu = _in_main_memory(device)
         self._counts = [0] * shape[0]
 
     def take(self, entry: int, pieces: Pieces) -> None:
@@ -81,6 +81,10 @@ class Accumulator(ABC):
 
     @abstractmethod
     def _result(self, counts: Tensor) -> Tensor: ...
+
+
+def _in_main_memory(device: torch.device) -> bool:
+    return device.type == "cpu"
 
 
 class _Sums(Accumulator):

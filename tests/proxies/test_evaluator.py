@@ -163,6 +163,17 @@ def test_blocks_of_any_length_give_the_reference(block, monkeypatch) -> None:
         np.testing.assert_allclose(evaluator.table(tree), reference.table(tree), rtol=1e-10)
 
 
+def test_reductions_by_tensors_alone_as_on_a_gpu_give_the_same(monkeypatch) -> None:
+    drawn = list(populations(3, 25))
+    here = Evaluator(SETS["bit_aware"], DOUBLES)
+    expected = [here.tables(population) for population in drawn]
+    monkeypatch.setattr("gp_emq.proxies._accumulators._in_main_memory", lambda device: False)
+    there = Evaluator(SETS["bit_aware"], DOUBLES)
+    for population, tables in zip(drawn, expected, strict=True):
+        for one, other in zip(there.tables(population), tables, strict=True):
+            assert torch.allclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)
+
+
 @settings(max_examples=100)
 @given(seed=st.integers(0, 10**6))
 def test_single_precision_is_close_where_the_formula_allows(seed) -> None:
