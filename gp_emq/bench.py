@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gp_emq.command import run_command
 from gp_emq.errors import BenchError
-from gp_emq.farm import choose_devices
+from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import (
     PROTOCOLS,
     MeasurementSettings,
@@ -98,13 +98,7 @@ def _add_running(build: argparse.ArgumentParser) -> None:
     )
     running.add_argument("--out", type=Path, required=True, help="the bench file")
     running.add_argument("--name", help="of the bench (default the file's name)")
-    running.add_argument("--jobs", type=positive, default=1, help="processes (default %(default)s)")
-    running.add_argument(
-        "--devices",
-        default="cpu",
-        help="cpu, auto, or GPUs such as cuda:0,cuda:1 that processes take turns on; a GPU "
-        "measures in float arithmetic, and its benches say so (default %(default)s)",
-    )
+    add_farm_options(running, task_timeout=None)
     running.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -125,18 +119,17 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    devices = choose_devices(arguments.devices)
+    farm = farm_settings(arguments)
     settings = _settings(arguments)
-    if devices != ("cpu",):
+    if farm.devices != ("cpu",):
         arithmetic = choose_arithmetic(settings.protocol, "float")
-        settings = replace(settings, device=devices[0], arithmetic=arithmetic)
+        settings = replace(settings, device=farm.devices[0], arithmetic=arithmetic)
     bench = build_bench(
         settings,
         count=arguments.configs,
         out=arguments.out,
         name=arguments.name,
-        jobs=arguments.jobs if len(devices) == 1 else max(arguments.jobs, len(devices)),
-        devices=devices,
+        farm=farm,
         progress=not arguments.quiet and sys.stderr.isatty(),
     )
     print(f"{arguments.out}: {len(bench.accuracies)} configurations of {bench.network}")

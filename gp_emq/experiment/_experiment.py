@@ -62,7 +62,7 @@ def run(configuration: RunConfiguration, execution: Execution) -> Result:
     """
     setting = load_setting(configuration)
     with _folder_of_run(execution.folder):
-        statistics = setting.collect(quiet=execution.quiet)
+        statistics = setting.collect(execution.farm, quiet=execution.quiet)
         sha256 = statistics.content_sha256(setting.statistic_names)
         with open_store(execution.folder, setting, configuration) as store:
             _check_bench(store, setting)

@@ -1,19 +1,21 @@
 """Everything a search needs, loaded once: bench, statistics, primitive set, fitness."""
 
 import hashlib
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm import tqdm
 
 from gp_emq.errors import ExpressionError, GpEmqError
 from gp_emq.evolution import KendallFitness
+from gp_emq.experiment._collecting import StatisticsJob, bench_statistics, shared_out
 from gp_emq.experiment._configuration import RunConfiguration
-from gp_emq.mqbench import Bench, bench_inputs, load_bench
+from gp_emq.farm import Farm, FarmSettings
+from gp_emq.mqbench import Bench, load_bench
 from gp_emq.proxies import parse_expression
 from gp_emq.proxies.handcrafted import seed_expressions
-from gp_emq.statistics import Statistics, collect_statistics, default_cache
+from gp_emq.statistics import Statistics, default_cache
 from primitives import PrimitiveSet, load_primitive_set
 
 
@@ -35,37 +37,46 @@ class Setting:
     fitness: KendallFitness
     seeds: tuple[str, ...] = ()
 
-    def collect(self, *, quiet: bool = True) -> Statistics:
+    def collect(self, farm: FarmSettings, *, quiet: bool = True) -> Statistics:
         """Collect what the primitive set and the size baselines name, or read it from the cache.
 
         Args:
+            farm: Who collects. Workers of other machines do not: their cache may be another.
             quiet: Whether to show no progress.
 
         Raises:
             GpEmqError: Weights or data are missing, or a statistic is not finite.
         """
-        configuration = self.configuration
-        inputs = bench_inputs(
-            self.bench,
-            weights=Path(configuration.weights) if configuration.weights else None,
-            data=[Path(item) for item in configuration.data] or None,
-        )
-        statistics = collect_statistics(
-            inputs.network.model,
-            inputs.images,
-            inputs.labels,
-            bits=self.bench.bits,
-            quantizer=inputs.quantizer,
-            layers=inputs.network.layers,
-            cache=default_cache(),
-        )
+        configuration, cache = self.configuration, default_cache()
+        job = StatisticsJob(configuration.bench, configuration.weights, configuration.data, cache)
+        statistics = bench_statistics(self.bench, job.weights, job.data, cache)
+        missing = [name for name in self.statistic_names if not statistics.is_stored(name)]
         with tqdm(
-            self.statistic_names, "statistics", unit="statistic", disable=quiet, leave=False
-        ) as names:
-            for name in names:
-                names.set_postfix_str(name)
-                statistics.prepare([name])
+            total=len(missing), desc="statistics", unit="statistic", disable=quiet, leave=False
+        ) as bar:
+            for name in self._collected(job, statistics, missing, farm):
+                bar.set_postfix_str(name)
+                bar.update()
+        statistics.prepare(self.statistic_names)
         return statistics
+
+    @staticmethod
+    def _collected(
+        job: StatisticsJob, statistics: Statistics, names: Sequence[str], settings: FarmSettings
+    ) -> Iterator[str]:
+        """Collect statistics one after the other, or several at a time."""
+        local = replace(settings, scheduler=None, devices=("cpu",))
+        backend, jobs = local.chosen(statistics.layout("Weights").size)
+        if backend is None or len(names) < 2:
+            for name in names:
+                statistics.prepare([name])
+                yield name
+            return
+        items = shared_out(names)
+        # Curvature takes as long as it takes; what hangs is for the user to see.
+        with Farm([job], jobs=jobs, backend=backend, task_timeout=None) as farm:
+            for place, _ in farm.stream(items, items_per_task=1):
+                yield items[place]
 
     @property
     def statistic_names(self) -> tuple[str, ...]:

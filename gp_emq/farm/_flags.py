@@ -7,11 +7,14 @@ from gp_emq.farm._settings import BACKENDS, LARGE, MOST_AUTOMATIC_JOBS, TASK_TIM
 from gp_emq.options import positive, seconds
 
 
-def add_farm_options(group: argparse._ActionsContainer) -> None:
+def add_farm_options(
+    group: argparse._ActionsContainer, *, task_timeout: float | None = TASK_TIMEOUT
+) -> None:
     """Add ``--jobs``, ``--backend``, ``--scheduler``, ``--devices`` and ``--task-timeout``.
 
     Args:
         group: A parser, or a group of its options.
+        task_timeout: Seconds that a task may take by default; None for any time.
     """
     group.add_argument(
         "--jobs",
@@ -47,10 +50,10 @@ def add_farm_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--task-timeout",
         type=seconds,
-        default=TASK_TIMEOUT,
+        default=task_timeout,
         metavar="SECONDS",
         help="after so long a task is taken for hung, and its worker ended; threads cannot be "
-        "(default: %(default)g)",
+        f"(default: {'never' if task_timeout is None else format(task_timeout, 'g')})",
     )
 
 

@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gp_emq.errors import BenchError
+from gp_emq.farm import Farm, FarmSettings, Job
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._file import read_bench, write_bench
+from gp_emq.mqbench._jobs import MeasurementJob, RoundingJob
 from gp_emq.mqbench._measure import MeasurementSettings, Measurer, measurer_of
 from gp_emq.mqbench._partial import PartialResults, partial_results
 from gp_emq.mqbench._sampling import sample_configurations, split_configurations
@@ -30,8 +31,7 @@ def build_bench(
     count: int,
     out: Path,
     name: str | None = None,
-    jobs: int = 1,
-    devices: Sequence[str] = ("cpu",),
+    farm: FarmSettings | None = None,
     progress: bool = False,
 ) -> Bench:
     """Sample bit configurations, measure each, and write the bench.
@@ -44,8 +44,7 @@ def build_bench(
         count: number of configurations.
         out: the bench file.
         name: of the bench; by default the file's name without suffix.
-        jobs: processes that measure.
-        devices: where they measure; they take turns. All of one kind, that of the settings.
+        farm: who measures; None for this process alone. Its devices are of the settings' kind.
         progress: show a bar with the time left.
 
     Returns:
@@ -57,8 +56,7 @@ def build_bench(
     """
     if not out.parent.is_dir():
         raise BenchError(f"no folder {out.parent} to write {out.name} into")
-    if jobs < 1:
-        raise BenchError(f"--jobs must be at least 1, not {jobs}")
+    farm = farm or FarmSettings(jobs=1, task_timeout=None)
     measurer = measurer_of(settings)
     entries = entry_layers(measurer.network.layers)
     configurations = sample_configurations(count, len(entries), settings.bits, (settings.seed, 0))
@@ -69,9 +67,9 @@ def build_bench(
     learned = out.with_name(f"{out.name}.rounding-{fingerprint[:12]}")
     measurer.keep_roundings(learned)
     with partial_results(out.with_name(f"{out.name}.partial"), fingerprint) as results:
-        _learn_all(measurer, jobs=jobs, progress=progress)
+        _learn_all(measurer, farm, progress=progress)
         todo = [c for c in configurations if c.tobytes() not in results.measured]
-        _measure_all(measurer, todo, results, jobs=jobs, devices=devices, progress=progress)
+        _measure_all(measurer, todo, results, farm, progress=progress)
         correct = np.stack([results.measured[c.tobytes()] for c in configurations])
         images = len(measurer.test.labels)
         bench = Bench(
@@ -99,11 +97,13 @@ def build_bench(
     return bench
 
 
-def _learn_all(measurer: Measurer, *, jobs: int, progress: bool) -> None:
+def _learn_all(measurer: Measurer, farm: FarmSettings, *, progress: bool) -> None:
     """Learn the roundings that serve every configuration, those that are not there yet."""
     todo = [task for task in measurer.rounding_tasks() if measurer.kept_rounding(*task) is None]
+    # Roundings are learned on the processor, whatever measures afterwards.
+    job = RoundingJob(replace(measurer.settings, device="cpu"), measurer.learned.folder)
     with _bar(len(todo), 0, "rounding", progress=progress and bool(todo)) as bar:
-        for _ in _farmed(measurer, _learn_one, todo, jobs, ["cpu"]):
+        for _ in _farmed([job], todo, replace(farm, devices=("cpu",)), measurer):
             bar.update()
 
 
@@ -111,56 +111,36 @@ def _measure_all(
     measurer: Measurer,
     todo: Sequence[NDArray[np.int8]],
     results: PartialResults,
+    farm: FarmSettings,
     *,
-    jobs: int,
-    devices: Sequence[str],
     progress: bool,
 ) -> None:
-    done = len(results.measured)
+    done, folder = len(results.measured), measurer.learned.folder
+    jobs = [
+        MeasurementJob(replace(measurer.settings, device=device), folder) for device in farm.devices
+    ]
+    items = [tuple(int(width) for width in configuration) for configuration in todo]
     with _bar(done + len(todo), done, "configuration", progress=progress) as bar:
-        for configuration, packed in _farmed(measurer, _measure_one, todo, jobs, devices):
-            results.add(configuration, packed)
+        for place, packed in _farmed(jobs, items, farm, measurer):
+            results.add(todo[place], packed)
             bar.update()
 
 
-def _learn_one(measurer: Measurer, task: tuple[int, int]) -> None:
-    measurer.learned_weight(*task)
-
-
-def _measure_one(
-    measurer: Measurer, configuration: NDArray[np.int8]
-) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
-    return configuration, measurer.measure(configuration)
-
-
 def _farmed(
-    measurer: Measurer,
-    work: Callable[[Measurer, T], R],
-    todo: Sequence[T],
-    jobs: int,
-    devices: Sequence[str],
-) -> Iterator[R]:
-    """Do each piece of work, in this process or in several, yielding results as they come."""
-    if jobs == 1 or len(todo) < 2:
-        for item in todo:
-            yield work(measurer, item)
-        return
-    parallel = Parallel(n_jobs=min(jobs, len(todo)), return_as="generator_unordered", batch_size=1)
-    folder = measurer.learned.folder
-    variants = [replace(measurer.settings, device=device) for device in devices]
-    yield from parallel(
-        delayed(_in_worker)(variants[turn % len(variants)], folder, work, item)
-        for turn, item in enumerate(todo)
-    )
-
-
-def _in_worker(
-    settings: MeasurementSettings, folder: Path | None, work: Callable[[Measurer, T], R], item: T
-) -> R:
-    # Images and networks are loaded once in each process, never sent to it.
-    measurer = measurer_of(settings)
-    measurer.keep_roundings(folder)
-    return work(measurer, item)
+    variants: Sequence[Job[T, R]], items: Sequence[T], settings: FarmSettings, measurer: Measurer
+) -> Iterator[tuple[int, R]]:
+    """Do items one at a time, here or by workers, and give each result as it comes."""
+    backend, jobs = settings.chosen(measurer.test.images.numel())
+    if backend is not None and jobs is not None:
+        jobs = max(1, min(jobs, len(items)))
+    with Farm(
+        variants,
+        jobs=jobs,
+        backend=backend,
+        scheduler=settings.scheduler,
+        task_timeout=settings.task_timeout,
+    ) as farm:
+        yield from farm.stream(items, items_per_task=1)
 
 
 def _bar(total: int, done: int, unit: str, *, progress: bool) -> "tqdm[Any]":

@@ -12,6 +12,7 @@ from gp_emq.determinism import one_thread
 from gp_emq.errors import StatisticsError
 from gp_emq.networks import Layer
 from gp_emq.quantization import WeightQuantizer
+from gp_emq.statistics._cache import StatisticsFolder
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header, sha256_of
 from gp_emq.statistics._kinds import Kind, kind_of
@@ -137,6 +138,16 @@ class Statistics:
         raise StatisticsError(
             f"kind {kind!s} has no layout; Weights, WeightsPerBit and Activations have"
         )
+
+    def is_stored(self, name: str) -> bool:
+        """Say whether a statistic lies on disk already, whoever computed it.
+
+        Raises:
+            StatisticsError: There is no such statistic.
+        """
+        names = (GRIDS, "weight") if kind_of(name) == Kind.WEIGHTS_PER_BIT else (name,)
+        folder = self.folder
+        return folder is not None and set(names) <= set(StatisticsFolder(folder).names())
 
     def tensor(self, name: str) -> Tensor:
         """Give one statistic; it is shared, so do not write to it.

@@ -381,7 +381,7 @@ def test_a_run_is_not_resumed_on_other_statistics(start, on_tiny, monkeypatch, t
     start(tmp_path / "run", generations=1, random_search=False)
     before = rows_of(tmp_path / "run")
     other = replace(on_tiny.inputs, images=on_tiny.inputs.images + 1)
-    monkeypatch.setattr("gp_emq.experiment._setting.bench_inputs", lambda bench, **_: other)
+    monkeypatch.setattr("gp_emq.experiment._collecting.bench_inputs", lambda bench, **_: other)
     with pytest.raises(RunError, match="searched on other statistics"):
         start(tmp_path / "run")
     assert rows_of(tmp_path / "run") == before

@@ -18,7 +18,9 @@ CONFIGURATION = RunConfiguration(bench="tiny", population=6, max_size=15, max_de
 def hall_of_fame(tiny, tmp_path, monkeypatch):
     """Run a search of two generations, and give what it leaves."""
     monkeypatch.setattr("gp_emq.experiment._setting.load_bench", lambda name: tiny.bench)
-    monkeypatch.setattr("gp_emq.experiment._setting.bench_inputs", lambda bench, **_: tiny.inputs)
+    monkeypatch.setattr(
+        "gp_emq.experiment._collecting.bench_inputs", lambda bench, **_: tiny.inputs
+    )
 
     def of_run(name: str, job: type[TableJob] = TableJob, **farm) -> bytes:
         monkeypatch.setattr("gp_emq.experiment._phases.TableJob", job)

@@ -4,11 +4,14 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
+from mortal_measurements import MortalMeasurements
 
 from gp_emq.errors import BenchError, NetworkError
+from gp_emq.farm import FarmSettings
 from gp_emq.mqbench import (
     MeasurementSettings,
     Measurer,
@@ -18,6 +21,7 @@ from gp_emq.mqbench import (
     load_bench,
     read_bench,
 )
+from gp_emq.mqbench._jobs import MeasurementJob, RoundingJob
 from gp_emq.mqbench._partial import PartialResults, partial_results
 
 ARGUMENTS = "--network digits --calibration-images 64 --configs 12 --test-images 500 --quiet"
@@ -85,6 +89,25 @@ def test_the_file_is_the_same_for_any_number_of_jobs(whole, tmp_path):
     out = tmp_path / "b.safetensors"
     subprocess.run(build_command(out, "--jobs", 2), check=True, capture_output=True)
     assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_worker_that_dies_costs_nothing_but_its_configuration(whole, tmp_path, monkeypatch):
+    job = partial(MortalMeasurements, mark=tmp_path / "mark")
+    monkeypatch.setattr("gp_emq.mqbench._build.MeasurementJob", job)
+    out = tmp_path / "b.safetensors"
+    build_bench(settings(), count=12, out=out, farm=FarmSettings(jobs=2))
+    assert (tmp_path / "mark" / "died").exists()
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_what_is_lost_again_and_again_is_told_and_the_rest_kept(tmp_path):
+    job = MeasurementJob(settings(), None)
+    with pytest.raises(
+        BenchError, match=r"configuration \[2, 3\] was lost: timed out; what is done"
+    ):
+        job.failed((2, 3), "timed out")
+    with pytest.raises(BenchError, match="rounding of layer 4 at 2 bits was lost: worker died"):
+        RoundingJob(settings(), None).failed((4, 2), "worker died")
 
 
 def test_a_killed_build_goes_on_where_it_was(whole, tmp_path):
