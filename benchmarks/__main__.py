@@ -37,8 +37,9 @@ def main() -> None:
     sys.stdout.write(
         f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}; "
         "processor seconds, medians of pairs measured in turn\n\n"
-        "| what | ours | against | theirs | ratio |\n|---|---:|---|---:|---:|\n"
     )
+    if set(chosen) & set(BENCHMARKS):
+        sys.stdout.write("| what | ours | against | theirs | ratio |\n|---|---:|---|---:|---:|\n")
     for name, benchmark in BENCHMARKS.items():
         if name in chosen:
             for row in benchmark():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.ticker import FixedLocator, FormatStrFormatter
 
 from benchmarks.evaluation import typed_trees
 from benchmarks.shapes import BITS, NETWORKS, random_statistics
@@ -103,25 +104,29 @@ def plot(generations: list[Generation], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the back end is chosen
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    by_elements = sorted((g for g in generations if g.population == 200), key=lambda g: g.elements)
-    by_population = sorted(
-        (g for g in generations if g.network == "resnet20"), key=lambda g: g.population
-    )
-    axes[0].loglog(
-        [g.elements for g in by_elements], [g.seconds for g in by_elements], "o-", color="#0072B2"
-    )
-    axes[0].set(xlabel="weights of the network", title="population 200")
-    axes[1].loglog(
-        [g.population for g in by_population],
-        [g.seconds for g in by_population],
-        "s-",
-        color="#D55E00",
-    )
-    axes[1].set(xlabel="population", title="ResNet-20's shapes")
-    for axis in axes:
-        axis.set_ylabel("processor seconds per generation")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
+    by_elements = {g.network: g for g in generations if g.population == 200}
+    by_population = {g.population: g for g in generations if g.network == "resnet20"}
+    for axis, measured, place, colour in (
+        (axes[0], by_elements.values(), lambda g: g.elements, "#0072B2"),
+        (axes[1], by_population.values(), lambda g: g.population, "#D55E00"),
+    ):
+        points = sorted(measured, key=place)
+        axis.loglog([place(g) for g in points], [g.seconds for g in points], "o-", color=colour)
+        axis.minorticks_off()
+        axis.yaxis.set_major_locator(FixedLocator([0.1, 0.3, 1, 3, 10, 30]))
+        axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.grid(visible=True, which="major", alpha=0.3)
+    for network, g in by_elements.items():
+        axes[0].annotate(
+            network, (g.elements, g.seconds), (-6, 6), textcoords="offset points", ha="right"
+        )
+    axes[0].margins(0.2, 0.12)
+    axes[0].set(xlabel="weights of the network", title="population 200")
+    axes[1].set(xlabel="population", title="ResNet-20's shapes")
+    axes[1].xaxis.set_major_locator(FixedLocator(sorted(by_population)))
+    axes[1].xaxis.set_major_formatter(FormatStrFormatter("%d"))
+    axes[0].set_ylabel("processor seconds per generation")
     figure.savefig(path, dpi=150)
 
 
