@@ -8,7 +8,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from gp_emq.determinism import one_thread
-from gp_emq.proxies.handcrafted._outputs import CHUNK
+from gp_emq.networks import batch_size
 from gp_emq.proxies.handcrafted._proxy import ProxyInputs
 
 
@@ -56,14 +56,15 @@ def _harms(inputs: ProxyInputs) -> _Harms:
     device = next(model.parameters()).device
     entries = 1 + max(layer.entry for layer in statistics.layers)
     table = torch.zeros(entries, len(statistics.bits), 3, dtype=torch.float64)
+    chunk = batch_size(inputs.images.shape[1:])
     with one_thread(), torch.no_grad():
-        for place, images in enumerate(torch.split(inputs.images, CHUNK)):
+        for place, images in enumerate(torch.split(inputs.images, chunk)):
             part = images.to(device)
             before = model(part).double()
             if inputs.labels is None:
                 labels = before.argmax(dim=1)
             else:
-                labels = inputs.labels[place * CHUNK : place * CHUNK + len(part)].to(device)
+                labels = inputs.labels[place * chunk : place * chunk + len(part)].to(device)
             for entry in range(entries):
                 for column, width in enumerate(statistics.bits):
                     after = functional_call(model, _quantized(inputs, entry, width), (part,))

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from gp_emq.determinism import one_thread
+from gp_emq.networks import batch_size
 from gp_emq.proxies.handcrafted._proxy import ProxyInputs, negative_sums
-
-CHUNK = 64
-"""Images that go through the network at once."""
 
 
 @dataclass
@@ -108,7 +106,7 @@ def _measure(inputs: ProxyInputs) -> dict[tuple[str, int], _Moments]:
     ]
     try:
         with one_thread(), torch.no_grad():
-            for part in torch.split(inputs.images, CHUNK):
+            for part in torch.split(inputs.images, batch_size(inputs.images.shape[1:])):
                 inputs.model(part.to(device))
     finally:
         for handle in handles:
