@@ -105,13 +105,14 @@ class _Sums(Accumulator):
         self._totals = tuple(self._full() for _ in range(count))
 
     def _take_several(self, first: int, starts: Sequence[int], blocks: Pieces) -> None:
-        if not self._on_cpu:
-            super()._take_several(first, starts, blocks)
-            return
         # One segmented sum costs less than one for each entry.
         for total, term in zip(self._totals, self._terms(blocks, self._workspace), strict=True):
-            sums = np.add.reduceat(term.numpy(), starts, axis=-1, dtype=np.float64)
-            total[first : first + len(starts)] += sums.T
+            sums: Numbers
+            if self._on_cpu:
+                sums = np.add.reduceat(term.numpy(), starts, axis=-1, dtype=np.float64).T
+            else:
+                sums = self._workspace.segments(starts, term).sums(term)
+            total[first : first + len(starts)] += sums
         for offset, (start, stop) in enumerate(pairwise((*starts, blocks[0].shape[-1]))):
             self._counts[first + offset] += stop - start
 
@@ -135,6 +136,7 @@ class _Extreme(Accumulator):
         largest: bool,
     ) -> None:
         super().__init__(shape, device, workspace)
+        self._largest = largest
         self._reduce = torch.amax if largest else torch.amin
         self._segmented = np.maximum if largest else np.minimum
         self._combine: Callable[..., Numbers] = self._segmented
@@ -143,13 +145,15 @@ class _Extreme(Accumulator):
         self._extreme = self._full(-torch.inf if largest else torch.inf)
 
     def _take_several(self, first: int, starts: Sequence[int], blocks: Pieces) -> None:
-        if not self._on_cpu:
-            super()._take_several(first, starts, blocks)
-            return
         # One segmented extreme costs less than one for each entry.
-        ends = self._segmented.reduceat(blocks[0].numpy(), starts, axis=-1)
+        ends: Numbers
+        if self._on_cpu:
+            ends = self._segmented.reduceat(blocks[0].numpy(), starts, axis=-1).T
+        else:
+            segments = self._workspace.segments(starts, blocks[0])
+            ends = segments.extremes(blocks[0], largest=self._largest)
         here = slice(first, first + len(starts))
-        self._extreme[here] = self._combine(self._extreme[here], ends.T)
+        self._extreme[here] = self._combine(self._extreme[here], ends)
 
     def _take(self, entry: int, pieces: Pieces) -> None:
         piece = self._numbers(self._reduce(pieces[0], dim=-1).double())

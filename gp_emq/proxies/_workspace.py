@@ -1,7 +1,11 @@
 """Scratch that reductions share, so that their pieces cost no allocations."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from gp_emq.proxies._segmented import Segmentation
 
 
 class Workspace:
@@ -10,6 +14,7 @@ class Workspace:
     def __init__(self) -> None:
         self._buffers: dict[tuple[int, torch.dtype], Tensor] = {}
         self._latest: dict[tuple[int, torch.dtype], Tensor] = {}
+        self._segmentations: dict[tuple[tuple[int, ...], int, torch.device], Segmentation] = {}
 
     def like(self, piece: Tensor, slot: int = 0, dtype: torch.dtype | None = None) -> Tensor:
         """Give scratch shaped as a piece; it holds until the slot is asked for again.
@@ -30,6 +35,18 @@ class Workspace:
             self._buffers[key] = buffer
         self._latest[key] = buffer[: piece.numel()].view(piece.shape)
         return self._latest[key]
+
+    def segments(self, starts: Sequence[int], block: Tensor) -> Segmentation:
+        """Give the segmentation of a block, which other blocks of its length may have, too.
+
+        Args:
+            starts: Where each segment starts.
+            block: (..., elements).
+        """
+        key = (tuple(starts), block.shape[-1], block.device)
+        if key not in self._segmentations:
+            self._segmentations[key] = Segmentation(*key)
+        return self._segmentations[key]
 
     def double(self, piece: Tensor, slot: int = 0) -> Tensor:
         """Give a float64 copy of a piece, in scratch."""
