@@ -81,6 +81,9 @@ def joined_processes(device: str = "auto") -> Iterator[Processes]:
     try:
         rank = dist.get_rank() if count > 1 else 0
         yield Processes(rank, count, chosen)
+        if joined:
+            # The first still writes when the others are done: none leaves before all are.
+            dist.barrier()
     finally:
         if joined:
             dist.destroy_process_group()
