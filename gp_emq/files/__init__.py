@@ -4,12 +4,14 @@ from gp_emq.files._arrays import read_npz
 from gp_emq.files._code import code_sha256
 from gp_emq.files._documents import (
     check_document,
+    check_format,
     decode_document,
     decode_toml,
     read_document,
     read_toml,
 )
 from gp_emq.files._entries import entry_of, open_entry, read_entry, write_entry
+from gp_emq.files._images import read_image
 from gp_emq.files._messages import one_line, shortened
 from gp_emq.files._names import is_code, refuse_code
 from gp_emq.files._pickles import check_pickle, check_pickles
@@ -21,6 +23,7 @@ __all__ = [
     "atomic_write_bytes",
     "atomic_write_text",
     "check_document",
+    "check_format",
     "check_pickle",
     "check_pickles",
     "code_sha256",
@@ -35,6 +38,7 @@ __all__ = [
     "read_bytes",
     "read_document",
     "read_entry",
+    "read_image",
     "read_npz",
     "read_rows",
     "read_tensors",
