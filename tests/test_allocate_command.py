@@ -130,7 +130,10 @@ def test_the_function_may_be_called_beside_the_command() -> None:
         (lambda plan: plan["layers"][0].update(bits=20), "layer 0 has 20 bits"),
         (lambda plan: plan["layers"][0].update(decision="asked"), "decision is 'asked'"),
         (lambda plan: plan["layers"][1]["layer"].update(entry=7), "tied to it have|must cover"),
-        (lambda plan: plan["layers"][1]["layer"].update(macs="many"), r"layers\[1\]\.layer\.macs is 'many', not a whole number"),
+        (
+            lambda plan: plan["layers"][1]["layer"].update(macs="many"),
+            r"layers\[1\]\.layer\.macs is 'many', not a whole number",
+        ),
         (lambda plan: plan.update(score=None), "score is None, not a number"),
         (lambda plan: plan["baselines"][0].update(bits=[3]), "needs 14 widths"),
     ],

@@ -1,6 +1,6 @@
 """Reading what others wrote and writing what others read: bounded, checked, whole or not at all."""
 
-from gp_emq.files._arrays import read_npz
+from gp_emq.files._arrays import open_array, read_npz
 from gp_emq.files._code import code_sha256
 from gp_emq.files._documents import (
     check_document,
@@ -33,6 +33,7 @@ __all__ = [
     "is_code",
     "load_checkpoint_file",
     "one_line",
+    "open_array",
     "open_entry",
     "parse_tensors",
     "read_bytes",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import RunError
-from gp_emq.files import check_document, one_line
+from gp_emq.files import check_document, one_line, shortened
 from gp_emq.store import _schema as schema
 from gp_emq.store._checksums import damaged_part, seal, seal_new
 from gp_emq.store._rows import GenerationRow, IndividualRow
@@ -137,7 +137,7 @@ class RunStore:
                 )
             health = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if health != "ok":
-                raise RunError(f"the run {self._folder} is damaged: {health}")
+                raise RunError(f"the run {self._folder} is damaged: {shortened(health)}")
             damaged = damaged_part(self._connection)
             if damaged is not None:
                 raise RunError(
@@ -275,7 +275,7 @@ class RunStore:
                 "SELECT * FROM arrays WHERE name = ?", (name,)
             ).fetchone()
             if row is None:
-                names = ", ".join(self.array_names()) or "none"
+                names = _listed(self.array_names())
                 raise RunError(f"the run {self._folder} has no array {name!r}; it has {names}")
             return np.asarray(schema.array_value(row))
 
@@ -296,7 +296,7 @@ class RunStore:
                 "SELECT value FROM meta WHERE key = ?", (key,)
             ).fetchone()
             if row is None:
-                keys = ", ".join(self.meta_keys()) or "none"
+                keys = _listed(self.meta_keys())
                 raise RunError(f"the run {self._folder} has no {key!r}; it has {keys}")
             return json.loads(row["value"])
 
@@ -334,3 +334,8 @@ class RunStore:
                 seal(self._connection, f"meta {key}")
         except sqlite3.Error as error:
             raise RunError(f"cannot write to the run {self._folder}: {one_line(error)}") from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(str(name)[:40] for name in names[:20]) or "none"
+    return f"{text}, ..." if len(names) > 20 else text

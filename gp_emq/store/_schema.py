@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -67,6 +68,7 @@ CREATE TABLE generations (
 """
 
 _STORED_KINDS = "biufU"
+_STORED_TYPE = re.compile(f"[<|][{_STORED_KINDS}][1-9][0-9]{{0,5}}")
 
 INSERT_CHECKSUM = "INSERT OR REPLACE INTO checksums VALUES (?, ?)"
 INSERT_INDIVIDUAL = (
@@ -190,8 +192,8 @@ def array_record(name: str, array: NDArray[Any]) -> tuple[Any, ...]:
 
 def array_value(record: sqlite3.Row) -> NDArray[Any]:
     """The array that a record of its table holds; it cannot be written to."""
+    if not _STORED_TYPE.fullmatch(record["dtype"]):
+        raise ValueError(f"an array holds {shortened(record['dtype'], 40)}")
     dtype = np.dtype(record["dtype"])
-    if dtype.kind not in _STORED_KINDS or dtype.itemsize == 0:
-        raise ValueError(f"array {shortened(record['name'])} holds {dtype}")
     shape = msgspec.json.decode(record["shape"], type=tuple[int, ...])
     return np.frombuffer(record["data"], dtype=dtype).reshape(shape)

@@ -99,7 +99,10 @@ def change(path, alter):
         (lambda c: c["members"][1].update(training_tau=1.5), "outside"),
         (lambda c: c["members"][1].update(sign=0), "sign is 0"),
         (lambda c: c["members"][1].update(best=False), "exactly one"),
-        (lambda c: c["provenance"].update(seed=1.5), r"provenance\.seed is 1\.5, not a whole number"),
+        (
+            lambda c: c["provenance"].update(seed=1.5),
+            r"provenance\.seed is 1\.5, not a whole number",
+        ),
     ],
 )
 def test_a_damaged_hall_of_fame_gives_one_clear_line(tmp_path, alter, message):
