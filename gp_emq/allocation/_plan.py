@@ -80,8 +80,12 @@ class Plan:
         targets: The budgets.
         measures: What the plan costs.
         not_rising: First layers of the entries whose score falls somewhere as bits rise.
+        constant: First layers of the entries whose score is the same at every width that they
+            may take; they have the cheapest.
         baselines: Other methods under the same budgets.
         kept_in_float: Weights of the network that belong to no layer that can be quantized.
+        activation_bits: Of the inputs of quantized layers, as bit operations were counted; None
+            where it is not known.
         provenance: Where the plan is from: network, proxy, hashes.
     """
 
@@ -92,8 +96,10 @@ class Plan:
     targets: tuple[Target, ...]
     measures: Measures
     not_rising: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     kept_in_float: tuple[str, ...] = ()
+    activation_bits: int | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property

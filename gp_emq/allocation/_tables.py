@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gp_emq
+from gp_emq.proxies import SensitivityTable
 from gp_emq.proxies.loading import Proxy
 from gp_emq.statistics import Statistics
 from gp_emq.store import atomic_write_text
@@ -17,7 +18,7 @@ FloatArray = NDArray[np.float64]
 _FORMAT = 1
 
 
-def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> FloatArray:
+def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> SensitivityTable:
     """Compute the table of a proxy, or read the one that was computed before.
 
     Args:
@@ -27,7 +28,7 @@ def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> Fl
         cache: The folder that was given to `collect_statistics`; None computes.
 
     Returns:
-        float64 (entries, bits), oriented.
+        float64 (entries, bits), oriented; it knows its layers and widths.
     """
     if cache is None or not proxy.portable:
         return proxy.table(statistics)
@@ -35,7 +36,7 @@ def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> Fl
     path = cache / statistics.fingerprint / "tables" / f"{_mark(proxy)}.json"
     known = _read(path, (entries, len(statistics.bits)))
     if known is not None:
-        return known
+        return proxy.label(known, statistics)
     table = proxy.table(statistics)
     if np.isfinite(table).all():
         path.parent.mkdir(parents=True, exist_ok=True)

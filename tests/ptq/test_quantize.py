@@ -246,7 +246,7 @@ def test_images_that_do_not_fit_are_one_clear_error():
 def test_a_plan_of_another_network_is_refused():
     model, images = made(Normed), pictures()
     statistics = gp_emq.collect_statistics(model, images, bits=(2, 3, 4))
-    plan = gp_emq.allocate([[-3, -2, -1]] * 2, statistics.layers, average_bits=3)
+    plan = gp_emq.allocate([[-3, -2, -1]] * 2, statistics.layers, bits=(2, 3, 4), average_bits=3)
     assert set(gp_emq.quantize(model, plan, images).weights) == {"conv", "head"}
     wider = Normed()
     wider.head = nn.Linear(4, 5)
@@ -259,7 +259,9 @@ def test_a_plan_of_another_network_is_refused():
 def test_a_plan_keeps_excluded_layers_in_float():
     model, images = made(Normed), pictures()
     layers = gp_emq.networks.find_layers(model, images[:1])
-    plan = gp_emq.allocate([[-3, -2, -1]] * 2, layers, average_bits=3, exclude=["head"])
+    plan = gp_emq.allocate(
+        [[-3, -2, -1]] * 2, layers, bits=(2, 3, 4), average_bits=3, exclude=["head"]
+    )
     assert set(gp_emq.quantize(model, plan, images).weights) == {"conv"}
 
 

@@ -57,7 +57,7 @@ def run(*arguments: str | Path) -> None:
 def test_a_plan_is_trained_with_a_recipe(tmp_path, capsys) -> None:
     plan = tmp_path / "plan.json"
     layers = registered_layers("digits")
-    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, average_bits=2.5)
+    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, bits=(2, 3, 4), average_bits=2.5)
     save_plan(replace(chosen, provenance={"network": "digits"}), plan)
     run("--plan", plan, "--recipe", "digits", "--epochs", "2", "--device", "cpu")
     lines = capsys.readouterr().out.splitlines()
