@@ -9,8 +9,8 @@ from gp_emq.allocation._space import CHOSEN, Space
 from gp_emq.errors import AllocationError
 
 NOISE = 16 * sys.float_info.epsilon
-"""Differences of scores up to this share of their magnitude are rounding: they hold under four
-bits of information, as much as sums of a few thousand numbers lose."""
+"""Differences of scores up to this share of their magnitude are rounding, as sums of some thousand
+numbers leave it: 16 units in the last place, no more than four bits of information."""
 
 _CHANCE = 1e-3
 """Rows that fall by chance less often than this are in the wrong order, or of the wrong sign."""
@@ -55,7 +55,7 @@ def check_ranks(space: Space, scores: Scores, table: str) -> None:
     whole = "every layer" if len(rows) == len(space.widths) else "every layer that has a choice"
     if all(map(is_constant, rows.values())):
         values = [score for row in rows.values() for score in row]
-        same = f"{values[0]:g} at every width of {whole}"
+        same = f"{values[0] + 0.0:g} at every width of {whole}"
         flat = same if is_constant(values) else f"the same at all widths of {whole}"
         raise AllocationError(
             f"{table} cannot rank: the score is {flat}, so that no plan is better than another; "
@@ -64,7 +64,6 @@ def check_ranks(space: Space, scores: Scores, table: str) -> None:
     chance = math.prod(1 / math.factorial(len(row)) for row in rows.values())
     if chance < _CHANCE and all(all(falls(*pair) for pair in pairwise(r)) for r in rows.values()):
         raise AllocationError(
-            f"{table} is upside down: the score of {whole} falls with every bit; its columns are "
-            f"not the widths {', '.join(map(str, space.bits))} in this order, or its sign is "
-            "wrong: a higher sum must be better"
+            f"{table} is upside down: the score of {whole} falls with every bit, but a higher sum "
+            f"must be better, and the columns must be {', '.join(map(str, space.bits))} bits"
         )
