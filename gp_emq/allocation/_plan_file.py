@@ -123,6 +123,7 @@ _PLANNED = {"layer": "object", "bits": "whole", "decision": "text", "score": "nu
 _LAYER = {
     "name": "text", "kind": "text", "weight_shape": "wholes", "parameters": "whole",
     "batch_norm_channels": "whole", "macs": "whole", "depth": "whole", "entry": "whole",
+    "shares": "text",
 }  # fmt: skip
 _TARGET = {"name": "text", "unit": "text", "limit": "number", "achieved": "number"}
 _MEASURES = dict.fromkeys(("size_mib", "stored_mib", "average_bits", "bops_g"), "number")
@@ -166,7 +167,10 @@ class _Reader:
 
     def _planned(self, item: object, where: str) -> PlannedLayer:
         values = self._checked(item, _PLANNED, where)
-        fields = dict(self._checked(values["layer"], _LAYER, where))
+        layer = values["layer"]
+        if isinstance(layer, dict):
+            layer = {"shares": "", **layer}  # plans of before had no shared weights
+        fields = dict(self._checked(layer, _LAYER, where))
         fields["weight_shape"] = tuple(fields["weight_shape"])
         planned = PlannedLayer(**{**values, "layer": Layer(**fields)})
         if planned.decision not in DECISIONS:

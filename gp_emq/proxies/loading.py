@@ -109,7 +109,9 @@ class Proxy:
                 f"proxy {self.name} needs the network beside its statistics: use those that "
                 "collect_statistics gives"
             )
-        return ProxyInputs(statistics, origin.model, origin.images, origin.labels, origin.quantizer)
+        return ProxyInputs(
+            statistics, origin.network, origin.images, origin.labels, origin.quantizer
+        )
 
 
 def load_proxy(source: str | Path) -> Proxy:
