@@ -100,6 +100,13 @@ def _notes(plan: Plan) -> list[str]:
     if any(planned.decision == FIXED for planned in plan.layers):
         notes.append("= fixed by you")
     notes += _rank_notes(plan.not_rising, plan.constant, len(plan.configuration))
+    sharing = [
+        f"{item.name} that of {item.layer.shares}" for item in plan.layers if item.layer.shares
+    ]
+    if sharing:
+        notes.append(
+            f"note: some layers have the weight of another, which counts it: {_shortened(sharing)}"
+        )
     if plan.kept_in_float:
         notes.append(
             f"note: {len(plan.kept_in_float)} weights are in no Conv2d or Linear module, stay in "
