@@ -1,6 +1,6 @@
 """What an allocation gives: a width per layer, what it costs, and what else there would be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gp_emq.allocation._measures import Measures
@@ -108,6 +108,15 @@ class Plan:
         return {
             planned.name: planned.bits for planned in self.layers if planned.decision != EXCLUDED
         }
+
+    def unplanned(self, layers: Sequence[Layer]) -> tuple[str, ...]:
+        """Names of a network's layers that the plan says nothing of: none, if it is of them.
+
+        Args:
+            layers: The network's, in forward order.
+        """
+        planned = {planned.name for planned in self.layers}
+        return tuple(layer.name for layer in layers if layer.name not in planned)
 
     @property
     def configuration(self) -> tuple[int, ...]:

@@ -221,4 +221,5 @@ def _gap(result: OptimizeResult) -> float:
     if result.status == 0:
         return 0.0
     bound = result.mip_dual_bound
-    return math.inf if bound is None else max(float(result.fun - bound), 0.0)
+    known = bound is not None and not math.isnan(bound)
+    return max(float(result.fun - bound), 0.0) if known else math.inf
