@@ -63,7 +63,7 @@ class CostTable:
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             reason = getattr(error, "strerror", None) or error
             raise AllocationError(f"cannot read the costs {path}: {reason}") from error
         if not rows or [cell.strip() for cell in rows[0]] != _HEADER:
