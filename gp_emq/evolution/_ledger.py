@@ -8,7 +8,7 @@ from gp_emq.evolution._archive import Archive
 from gp_emq.evolution._breeding import Draft
 from gp_emq.evolution._individual import FloatArray, Measurement
 from gp_emq.evolution._prioritisation import Prioritisation
-from gp_emq.evolution._screening import depth_of
+from gp_emq.evolution._screening import blames_operators, depth_of
 from gp_emq.proxies import Node, parse_expression
 from gp_emq.store import IndividualRow
 from primitives import PrimitiveSet
@@ -161,4 +161,4 @@ class Ledger:
         if row.reason in _CHEAP or (row.reason or "").startswith(screening.FAILED):
             return
         tree = self._trees.get(row.id) or parse_expression(row.expression, self._set)
-        self._prioritisation.record(tree, passed=row.reason not in screening.INVALID)
+        self._prioritisation.record(tree, passed=not blames_operators(row.reason or ""))
