@@ -131,7 +131,7 @@ PROTOCOLS = (
     Protocol(
         "brecq",
         "learned rounding, each block reconstructed; settings of MQ-Bench-101",
-        weights=WeightQuantizer(symmetric=False),
+        weights=WeightQuantizer(symmetric=False, scale_rule="mse-shrunk"),
         rounding="block",
         calibration_images=1024,
         iterations=20_000,
