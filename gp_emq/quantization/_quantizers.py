@@ -7,6 +7,9 @@ from torch import Tensor
 from gp_emq.quantization._scales import check_rule, choose_parameters, shaped_parameters
 from gp_emq.quantization._uniform import QuantizationParameters
 
+INPUT_RULES = ("minmax", "robust", "percentile", "mse")
+"""Rules that choose the grids of inputs."""
+
 
 @dataclass(frozen=True)
 class WeightQuantizer:
@@ -53,7 +56,9 @@ class ActivationQuantizer:
     Attributes:
         bits: 2 to 8.
         symmetric: signed grid around zero, else unsigned with a zero point.
-        scale_rule: one of `SCALE_RULES`; see `choose_parameters`.
+        scale_rule: one of `INPUT_RULES`: `"minmax"` spans all there is; `"robust"` all but
+            outliers, `"percentile"` and `"mse"` are chosen without them. What an outlier is
+            `calibrate_activations` says.
 
     Raises:
         ValueError: if the scale rule is unknown.
@@ -64,14 +69,8 @@ class ActivationQuantizer:
     scale_rule: str = "minmax"
 
     def __post_init__(self) -> None:
-        check_rule(self.scale_rule)
-
-    def parameters(self, values: Tensor) -> QuantizationParameters:
-        """Choose the grid from calibration values of any shape."""
-        scale, zero_point = choose_parameters(
-            values.detach().reshape(1, -1),
-            self.bits,
-            symmetric=self.symmetric,
-            rule=self.scale_rule,
-        )
-        return shaped_parameters(scale, zero_point, self.bits, (), symmetric=self.symmetric)
+        if self.scale_rule not in INPUT_RULES:
+            raise ValueError(
+                f"scale rule of inputs must be one of {', '.join(INPUT_RULES)}, not "
+                f"{self.scale_rule!r}"
+            )
