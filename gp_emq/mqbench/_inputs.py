@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gp_emq.errors import BenchError
 from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import (
     Network,
     data_set_of,
@@ -51,11 +52,12 @@ def bench_inputs(
             does not say what it was measured with.
         GpEmqError: if network, weights or images are missing or do not fit.
     """
-    protocol = bench.provenance.get("protocol")
-    if not isinstance(protocol, dict):
+    settings = bench.provenance.get("protocol")
+    if not isinstance(settings, dict):
         raise BenchError(
             f"bench {bench.name} was imported: it does not say how its weights were quantized"
         )
+    protocol = Protocol.from_settings(settings)
     network = load_network(bench.network, weights)
     expected = bench.provenance.get("weights_sha256")
     if network.weights is not None and expected not in (None, file_sha256(network.weights)):
@@ -70,9 +72,7 @@ def bench_inputs(
     calibration = load_calibration(
         data_set_of(network.name, network.input_shape),
         paths,
-        count=protocol["calibration_images"],
+        count=protocol.calibration_images,
         seed=bench.provenance["seed"],
     )
-    return BenchInputs(
-        network, calibration.images, calibration.labels, WeightQuantizer(**protocol["weights"])
-    )
+    return BenchInputs(network, calibration.images, calibration.labels, protocol.weights)

@@ -1,5 +1,6 @@
 """Protocols: how the accuracies of a bench are measured."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -7,6 +8,10 @@ from gp_emq.errors import BenchError
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 
 ROUNDINGS = ("nearest", "layer", "block")
+SETTINGS_FORMAT = 2
+"""Of `Protocol.settings`; those without one, in files written before, are of format 1."""
+_RULES_OF_FORMAT_1 = {"mse": "mse-shrunk"}
+"""Scale rules that had other names: `mse` was the search up to the min-max range alone."""
 
 T = TypeVar("T")
 
@@ -40,7 +45,40 @@ class Protocol:
 
     def settings(self) -> dict[str, Any]:
         """Return everything that decides the measured accuracies, as plain values."""
-        return {key: value for key, value in asdict(self).items() if key != "description"}
+        values = {key: value for key, value in asdict(self).items() if key != "description"}
+        return {**values, "format": SETTINGS_FORMAT}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "Protocol":
+        """Return the protocol that settings out of a file stand for.
+
+        Args:
+            settings: what `settings` gave, in this version or an earlier one.
+
+        Raises:
+            BenchError: if they are not what a protocol has.
+        """
+        values = dict(settings)
+        try:
+            written = values.pop("format", 1)
+            if written not in (1, SETTINGS_FORMAT):
+                raise BenchError(
+                    f"the protocol has format {written!r}: this version reads 1 and "
+                    f"{SETTINGS_FORMAT}"
+                )
+            quantizers = [dict(values.pop(name)) for name in ("weights", "activations")]
+            for quantizer in quantizers if written == 1 else ():
+                rule = quantizer["scale_rule"]
+                quantizer["scale_rule"] = _RULES_OF_FORMAT_1.get(rule, rule)
+            weights, activations = quantizers
+            return cls(
+                **values,
+                description="",
+                weights=WeightQuantizer(**weights),
+                activations=ActivationQuantizer(**activations),
+            )
+        except (TypeError, ValueError, KeyError) as error:
+            raise BenchError(f"the protocol does not read: {error}") from error
 
     def with_options(
         self,
@@ -93,7 +131,7 @@ PROTOCOLS = (
     Protocol(
         "brecq",
         "learned rounding, each block reconstructed; settings of MQ-Bench-101",
-        weights=WeightQuantizer(symmetric=False),
+        weights=WeightQuantizer(symmetric=False, scale_rule="mse-shrunk"),
         rounding="block",
         calibration_images=1024,
         iterations=20_000,

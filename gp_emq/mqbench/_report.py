@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import BenchError
 from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._protocol import Protocol
 from gp_emq.mqbench._quality import Quality, bench_quality
 from gp_emq.networks import (
     MEBIBYTE,
@@ -109,18 +110,19 @@ def _protocol_line(bench: Bench) -> str:
     settings = bench.provenance.get("protocol")
     if not isinstance(settings, dict):
         return f"{bench.protocol}: how it was measured is not known"
-    weights, activations = settings["weights"], settings["activations"]
+    protocol = Protocol.from_settings(settings)
+    weights = protocol.weights
     parts = [
         bench.protocol,
-        "symmetric" if weights["symmetric"] else "asymmetric",
-        "per channel" if weights["per_channel"] else "per tensor",
-        f"{weights['scale_rule']} scales",
-        f"{activations['bits']}-bit activations",
-        f"{settings['calibration_images']} calibration images",
+        "symmetric" if weights.symmetric else "asymmetric",
+        "per channel" if weights.per_channel else "per tensor",
+        f"{weights.scale_rule} scales",
+        f"{protocol.activations.bits}-bit activations",
+        f"{protocol.calibration_images} calibration images",
         f"{bench.provenance['arithmetic']} arithmetic",
     ]
-    if settings["iterations"]:
-        parts.insert(4, f"{settings['iterations']} iterations of learned rounding")
+    if protocol.iterations:
+        parts.insert(4, f"{protocol.iterations} iterations of learned rounding")
     return ", ".join(parts)
 
 
