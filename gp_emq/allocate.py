@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     if options.out is not None and not options.out.resolve().parent.is_dir():
         raise RunError(f"cannot write {options.out}: there is no folder {options.out.parent}")
-    proxy = load_proxy(options.proxy)
+    proxy = load_proxy(options.proxy, primitives=options.primitives)
     baselines = _baseline_names(options.baselines)
     costs = _cost_tables(options)
     budgeted = any(

@@ -53,6 +53,10 @@ def make_parser() -> argparse.ArgumentParser:
         help="a hand-crafted proxy, the folder of a run, or a typed expression",
     )  # fmt: skip
     what.add_argument(
+        "--primitives", metavar="FILE.py",
+        help="the primitive set of one's own that the run was made with",
+    )  # fmt: skip
+    what.add_argument(
         "--per-tensor", action="store_true",
         help="one scale per weight tensor (default: one per output channel)",
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Proxies: formulas over a network's statistics, and what they say of its bit configurations."""
 
 from gp_emq.proxies._canonical import canonical_form, simplified
-from gp_emq.proxies._evaluator import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator
+from gp_emq.proxies._evaluator import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator, TreeError
 from gp_emq.proxies._expression import Node, parse_expression, to_expression
 from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._kendall import KendallRanker
@@ -22,6 +22,7 @@ __all__ = [
     "KendallRanker",
     "Node",
     "SensitivityTable",
+    "TreeError",
     "bootstrap_interval",
     "canonical_form",
     "configuration_scores",
