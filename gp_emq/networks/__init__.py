@@ -11,6 +11,7 @@ from gp_emq.networks._accounting import (
 from gp_emq.networks._arrays import read_arrays
 from gp_emq.networks._augmentation import AUGMENTATIONS, Augmentation
 from gp_emq.networks._cifar_resnet import CifarResNet
+from gp_emq.networks._containers import Images, Labels, image_batch
 from gp_emq.networks._images import (
     DATA_SETS,
     ImageSet,
@@ -46,6 +47,8 @@ __all__ = [
     "Call",
     "CifarResNet",
     "ImageSet",
+    "Images",
+    "Labels",
     "Layer",
     "Network",
     "NetworkSpecification",
@@ -57,6 +60,7 @@ __all__ = [
     "file_sha256",
     "find_layers",
     "float_sizes",
+    "image_batch",
     "import_torchvision",
     "input_of",
     "is_linear_map",
