@@ -117,7 +117,9 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "layers", "A pattern is a layer's name with * and ?; tied layers go together."
+        "layers",
+        "A pattern is a layer's name, which counts before those with *, ? and [...]; layers that "
+        "are tied or share a weight go together.",
     )
     group.add_argument(
         "--bits", type=widths_of, default=(2, 3, 4), metavar="B,B,...",

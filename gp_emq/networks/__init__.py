@@ -20,7 +20,7 @@ from gp_emq.networks._images import (
     load_images,
     load_test,
 )
-from gp_emq.networks._layers import Layer, entry_layers, find_layers
+from gp_emq.networks._layers import Layer, entry_layers, find_layers, weight_layers
 from gp_emq.networks._private import private_copy, unwrapped
 from gp_emq.networks._registry import (
     DATA_VARIABLE,
@@ -77,5 +77,6 @@ __all__ = [
     "untrained_network",
     "unwrapped",
     "watching",
+    "weight_layers",
     "with_input",
 ]

@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,8 @@ class PrivateNetwork:
         self.parameters: dict[str, Tensor] = dict(
             self.model.named_parameters(remove_duplicate=False)
         )
+        self._parameters = dict(_places(self.model, "_parameters"))
+        self._buffers = dict(_places(self.model, "_buffers"))
         tensors = (*self.model.parameters(), *self.model.buffers())
         self.device = tensors[0].device if tensors else torch.device("cpu")
 
@@ -113,16 +115,48 @@ class PrivateNetwork:
         Returns:
             What the network gives.
         """
-        state = {name: _floating(value, dtype) for name, value in self.parameters.items()}
-        for name, value in (given or {}).items():
-            for same in self.names_of(name):
-                state[same] = value
-        for name, buffer in self.model.named_buffers(remove_duplicate=False):
-            state[name] = _floating(buffer, dtype).clone()
+        replaced = {id(self.parameters[name]): value for name, value in (given or {}).items()}
+        state = {
+            name: replaced.get(id(value), _floating(value, dtype))
+            for name, value in self._parameters.items()
+        }
+        # A buffer that modules share stays shared.
+        cloned = {id(value): _floating(value, dtype).clone() for value in self._buffers.values()}
+        state |= {name: cloned[id(value)] for name, value in self._buffers.items()}
         fed = _floating(images.detach().to(self.device), dtype).clone()
         torch.manual_seed(0)
         with self._same_attributes():
             return functional_call(self.model, state, (fed,), tie_weights=False)
+
+    def call(
+        self,
+        module: nn.Module,
+        arguments: Sequence[Any],
+        named: Mapping[str, Any],
+        given: Mapping[str, Tensor] | None = None,
+    ) -> Any:
+        """Call one module of the network as a forward pass does, the user's hooks included.
+
+        Args:
+            module: one of the network's modules.
+            arguments: its positional arguments; floating tensors are cast to float32 copies.
+            named: its keyword arguments, likewise.
+            given: values to use in place of its own parameters, by their names in the module.
+
+        Returns:
+            What the module gives.
+        """
+        state = dict(given or {})
+        state |= {name: value.clone() for name, value in _places(module, "_buffers")}
+        torch.manual_seed(0)
+        with self._same_attributes():
+            return functional_call(
+                module,
+                state,
+                tuple(_fresh(value) for value in arguments),
+                {name: _fresh(value) for name, value in named.items()},
+                tie_weights=False,
+            )
 
     @contextlib.contextmanager
     def _same_attributes(self) -> Iterator[None]:
@@ -134,6 +168,23 @@ class PrivateNetwork:
             for module, attributes in before:
                 module.__dict__.clear()
                 module.__dict__.update(attributes)
+
+
+def _places(model: nn.Module, kind: str) -> Iterator[tuple[str, Tensor]]:
+    """Name every place that holds a parameter or a buffer, once.
+
+    A module at two names is one place: `functional_call` would put back under the second name
+    what it had itself put in under the first.
+    """
+    for prefix, module in model.named_modules():
+        for name, value in getattr(module, kind).items():
+            if value is not None:
+                yield f"{prefix}.{name}" if prefix else name, value
+
+
+def _fresh(value: Any) -> Any:
+    """Copy a tensor, in float32 if it is floating."""
+    return _floating(value, torch.float32).clone() if isinstance(value, Tensor) else value
 
 
 def _floating(value: Tensor, dtype: torch.dtype) -> Tensor:

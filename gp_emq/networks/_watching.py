@@ -16,9 +16,10 @@ class Call:
     """One call of a module's forward.
 
     Attributes:
-        arguments: its positional arguments, as the user's pre-hooks left them.
+        arguments: its positional arguments, as the user's pre-hooks left them (or found them).
         named: its keyword arguments.
-        output: what forward gave, before the user's hooks or anything that works in place.
+        output: what forward gave, before the user's hooks (or after them) and before anything
+            that works in place.
     """
 
     arguments: tuple[Any, ...]
@@ -59,7 +60,9 @@ def with_input(
 
 
 @contextlib.contextmanager
-def watching(modules: Sequence[nn.Module]) -> Iterator[list[list[Call]]]:
+def watching(
+    modules: Sequence[nn.Module], *, around_hooks: bool = False
+) -> Iterator[list[list[Call]]]:
     """Record every call of some modules inside the block.
 
     What follows a module gets a copy of its output, so that a ReLU that works in place changes
@@ -68,35 +71,34 @@ def watching(modules: Sequence[nn.Module]) -> Iterator[list[list[Call]]]:
 
     Args:
         modules: the modules; one that is named twice shares its record.
+        around_hooks: record what the module was called with before the user's pre-hooks, and
+            what it gave after the user's hooks, instead of what is between them.
 
     Yields:
         The calls of each module, in order, as they come.
     """
     records: dict[nn.Module, list[Call]] = {module: [] for module in modules}
-
-    def hook(
-        module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], output: Any
-    ) -> Tensor:
-        if not isinstance(output, Tensor):
-            raise NetworkError(f"a {type(module).__name__} gave {type(output).__name__}: no tensor")
-        kept, kept_named = arguments, named
-        if not torch.is_grad_enabled():
-            fed = input_of(arguments, named)
-            kept, kept_named = with_input(arguments, named, kept_inputs.pop(module, fed))
-        records[module].append(Call(kept, kept_named, output))
-        return output.clone()
-
-    kept_inputs: dict[nn.Module, Tensor] = {}
+    taken: dict[nn.Module, tuple[tuple[Any, ...], Mapping[str, Any]]] = {}
 
     def before(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         if not torch.is_grad_enabled():
-            kept_inputs[module] = input_of(arguments, named).clone()
+            arguments, named = with_input(arguments, named, input_of(arguments, named).clone())
+        taken[module] = arguments, named
+
+    def after(
+        module: nn.Module, _arguments: tuple[Any, ...], _named: dict[str, Any], output: Any
+    ) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise NetworkError(f"a {type(module).__name__} gave {type(output).__name__}: no tensor")
+        records[module].append(Call(*taken.pop(module), output))
+        return output.clone()
 
     with contextlib.ExitStack() as stack:
         for module in records:
-            stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
-            handle = module.register_forward_hook(hook, prepend=True, with_kwargs=True)
-            stack.callback(handle.remove)
+            first = module.register_forward_pre_hook(before, prepend=around_hooks, with_kwargs=True)
+            stack.callback(first.remove)
+            last = module.register_forward_hook(after, prepend=not around_hooks, with_kwargs=True)
+            stack.callback(last.remove)
         yield [records[module] for module in modules]
 
 

@@ -166,6 +166,12 @@ def _widths(
                 f"the plan's layer {item.name!r} has a weight of shape {item.layer.weight_shape}, "
                 f"but that of {type(model).__name__} has {shape}"
             )
+    missing = plan.unplanned(layers) if isinstance(plan, Plan) else ()
+    if missing:
+        raise QuantizationError(
+            f"the plan is of another network: it says nothing of layer {missing[0]!r}, the "
+            f"first of {len(missing)} layers of {type(model).__name__} that it lacks"
+        )
     for name, width in given.items():
         if width != FLOAT_BITS and not MIN_BITS <= width <= MAX_BITS:
             raise QuantizationError(
