@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gp_emq.determinism import one_thread
+from gp_emq.errors import GpEmqError, NetworkError
 from gp_emq.networks._private import private_copy
 
 
@@ -114,6 +115,9 @@ class PrivateNetwork:
 
         Returns:
             What the network gives.
+
+        Raises:
+            NetworkError: if its forward raises anything.
         """
         replaced = {id(self.parameters[name]): value for name, value in (given or {}).items()}
         state = {
@@ -126,7 +130,16 @@ class PrivateNetwork:
         fed = _floating(images.detach().to(self.device), dtype).clone()
         torch.manual_seed(0)
         with self._same_attributes():
-            return functional_call(self.model, state, (fed,), tie_weights=False)
+            try:
+                return functional_call(self.model, state, (fed,), tie_weights=False)
+            except GpEmqError:
+                raise
+            except Exception as error:
+                what = (str(error).splitlines() or [""])[0]
+                raise NetworkError(
+                    f"the network fails on images of shape {tuple(images.shape)}: "
+                    f"{type(error).__name__}: {what}"
+                ) from error
 
     def call(
         self,

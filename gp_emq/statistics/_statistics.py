@@ -17,7 +17,14 @@ from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header, sha256_of
 from gp_emq.statistics._kinds import Kind, kind_of
 from gp_emq.statistics._layout import Layout
-from gp_emq.statistics._sources import GRIDS, FolderSource, SampleSource, Source
+from gp_emq.statistics._sources import (
+    ELEMENTS,
+    GRIDS,
+    INDEPENDENCE,
+    FolderSource,
+    SampleSource,
+    Source,
+)
 
 PERTURBATION = "perturbation"
 
@@ -169,6 +176,25 @@ class Statistics:
         if name not in self._tensors:
             self._load(name)
         return self._tensors[name]
+
+    @property
+    def images_are_independent(self) -> bool:
+        """Whether the network gives an image in a batch the outputs that it has alone.
+
+        Where it does not, all statistics are of the network as it answers single images.
+        """
+        return bool(self._source.stored(INDEPENDENCE).values[0])
+
+    def activation_elements(self) -> Tensor:
+        """How many elements of each layer's activation belong to each of the images kept.
+
+        A layer's tensor holds the elements of the first image, then those of the second.
+
+        Returns:
+            int64 (layers, images), the layers as in the layout of the activations; 0 where the
+            image does not reach the layer.
+        """
+        return torch.from_numpy(self._source.stored(ELEMENTS).values)
 
     def perturbation(self, start: int = 0, stop: int | None = None) -> Tensor:
         """Recompute the quantized weight minus the weight; it is never kept.

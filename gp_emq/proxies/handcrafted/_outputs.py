@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from gp_emq.networks import (
     Call,
     PrivateNetwork,
-    batch_size,
     is_linear_map,
     undisturbed,
     watching,
@@ -92,7 +91,7 @@ def _measure(inputs: ProxyInputs) -> dict[tuple[str, int], _Moments]:
     layers = {layer.name: network.model.get_submodule(layer.name) for layer in statistics.layers}
     linear = {name: is_linear_map(module) for name, module in layers.items()}
     with undisturbed(), torch.no_grad():
-        for images in torch.split(inputs.images, batch_size(inputs.images.shape[1:])):
+        for images in torch.split(inputs.images, inputs.chunk):
             with watching(list(layers.values()), around_hooks=True) as records:
                 network.run(images)
             for (name, module), calls in zip(layers.items(), records, strict=True):

@@ -1,7 +1,7 @@
 """What a hand-crafted proxy is: a name, where it is from, and one or two ways to compute it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gp_emq.networks import PrivateNetwork, weight_layers
+from gp_emq.networks import PrivateNetwork, batch_size, weight_layers
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import Statistics
+from gp_emq.statistics import Statistics, logits_of
 
 FloatArray = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -70,6 +70,27 @@ class ProxyInputs:
     def network(self) -> PrivateNetwork:
         """The network to run."""
         return self.model if isinstance(self.model, PrivateNetwork) else PrivateNetwork(self.model)
+
+    @property
+    def chunk(self) -> int:
+        """Images that may go through the network at once: one where they see each other."""
+        independent = self.statistics.images_are_independent
+        return batch_size(self.images.shape[1:]) if independent else 1
+
+    def logits(self, images: Tensor, given: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Run the network, inside `undisturbed()`.
+
+        Args:
+            images: (n, ...).
+            given: Values to use in place of parameters, by name.
+
+        Returns:
+            (n, classes).
+
+        Raises:
+            StatisticsError: The output is no matrix of logits.
+        """
+        return logits_of(self.network.run(images, given), len(images))
 
     @cached_property
     def perturbations(self) -> dict[tuple[str, int], Tensor]:
