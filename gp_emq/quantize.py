@@ -139,7 +139,11 @@ def _settings(options: argparse.Namespace, names: Sequence[str]) -> Quantization
         )
     quantizer = WeightQuantizer(per_channel=not options.per_tensor, scale_rule=options.scale_rule)
     return QuantizationSettings(
-        quantizer, options.activation_bits, options.iterations, options.seed
+        quantizer,
+        options.activation_bits,
+        options.iterations,
+        options.seed,
+        options.activation_rule,
     )
 
 

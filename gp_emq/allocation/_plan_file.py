@@ -75,6 +75,8 @@ def plan_from(document: object, where: str) -> Plan:
 
 def _checked(plan: Plan, where: str) -> Plan:
     """Check what the types of a plan do not say."""
+    if plan.activation_bits is not None and plan.activation_bits < 0:
+        _fail(f"{where}: activation_bits", f"is {plan.activation_bits}, less than 0")
     for number, planned in enumerate(plan.layers):
         _check_layer(planned, f"{where}: layer {number}")
     _check_entries(plan.layers, where)

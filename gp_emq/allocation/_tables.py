@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import RunError
 from gp_emq.files import code_sha256, decode_document, one_line, read_entry, write_entry
+from gp_emq.proxies import SensitivityTable
 from gp_emq.proxies.loading import Proxy
 from gp_emq.statistics import Statistics
 
 FloatArray = NDArray[np.float64]
 
 
-def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> FloatArray:
+def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> SensitivityTable:
     """Compute the table of a proxy, or read the one that was computed before by the same code.
 
     Args:
@@ -25,7 +26,7 @@ def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> Fl
         cache: The folder that was given to `collect_statistics`; None computes.
 
     Returns:
-        float64 (entries, bits), oriented.
+        float64 (entries, bits), oriented; it knows its layers and widths.
     """
     if cache is None or not proxy.portable:
         return proxy.table(statistics)
@@ -34,7 +35,7 @@ def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> Fl
     path = cache / statistics.fingerprint / "tables" / f"{key[:32]}.json"
     known = _read(path, key, (entries, len(statistics.bits)))
     if known is not None:
-        return known
+        return proxy.label(known, statistics)
     table = proxy.table(statistics)
     if np.isfinite(table).all():
         try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from gp_emq.errors import BenchError
 from gp_emq.files import check_document
 from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._protocol import present_settings
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 
 
@@ -54,7 +55,8 @@ def origin_of(bench: Bench) -> Origin | None:
     known = {field.name for field in fields(Origin)}
     said = {name: value for name, value in provenance.items() if name in known}
     asked = {field.name for field in fields(MeasuredBy)}
-    said["protocol"] = {k: v for k, v in provenance["protocol"].items() if k in asked}
+    settings = present_settings(provenance["protocol"])
+    said["protocol"] = {name: value for name, value in settings.items() if name in asked}
     found = check_document(said, Origin, BenchError, f"the provenance of bench {bench.name}")
     if found.seed < 0 or found.protocol.calibration_images < 1:
         raise BenchError(

@@ -15,6 +15,7 @@ from gp_emq.proxies._evaluator import Evaluator
 from gp_emq.proxies._expression import Node, parse_expression
 from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._language import language
+from gp_emq.proxies._table import SensitivityTable
 from gp_emq.proxies.handcrafted import (
     ALIASES,
     HANDCRAFTED,
@@ -64,15 +65,15 @@ class Proxy:
         """Whether name and expression say all about it: nothing of a user's own is in it."""
         return self.primitive_set is language()
 
-    def table(self, statistics: Statistics) -> FloatArray:
+    def table(self, statistics: Statistics) -> SensitivityTable:
         """Compute the sensitivity table of a network; only what it names is collected.
 
         Args:
             statistics: The network's statistics.
 
         Returns:
-            float64 (entries, bits), oriented: a higher sum predicts a higher accuracy. It may
-            hold inf or nan where the formula gives it.
+            float64 (entries, bits), oriented: a higher sum predicts a higher accuracy. It knows
+            its layers and widths, and may hold inf or nan where the formula gives it.
 
         Raises:
             StatisticsError: The proxy runs the network itself, and the statistics were read
@@ -80,10 +81,27 @@ class Proxy:
             ShapeMismatchError: Two tensors inside one of EMQ's fixed structures do not fit.
         """
         if self.method is not None:
-            return handcrafted_table(self.method, self._inputs(statistics))
+            return self.label(handcrafted_table(self.method, self._inputs(statistics)), statistics)
         tree = parse_expression(self.expression, self.primitive_set)
         table: FloatArray = Evaluator(self.primitive_set, statistics).table(tree).numpy()
-        return table * (self.sign or _rising(table))
+        return self.label(table * (self.sign or _rising(table)), statistics)
+
+    def label(self, values: FloatArray, statistics: Statistics) -> SensitivityTable:
+        """Say of values that `table` gave for these statistics what they are of.
+
+        Args:
+            values: float64 (entries, bits), oriented.
+            statistics: The network's statistics.
+        """
+        return SensitivityTable(
+            values,
+            bits=statistics.bits,
+            layers=statistics.layers,
+            proxy=self.name,
+            formula=self.formula,
+            expression=self.expression,
+            statistics=statistics.fingerprint,
+        )
 
     def _inputs(self, statistics: Statistics) -> ProxyInputs:
         origin = statistics.origin
@@ -92,7 +110,9 @@ class Proxy:
                 f"proxy {self.name} needs the network beside its statistics: use those that "
                 "collect_statistics gives"
             )
-        return ProxyInputs(statistics, origin.model, origin.images, origin.labels, origin.quantizer)
+        return ProxyInputs(
+            statistics, origin.network, origin.images, origin.labels, origin.quantizer
+        )
 
 
 def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:

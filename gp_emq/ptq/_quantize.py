@@ -14,7 +14,7 @@ from gp_emq.errors import NetworkError, QuantizationError
 from gp_emq.files import code_sha256
 from gp_emq.networks import Layer, find_layers
 from gp_emq.ptq._methods import Method, find_method
-from gp_emq.ptq._settings import QuantizationSettings
+from gp_emq.ptq._settings import ROBUST, QuantizationSettings
 from gp_emq.ptq._task import Progress, Task
 from gp_emq.quantization import (
     MAX_BITS,
@@ -23,6 +23,7 @@ from gp_emq.quantization import (
     QuantizedModel,
     RoundingSettings,
     WeightQuantizer,
+    usual_images,
 )
 from gp_emq.statistics import check_images, evaluation, sha256_of, state_sha256
 
@@ -38,6 +39,7 @@ def quantize(
     method: str = "rtn",
     quantizer: WeightQuantizer = PER_CHANNEL,
     activation_bits: int = 8,
+    activation_rule: str = ROBUST,
     iterations: int | None = None,
     seed: int = 0,
     cache: Path | None = None,
@@ -59,6 +61,8 @@ def quantize(
         quantizer: Chooses the grids of weights; by default one scale per output channel, of
             least squared error.
         activation_bits: Width of the inputs of the quantized layers; 32 for float.
+        activation_rule: How their grids are chosen: `"robust"`, `"percentile"`, `"mse"` or
+            `"minmax"`, which alone lets an outlier widen them; see `QuantizationSettings`.
         iterations: Steps of learned rounding for each layer or block; None for the method's own
             number.
         seed: Of the order of images in learned rounding.
@@ -90,7 +94,7 @@ def quantize(
         >>> quantized.network[3].weight[0].unique().numel() <= 2 ** plan.widths["3"]
         True
     """
-    settings = QuantizationSettings(quantizer, activation_bits, iterations, seed)
+    settings = QuantizationSettings(quantizer, activation_bits, iterations, seed, activation_rule)
     return run_method(
         find_method(method), model, plan, images, settings, cache=cache, progress=progress
     )
@@ -110,6 +114,8 @@ def run_method(
     if settings.iterations is not None and not method.learns:
         raise QuantizationError(f"method {method.name} learns nothing: it takes no iterations")
     images = check_images(images)
+    if settings.activation_rule != "minmax":
+        images = usual_images(images)
     rounding = RoundingSettings(
         iterations=method.iterations if settings.iterations is None else settings.iterations,
         seed=settings.seed,
@@ -160,6 +166,12 @@ def _widths(
                 f"the plan's layer {item.name!r} has a weight of shape {item.layer.weight_shape}, "
                 f"but that of {type(model).__name__} has {shape}"
             )
+    missing = plan.unplanned(layers) if isinstance(plan, Plan) else ()
+    if missing:
+        raise QuantizationError(
+            f"the plan is of another network: it says nothing of layer {missing[0]!r}, the "
+            f"first of {len(missing)} layers of {type(model).__name__} that it lacks"
+        )
     for name, width in given.items():
         if width != FLOAT_BITS and not MIN_BITS <= width <= MAX_BITS:
             raise QuantizationError(

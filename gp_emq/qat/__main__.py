@@ -123,6 +123,12 @@ def _check_origin(plan: Plan, inputs: QatInputs, path: Path) -> None:
                 f"{path} is not for {inputs.network.name}: that has no layer {planned.name!r} of "
                 f"the shape {shape}"
             )
+    missing = plan.unplanned(inputs.network.layers)
+    if missing:
+        raise TrainingError(
+            f"{path} is not for {inputs.network.name}: it says nothing of the layer "
+            f"{missing[0]!r}, the first of {len(missing)} that it lacks"
+        )
     weights, wanted = inputs.network.weights, plan.provenance.get("weights_sha256")
     if weights is not None and wanted is not None and file_sha256(weights) != wanted:
         sys.stderr.write(f"note: {path} was made for other weights than {weights}\n")

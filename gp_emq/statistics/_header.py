@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gp_emq.errors import StatisticsError
 from gp_emq.files import code_sha256
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, weight_layers
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._settings import StatisticsSettings
@@ -50,11 +50,19 @@ class Header:
         return tuple(sorted(self.layers, key=lambda layer: layer.entry))
 
     @property
-    def weight_layout(self) -> Layout:
-        """Layout of the statistics shaped as the weights."""
-        return self.layout_of([layer.weight_shape for layer in self.ordered_layers])
+    def weight_layers(self) -> tuple[Layer, ...]:
+        """Those of the ordered layers whose weight is their own, one for each weight."""
+        return weight_layers(self.ordered_layers)
 
-    def layout_of(self, shapes: Sequence[tuple[int, ...]]) -> Layout:
+    @property
+    def weight_layout(self) -> Layout:
+        """Layout of the statistics shaped as the weights, one tensor for each distinct weight."""
+        layers = self.weight_layers
+        return Layout(
+            tuple(layer.weight_shape for layer in layers), tuple(layer.entry for layer in layers)
+        )
+
+    def activation_layout(self, shapes: Sequence[tuple[int, ...]]) -> Layout:
         """Layout of one tensor per layer, in the order of `ordered_layers`."""
         return Layout(tuple(shapes), tuple(layer.entry for layer in self.ordered_layers))
 

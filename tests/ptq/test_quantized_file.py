@@ -42,7 +42,11 @@ def test_a_file_gives_the_same_logits_to_the_last_bit(tmp_path, kind, symmetric,
 def written(tmp_path):
     model, images = made(Normed), pictures()
     plan = gp_emq.allocate(
-        [[-3, -2, -1]] * 2, find_layers(model, images[:1]), average_bits=3, fix={"head": 8}
+        [[-3, -2, -1]] * 2,
+        find_layers(model, images[:1]),
+        bits=(2, 3, 4),
+        average_bits=3,
+        fix={"head": 8},
     )
     quantized = gp_emq.quantize(model, plan, images)
     path = tmp_path / "plan-rtn.safetensors"
