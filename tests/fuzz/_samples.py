@@ -87,7 +87,7 @@ def _quantized() -> Any:
 
 @cache
 def _plan() -> Any:
-    plan = allocate([[-3.0, -2.0, -1.0]] * 2, layers(), average_bits=3)
+    plan = allocate([[-3.0, -2.0, -1.0]] * 2, layers(), bits=(2, 3, 4), average_bits=3)
     return replace(plan, provenance={"network": "digits"})
 
 

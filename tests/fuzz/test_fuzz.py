@@ -35,6 +35,7 @@ NO_TARGET = {
     "gp_emq.store._run_store:RunStore.create": "opens the database that it has just made",
     "gp_emq.files._pickles:check_pickles": "is check_pickle, several times",
     "gp_emq.allocation._quiet:quiet_output": "opens the null device",
+    "gp_emq.networks.train_zoo:_Training.resume": "opens what the target checkpoint does",
     "gp_emq.networks._weights:file_sha256": "reads bytes, whatever they are",
     "gp_emq.networks._imagenet:_read_image": "is read_image, resized and cropped",
 }
