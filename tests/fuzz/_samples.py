@@ -46,6 +46,7 @@ seed = 3
 pop = 10
 crossover = 0.5
 screening = false
+data = ["images", "more.csv"]
 seed_proxies = ["all", "bits"]
 time_limit = 9.5
 """
