@@ -149,8 +149,9 @@ class _Parser:
         if name[0] == "-" or name[0].isdigit():
             leaves = self._set.leaves(str(float(name)))
             if not leaves:
+                shown = name[:40]
                 raise ExpressionError(
-                    f"{name[:9]} is no constant of primitive set {self._set.name!r}; the only ones "
+                    f"{shown} is no constant of primitive set {self._set.name!r}; the only ones "
                     "are the exponents -2, -1, -0.5, 0.5, 1, 2 and 3 of power(x, c)"
                 )
         else:

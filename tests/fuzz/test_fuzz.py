@@ -137,7 +137,7 @@ def test_the_fuzzer_itself_notices_what_it_is_for(folder: Path, monkeypatch) -> 
             case b"talks":
                 raise GpEmqError("two\nlines")
             case b"talks much":
-                raise GpEmqError("x" * 1000)
+                raise GpEmqError("x" * 2000)
             case b"takes long":
                 while True:
                     time.sleep(0.001)
