@@ -154,6 +154,9 @@ def handcrafted_table(
     if isinstance(chosen, str):
         tree = parse_expression(chosen, language())
         table = Evaluator(language(), inputs.statistics).table(tree)
+        if proxy.unchanged is not None:
+            exact = inputs.statistics.tensor("quantization_mse") == 0
+            table = table.masked_fill(exact, proxy.unchanged)
     else:
         table = chosen(inputs)
     values: FloatArray = table.to(torch.float64).numpy()
