@@ -135,9 +135,8 @@ def _changes(
     network: PrivateNetwork, module: nn.Module, call: Call, perturbations: Mapping[int, Tensor]
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Give width, output and its change of a module whose forward or hooks may do anything."""
-    weight = module.weight
-    assert isinstance(weight, Tensor)  # noqa: S101 - narrows nn.Module's attribute type
     output = network.call(module, call.arguments, call.named)
+    weight = module.get_parameter("weight")
     for width, perturbation in perturbations.items():
         changed = network.call(
             module, call.arguments, call.named, {"weight": weight + perturbation}
