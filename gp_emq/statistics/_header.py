@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.errors import StatisticsError
+from gp_emq.files import code_sha256
 from gp_emq.networks import Layer, weight_layers
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._settings import StatisticsSettings
 
 FORMAT_VERSION = 2
-"""Rises when the definition of a statistic or the files that hold them change."""
+"""Rises when the files that hold statistics change."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Header:
     Attributes:
         layers: The layers in forward order.
         bits: The widths, rising.
-        fingerprint: sha256 of network, images, labels, settings, quantizer and widths.
+        fingerprint: sha256 of network, images, labels, settings, quantizer and widths, and of the
+            code that collects them.
 
     Raises:
         StatisticsError: No layer, or widths that do not rise.
@@ -93,7 +95,7 @@ def fingerprint(
     quantizer: WeightQuantizer,
     settings: StatisticsSettings,
 ) -> str:
-    """Hash everything that statistics depend on.
+    """Hash everything that statistics depend on, the code that collects them too.
 
     Args:
         state: Hash of the model.
@@ -110,6 +112,7 @@ def fingerprint(
     tensors = [("images", images)] + ([] if labels is None else [("labels", labels)])
     document = {
         "format": FORMAT_VERSION,
+        "code": code_sha256("gp_emq.statistics"),
         "state": state,
         "batch": sha256_of(tensors),
         "layers": [asdict(layer) for layer in layers],
