@@ -207,14 +207,17 @@ class Statistics:
             float32 (bits, stop − start). After `to`, the float32 values in the other type,
             so that both are computed from equal inputs.
         """
+        with torch.inference_mode(mode=False), one_thread():
+            return self._perturbation(start, stop)
+
+    def _perturbation(self, start: int, stop: int | None) -> Tensor:
         layout = self._source.weight_layout()
         if self._grids is None or self._weight is None:
             self._weight = torch.from_numpy(self._source.stored("weight").values)
             values = torch.from_numpy(self._source.stored(GRIDS).values)
             self._grids = WeightGrids.unpack(layout, values)
         stop = layout.size if stop is None else stop
-        with one_thread():
-            return self._grids.perturbation(self._weight, start, stop).to(self._dtype)
+        return self._grids.perturbation(self._weight, start, stop).to(self._dtype)
 
     def prepare(self, names: Iterable[str]) -> None:
         """Compute, and with a cache store, what will be needed.
@@ -257,8 +260,9 @@ class Statistics:
 
     def _load(self, name: str) -> None:
         """Get a statistic from the source and keep it."""
-        stored = self._source.stored(name)
-        tensor = torch.from_numpy(stored.values)
+        with torch.inference_mode(mode=False):
+            stored = self._source.stored(name)
+            tensor = torch.from_numpy(stored.values)
         if tensor.dtype == torch.float32:
             tensor = tensor.to(self._dtype)
         if stored.shapes is not None:
