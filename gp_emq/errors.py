@@ -55,7 +55,7 @@ class TrainingError(GpEmqError):
 
 
 class AllocationError(GpEmqError):
-    """A budget cannot be met, what is asked of the layers is wrong, or a plan is damaged."""
+    """A budget cannot be met, a table cannot rank, layers are wrong, or a plan is damaged."""
 
 
 class ExportError(GpEmqError):

@@ -119,7 +119,9 @@ def test_the_function_may_be_called_beside_the_command() -> None:
     layers = load_network("digits").layers
     table = [[-3.0, -2.0, -1.0]] * len(layers)
     assert callable(gp_emq.allocate)
-    assert set(gp_emq.allocate(table, layers, average_bits=4).widths.values()) == {4}
+    assert set(gp_emq.allocate(table, layers, bits=(2, 3, 4), average_bits=4).widths.values()) == {
+        4
+    }
 
 
 @pytest.mark.parametrize(

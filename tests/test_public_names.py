@@ -71,7 +71,7 @@ def test_from_a_network_to_a_plan(statistics) -> None:
 
 
 def test_weights_in_no_layer_are_listed(statistics) -> None:
-    model = statistics.origin.model
+    model = statistics.origin.network.model
     assert kept_in_float(model, statistics.layers) == (
         "attention.in_proj_weight",
         "attention.out_proj.weight",

@@ -1,7 +1,7 @@
 """What simpler methods, and known proxies, would choose under the same budgets."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gp_emq.allocation._measures import Meter
 from gp_emq.allocation._plan import Baseline
@@ -82,9 +82,7 @@ def draw_within(problem: Problem, count: int, seed: int) -> list[Configuration]:
     ]
 
 
-def proxy_baseline(
-    name: str, table: NDArray[np.float64], problem: Problem, meter: Meter
-) -> Baseline:
+def proxy_baseline(name: str, table: ArrayLike, problem: Problem, meter: Meter) -> Baseline:
     """Find the optimum by another proxy.
 
     Args:

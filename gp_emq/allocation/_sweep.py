@@ -52,10 +52,14 @@ class Sweep:
     Attributes:
         axis: One of `AXES`.
         points: The front.
+        not_rising: First layers of the entries whose score falls somewhere as bits rise.
+        constant: First layers of the entries whose score is the same at every width.
     """
 
     axis: str
     points: tuple[SweepPoint, ...]
+    not_rising: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
 
 
 def axis_costs(space: Space, settings: CostSettings, axis: str) -> Costs:
@@ -104,4 +108,4 @@ def sweep(
         if not front or score > front[-1].score:
             measures = meter.measure(choice.configuration)
             front.append(SweepPoint(cost, score, choice.gap, choice.configuration, measures))
-    return Sweep(axis, tuple(front))
+    return Sweep(axis, tuple(front), problem.not_rising(), problem.constant())

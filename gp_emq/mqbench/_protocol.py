@@ -1,12 +1,18 @@
 """Protocols: how the accuracies of a bench are measured."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from gp_emq.errors import BenchError
+from gp_emq.files import shortened
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 
 ROUNDINGS = ("nearest", "layer", "block")
+SETTINGS_FORMAT = 2
+"""Of `Protocol.settings`; those without one, in files written before, are of format 1."""
+_RULES_OF_FORMAT_1 = {"mse": "mse-shrunk"}
+"""Scale rules that had other names: `mse` was the search up to the min-max range alone."""
 
 T = TypeVar("T")
 
@@ -40,7 +46,30 @@ class Protocol:
 
     def settings(self) -> dict[str, Any]:
         """Return everything that decides the measured accuracies, as plain values."""
-        return {key: value for key, value in asdict(self).items() if key != "description"}
+        values = {key: value for key, value in asdict(self).items() if key != "description"}
+        return {**values, "format": SETTINGS_FORMAT}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "Protocol":
+        """Return the protocol that settings out of a file stand for.
+
+        Args:
+            settings: what `settings` gave, in this version or an earlier one.
+
+        Raises:
+            BenchError: if they are not what a protocol has.
+        """
+        values = present_settings(settings)
+        try:
+            quantizers = [dict(values.pop(name)) for name in ("weights", "activations")]
+            return cls(
+                **values,
+                description="",
+                weights=WeightQuantizer(**quantizers[0]),
+                activations=ActivationQuantizer(**quantizers[1]),
+            )
+        except (TypeError, ValueError, KeyError) as error:
+            raise BenchError(f"the protocol does not read: {error}") from error
 
     def with_options(
         self,
@@ -73,6 +102,31 @@ class Protocol:
         )
 
 
+def present_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings out of a file under the names that they have now, without their format.
+
+    Args:
+        settings: what `Protocol.settings` gave, in this version or an earlier one; anything in
+            it may be damaged.
+
+    Raises:
+        BenchError: if their format is a later one.
+    """
+    values = dict(settings)
+    written = values.pop("format", 1)
+    if written not in (1, SETTINGS_FORMAT):
+        raise BenchError(
+            f"the protocol has format {shortened(written)}: this version reads 1 and "
+            f"{SETTINGS_FORMAT}"
+        )
+    for name in ("weights", "activations") if written == 1 else ():
+        quantizer = values.get(name)
+        rule = quantizer.get("scale_rule") if isinstance(quantizer, dict) else None
+        if isinstance(quantizer, dict) and isinstance(rule, str):
+            values[name] = {**quantizer, "scale_rule": _RULES_OF_FORMAT_1.get(rule, rule)}
+    return values
+
+
 def _chosen(wanted: T | None, default: T) -> T:
     return default if wanted is None else wanted
 
@@ -93,7 +147,7 @@ PROTOCOLS = (
     Protocol(
         "brecq",
         "learned rounding, each block reconstructed; settings of MQ-Bench-101",
-        weights=WeightQuantizer(symmetric=False),
+        weights=WeightQuantizer(symmetric=False, scale_rule="mse-shrunk"),
         rounding="block",
         calibration_images=1024,
         iterations=20_000,

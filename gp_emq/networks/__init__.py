@@ -20,7 +20,8 @@ from gp_emq.networks._images import (
     load_images,
     load_test,
 )
-from gp_emq.networks._layers import Layer, entry_layers, find_layers
+from gp_emq.networks._layers import Layer, entry_layers, find_layers, weight_layers
+from gp_emq.networks._private import private_copy, unwrapped
 from gp_emq.networks._registry import (
     DATA_VARIABLE,
     Network,
@@ -30,7 +31,9 @@ from gp_emq.networks._registry import (
     registered_layers,
     untrained_network,
 )
+from gp_emq.networks._running import PrivateNetwork, undisturbed
 from gp_emq.networks._torchvision import import_torchvision
+from gp_emq.networks._watching import Call, input_of, is_linear_map, watching, with_input
 from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict, take_state_dict
 
 __all__ = [
@@ -40,11 +43,13 @@ __all__ = [
     "DATA_VARIABLE",
     "MEBIBYTE",
     "Augmentation",
+    "Call",
     "CifarResNet",
     "ImageSet",
     "Layer",
     "Network",
     "NetworkSpecification",
+    "PrivateNetwork",
     "batch_size",
     "bit_operations_table",
     "data_set_of",
@@ -53,17 +58,25 @@ __all__ = [
     "find_layers",
     "float_sizes",
     "import_torchvision",
+    "input_of",
+    "is_linear_map",
     "load_calibration",
     "load_images",
     "load_network",
     "load_test",
     "load_weights",
     "network_specifications",
+    "private_copy",
     "read_arrays",
     "read_state_dict",
     "registered_layers",
     "size_table",
     "take_state_dict",
     "total_cost",
+    "undisturbed",
     "untrained_network",
+    "unwrapped",
+    "watching",
+    "weight_layers",
+    "with_input",
 ]

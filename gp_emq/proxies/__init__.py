@@ -13,6 +13,7 @@ from gp_emq.proxies._scores import (
     rounded,
 )
 from gp_emq.proxies._sharing import share_expressions
+from gp_emq.proxies._table import SensitivityTable
 
 __all__ = [
     "DEFAULT_CACHE_BYTES",
@@ -20,6 +21,7 @@ __all__ = [
     "Evaluator",
     "KendallRanker",
     "Node",
+    "SensitivityTable",
     "TreeError",
     "bootstrap_interval",
     "canonical_form",

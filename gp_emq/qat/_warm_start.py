@@ -71,7 +71,8 @@ def warm_start(
     """Quantize a network without training, by rounding to nearest.
 
     Weights have a scale of least squared error per output channel. Inputs of layers span what
-    they span on the images at 8 bits, and have a scale of least squared error below.
+    they span on the images at 8 bits, and have a scale of least squared error below, outliers left
+    out.
 
     Args:
         model: The float network, in eval mode.
@@ -95,7 +96,7 @@ def warm_start(
     inputs = input_widths(list(found), settings)
     grids: dict[str, QuantizationParameters] = {}
     for bits in sorted(set(inputs.values())):
-        rule = "minmax" if bits == MAX_BITS else "mse"
+        rule = "robust" if bits == MAX_BITS else "mse"
         some = [layer for layer in chosen if inputs[layer.name] == bits]
         calibrated = calibrate_activations(
             model, some, images, ActivationQuantizer(bits=bits, scale_rule=rule)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from gp_emq.errors import QuantizationError
 from gp_emq.networks import Layer
 from gp_emq.quantization._blocks import NotOneTensorError, capture, find_blocks
 from gp_emq.quantization._inputs import round_input
@@ -45,9 +46,12 @@ def reconstruct_layer(
         images: calibration images (n, C, H, W).
         settings: of the optimization.
         report: told of every step.
+
+    Raises:
+        QuantizationError: if the layer is called with other than one tensor.
     """
     module = model.get_submodule(layer.name)
-    inputs, targets = capture(model, module, images)
+    inputs, targets = _captured_layer(model, layer.name, images)
     if activation is not None:
         inputs = fake_quantize(inputs, activation)
     grids = {"weight": quantizer.parameters(layer_weight(model, layer), bits)}
@@ -89,6 +93,9 @@ def reconstruct_blocks(
 
     Returns:
         The quantized weights by name of the layer.
+
+    Raises:
+        QuantizationError: if a layer outside of such blocks is called with other than one tensor.
     """
     kept = learned or LearnedRoundings(None)
     quantized = copy.deepcopy(model)
@@ -104,8 +111,8 @@ def reconstruct_blocks(
         key = _key(block, {name: widths[name] for name in (*result, *grids)})
         integers = kept.get(key, shapes)
         if integers is None:
-            _, targets = capture(model, model.get_submodule(block), images)
-            inputs, _ = capture(quantized, quantized.get_submodule(block), images)
+            _, targets = _captured_layer(model, block, images)
+            inputs, _ = _captured_layer(quantized, block, images)
             integers = _learn(
                 model.get_submodule(block),
                 block,
@@ -147,6 +154,16 @@ def _reconstructible(
         except NotOneTensorError:
             found += [(layer.name, [layer]) for layer in inside]
     return found
+
+
+def _captured_layer(model: nn.Module, name: str, images: Tensor) -> tuple[Tensor, Tensor]:
+    try:
+        return capture(model, model.get_submodule(name), images)
+    except NotOneTensorError:
+        raise QuantizationError(
+            f"the rounding of layer {name!r} cannot be learned, because it is called with other "
+            "than one tensor: round to nearest, or leave it in float"
+        ) from None
 
 
 def _learn(

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import StatisticsError
+from gp_emq.networks import watching
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten
-from gp_emq.statistics._hooks import watching
 from gp_emq.statistics._layout import Shape
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._seeds import IMAGES, generator
@@ -66,7 +66,7 @@ def activation_gradient(network: FunctionalNetwork, batch: Batch, kept: Tensor) 
     images, labels = batch.pick(kept)
     with watching(network.modules) as records:
         loss = network.summed_loss(network.weights(), images, labels) / len(batch)
-    outputs = [record.outputs[0] for record in records]
+    outputs = [record[0].output for record in records]
     return flatten(list(torch.autograd.grad(loss, outputs, materialize_grads=True)))
 
 
@@ -76,6 +76,6 @@ def _outputs(network: FunctionalNetwork, batch: Batch, kept: Tensor) -> list[Ten
     with torch.no_grad(), watching(network.modules) as records:
         network.logits(network.weights(), images)
     for layer, record in zip(network.layers, records, strict=True):
-        if not record.outputs:
+        if not record:
             raise StatisticsError(f"layer {layer.name!r} is never called by the network")
-    return [record.outputs[0] for record in records]
+    return [record[0].output for record in records]

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from gp_emq.networks import entry_layers
+from gp_emq.networks import Layer, entry_layers
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import _activations, _curvature, _gradients
 from gp_emq.statistics._batch import Batch
@@ -90,18 +90,21 @@ class Context:
         return _curvature.Hessian(self.network, batch)
 
     def by_entry(
-        self, values: Sequence[float], combine: Callable[[Tensor, Tensor], Tensor]
+        self,
+        layers: Sequence[Layer],
+        values: Sequence[float],
+        combine: Callable[[Tensor, Tensor], Tensor],
     ) -> Tensor:
         """Bring one number per layer to one per entry.
 
         Args:
-            values: One per layer, in the order of the buffers.
+            layers: The layers that have one.
+            values: One for each.
             combine: Makes one number of an entry's values and its layers' weight sizes.
 
         Returns:
             float64 (entries,).
         """
-        layers = self.header.ordered_layers
         numbers = torch.tensor(values, dtype=torch.float64)
         sizes = torch.tensor(
             [torch.Size(layer.weight_shape).numel() for layer in layers], dtype=torch.float64
@@ -153,19 +156,22 @@ def _hessian_top_eigenvalue(context: Context) -> Tensor:
         iterations=context.settings.power_iterations,
         tolerance=context.settings.power_tolerance,
     )
-    return context.by_entry(values.tolist(), _largest)
+    return context.by_entry(context.header.weight_layers, values.tolist(), _largest)
 
 
 def _parameter_count(context: Context) -> Tensor:
-    return context.by_entry([layer.parameters for layer in context.header.ordered_layers], _sum)
+    layers = context.header.layers
+    return context.by_entry(layers, [layer.parameters for layer in layers], _sum)
 
 
 def _macs(context: Context) -> Tensor:
-    return context.by_entry([layer.macs for layer in context.header.ordered_layers], _sum)
+    layers = context.header.layers
+    return context.by_entry(layers, [layer.macs for layer in layers], _sum)
 
 
 def _depth(context: Context) -> Tensor:
-    return context.by_entry([layer.depth for layer in context.header.ordered_layers], _mean)
+    layers = context.header.layers
+    return context.by_entry(layers, [layer.depth for layer in layers], _mean)
 
 
 def _bits(context: Context) -> Tensor:

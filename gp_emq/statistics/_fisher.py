@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gp_emq.networks import watching
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten
-from gp_emq.statistics._hooks import Calls, watching
 from gp_emq.statistics._network import FunctionalNetwork
 
 
@@ -50,7 +50,7 @@ def _is_plain(network: FunctionalNetwork, batch: Batch) -> bool:
     for count in (2, 3):
         with torch.no_grad(), watching(network.modules) as records:
             network.logits(network.weights(), batch.images[:1].expand(count, -1, -1, -1))
-        shapes.append([tuple(call.shape) for record in records for call in record.outputs])
+        shapes.append([tuple(call.output.shape) for record in records for call in record])
     return all(
         two == (2, *two[1:]) and three == (3, *two[1:]) for two, three in zip(*shapes, strict=True)
     )
@@ -66,22 +66,22 @@ def _add_chunk(
     """Add the squared per-image gradients of one chunk to `total`, in place."""
     with watching(network.modules) as records:
         loss = network.summed_loss(weights, images, labels)
-    outputs = [call for record in records for call in record.outputs]
+    outputs = [call.output for record in records for call in record]
     gradients = list(torch.autograd.grad(loss, outputs, materialize_grads=True))
-    for module, record, squares in zip(network.modules, records, total, strict=True):
-        own = [gradients.pop(0) for _ in record.outputs]
-        with torch.no_grad():
-            squares.add_(_squares(module, record, own).view_as(squares))
+    owners = [layer.shares or layer.name for layer in network.layers]
+    factors: dict[str, list[tuple[Tensor, Tensor]]] = {owner: [] for owner in owners}
+    with torch.no_grad():
+        for owner, module, record in zip(owners, network.modules, records, strict=True):
+            for call in record:
+                factors[owner].append(_factors(module, call.input, gradients.pop(0)))
+        for layer, squares in zip(network.weight_layers, total, strict=True):
+            squares.add_(_squares(factors[layer.name]).view_as(squares))
 
 
-def _squares(module: nn.Module, record: Calls, gradients: list[Tensor]) -> Tensor:
-    """Sum over images the squared gradient, which itself sums over a layer's calls."""
-    factors = [
-        _factors(module, value, gradient)
-        for value, gradient in zip(record.inputs, gradients, strict=True)
-    ]
+def _squares(factors: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Sum over images the squared gradient, which itself sums over all calls with a weight."""
     total: Tensor | None = None
-    for image in range(len(gradients[0])):
+    for image in range(len(factors[0][0])):
         gradient = sum(
             torch.matmul(left[image], right[image].transpose(-1, -2)) for left, right in factors
         )

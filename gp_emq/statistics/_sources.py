@@ -97,7 +97,7 @@ class SampleSource:
         layout = (
             self._parent.weight_layout()
             if whole.shapes is None
-            else self._header.layout_of(whole.shapes)
+            else self._header.activation_layout(whole.shapes)
         )
         most = (8, 8) if whole.shapes is None else None
         blocks = [
@@ -110,12 +110,12 @@ class SampleSource:
 
     def weight_layout(self) -> Layout:
         """Layout of the cut tensors."""
-        return self._header.layout_of(
-            [
-                tuple(self._strided(torch.empty(shape, device="meta"), (8, 8)).shape)
-                for shape in self._parent.weight_layout().shapes
-            ]
-        )
+        whole = self._parent.weight_layout()
+        shapes = [
+            tuple(self._strided(torch.empty(shape, device="meta"), (8, 8)).shape)
+            for shape in whole.shapes
+        ]
+        return Layout(tuple(shapes), whole.entries)
 
     def _rows(self, whole: Stored) -> Stored:
         """Cut the grids as the output channels are cut."""

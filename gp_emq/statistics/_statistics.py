@@ -6,11 +6,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, PrivateNetwork
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._cache import StatisticsFolder
 from gp_emq.statistics._grid import WeightGrids
@@ -27,13 +27,13 @@ class Origin:
     """What statistics are collected from.
 
     Attributes:
-        model: The network; whoever uses it leaves it as it is.
+        network: A private copy of the network, which is what is run.
         images: The calibration batch, float32 (n, C, H, W).
         labels: int64 (n,), or None for the network's own predictions.
         quantizer: Quantizer of the weights.
     """
 
-    model: nn.Module
+    network: PrivateNetwork
     images: Tensor
     labels: Tensor | None
     quantizer: WeightQuantizer
@@ -241,7 +241,7 @@ class Statistics:
         if tensor.dtype == torch.float32:
             tensor = tensor.to(self._dtype)
         if stored.shapes is not None:
-            self._shapes[name] = self._header.layout_of(stored.shapes)
+            self._shapes[name] = self._header.activation_layout(stored.shapes)
         self._seconds[name] = stored.seconds
         self._tensors[name] = tensor
 

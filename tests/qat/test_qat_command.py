@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from gp_emq.allocation import allocate, save_plan
-from gp_emq.errors import GpEmqError
+from gp_emq.errors import GpEmqError, TrainingError
 from gp_emq.networks import load_images, network_specifications, registered_layers
 from gp_emq.qat import RECIPES
 from gp_emq.qat.__main__ import main
@@ -57,7 +57,7 @@ def run(*arguments: str | Path) -> None:
 def test_a_plan_is_trained_with_a_recipe(tmp_path, capsys) -> None:
     plan = tmp_path / "plan.json"
     layers = registered_layers("digits")
-    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, average_bits=2.5)
+    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, bits=(2, 3, 4), average_bits=2.5)
     save_plan(replace(chosen, provenance={"network": "digits"}), plan)
     run("--plan", plan, "--recipe", "digits", "--epochs", "2", "--device", "cpu")
     lines = capsys.readouterr().out.splitlines()
@@ -74,6 +74,17 @@ def test_a_plan_is_trained_with_a_recipe(tmp_path, capsys) -> None:
         integers, scale = found[f"{name}.weight.integers"], found[f"{name}.weight.scale"]
         assert -(2 ** (width - 1)) <= int(integers.min()) <= int(integers.max()) < 2 ** (width - 1)
         assert torch.equal(found[f"{name}.weight"], integers * scale)
+
+
+def test_a_plan_of_part_of_the_network_is_refused(tmp_path) -> None:
+    plan = tmp_path / "plan.json"
+    part = registered_layers("digits")[:5]
+    save_plan(allocate([[-3.0, -1.0]] * 5, part, bits=(2, 4), average_bits=3), plan)
+    missing = registered_layers("digits")[5].name
+    with pytest.raises(
+        TrainingError, match=f"not for digits: .* layer '{missing}', the first of 9"
+    ):
+        run("--plan", plan, "--network", "digits", "--recipe", "digits", "--device", "cpu")
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)

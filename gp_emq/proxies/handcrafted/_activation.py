@@ -87,11 +87,11 @@ def _importance(inputs: ProxyInputs, beta: float) -> tuple[list[int], Tensor]:
 def _times_bits(inputs: ProxyInputs, order: list[int], values: Tensor) -> Tensor:
     """Average values over tied layers by their weights' elements and multiply with bits."""
     statistics = inputs.statistics
-    layout = statistics.layout("Weights")
-    sizes = torch.tensor([float(torch.Size(shape).numel()) for shape in layout.shapes])
-    sums = torch.zeros(layout.entry_count, dtype=torch.float64)
-    weights = torch.zeros(layout.entry_count, dtype=torch.float64)
+    layers = sorted(statistics.layers, key=lambda layer: layer.entry)
+    sums = torch.zeros(1 + layers[-1].entry, dtype=torch.float64)
+    weights = torch.zeros_like(sums)
     for place, value in zip(order, values, strict=True):
-        sums[layout.entries[place]] += value * sizes[place]
-        weights[layout.entries[place]] += sizes[place]
+        size = float(torch.Size(layers[place].weight_shape).numel())
+        sums[layers[place].entry] += value * size
+        weights[layers[place].entry] += size
     return (sums / weights)[:, None] * statistics.tensor("bits")

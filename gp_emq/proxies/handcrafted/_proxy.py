@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gp_emq.networks import PrivateNetwork, weight_layers
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics
 
@@ -29,7 +30,7 @@ class ProxyInputs:
 
     Attributes:
         statistics: The network's statistics.
-        model: The network, in eval mode; proxies leave it as it is.
+        model: The network; where it is no private copy yet, one is made and run.
         images: The calibration images, float32 (n, C, H, W).
         labels: int64 (n,), or None for the network's own predictions.
         quantizer: The protocol's weight quantizer.
@@ -38,7 +39,7 @@ class ProxyInputs:
     """
 
     statistics: Statistics
-    model: nn.Module
+    model: nn.Module | PrivateNetwork
     images: Tensor
     labels: Tensor | None
     quantizer: WeightQuantizer
@@ -66,13 +67,20 @@ class ProxyInputs:
         return result
 
     @cached_property
+    def network(self) -> PrivateNetwork:
+        """The network to run."""
+        return self.model if isinstance(self.model, PrivateNetwork) else PrivateNetwork(self.model)
+
+    @cached_property
     def perturbations(self) -> dict[tuple[str, int], Tensor]:
         """Quantized weight minus weight by layer name and width, each shaped as the weight."""
         layers = sorted(self.statistics.layers, key=lambda layer: layer.entry)
+        owners = [layer.name for layer in weight_layers(layers)]
         views = self.statistics.layout("WeightsPerBit").views(self.statistics.perturbation())
+        by_owner = dict(zip(owners, views, strict=True))
         return {
-            (layer.name, width): view[place]
-            for layer, view in zip(layers, views, strict=True)
+            (layer.name, width): by_owner[layer.shares or layer.name][place]
+            for layer in layers
             for place, width in enumerate(self.statistics.bits)
         }
 
