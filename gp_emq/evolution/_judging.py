@@ -49,6 +49,15 @@ def compared(single: FloatArray, double: Tensor | TreeError) -> str | None:
     return PRECISION if error > PRECISION_TOLERANCE * spread else None
 
 
+def is_same(table: FloatArray, stored: FloatArray) -> bool:
+    """Say whether two tables agree but for rounding, such as between kinds of machines."""
+    if table.shape != stored.shape:
+        return False
+    reference = centred(stored)
+    error = float(np.abs(centred(table) - reference).max())
+    return error <= PRECISION_TOLERANCE * float(np.ptp(reference))
+
+
 def is_constant(table: FloatArray) -> bool:
     """Say whether a finite table gives all configurations the same score."""
     scale = float(np.abs(table).max())
