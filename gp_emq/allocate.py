@@ -99,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cache=cache,
     )
     problem = Problem.of(cached_table(proxy, statistics, cache), space, budgets)
+    problem = replace(problem, provenance={**problem.provenance, **_provenance(inputs)})
     plan = None
     if budgets:
         plan = solve(problem, settings)
@@ -113,7 +114,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seed=options.seed,
             ),
             kept_in_float=kept_in_float(inputs.network.model, inputs.network.layers),
-            provenance={**plan.provenance, **_provenance(inputs)},
         )
         sys.stdout.write(format_plan(plan))
     front = None if options.sweep is None else sweep(problem, settings, options.sweep)

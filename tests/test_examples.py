@@ -72,6 +72,8 @@ def test_the_python_of_a_page_runs(context, tmp_path: Path, name: str) -> None:
 
 def test_a_name_that_only_another_example_imported_is_found_out(context, tmp_path: Path) -> None:
     check(context, tmp_path, "page", ["import gp_emq, gp_emq.options\ngp_emq.options"])
+    everything = "import gp_emq\nfor name in dir(gp_emq):\n    getattr(gp_emq, name)\n"
+    check(context, tmp_path, "page", [everything])
     with pytest.raises(pytest.fail.Exception, match="no attribute 'options'"):
         check(context, tmp_path, "page", ["import gp_emq\ngp_emq.options"])
     with pytest.raises(pytest.fail.Exception, match="Expected"):

@@ -1,5 +1,3 @@
-import doctest
-import importlib
 import subprocess
 import sys
 
@@ -36,20 +34,6 @@ def statistics():
     torch.manual_seed(0)
     images = torch.randn(8, 1, 8, 8)
     return gp_emq.collect_statistics(Attention(), images, bits=(2, 3, 4))
-
-
-@pytest.mark.parametrize(
-    "name", ["allocate", "collect_statistics", "load_proxy", "load_quantized", "quantize"]
-)
-def test_the_examples_of_public_names_run(name: str) -> None:
-    # The command of the same name may have taken the function's place in the package.
-    function = getattr(importlib.import_module(gp_emq._HOMES[name]), name)
-    found = doctest.DocTestFinder(recurse=False).find(function, name, globs={})
-    assert sum(len(test.examples) for test in found) > 0
-    runner = doctest.DocTestRunner()
-    for test in found:
-        runner.run(test)
-    assert runner.failures == 0
 
 
 def test_importing_the_package_imports_nothing_slow() -> None:

@@ -61,7 +61,12 @@ def draw_within(problem: Problem, count: int, seed: int) -> list[Configuration]:
         problem: The problem.
         count: How many.
         seed: Of the draws.
+
+    Raises:
+        AllocationError: The seed is negative.
     """
+    if seed < 0:
+        raise AllocationError(f"seed must be at least 0, not {seed}")
     rng = np.random.default_rng(seed)
     allowed = problem.space.widths
     entries, most = len(allowed), max(map(len, allowed))

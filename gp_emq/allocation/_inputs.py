@@ -58,6 +58,8 @@ def load_inputs(
     Raises:
         GpEmqError: Network, weights or images are unknown, missing or do not fit.
     """
+    if seed < 0:
+        raise DataError(f"seed must be at least 0, not {seed}")
     loaded = load_network(network, weights)
     ready = read_arrays(data[0]) if len(data) == 1 and data[0].suffix == ".npz" else None
     if ready is not None:

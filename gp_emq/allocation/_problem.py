@@ -189,7 +189,7 @@ def infeasible(problem: Problem) -> AllocationError:
 
 
 def _limit(budget: Budget, value: float) -> str:
-    return f"a budget of {value:g}{_unit(budget)} for {budget.name}"
+    return f"a budget of {value:.10g}{_unit(budget)} for {budget.name}"
 
 
 def _unit(budget: Budget) -> str:

@@ -11,6 +11,8 @@ from gp_emq.networks._accounting import (
 from gp_emq.networks._arrays import read_arrays
 from gp_emq.networks._augmentation import AUGMENTATIONS, Augmentation
 from gp_emq.networks._cifar_resnet import CifarResNet
+from gp_emq.networks._containers import Images, Labels, image_batch
+from gp_emq.networks._finite import check_finite
 from gp_emq.networks._images import (
     DATA_SETS,
     ImageSet,
@@ -20,7 +22,13 @@ from gp_emq.networks._images import (
     load_images,
     load_test,
 )
-from gp_emq.networks._layers import Layer, entry_layers, find_layers, weight_layers
+from gp_emq.networks._layers import (
+    Layer,
+    entry_layers,
+    find_layers,
+    layers_of,
+    weight_layers,
+)
 from gp_emq.networks._private import private_copy, unwrapped
 from gp_emq.networks._registry import (
     DATA_VARIABLE,
@@ -46,20 +54,25 @@ __all__ = [
     "Call",
     "CifarResNet",
     "ImageSet",
+    "Images",
+    "Labels",
     "Layer",
     "Network",
     "NetworkSpecification",
     "PrivateNetwork",
     "batch_size",
     "bit_operations_table",
+    "check_finite",
     "data_set_of",
     "entry_layers",
     "file_sha256",
     "find_layers",
     "float_sizes",
+    "image_batch",
     "import_torchvision",
     "input_of",
     "is_linear_map",
+    "layers_of",
     "load_calibration",
     "load_images",
     "load_network",

@@ -1,21 +1,14 @@
 """What a layer is: one quantizable module of a network, in forward order."""
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.hooks import RemovableHandle
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks._running import PrivateNetwork, undisturbed
-from gp_emq.networks._watching import input_of
-
-QUANTIZABLE = (nn.Conv2d, nn.Linear)
+from gp_emq.networks._running import PrivateNetwork
+from gp_emq.networks._tracing import QUANTIZABLE, Trace
 
 
 @dataclass(frozen=True)
@@ -30,7 +23,7 @@ class Layer:
             earlier layer's parameters too are counted there.
         batch_norm_channels: channels of the batch norms that take its output, else 0; a norm that
             takes the outputs of several layers belongs to the first.
-        macs: multiply-accumulate operations for one image.
+        macs: multiply-accumulate operations for one image, on average where images differ.
         depth: 0-based place in forward order.
         entry: index of the bit entry that decides its width.
         shares: name of the first layer whose weight is the very same parameter; empty where
@@ -53,96 +46,51 @@ class Layer:
         return 0 if self.shares else math.prod(self.weight_shape)
 
 
-class _Trace:
-    """Which layers one forward pass called, in order, and which batch norm followed each."""
-
-    def __init__(self) -> None:
-        self.order: list[str] = []
-        self.macs: dict[str, int] = {}
-        self.norm_channels: dict[str, int] = {}
-        self._norms: set[_BatchNorm] = set()
-        self._outputs: list[tuple[Tensor, str]] = []
-
-    def hooks(self, name: str, module: nn.Module) -> Iterator[RemovableHandle]:
-        """Hook into a module, if it is one to record."""
-        if isinstance(module, QUANTIZABLE):
-
-            def on_layer(module: nn.Module, _inputs: object, output: Tensor) -> None:
-                self.layer(name, module, output)
-
-            yield module.register_forward_hook(on_layer)
-        elif isinstance(module, _BatchNorm):
-
-            def on_norm(
-                module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]
-            ) -> None:
-                assert isinstance(module, _BatchNorm)  # noqa: S101 - narrows the hook's type
-                self.batch_norm(module, input_of(arguments, named))
-
-            yield module.register_forward_pre_hook(on_norm, with_kwargs=True)
-
-    def layer(self, name: str, module: nn.Module, output: Tensor) -> None:
-        """Record a call of the layer `name` that gave `output` (1, ...)."""
-        if name not in self.macs:
-            self.order.append(name)
-            self.macs[name] = 0
-        weight = module.weight
-        assert isinstance(weight, Tensor)  # noqa: S101 - narrows nn.Module's attribute type
-        self.macs[name] += output.numel() // output.shape[0] * math.prod(weight.shape[1:])
-        # The tensors are kept alive so that no two of them can share an identity.
-        self._outputs.append((output, name))
-
-    def batch_norm(self, module: _BatchNorm, taken: Tensor) -> None:
-        """Record that a batch norm took the tensor `taken`."""
-        if module in self._norms:
-            return
-        for output, name in reversed(self._outputs):
-            if output is taken:
-                self._norms.add(module)
-                self.norm_channels[name] = self.norm_channels.get(name, 0) + module.num_features
-                return
-
-
 def find_layers(
-    model: nn.Module, example: Tensor, ties: Sequence[Sequence[str]] = ()
+    model: nn.Module, images: Tensor, ties: Sequence[Sequence[str]] = ()
 ) -> tuple[Layer, ...]:
-    """Find the quantizable modules of a network by one forward pass.
+    """Find the quantizable modules of a network by running images through it, one by one.
 
     Args:
         model: the network; a copy of it is run, in eval mode.
-        example: one input, (1, C, H, W).
+        images: (n, C, H, W); one is enough where every image calls the same layers.
         ties: groups of layer names that share one bit entry.
 
     Returns:
-        The `Conv2d` and `Linear` modules that the pass called, in the order of their first
-        calls. Entries are numbered by their first layer.
+        The `Conv2d` and `Linear` modules that any image called, in the order of their first
+        calls; their operations are the mean over the images. Layers whose weight is one
+        parameter share an entry, as do those that are tied. Entries are numbered by their first
+        layer.
 
     Raises:
-        NetworkError: if nothing quantizable is called, or a tie names no such layer, names
-            fewer than two, or shares a layer with another.
+        NetworkError: if nothing quantizable is called, the network fails or is itself a layer,
+            or a tie names no such layer, names fewer than two, or shares a layer with another.
     """
-    network = PrivateNetwork(model)
-    modules = dict(network.model.named_modules())
+    return layers_of(PrivateNetwork(model), images, ties)
+
+
+def layers_of(
+    network: PrivateNetwork, images: Tensor, ties: Sequence[Sequence[str]] = ()
+) -> tuple[Layer, ...]:
+    """Find the layers of a network that is a private copy already; see `find_layers`."""
     if isinstance(network.model, QUANTIZABLE):
         raise NetworkError(
             f"the network is itself a {_kind(network.model)} and has no name to go by: give it as "
             "torch.nn.Sequential(network)"
         )
-    trace = _Trace()
-    with contextlib.ExitStack() as stack:
-        for name, module in modules.items():
-            for handle in trace.hooks(name, module):
-                stack.callback(handle.remove)
-        with undisturbed(), torch.no_grad():
-            network.run(example)
+    trace = Trace(network)
+    trace.run(images)
     if not trace.order:
         raise NetworkError(
             f"{type(network.model).__name__} called no Conv2d or Linear module: nothing to quantize"
         )
-    owners = _first_owners({name: modules[name] for name in trace.order})
-    shared = [(name, owners[id(modules[name].weight)]) for name in trace.order]
+    for name in trace.order:
+        if trace.modules[name]._parameters.get("weight") is None:
+            raise NetworkError(f"the weight of layer {name!r} is no plain parameter of the network")
+    owners = _first_owners({name: trace.modules[name] for name in trace.order})
+    shared = [(name, owners[id(trace.modules[name].weight)]) for name in trace.order]
     entries = _number_entries(trace.order, ties, shared)
-    return tuple(_layer(name, modules[name], trace, entries[name], owners) for name in trace.order)
+    return tuple(_layer(name, trace, entries[name], owners) for name in trace.order)
 
 
 def entry_layers(layers: Sequence[Layer]) -> tuple[tuple[int, ...], ...]:
@@ -170,34 +118,32 @@ def _first_owners(modules: Mapping[str, nn.Module]) -> dict[int, str]:
     """Map the identity of every parameter of some layers to the first layer that has it."""
     owners: dict[int, str] = {}
     for name, module in modules.items():
-        for parameter in (module.weight, module.bias):
-            if parameter is not None:
-                owners.setdefault(id(parameter), name)
+        for parameter in _own(module):
+            owners.setdefault(id(parameter), name)
     return owners
+
+
+def _own(module: nn.Module) -> list[nn.Parameter]:
+    """Weight and, where it has one, bias of a layer."""
+    found = (module._parameters.get(name) for name in ("weight", "bias"))
+    return [parameter for parameter in found if parameter is not None]
 
 
 def _kind(module: nn.Module) -> str:
     return "Conv2d" if isinstance(module, nn.Conv2d) else "Linear"
 
 
-def _layer(
-    name: str, module: nn.Module, trace: _Trace, entry: int, owners: Mapping[int, str]
-) -> Layer:
-    weight, bias = module.weight, module.bias
-    assert isinstance(weight, Tensor)  # noqa: S101 - narrows nn.Module's attribute type
-    own = [
-        parameter.numel()
-        for parameter in (weight, bias)
-        if isinstance(parameter, Tensor) and owners[id(parameter)] == name
-    ]
-    owner = owners[id(weight)]
+def _layer(name: str, trace: Trace, entry: int, owners: Mapping[int, str]) -> Layer:
+    module = trace.modules[name]
+    parameters = _own(module)
+    owner = owners[id(parameters[0])]
     return Layer(
         name=name,
         kind=_kind(module),
-        weight_shape=tuple(weight.shape),
-        parameters=sum(own),
+        weight_shape=tuple(parameters[0].shape),
+        parameters=sum(value.numel() for value in parameters if owners[id(value)] == name),
         batch_norm_channels=trace.norm_channels.get(name, 0),
-        macs=trace.macs[name],
+        macs=trace.macs(name),
         depth=trace.order.index(name),
         entry=entry,
         shares="" if owner == name else owner,

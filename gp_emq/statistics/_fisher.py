@@ -1,59 +1,92 @@
 """The empirical Fisher diagonal from one backward pass per chunk."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gp_emq.networks import watching
 from gp_emq.statistics._batch import Batch
-from gp_emq.statistics._gradients import flatten
+from gp_emq.statistics._gradients import flatten, gradients_by
 from gp_emq.statistics._network import FunctionalNetwork
 
+_Adding = Callable[[FunctionalNetwork, list[Tensor], Tensor, Tensor, list[Tensor]], None]
+_AGREEMENT = 1e-3
+"""Relative difference up to which the products of factors are the gradients themselves."""
 
-def fisher_diagonal(network: FunctionalNetwork, batch: Batch) -> Tensor:
+
+def fisher_diagonal(network: FunctionalNetwork, batch: Batch, *, by_rows: bool) -> Tensor:
     """Average the squared gradients of the single images' cross-entropies.
 
     A layer's gradient for one image is the product of what went in and of the gradient
-    by what came out, so that one backward pass serves a whole chunk. Networks with layers
-    that are more than a plain convolution or product, or whose first axis is not the
-    image, are differentiated image by image instead.
+    by what came out, so that one backward pass serves a whole chunk. That is done where layers
+    are plain convolutions and products with one row for each image, and where it gives the
+    gradients of two images rightly; other networks are differentiated image by image.
+
+    Args:
+        network: The network.
+        batch: The calibration batch.
+        by_rows: Whether every call of every layer has one row for each image.
 
     Returns:
         float32 (N,).
     """
     weights = network.weights()
+    add: _Adding = _add_images
+    if by_rows and all(_is_plain(module) for module in network.modules):
+        few = batch.images[:2], batch.labels[:2]
+        if _agree(*(_summed(one, network, weights, *few) for one in (_add_chunk, _add_images))):
+            add = _add_chunk
     total = [torch.zeros_like(value) for value in weights]
-    by_image = _is_plain(network, batch)
     for images, labels in batch.chunks():
-        if by_image:
-            _add_chunk(network, weights, images, labels, total)
-        else:
-            for image, label in zip(torch.split(images, 1), torch.split(labels, 1), strict=True):
-                loss = network.summed_loss(weights, image, label)
-                gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
-                for squares, gradient in zip(total, gradients, strict=True):
-                    squares.addcmul_(gradient, gradient)
+        add(network, weights, images, labels, total)
     return flatten(total) / len(batch)
 
 
-def _is_plain(network: FunctionalNetwork, batch: Batch) -> bool:
-    """Tell whether every layer is a plain operator whose first axis counts images."""
-    for module in network.modules:
-        if isinstance(module, nn.Conv2d):
-            own = type(module).forward is nn.Conv2d.forward
-            plain = own and type(module)._conv_forward is nn.Conv2d._conv_forward
-        else:
-            plain = type(module).forward is nn.Linear.forward
-        if not plain:
-            return False
-    shapes = []
-    for count in (2, 3):
-        with torch.no_grad(), watching(network.modules) as records:
-            network.logits(network.weights(), batch.images[:1].expand(count, -1, -1, -1))
-        shapes.append([tuple(call.output.shape) for record in records for call in record])
+def _is_plain(module: nn.Module) -> bool:
+    """Tell whether a layer's forward is the plain operator."""
+    if "forward" in module.__dict__:
+        return False
+    if isinstance(module, nn.Conv2d):
+        own = type(module).forward is nn.Conv2d.forward
+        return own and type(module)._conv_forward is nn.Conv2d._conv_forward
+    return type(module).forward is nn.Linear.forward
+
+
+def _summed(
+    add: _Adding,
+    network: FunctionalNetwork,
+    weights: list[Tensor],
+    images: Tensor,
+    labels: Tensor,
+) -> list[Tensor]:
+    total = [torch.zeros_like(value) for value in weights]
+    add(network, weights, images, labels, total)
+    return total
+
+
+def _agree(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    """Compare squared gradients, weight by weight."""
     return all(
-        two == (2, *two[1:]) and three == (3, *two[1:]) for two, three in zip(*shapes, strict=True)
+        float((one - other).norm()) <= _AGREEMENT * float(other.norm())
+        for one, other in zip(found, expected, strict=True)
     )
+
+
+def _add_images(
+    network: FunctionalNetwork,
+    weights: list[Tensor],
+    images: Tensor,
+    labels: Tensor,
+    total: list[Tensor],
+) -> None:
+    """Add the squared gradients of single images to `total`, in place."""
+    for image, label in zip(torch.split(images, 1), torch.split(labels, 1), strict=True):
+        loss = network.summed_loss(weights, image, label)
+        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+        for squares, gradient in zip(total, gradients, strict=True):
+            squares.addcmul_(gradient, gradient)
 
 
 def _add_chunk(
@@ -67,15 +100,17 @@ def _add_chunk(
     with watching(network.modules) as records:
         loss = network.summed_loss(weights, images, labels)
     outputs = [call.output for record in records for call in record]
-    gradients = list(torch.autograd.grad(loss, outputs, materialize_grads=True))
+    gradients = gradients_by(loss, outputs)
     owners = [layer.shares or layer.name for layer in network.layers]
     factors: dict[str, list[tuple[Tensor, Tensor]]] = {owner: [] for owner in owners}
     with torch.no_grad():
         for owner, module, record in zip(owners, network.modules, records, strict=True):
             for call in record:
-                factors[owner].append(_factors(module, call.input, gradients.pop(0)))
+                value, gradient = call.input.float(), gradients.pop(0).float()
+                factors[owner].append(_factors(module, value, gradient))
         for layer, squares in zip(network.weight_layers, total, strict=True):
-            squares.add_(_squares(factors[layer.name]).view_as(squares))
+            if factors[layer.name]:
+                squares.add_(_squares(factors[layer.name]).view_as(squares))
 
 
 def _squares(factors: list[tuple[Tensor, Tensor]]) -> Tensor:

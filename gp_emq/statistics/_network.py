@@ -69,6 +69,7 @@ class FunctionalNetwork:
             (n, classes).
 
         Raises:
+            NetworkError: The network fails.
             StatisticsError: The output is no matrix of logits.
         """
         given: dict[str, Tensor] = {}
@@ -79,14 +80,8 @@ class FunctionalNetwork:
             # The last name given for a parameter counts, so the weights come after all others.
             given.pop(f"{layer.name}.weight", None)
             given[f"{layer.name}.weight"] = weight
-        output = self.network.run(images, given, dtype)
-        if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(images):
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise StatisticsError(
-                f"the network must map {len(images)} images to ({len(images)}, classes) logits, "
-                f"it gives {shape}"
-            )
-        return output
+        keep = torch.is_grad_enabled()
+        return logits_of(self.network.run(images, given, dtype, keep=keep), len(images))
 
     def summed_loss(self, weights: Sequence[Tensor], images: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy summed over images.
@@ -98,8 +93,11 @@ class FunctionalNetwork:
 
         Returns:
             Scalar.
+
+        Raises:
+            StatisticsError: As `logits`, or there is one class.
         """
-        logits = self.logits(weights, images)
+        logits = check_classes(self.logits(weights, images).float())
         return functional.cross_entropy(logits, labels.to(self.device), reduction="sum")
 
     def predictions(self, images: Tensor, chunk: int) -> Tensor:
@@ -116,7 +114,41 @@ class FunctionalNetwork:
         with torch.no_grad():
             return torch.cat(
                 [
-                    self.logits(weights, part).argmax(dim=1).cpu()
+                    check_classes(self.logits(weights, part)).argmax(dim=1).cpu()
                     for part in torch.split(images, chunk)
                 ]
             )
+
+
+def logits_of(output: object, images: int) -> Tensor:
+    """Return a network's output as logits (n, classes).
+
+    Args:
+        output: What the network gave.
+        images: How many images it was fed.
+
+    Raises:
+        StatisticsError: The output is no matrix of logits.
+    """
+    if isinstance(output, Tensor) and output.dim() == 1 and images == 1:
+        output = output[None]  # a forward that squeezes away the axis of a single image
+    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != images:
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise StatisticsError(
+            f"the network must map {images} images to ({images}, classes) logits, it gives {shape}"
+        )
+    return output
+
+
+def check_classes(logits: Tensor) -> Tensor:
+    """Return logits (n, classes) that a cross-entropy or a prediction can be taken of.
+
+    Raises:
+        StatisticsError: There are no two classes.
+    """
+    if logits.shape[1] < 2:
+        raise StatisticsError(
+            f"the network gives one number for each image, {tuple(logits.shape)}: losses and "
+            "predictions need logits (n, classes) of two classes or more"
+        )
+    return logits

@@ -15,6 +15,15 @@ from gp_emq.statistics._layout import Layout
 GRIDS = "weight_grids"
 """Name under which the quantization grids are stored beside the statistics."""
 
+INDEPENDENCE = "independence"
+"""Name of what `independence` found about the network and the images."""
+
+ELEMENTS = "activation_elements"
+"""Name of how many elements of each layer's activation are of each image."""
+
+HIDDEN = (GRIDS, INDEPENDENCE, ELEMENTS)
+"""What is stored beside the statistics and is none."""
+
 
 class Source(Protocol):
     """Gives statistics by name: computes them, reads them, or cuts them out of others."""
@@ -45,7 +54,7 @@ class FolderSource:
 
     def names(self) -> tuple[str, ...]:
         """Names of the stored statistics."""
-        return tuple(name for name in self._files.names() if name != GRIDS)
+        return tuple(name for name in self._files.names() if name not in HIDDEN)
 
     def stored(self, name: str) -> Stored:
         """Read one statistic.

@@ -17,7 +17,14 @@ from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header, sha256_of
 from gp_emq.statistics._kinds import Kind, kind_of
 from gp_emq.statistics._layout import Layout
-from gp_emq.statistics._sources import GRIDS, FolderSource, SampleSource, Source
+from gp_emq.statistics._sources import (
+    ELEMENTS,
+    GRIDS,
+    INDEPENDENCE,
+    FolderSource,
+    SampleSource,
+    Source,
+)
 
 PERTURBATION = "perturbation"
 
@@ -170,6 +177,25 @@ class Statistics:
             self._load(name)
         return self._tensors[name]
 
+    @property
+    def images_are_independent(self) -> bool:
+        """Whether the network gives an image in a batch the outputs that it has alone.
+
+        Where it does not, all statistics are of the network as it answers single images.
+        """
+        return bool(self._source.stored(INDEPENDENCE).values[0])
+
+    def activation_elements(self) -> Tensor:
+        """How many elements of each layer's activation belong to each of the images kept.
+
+        A layer's tensor holds the elements of the first image, then those of the second.
+
+        Returns:
+            int64 (layers, images), the layers as in the layout of the activations; 0 where the
+            image does not reach the layer.
+        """
+        return torch.from_numpy(self._source.stored(ELEMENTS).values)
+
     def perturbation(self, start: int = 0, stop: int | None = None) -> Tensor:
         """Recompute the quantized weight minus the weight; it is never kept.
 
@@ -181,14 +207,17 @@ class Statistics:
             float32 (bits, stop − start). After `to`, the float32 values in the other type,
             so that both are computed from equal inputs.
         """
+        with torch.inference_mode(mode=False), one_thread():
+            return self._perturbation(start, stop)
+
+    def _perturbation(self, start: int, stop: int | None) -> Tensor:
         layout = self._source.weight_layout()
         if self._grids is None or self._weight is None:
             self._weight = torch.from_numpy(self._source.stored("weight").values)
             values = torch.from_numpy(self._source.stored(GRIDS).values)
             self._grids = WeightGrids.unpack(layout, values)
         stop = layout.size if stop is None else stop
-        with one_thread():
-            return self._grids.perturbation(self._weight, start, stop).to(self._dtype)
+        return self._grids.perturbation(self._weight, start, stop).to(self._dtype)
 
     def prepare(self, names: Iterable[str]) -> None:
         """Compute, and with a cache store, what will be needed.
@@ -236,8 +265,9 @@ class Statistics:
 
     def _load(self, name: str) -> None:
         """Get a statistic from the source and keep it."""
-        stored = self._source.stored(name)
-        tensor = torch.from_numpy(stored.values)
+        with torch.inference_mode(mode=False):
+            stored = self._source.stored(name)
+            tensor = torch.from_numpy(stored.values)
         if tensor.dtype == torch.float32:
             tensor = tensor.to(self._dtype)
         if stored.shapes is not None:

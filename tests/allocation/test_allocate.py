@@ -150,6 +150,18 @@ def test_damaged_costs_are_refused(tmp_path: Path, text: str, message: str) -> N
         chosen(TABLE, costs=[CostTable.read(path, 5.0)])
 
 
+def test_costs_that_are_no_table_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "costs.csv"
+    path.write_text("layer,bits,cost\n" + "x" * 200_000 + ",2,1\n")
+    with pytest.raises(AllocationError, match=r"cannot read the costs .*field limit"):
+        CostTable.read(path, 5.0)
+
+
+def test_a_budget_is_named_in_full() -> None:
+    with pytest.raises(AllocationError, match=r"1\.9999999 for .* the least possible is 2\.0000"):
+        chosen(TABLE, average_bits=1.9999999)
+
+
 def test_what_stays_in_float_needs_a_cost_of_its_own() -> None:
     costs = {(f"layer{n}", b): float(b) for n in range(4) for b in (2, 3, 4)}
     with pytest.raises(AllocationError, match=r"layer 'layer0' at 32 bits \(it stays in float\)"):

@@ -9,6 +9,8 @@ from gp_emq.allocation import (
     Meter,
     Problem,
     allocate,
+    draw_within,
+    load_inputs,
     load_plan,
     make_budgets,
     proxy_baseline,
@@ -16,7 +18,7 @@ from gp_emq.allocation import (
     search_space,
     sweep,
 )
-from gp_emq.errors import AllocationError
+from gp_emq.errors import AllocationError, DataError
 from gp_emq.proxies import SensitivityTable
 
 LAYERS = synthetic_layers()
@@ -75,7 +77,18 @@ def test_problems_sweeps_and_baselines_check_them_too() -> None:
     other = proxy_baseline("other", made(), problem, Meter(space, CostSettings()))
     assert other.bits == ()
     assert "are the widths 2, 3, 4, not 2, 3, 5" in other.note
-    assert sweep(problem, CostSettings(), "average-bits", 3).points[-1].configuration == (5, 5, 5)
+    front = sweep(problem, CostSettings(), "average-bits", 3)
+    assert front.points[-1].configuration == (5, 5, 5)
+    assert front.entries == ("layer0", "layer1", "layer2")
+    assert front.provenance["proxy"] == "fit"
+
+
+def test_seeds_that_are_none_are_refused() -> None:
+    problem = Problem.of(made(), search_space(LAYERS, BITS), ())
+    with pytest.raises(AllocationError, match="seed must be at least 0, not -1"):
+        draw_within(problem, 3, -1)
+    with pytest.raises(DataError, match="seed must be at least 0, not -1"):
+        load_inputs("digits", seed=-1)
 
 
 def test_a_plan_knows_what_it_is_of_after_its_file_too(tmp_path) -> None:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gp_emq.networks import batch_size, undisturbed
+from gp_emq.networks import undisturbed
 from gp_emq.proxies.handcrafted._proxy import ProxyInputs
+from gp_emq.statistics import check_classes
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ def _harms(inputs: ProxyInputs) -> _Harms:
     statistics, network = inputs.statistics, inputs.network
     entries = 1 + max(layer.entry for layer in statistics.layers)
     table = torch.zeros(entries, len(statistics.bits), 3, dtype=torch.float64)
-    chunk = batch_size(inputs.images.shape[1:])
+    chunk = inputs.chunk
     with undisturbed(), torch.no_grad():
         for place, images in enumerate(torch.split(inputs.images, chunk)):
-            before = network.run(images).double()
+            before = check_classes(inputs.logits(images)).double()
             if inputs.labels is None:
                 labels = before.argmax(dim=1)
             else:
@@ -65,7 +66,7 @@ def _harms(inputs: ProxyInputs) -> _Harms:
                 )
             for entry in range(entries):
                 for column, width in enumerate(statistics.bits):
-                    after = network.run(images, _quantized(inputs, entry, width))
+                    after = inputs.logits(images, _quantized(inputs, entry, width))
                     table[entry, column] += _harm(before, after.double(), labels).cpu()
     return _Harms(*(table / len(inputs.images)).unbind(dim=2))
 

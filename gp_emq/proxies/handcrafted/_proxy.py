@@ -1,7 +1,7 @@
 """What a hand-crafted proxy is: a name, where it is from, and one or two ways to compute it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gp_emq.networks import PrivateNetwork, weight_layers
+from gp_emq.networks import PrivateNetwork, batch_size, weight_layers
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import Statistics
+from gp_emq.statistics import Statistics, logits_of
 
 FloatArray = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -71,6 +71,27 @@ class ProxyInputs:
         """The network to run."""
         return self.model if isinstance(self.model, PrivateNetwork) else PrivateNetwork(self.model)
 
+    @property
+    def chunk(self) -> int:
+        """Images that may go through the network at once: one where they see each other."""
+        independent = self.statistics.images_are_independent
+        return batch_size(self.images.shape[1:]) if independent else 1
+
+    def logits(self, images: Tensor, given: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Run the network, inside `undisturbed()`.
+
+        Args:
+            images: (n, ...).
+            given: Values to use in place of parameters, by name.
+
+        Returns:
+            (n, classes).
+
+        Raises:
+            StatisticsError: The output is no matrix of logits.
+        """
+        return logits_of(self.network.run(images, given), len(images))
+
     @cached_property
     def perturbations(self) -> dict[tuple[str, int], Tensor]:
         """Quantized weight minus weight by layer name and width, each shaped as the weight."""
@@ -106,6 +127,8 @@ class HandcraftedProxy:
         aligned: The method as its paper derives it, on trained weights.
         as_published: As public ranking scripts compute it; None where that is the same.
         needs: Names of the statistics that its functions use; those of expressions are known.
+        unchanged: Value of its formula where a width changes none of an entry's weights, which
+            are all zero or all on the grid; None where the formula needs no such value.
     """
 
     name: str
@@ -116,6 +139,7 @@ class HandcraftedProxy:
     aligned: str | Measure
     as_published: str | Measure | None = None
     needs: tuple[str, ...] = ()
+    unchanged: float | None = None
 
     def form(self, name: str = ALIGNED) -> str | Measure:
         """Choose a form; the aligned one stands in where the published is the same.
