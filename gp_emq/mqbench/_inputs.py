@@ -10,6 +10,7 @@ from gp_emq.errors import BenchError
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import (
+    RESIZED,
     Network,
     data_set_of,
     entry_layers,
@@ -69,8 +70,12 @@ def bench_inputs(
     if names != bench.layers or entry_layers(network.layers) != bench.entries:
         raise BenchError(f"the layers of {bench.network} are not those of bench {bench.name}")
     paths = [data] if isinstance(data, Path) else list(data or ())
+    data_set = data_set_of(network.name, network.input_shape)
+    if data_set == "imagenet" and "format" not in settings:
+        # Benches of before were measured on images that had been resized, and kept their pixels.
+        data_set = RESIZED
     calibration = load_calibration(
-        data_set_of(network.name, network.input_shape),
+        data_set,
         paths,
         count=protocol.calibration_images,
         seed=bench.provenance["seed"],

@@ -176,7 +176,6 @@ class Measurer:
                 layers,
                 dict(zip(names, widths, strict=True)),
                 quantizer=protocol.weights,
-                activations=dict(zip(names, self._activations, strict=True)),
                 images=self.calibration.images,
                 settings=self._rounding_settings(),
             )

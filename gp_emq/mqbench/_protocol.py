@@ -26,8 +26,9 @@ class Protocol:
         weights: how weights are quantized.
         activations: how the input of every layer is quantized, the same for all
             configurations.
-        rounding: `"nearest"`; or learned, reconstructing the float output of each `"layer"`
-            or each `"block"` from its float input.
+        rounding: `"nearest"`; or learned, reconstructing the float output of each `"layer"` from
+            what the float network feeds it, rounded to its grid, or of each `"block"` from what
+            the network with quantized weights so far feeds it.
         batch_norm: re-estimate the batch-norm statistics of every configuration on the
             calibration images.
         calibration_images: images for activation scales, learned rounding and batch norm.
@@ -124,13 +125,14 @@ PROTOCOLS = (
     ),
     Protocol(
         "adaround",
-        "learned rounding, each layer reconstructed from its float input",
+        "learned rounding, each layer reconstructed from its rounded float input",
         rounding="layer",
         iterations=1000,
     ),
     Protocol(
         "brecq",
-        "learned rounding, each block reconstructed; settings of MQ-Bench-101",
+        "learned rounding, each block reconstructed from the input that quantized weights give it; "
+        "settings of MQ-Bench-101",
         weights=WeightQuantizer(symmetric=False, scale_rule="mse-shrunk"),
         rounding="block",
         calibration_images=1024,

@@ -11,8 +11,10 @@ from gp_emq.networks._accounting import (
 from gp_emq.networks._arrays import read_arrays
 from gp_emq.networks._augmentation import AUGMENTATIONS, Augmentation
 from gp_emq.networks._cifar_resnet import CifarResNet
+from gp_emq.networks._imagenet import open_image
 from gp_emq.networks._images import (
     DATA_SETS,
+    RESIZED,
     ImageSet,
     batch_size,
     data_set_of,
@@ -39,6 +41,7 @@ __all__ = [
     "DATA_SETS",
     "DATA_VARIABLE",
     "MEBIBYTE",
+    "RESIZED",
     "Augmentation",
     "CifarResNet",
     "ImageSet",
@@ -59,6 +62,7 @@ __all__ = [
     "load_test",
     "load_weights",
     "network_specifications",
+    "open_image",
     "read_arrays",
     "read_state_dict",
     "registered_layers",

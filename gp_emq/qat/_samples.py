@@ -7,12 +7,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from gp_emq.errors import DataError
-from gp_emq.networks import ImageSet
+from gp_emq.networks import ImageSet, open_image
 
 Key = tuple[int, int, int]
 """Seed, epoch and index of an image: what decides a sample."""
@@ -76,11 +75,7 @@ class FileImages:
             DataError: The file does not read as an image.
         """
         path, label = self.files[index]
-        try:
-            with Image.open(path) as opened:
-                pixels = np.array(opened.convert("RGB"))
-        except (OSError, UnidentifiedImageError) as error:
-            raise DataError(f"{path} does not read as an image: {error}") from error
+        pixels = np.array(open_image(path))
         return torch.from_numpy(pixels).permute(2, 0, 1), label
 
     def fingerprint(self) -> str:
