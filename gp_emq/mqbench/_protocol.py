@@ -33,6 +33,7 @@ class Protocol:
             calibration images.
         calibration_images: images for activation scales, learned rounding and batch norm.
         iterations: optimization steps of a learned rounding, 0 where there is none.
+        relative: whether it measures errors relative to outputs, see `RoundingSettings`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Protocol:
     batch_norm: bool = False
     calibration_images: int = 512
     iterations: int = 0
+    relative: bool = True
 
     def settings(self) -> dict[str, Any]:
         """Return everything that decides the measured accuracies, as plain values."""
@@ -67,6 +69,8 @@ class Protocol:
                     f"the protocol has format {written!r}: this version reads 1 and "
                     f"{SETTINGS_FORMAT}"
                 )
+            if written == 1:
+                values["relative"] = False
             quantizers = [dict(values.pop(name)) for name in ("weights", "activations")]
             for quantizer in quantizers if written == 1 else ():
                 rule = quantizer["scale_rule"]
@@ -137,6 +141,7 @@ PROTOCOLS = (
         rounding="block",
         calibration_images=1024,
         iterations=20_000,
+        relative=False,
     ),
 )
 

@@ -110,6 +110,25 @@ def test_learned_rounding_comes_nearer_than_rounding_to_nearest(digits):
     assert ((learned.integers - scaled).abs()[inside] < 1).all()
 
 
+@pytest.mark.parametrize("exponent", [-30, -12, 20])
+def test_decisions_do_not_depend_on_the_size_of_weights_and_outputs(exponent):
+    torch.manual_seed(0)
+    layer, inputs = nn.Linear(20, 6, bias=False), torch.randn(64, 20)
+    learned = []
+    for factor in (1.0, 2.0**exponent):
+        scaled = copy.deepcopy(layer)
+        with torch.no_grad():
+            scaled.weight.mul_(factor)
+            targets = scaled(inputs)
+        grid = WeightQuantizer().parameters(scaled.weight, 3)
+        settings = RoundingSettings(iterations=200)
+        rounded = learn_rounding(scaled, {"weight": grid}, inputs, targets, settings)["weight"]
+        learned.append(rounded.integers)
+        nearest = quantize(scaled.weight, grid)
+        assert not torch.equal(rounded.integers.float(), nearest)
+    assert torch.equal(*learned)
+
+
 def test_learned_rounding_repeats_to_the_last_bit(digits):
     network, images, grids = digits
     results = [
