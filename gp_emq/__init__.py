@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gp_emq.allocation import allocate, load_plan
+    from gp_emq.proxies import SensitivityTable
     from gp_emq.proxies.loading import load_proxy
     from gp_emq.ptq import load_quantized, quantize, save_quantized
     from gp_emq.statistics import collect_statistics
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "SensitivityTable",
     "__version__",
     "allocate",
     "collect_statistics",
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "SensitivityTable": "gp_emq.proxies",
     "allocate": "gp_emq.allocation",
     "collect_statistics": "gp_emq.statistics",
     "load_plan": "gp_emq.allocation",
@@ -34,11 +37,22 @@ _HOMES = {
 """Where the public names are from; torch is slow to import, so nothing is before it is used."""
 
 
+_PACKAGES = frozenset(
+    {
+        "allocation", "errors", "export", "mqbench", "networks", "proxies", "ptq", "qat",
+        "quantization", "ranking", "statistics", "store",
+    }
+)  # fmt: skip
+"""What `import gp_emq` alone makes reachable, as in `gp_emq.networks.find_layers`."""
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_PACKAGES})

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from gp_emq.allocation import (
     Baseline,
     CostSettings,
@@ -39,7 +37,7 @@ from gp_emq.allocation._parser import BASELINES, make_parser, widths_of
 from gp_emq.command import make_callable, run_command
 from gp_emq.errors import AllocationError, RunError
 from gp_emq.networks import file_sha256
-from gp_emq.proxies.loading import Proxy, load_proxy
+from gp_emq.proxies.loading import load_proxy
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics, collect_statistics, default_cache
 
@@ -61,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     if options.out is not None and not options.out.resolve().parent.is_dir():
         raise RunError(f"cannot write {options.out}: there is no folder {options.out.parent}")
-    proxy = load_proxy(options.proxy)
+    proxy = load_proxy(options.proxy, primitives=options.primitives)
     baselines = _baseline_names(options.baselines)
     costs = _cost_tables(options)
     budgeted = any(
@@ -101,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cache=cache,
     )
     problem = Problem.of(cached_table(proxy, statistics, cache), space, budgets)
+    problem = replace(problem, provenance={**problem.provenance, **_provenance(inputs)})
     plan = None
     if budgets:
         plan = solve(problem, settings)
@@ -115,7 +114,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seed=options.seed,
             ),
             kept_in_float=kept_in_float(inputs.network.model, inputs.network.layers),
-            provenance=_provenance(proxy, inputs, statistics),
         )
         sys.stdout.write(format_plan(plan))
     front = None if options.sweep is None else sweep(problem, settings, options.sweep)
@@ -192,19 +190,13 @@ def _baselines(
             found.append(random_baseline(problem, meter, seed))
         else:
             table = cached_table(load_proxy(name), statistics, cache)
-            found.append(proxy_baseline(name, np.asarray(table), problem, meter))
+            found.append(proxy_baseline(name, table, problem, meter))
     return tuple(found)
 
 
-def _provenance(proxy: Proxy, inputs: Inputs, statistics: Statistics) -> dict[str, str]:
-    known = {
-        "network": inputs.network.name,
-        "proxy": proxy.name,
-        "formula": proxy.formula,
-        "statistics": statistics.fingerprint,
-    }
-    if proxy.expression:
-        known["expression"] = proxy.expression
+def _provenance(inputs: Inputs) -> dict[str, str]:
+    """What the table of a plan does not know of itself."""
+    known = {"network": inputs.network.name}
     if inputs.network.weights is not None:
         known["weights_sha256"] = file_sha256(inputs.network.weights)
     return known

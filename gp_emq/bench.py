@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     show = commands.add_parser("show", help="what a bench holds and what it can tell")
     show.add_argument("bench", help="name of a bench, or a bench file")
+    show.add_argument(
+        "--network", help="package.module:factory of a bench of one's own, for --plot"
+    )
     show.add_argument("--plot", type=Path, metavar="FILE", help="draw accuracy against size")
     commands.add_parser("list", help="the benches that ship with the package")
     _add_import(commands.add_parser("import", help="read MQ-Bench-101 as it was published"))
@@ -167,7 +170,7 @@ def _show(arguments: argparse.Namespace) -> None:
     bench = load_bench(arguments.bench)
     print(describe_bench(bench))
     if arguments.plot is not None:
-        plot_bench(bench, arguments.plot)
+        plot_bench(bench, arguments.plot, arguments.network)
         print(f"drawn: {arguments.plot}")
 
 

@@ -2,12 +2,16 @@
 
 import argparse
 import math
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from gp_emq.errors import GpEmqError
+from gp_emq.files import read_toml, refuse_code, shortened
+
+_PLAIN = str | int | float
+_CODE = ("network", "primitives")
+"""Options that may name code to run, which the command line alone may do."""
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -84,19 +88,15 @@ def options_from_file(given: Sequence[str], switches: Sequence[str] = ()) -> lis
         Options to put before the given ones; none without ``--config``.
 
     Raises:
-        GpEmqError: The file cannot be read, is no TOML, or gives an option a table or a date.
+        GpEmqError: The file cannot be read, is no TOML, names code that runs, or gives an option
+            a table, a date or a list of lists.
     """
     finder = OptionParser(add_help=False)
     finder.add_argument("--config", type=Path)
     path: Path | None = finder.parse_known_args(list(given))[0].config
     if path is None:
         return []
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GpEmqError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise GpEmqError(f"the configuration {path} is no TOML: {error}") from error
+    content = read_toml(path, GpEmqError, "the configuration")
     line: list[str] = []
     for key, value in content.items():
         flag = f"--{key.replace('_', '-')}"
@@ -105,10 +105,14 @@ def options_from_file(given: Sequence[str], switches: Sequence[str] = ()) -> lis
                 line.extend([] if value else [f"--no-{key}"])
             elif value:
                 line.append(flag)
-        elif isinstance(value, list):
+        elif isinstance(value, list) and all(isinstance(item, _PLAIN) for item in value):
             line.extend([flag, *map(str, value)])
-        elif isinstance(value, str | int | float):
+        elif isinstance(value, _PLAIN):
+            if key in _CODE:
+                refuse_code(str(value), GpEmqError, f"{path} gives {key} as", flag)
             line.extend([flag, str(value)])
         else:
-            raise GpEmqError(f"the configuration {path} gives {key!r} a {type(value).__name__}")
+            raise GpEmqError(
+                f"the configuration {path} gives {shortened(key)} a {type(value).__name__}"
+            )
     return line

@@ -14,6 +14,7 @@ from gp_emq.allocation import Plan, kept_in_float, load_plan, plan_document
 from gp_emq.command import make_callable, run_command
 from gp_emq.errors import QuantizationError, RunError
 from gp_emq.export import EXPORT_OPTIONS, check_exports, export_files
+from gp_emq.files import refuse_code
 from gp_emq.networks import file_sha256
 from gp_emq.ptq import (
     METHODS,
@@ -172,9 +173,12 @@ def _training(options: argparse.Namespace, names: Sequence[str]) -> QatSettings:
 
 
 def _network(options: argparse.Namespace, plan: Plan) -> str:
-    name: str | None = options.network or plan.provenance.get("network")
+    given: str | None = options.network
+    name = given or plan.provenance.get("network")
     if name is None:
         raise QuantizationError(f"{options.plan} does not say its network: give --network")
+    if given is None:
+        refuse_code(name, QuantizationError, f"{options.plan} names the network", "--network")
     return name
 
 

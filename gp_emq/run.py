@@ -12,6 +12,7 @@ from gp_emq.evolution import SELECTIONS
 from gp_emq.experiment import Execution, Result, RunConfiguration, run
 from gp_emq.experiment.report import summary_lines
 from gp_emq.farm import add_farm_options, farm_settings
+from gp_emq.files import is_code, refuse_code
 from gp_emq.mqbench import list_benches
 from gp_emq.options import OptionParser, not_negative, options_from_file, positive, seconds, share
 from gp_emq.store import RunStore
@@ -24,6 +25,7 @@ _FIXED = {
     "seed": "seed", "bench_samples": "bench_samples", "max_depth": "max_depth",
     "max_size": "max_size", "crossover": "crossover", "screening": "screening",
     "prioritisation": "prioritisation", "weights": "weights", "data": "data",
+    "network": "network",
     "seed_proxies": "seed_proxies",
 }  # fmt: skip
 """Flags that define the result, by the field of `RunConfiguration` they set."""
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not result.completed:
         sys.stderr.write(
             f"{result.reason} after generation {result.generations}; everything is kept. Resume "
-            f"with: python -m gp_emq.run --resume {result.folder}\n"
+            f"with: python -m gp_emq.run --resume {result.folder}{_own_code(configuration)}\n"
         )
         return 130
     figures = _draw(result) if execution.figures else []
@@ -81,6 +83,11 @@ def _parser() -> OptionParser:
         "--primitives",
         metavar="NAME|FILE.py",
         help=f"primitive set (default: {_DEFAULTS.primitives}; --list-primitives lists them)",
+    )
+    what.add_argument(
+        "--network",
+        metavar="MODULE:FACTORY",
+        help="the network of a bench of one's own, which the bench's file cannot run",
     )
     what.add_argument(
         "--weights",
@@ -225,6 +232,9 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
         return RunConfiguration(**given)
     with RunStore.open(options.resume, readonly=True) as store:
         stored = RunConfiguration.from_json(store.meta("config"))
+    for name in ("primitives", "network"):
+        if name not in given and (named := getattr(stored, name)) is not None:
+            refuse_code(named, RunError, f"the run {options.resume} names the {name}", f"--{name}")
     for name, value in given.items():
         if getattr(stored, name) != value:
             raise RunError(
@@ -232,6 +242,12 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
                 f"cannot change to {value!r}; leave it out or start a new run"
             )
     return stored
+
+
+def _own_code(configuration: RunConfiguration) -> str:
+    """Give the options that no store may name, and that resuming therefore needs again."""
+    given = [(name, getattr(configuration, name)) for name in ("primitives", "network")]
+    return "".join(f" --{name} {code}" for name, code in given if code and is_code(code))
 
 
 def _execution(options: argparse.Namespace) -> Execution:

@@ -6,7 +6,7 @@ from pathlib import Path
 from gp_emq.allocation._inputs import CALIBRATION_IMAGES
 from gp_emq.allocation._sweep import AXES
 from gp_emq.networks import ACCOUNTINGS
-from gp_emq.options import OptionParser, positive, positive_number
+from gp_emq.options import OptionParser, not_negative, positive, positive_number
 
 BASELINES = ("uniform", "random", "hawq_v2", "fit", "ompq")
 """What a plan is compared with unless the user chooses otherwise."""
@@ -47,10 +47,16 @@ def make_parser() -> argparse.ArgumentParser:
         "--images", type=positive, default=CALIBRATION_IMAGES, metavar="N",
         help=f"calibration images (default: {CALIBRATION_IMAGES})",
     )  # fmt: skip
-    what.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
+    what.add_argument(
+        "--seed", type=not_negative, default=0, metavar="N", help="of all draws (default: 0)"
+    )
     what.add_argument(
         "--proxy", required=True, metavar="NAME|RUN|EXPRESSION",
         help="a hand-crafted proxy, the folder of a run, or a typed expression",
+    )  # fmt: skip
+    what.add_argument(
+        "--primitives", metavar="FILE.py",
+        help="the primitive set of one's own that the run was made with",
     )  # fmt: skip
     what.add_argument(
         "--per-tensor", action="store_true",
@@ -113,7 +119,9 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "layers", "A pattern is a layer's name with * and ?; tied layers go together."
+        "layers",
+        "A pattern is a layer's name, which counts before those with *, ? and [...]; layers that "
+        "are tied or share a weight go together.",
     )
     group.add_argument(
         "--bits", type=widths_of, default=(2, 3, 4), metavar="B,B,...",

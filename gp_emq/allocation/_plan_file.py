@@ -93,6 +93,10 @@ def _is_whole(value: object) -> bool:
 _KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "text": ("text", lambda value: isinstance(value, str)),
     "whole": ("a whole number of at least 0", _is_whole),
+    "whole?": (
+        "a whole number of at least 0 or null",
+        lambda value: value is None or _is_whole(value),
+    ),
     "number": ("a finite number", _is_number),
     "number?": ("a finite number or null", lambda value: value is None or _is_number(value)),
     "list": ("a list", lambda value: isinstance(value, list)),
@@ -111,12 +115,15 @@ _KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
 _PLAN = {
     "layers": "list", "bits": "wholes", "score": "number", "gap": "number", "targets": "list",
     "measures": "object", "not_rising": "texts", "baselines": "list", "kept_in_float": "texts",
-    "provenance": "object", "format": "whole",
+    "provenance": "object", "format": "whole", "constant": "texts", "activation_bits": "whole?",
 }  # fmt: skip
+_LATER: _Record = {"constant": [], "activation_bits": None}
+"""What the first plans of the format lack."""
 _PLANNED = {"layer": "object", "bits": "whole", "decision": "text", "score": "number?"}
 _LAYER = {
     "name": "text", "kind": "text", "weight_shape": "wholes", "parameters": "whole",
     "batch_norm_channels": "whole", "macs": "whole", "depth": "whole", "entry": "whole",
+    "shares": "text",
 }  # fmt: skip
 _TARGET = {"name": "text", "unit": "text", "limit": "number", "achieved": "number"}
 _MEASURES = dict.fromkeys(("size_mib", "stored_mib", "average_bits", "bops_g"), "number")
@@ -132,7 +139,8 @@ class _Reader:
         self._place = where
 
     def plan(self, document: object) -> Plan:
-        whole = self._checked(document, _PLAN, "the plan")
+        given = {**_LATER, **document} if isinstance(document, dict) else document
+        whole = self._checked(given, _PLAN, "the plan")
         layers = tuple(
             self._planned(item, f"layer {number}") for number, item in enumerate(whole["layers"])
         )
@@ -152,12 +160,17 @@ class _Reader:
             not_rising=tuple(whole["not_rising"]),
             baselines=baselines,
             kept_in_float=tuple(whole["kept_in_float"]),
+            constant=tuple(whole["constant"]),
+            activation_bits=whole["activation_bits"],
             provenance=dict(whole["provenance"]),
         )
 
     def _planned(self, item: object, where: str) -> PlannedLayer:
         values = self._checked(item, _PLANNED, where)
-        fields = dict(self._checked(values["layer"], _LAYER, where))
+        layer = values["layer"]
+        if isinstance(layer, dict):
+            layer = {"shares": "", **layer}  # plans of before had no shared weights
+        fields = dict(self._checked(layer, _LAYER, where))
         fields["weight_shape"] = tuple(fields["weight_shape"])
         planned = PlannedLayer(**{**values, "layer": Layer(**fields)})
         if planned.decision not in DECISIONS:

@@ -8,7 +8,7 @@ from gp_emq.evolution._archive import Archive
 from gp_emq.evolution._breeding import Draft
 from gp_emq.evolution._individual import FloatArray, Measurement
 from gp_emq.evolution._prioritisation import Prioritisation
-from gp_emq.evolution._screening import depth_of
+from gp_emq.evolution._screening import blames_operators, depth_of
 from gp_emq.proxies import Node, parse_expression
 from gp_emq.store import IndividualRow
 from primitives import PrimitiveSet
@@ -38,6 +38,21 @@ class Candidate:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """What is kept of an accepted individual for as long as the search lasts.
+
+    Args:
+        expression: Its tree as text.
+        canonical: Its canonical form.
+        table: Its sensitivity table, not oriented, (entries, bits).
+    """
+
+    expression: str
+    canonical: str
+    table: FloatArray
+
+
 class Ledger:
     """Numbers the proposals, writes their rows, and remembers what they teach.
 
@@ -53,7 +68,7 @@ class Ledger:
         self._set = primitive_set
         self._prioritisation = prioritisation
         self._trees: dict[int, list[Node]] = {}
-        self._tables: dict[int, FloatArray] = {}
+        self._accepted: dict[int, Accepted] = {}
         self.archive = Archive()
         self.rows: list[IndividualRow] = []
         self.generation = -1
@@ -123,14 +138,14 @@ class Ledger:
         self.generation = generation
         self.proposals = proposals
 
-    def table(self, identifier: int) -> FloatArray:
-        """Give the table of an accepted individual."""
-        return self._tables[identifier]
+    def accepted(self, identifier: int) -> Accepted:
+        """Give what was accepted under an identifier."""
+        return self._accepted[identifier]
 
     def _remember(self, row: IndividualRow) -> None:
         if row.reason is None:
             assert row.scores_table is not None  # noqa: S101 - accepted rows have their table
-            self._tables[row.id] = row.scores_table
+            self._accepted[row.id] = Accepted(row.expression, row.canonical, row.scores_table)
             if self.archive.seen(row.canonical) is None:
                 self.archive.accept(row.id, row.canonical, row.scores_table)
         elif row.reason == screening.DUPLICATE:
@@ -146,4 +161,4 @@ class Ledger:
         if row.reason in _CHEAP or (row.reason or "").startswith(screening.FAILED):
             return
         tree = self._trees.get(row.id) or parse_expression(row.expression, self._set)
-        self._prioritisation.record(tree, passed=row.reason not in screening.INVALID)
+        self._prioritisation.record(tree, passed=not blames_operators(row.reason or ""))

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gp_emq.errors import OperatorError
 from gp_emq.evolution._fitness import centred
 from gp_emq.evolution._individual import FloatArray
-from gp_emq.proxies import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator, Node
+from gp_emq.proxies import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator, Node, TreeError
 from gp_emq.statistics import Statistics
-from primitives import Input, PrimitiveSet, ShapeMismatchError
+from primitives import Input, PrimitiveSet
 
 SIZE = "too large"
 DEPTH = "too deep"
@@ -30,6 +31,9 @@ DUPLICATE = "duplicate table"
 INVALID = frozenset({SHAPE, NOT_FINITE, CONSTANT, PRECISION})
 """Reasons that blame the operators; being too large or a repetition does not."""
 
+BY_OPERATOR = "operator failed: "
+"""How the reason begins where an operator of a user's own failed; it blames that operator."""
+
 FAILED = "failed: "
 """How the reason begins where it was a worker that failed, which blames nobody's operators."""
 
@@ -38,6 +42,11 @@ PRECISION_TOLERANCE = 1e-3
 
 CONSTANT_TOLERANCE = 1e-12
 """Rows that vary by less than this share of the largest magnitude are constant."""
+
+
+def blames_operators(reason: str) -> bool:
+    """Say whether a reason speaks against the operators of a tree."""
+    return reason in INVALID or reason.startswith(BY_OPERATOR)
 
 
 @dataclass(frozen=True)
@@ -124,9 +133,9 @@ class TableScreen:
         tables = iter(self._full.tables(passed))
         return [self._judged(next(tables)) if reason is None else reason for reason in reasons]
 
-    def _judged(self, result: Tensor | ShapeMismatchError) -> FloatArray | str:
-        if isinstance(result, ShapeMismatchError):
-            return SHAPE
+    def _judged(self, result: Tensor | TreeError) -> FloatArray | str:
+        if not isinstance(result, Tensor):
+            return _reason_of(result)
         if not _gives_finite_scores(result):
             return NOT_FINITE
         table: FloatArray = result.numpy()
@@ -144,15 +153,19 @@ class TableScreen:
             for table in single
         ]
 
-    def _compared(self, single: FloatArray, double: Tensor | ShapeMismatchError) -> str | None:
-        if isinstance(double, ShapeMismatchError):
-            return SHAPE
+    def _compared(self, single: FloatArray, double: Tensor | TreeError) -> str | None:
+        if not isinstance(double, Tensor):
+            return _reason_of(double)
         if not _gives_finite_scores(double):
             return NOT_FINITE
         reference = centred(double.numpy())
         spread = float(np.ptp(reference))
         error = float(np.abs(centred(single) - reference).max())
         return PRECISION if error > PRECISION_TOLERANCE * spread else None
+
+
+def _reason_of(error: TreeError) -> str:
+    return BY_OPERATOR + error.reason if isinstance(error, OperatorError) else SHAPE
 
 
 def _gives_finite_scores(table: Tensor) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from gp_emq.errors import BenchError
+from gp_emq.files import shortened
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 
 ROUNDINGS = ("nearest", "layer", "block")
@@ -61,26 +62,14 @@ class Protocol:
         Raises:
             BenchError: if they are not what a protocol has.
         """
-        values = dict(settings)
+        values = present_settings(settings)
         try:
-            written = values.pop("format", 1)
-            if written not in (1, SETTINGS_FORMAT):
-                raise BenchError(
-                    f"the protocol has format {written!r}: this version reads 1 and "
-                    f"{SETTINGS_FORMAT}"
-                )
-            if written == 1:
-                values["relative"] = False
             quantizers = [dict(values.pop(name)) for name in ("weights", "activations")]
-            for quantizer in quantizers if written == 1 else ():
-                rule = quantizer["scale_rule"]
-                quantizer["scale_rule"] = _RULES_OF_FORMAT_1.get(rule, rule)
-            weights, activations = quantizers
             return cls(
                 **values,
                 description="",
-                weights=WeightQuantizer(**weights),
-                activations=ActivationQuantizer(**activations),
+                weights=WeightQuantizer(**quantizers[0]),
+                activations=ActivationQuantizer(**quantizers[1]),
             )
         except (TypeError, ValueError, KeyError) as error:
             raise BenchError(f"the protocol does not read: {error}") from error
@@ -114,6 +103,33 @@ class Protocol:
             calibration_images=_chosen(calibration_images, self.calibration_images),
             iterations=_chosen(iterations, self.iterations),
         )
+
+
+def present_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings out of a file under the names that they have now, without their format.
+
+    Args:
+        settings: what `Protocol.settings` gave, in this version or an earlier one; anything in
+            it may be damaged.
+
+    Raises:
+        BenchError: if their format is a later one.
+    """
+    values = dict(settings)
+    written = values.pop("format", 1)
+    if written not in (1, SETTINGS_FORMAT):
+        raise BenchError(
+            f"the protocol has format {shortened(written)}: this version reads 1 and "
+            f"{SETTINGS_FORMAT}"
+        )
+    # Errors were not relative to outputs before there was a choice.
+    values.setdefault("relative", False)
+    for name in ("weights", "activations") if written == 1 else ():
+        quantizer = values.get(name)
+        rule = quantizer.get("scale_rule") if isinstance(quantizer, dict) else None
+        if isinstance(quantizer, dict) and isinstance(rule, str):
+            values[name] = {**quantizer, "scale_rule": _RULES_OF_FORMAT_1.get(rule, rule)}
+    return values
 
 
 def _chosen(wanted: T | None, default: T) -> T:

@@ -176,11 +176,14 @@ class _Parser:
                 f"unknown operator {name!r} in primitive set {self._set.name!r}; known are {known}"
             )
         for overload in overloads:
-            if _accepts(overload, arguments):
-                nodes: Nodes = [self._set.mapping[overload.name]]
-                for kind, argument in zip(overload.arguments, arguments, strict=True):
-                    nodes.extend(argument.readings[kind])
-                readings[overload.result] = nodes
+            # A commutative operator has one order of two types, and may be written in either.
+            orders = [arguments, arguments[::-1]] if overload.operator.commutative else [arguments]
+            for ordered in orders:
+                if overload.result not in readings and _accepts(overload, ordered):
+                    nodes: Nodes = [self._set.mapping[overload.name]]
+                    for kind, argument in zip(overload.arguments, ordered, strict=True):
+                        nodes.extend(argument.readings[kind])
+                    readings[overload.result] = nodes
         if not readings:
             raise ExpressionError(_no_signature(name, arguments, overloads))
         self._open[-1][1].append(_Parsed(name, readings))

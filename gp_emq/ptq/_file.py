@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,8 @@ def save_quantized(
         plan: The plan.
 
     Raises:
-        QuantizationError: The network itself has a tensor of one of these names.
+        QuantizationError: The network itself has a tensor of one of these names, or an integer
+            lies off its grid.
         RunError: The file cannot be written.
     """
     tensors = {
@@ -156,6 +157,7 @@ def read_record(path: Path | str) -> QuantizationRecord:
 def _grid_tensors(quantized: QuantizedModel) -> dict[str, Tensor]:
     tensors = {}
     for name, weight in quantized.weights.items():
+        _check_integers(name, weight.integers, _ends(weight.parameters), QuantizationError)
         kind = torch.int8 if weight.parameters.quant_min < 0 else torch.uint8
         tensors[f"{name}.weight.integers"] = weight.integers.to(kind)
         tensors |= _scale_tensors(f"{name}.weight", weight.parameters)
@@ -176,9 +178,20 @@ def _take_weight(tensors: dict[str, Tensor], name: str, ends: list[int]) -> Quan
     """Take a weight's integers and their grid out of the tensors of a file."""
     parameters = _take_grid(tensors, f"{name}.weight", ends)
     integers = tensors.pop(f"{name}.weight.integers").to(torch.int16)
-    if int(integers.min()) < ends[0] or int(integers.max()) > ends[1]:
-        raise ValueError(f"weights of {name} leave their grid")
+    _check_integers(name, integers, ends, ValueError)
     return QuantizedWeight(integers, parameters)
+
+
+def _check_integers(
+    name: str, integers: Tensor, ends: Sequence[int], error: type[Exception]
+) -> None:
+    """Refuse integers that are not those of a grid."""
+    low, high = (int(extreme) for extreme in integers.aminmax())
+    if low < ends[0] or high > ends[1]:
+        raise error(
+            f"the weights of {name} leave their grid: they reach from {low} to {high}, and it from "
+            f"{ends[0]} to {ends[1]}"
+        )
 
 
 def _take_grid(tensors: dict[str, Tensor], name: str, ends: list[int]) -> QuantizationParameters:

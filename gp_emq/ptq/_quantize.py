@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from gp_emq.allocation import FLOAT_BITS, Plan
 from gp_emq.errors import NetworkError, QuantizationError
+from gp_emq.files import code_sha256
 from gp_emq.networks import Layer, find_layers
 from gp_emq.ptq._methods import Method, find_method
 from gp_emq.ptq._settings import ROBUST, QuantizationSettings
@@ -26,9 +26,6 @@ from gp_emq.quantization import (
     usual_images,
 )
 from gp_emq.statistics import check_images, evaluation, sha256_of, state_sha256
-
-_FORMAT = 1
-"""Rises when what is learned from equal inputs changes."""
 
 PER_CHANNEL = WeightQuantizer(per_channel=True)
 """One scale of least squared error per output channel."""
@@ -169,6 +166,12 @@ def _widths(
                 f"the plan's layer {item.name!r} has a weight of shape {item.layer.weight_shape}, "
                 f"but that of {type(model).__name__} has {shape}"
             )
+    missing = plan.unplanned(layers) if isinstance(plan, Plan) else ()
+    if missing:
+        raise QuantizationError(
+            f"the plan is of another network: it says nothing of layer {missing[0]!r}, the "
+            f"first of {len(missing)} layers of {type(model).__name__} that it lacks"
+        )
     for name, width in given.items():
         if width != FLOAT_BITS and not MIN_BITS <= width <= MAX_BITS:
             raise QuantizationError(
@@ -210,14 +213,16 @@ def _folder(
     settings: QuantizationSettings,
     rounding: RoundingSettings,
 ) -> Path | None:
-    """Name the folder of what is learned by everything but the plan that it depends on."""
+    """Name the folder of what is learned by everything but the plan that it depends on.
+
+    The code that learns it is part of that.
+    """
     if cache is None or not method.learns:
         return None
     activations = settings.activations
     document = {
-        "format": _FORMAT,
+        "code": code_sha256("gp_emq.ptq._methods"),
         "method": method.name,
-        "torch": torch.__version__,
         "state": state_sha256(model),
         "images": sha256_of([("images", images)]),
         "weights": asdict(settings.weights),

@@ -9,6 +9,7 @@ from gp_emq.allocation import FLOAT_BITS, Plan, load_plan
 from gp_emq.command import run_command
 from gp_emq.determinism import threads
 from gp_emq.errors import TrainingError
+from gp_emq.files import refuse_code
 from gp_emq.networks import file_sha256
 from gp_emq.qat._evaluation import evaluate
 from gp_emq.qat._inputs import QatInputs, load_qat_inputs
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     network = options.network or (plan.provenance.get("network") if plan is not None else None)
     if network is None:
         raise TrainingError("no network: give --network, or a plan that names one")
+    if options.network is None:
+        refuse_code(network, TrainingError, f"{options.plan} names the network", "--network")
     with joined_processes(options.device) as processes, threads(settings.threads):
         inputs = load_qat_inputs(
             network,
@@ -121,6 +124,12 @@ def _check_origin(plan: Plan, inputs: QatInputs, path: Path) -> None:
                 f"{path} is not for {inputs.network.name}: that has no layer {planned.name!r} of "
                 f"the shape {shape}"
             )
+    missing = plan.unplanned(inputs.network.layers)
+    if missing:
+        raise TrainingError(
+            f"{path} is not for {inputs.network.name}: it says nothing of the layer "
+            f"{missing[0]!r}, the first of {len(missing)} that it lacks"
+        )
     weights, wanted = inputs.network.weights, plan.provenance.get("weights_sha256")
     if weights is not None and wanted is not None and file_sha256(weights) != wanted:
         sys.stderr.write(f"note: {path} was made for other weights than {weights}\n")

@@ -15,6 +15,15 @@ from gp_emq.statistics._layout import Layout
 GRIDS = "weight_grids"
 """Name under which the quantization grids are stored beside the statistics."""
 
+INDEPENDENCE = "independence"
+"""Name of what `independence` found about the network and the images."""
+
+ELEMENTS = "activation_elements"
+"""Name of how many elements of each layer's activation are of each image."""
+
+HIDDEN = (GRIDS, INDEPENDENCE, ELEMENTS)
+"""What is stored beside the statistics and is none."""
+
 
 class Source(Protocol):
     """Gives statistics by name: computes them, reads them, or cuts them out of others."""
@@ -45,7 +54,7 @@ class FolderSource:
 
     def names(self) -> tuple[str, ...]:
         """Names of the stored statistics."""
-        return tuple(name for name in self._files.names() if name != GRIDS)
+        return tuple(name for name in self._files.names() if name not in HIDDEN)
 
     def stored(self, name: str) -> Stored:
         """Read one statistic.
@@ -95,7 +104,7 @@ class SampleSource:
         layout = (
             self._parent.weight_layout()
             if whole.shapes is None
-            else self._header.layout_of(whole.shapes)
+            else self._header.activation_layout(whole.shapes)
         )
         most = (8, 8) if whole.shapes is None else None
         blocks = [
@@ -108,12 +117,12 @@ class SampleSource:
 
     def weight_layout(self) -> Layout:
         """Layout of the cut tensors."""
-        return self._header.layout_of(
-            [
-                tuple(_strided(torch.empty(shape, device="meta"), (8, 8)).shape)
-                for shape in self._parent.weight_layout().shapes
-            ]
-        )
+        whole = self._parent.weight_layout()
+        shapes = [
+            tuple(_strided(torch.empty(shape, device="meta"), (8, 8)).shape)
+            for shape in whole.shapes
+        ]
+        return Layout(tuple(shapes), whole.entries)
 
     def _rows(self, whole: Stored) -> Stored:
         """Cut the grids as the output channels are cut."""

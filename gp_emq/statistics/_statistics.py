@@ -6,18 +6,25 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, PrivateNetwork
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._cache import StatisticsFolder
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header, sha256_of
 from gp_emq.statistics._kinds import Kind, kind_of
 from gp_emq.statistics._layout import Layout
-from gp_emq.statistics._sources import GRIDS, FolderSource, SampleSource, Source
+from gp_emq.statistics._sources import (
+    ELEMENTS,
+    GRIDS,
+    INDEPENDENCE,
+    FolderSource,
+    SampleSource,
+    Source,
+)
 
 PERTURBATION = "perturbation"
 
@@ -27,13 +34,13 @@ class Origin:
     """What statistics are collected from.
 
     Attributes:
-        model: The network; whoever uses it leaves it as it is.
+        network: A private copy of the network, which is what is run.
         images: The calibration batch, float32 (n, C, H, W).
         labels: int64 (n,), or None for the network's own predictions.
         quantizer: Quantizer of the weights.
     """
 
-    model: nn.Module
+    network: PrivateNetwork
     images: Tensor
     labels: Tensor | None
     quantizer: WeightQuantizer
@@ -170,6 +177,25 @@ class Statistics:
             self._load(name)
         return self._tensors[name]
 
+    @property
+    def images_are_independent(self) -> bool:
+        """Whether the network gives an image in a batch the outputs that it has alone.
+
+        Where it does not, all statistics are of the network as it answers single images.
+        """
+        return bool(self._source.stored(INDEPENDENCE).values[0])
+
+    def activation_elements(self) -> Tensor:
+        """How many elements of each layer's activation belong to each of the images kept.
+
+        A layer's tensor holds the elements of the first image, then those of the second.
+
+        Returns:
+            int64 (layers, images), the layers as in the layout of the activations; 0 where the
+            image does not reach the layer.
+        """
+        return torch.from_numpy(self._source.stored(ELEMENTS).values)
+
     def perturbation(self, start: int = 0, stop: int | None = None) -> Tensor:
         """Recompute the quantized weight minus the weight; it is never kept.
 
@@ -236,7 +262,7 @@ class Statistics:
         if tensor.dtype == torch.float32:
             tensor = tensor.to(self._dtype)
         if stored.shapes is not None:
-            self._shapes[name] = self._header.layout_of(stored.shapes)
+            self._shapes[name] = self._header.activation_layout(stored.shapes)
         self._seconds[name] = stored.seconds
         self._tensors[name] = tensor
 

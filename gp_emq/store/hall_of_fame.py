@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gp_emq.errors import RunError
-from gp_emq.store._files import atomic_write_text
+from gp_emq.files import atomic_write_text
 
 HALL_OF_FAME_NAME = "hall_of_fame.json"
 _FORMAT = 1

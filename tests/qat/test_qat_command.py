@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from gp_emq.allocation import CostSettings, allocate, save_plan
-from gp_emq.errors import GpEmqError
+from gp_emq.errors import GpEmqError, TrainingError
 from gp_emq.networks import load_images, network_specifications, registered_layers
 from gp_emq.ptq import read_record
 from gp_emq.qat import RECIPES
@@ -58,7 +58,7 @@ def run(*arguments: str | Path) -> None:
 def test_a_plan_is_trained_with_a_recipe(tmp_path, capsys) -> None:
     plan = tmp_path / "plan.json"
     layers = registered_layers("digits")
-    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, average_bits=2.5)
+    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, bits=(2, 3, 4), average_bits=2.5)
     save_plan(replace(chosen, provenance={"network": "digits"}), plan)
     run("--plan", plan, "--recipe", "digits", "--epochs", "2", "--device", "cpu")
     lines = capsys.readouterr().out.splitlines()
@@ -83,12 +83,12 @@ def test_raised_widths_stand_in_the_plan_the_table_and_the_file(tmp_path, capsys
     layers = registered_layers("digits")
     table = [[-3.0, -2.0, -1.0]] * len(layers)
     counted = CostSettings(per_channel=False, symmetric=False, activation_bits=4)
-    chosen = allocate(table, layers, average_bits=2.5, settings=counted)
+    chosen = allocate(table, layers, bits=(2, 3, 4), average_bits=2.5, settings=counted)
     save_plan(replace(chosen, provenance={"network": "digits"}), plan)
     arguments = ["--recipe", "digits", "--epochs", "1", "--device", "cpu"]
     run("--plan", plan, *arguments, "--first-last-bits", "8")
     widths = {**chosen.widths, "conv1": 8, "linear": 8}
-    right = allocate(table, layers, average_bits=8, fix=widths, settings=counted)
+    right = allocate(table, layers, bits=(2, 3, 4), average_bits=8, fix=widths, settings=counted)
     first = capsys.readouterr().out.splitlines()[0]
     assert f"{right.measures.average_bits:.3f} bits per parameter" in first
     assert f"({chosen.measures.average_bits:.3f} planned; first and last layer at 8)" in first
@@ -98,6 +98,17 @@ def test_raised_widths_stand_in_the_plan_the_table_and_the_file(tmp_path, capsys
     assert found.targets == ()
     for name, value in asdict(right.measures).items():
         assert getattr(found.measures, name) == pytest.approx(value, rel=1e-12)
+
+
+def test_a_plan_of_part_of_the_network_is_refused(tmp_path) -> None:
+    plan = tmp_path / "plan.json"
+    part = registered_layers("digits")[:5]
+    save_plan(allocate([[-3.0, -1.0]] * 5, part, bits=(2, 4), average_bits=3), plan)
+    missing = registered_layers("digits")[5].name
+    with pytest.raises(
+        TrainingError, match=f"not for digits: .* layer '{missing}', the first of 9"
+    ):
+        run("--plan", plan, "--network", "digits", "--recipe", "digits", "--device", "cpu")
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)

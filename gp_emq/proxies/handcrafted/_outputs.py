@@ -1,15 +1,18 @@
 """What quantizing a layer does to that layer's own output, on the float network's inputs."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from gp_emq.determinism import one_thread
-from gp_emq.networks import batch_size
+from gp_emq.networks import (
+    Call,
+    PrivateNetwork,
+    is_linear_map,
+    undisturbed,
+    watching,
+)
 from gp_emq.proxies.handcrafted._proxy import ProxyInputs, negative_sums
 
 
@@ -81,45 +84,47 @@ def quantization_entropy(inputs: ProxyInputs) -> Tensor:
 
 def _measure(inputs: ProxyInputs) -> dict[tuple[str, int], _Moments]:
     """Run the float network once and measure every layer at every width on its inputs."""
-    statistics = inputs.statistics
+    statistics, network = inputs.statistics, inputs.network
     moments = {
         (layer.name, width): _Moments() for layer in statistics.layers for width in statistics.bits
     }
-
-    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(module: nn.Module, taken: tuple[Tensor, ...], output: Tensor) -> None:
-            for width in statistics.bits:
-                # The layer is linear in its weight: the change is the output for ΔW alone.
-                state = {"weight": inputs.perturbations[name, width].to(output.device)}
-                if isinstance(module.bias, Tensor):
-                    state["bias"] = torch.zeros_like(module.bias)
-                with _without_hooks(module):
-                    change = functional_call(module, state, (taken[0],))
-                moments[name, width].add(output, change)
-
-        return hook
-
-    device = next(inputs.model.parameters()).device
-    handles = [
-        inputs.model.get_submodule(layer.name).register_forward_hook(watch(layer.name))
-        for layer in statistics.layers
-    ]
-    try:
-        with one_thread(), torch.no_grad():
-            for part in torch.split(inputs.images, batch_size(inputs.images.shape[1:])):
-                inputs.model(part.to(device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    layers = {layer.name: network.model.get_submodule(layer.name) for layer in statistics.layers}
+    linear = {name: is_linear_map(module) for name, module in layers.items()}
+    with undisturbed(), torch.no_grad():
+        for images in torch.split(inputs.images, inputs.chunk):
+            with watching(list(layers.values()), around_hooks=True) as records:
+                network.run(images)
+            for (name, module), calls in zip(layers.items(), records, strict=True):
+                changes = _linear_changes if linear[name] else _changes
+                weights = {
+                    width: inputs.perturbations[name, width].to(network.device)
+                    for width in statistics.bits
+                }
+                for call in calls:
+                    for width, output, change in changes(network, module, call, weights):
+                        moments[name, width].add(output, change)
     return moments
 
 
-@contextlib.contextmanager
-def _without_hooks(module: nn.Module) -> Iterator[None]:
-    """Call a module inside its own hook without calling the hook again."""
-    hooks = module._forward_hooks.copy()
-    module._forward_hooks.clear()
-    try:
-        yield
-    finally:
-        module._forward_hooks.update(hooks)
+def _linear_changes(
+    network: PrivateNetwork, module: nn.Module, call: Call, perturbations: Mapping[int, Tensor]
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Give width, output and its change: where the module is linear, the output for ΔW alone."""
+    bias = {"bias": torch.zeros_like(module.bias)} if isinstance(module.bias, Tensor) else {}
+    for width, perturbation in perturbations.items():
+        change = network.call(module, call.arguments, call.named, {"weight": perturbation, **bias})
+        yield width, call.output.float(), change
+
+
+def _changes(
+    network: PrivateNetwork, module: nn.Module, call: Call, perturbations: Mapping[int, Tensor]
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Give width, output and its change of a module whose forward or hooks may do anything."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)  # noqa: S101 - narrows nn.Module's attribute type
+    output = network.call(module, call.arguments, call.named)
+    for width, perturbation in perturbations.items():
+        changed = network.call(
+            module, call.arguments, call.named, {"weight": weight + perturbation}
+        )
+        yield width, output, changed - output
