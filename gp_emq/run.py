@@ -274,7 +274,7 @@ def _generations_of(resumed: Path | None) -> int:
         return DEFAULT_GENERATIONS
     with RunStore.open(resumed, readonly=True) as store:
         known = "generations" in store.meta_keys()
-        return int(store.meta("generations")) if known else DEFAULT_GENERATIONS
+        return store.meta_as("generations", int) if known else DEFAULT_GENERATIONS
 
 
 def _free_folder(configuration: RunConfiguration) -> Path:

@@ -13,7 +13,6 @@ from gp_emq.networks._augmentation import AUGMENTATIONS, Augmentation
 from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks._containers import Images, Labels, image_batch
 from gp_emq.networks._finite import check_finite
-from gp_emq.networks._imagenet import open_image
 from gp_emq.networks._images import (
     DATA_SETS,
     RESIZED,
@@ -82,7 +81,6 @@ __all__ = [
     "load_test",
     "load_weights",
     "network_specifications",
-    "open_image",
     "private_copy",
     "read_arrays",
     "read_state_dict",

@@ -1,6 +1,6 @@
 """ImageNet validation images from class folders, or from a folder and a list of labels."""
 
-import csv
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from gp_emq.errors import DataError
+from gp_emq.files import read_image, read_rows, shortened
 from gp_emq.networks._cifar import DEVIATION, MEAN
 from gp_emq.networks._torchvision import import_torchvision
 
 CROP = 224
 RESIZE = 256
 CLASSES = 1000
+_LABEL = re.compile("[0-9]{1,9}")
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
 
 
@@ -57,7 +59,7 @@ def read_imagenet(
     images = torch.empty(len(files), 3, CROP, CROP)
     prepare = _centre if resized else preparation(CROP)
     for index, (file, _) in enumerate(files):
-        images[index] = prepare(open_image(file))
+        images[index] = prepare(read_image(file))
     return images, torch.tensor([label for _, label in files])
 
 
@@ -90,39 +92,30 @@ def _from_list(folder: Path, labels: Path) -> list[tuple[Path, int]]:
     if (folder / "val").is_dir():
         folder = folder / "val"
     files = []
-    try:
-        with labels.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{labels} does not read as a list of file,label: {error}") from error
+    rows = [row for row in read_rows(labels, DataError, "the list of file,label") if row]
     for number, row in enumerate(rows, 1):
         if number == 1 and len(row) == 2 and not row[1].strip().isdigit():
             continue
-        if len(row) != 2 or not row[1].strip().isdigit() or int(row[1]) >= CLASSES:
+        label = row[1].strip() if len(row) == 2 else ""
+        if not _LABEL.fullmatch(label) or int(label) >= CLASSES:
             raise DataError(
-                f"{labels}, line {number}: {','.join(row)!r} is not file,label with a label below "
-                f"{CLASSES}"
+                f"{labels}, line {number}: {shortened(','.join(row))} is not file,label with a "
+                f"label below {CLASSES}"
             )
         path = folder / row[0].strip()
-        if not path.is_file():
-            raise DataError(f"{labels}, line {number}: no image {path}")
-        files.append((path, int(row[1])))
+        if not _is_file(path):
+            raise DataError(f"{labels}, line {number}: no image {str(path)[:200]}")
+        files.append((path, int(label)))
     if not files:
         raise DataError(f"{labels} lists no images")
     return sorted(files)
 
 
-def open_image(path: str | Path) -> Image.Image:
-    """Read an image file as RGB.
-
-    Raises:
-        DataError: if it does not read as an image.
-    """
+def _is_file(path: Path) -> bool:
     try:
-        with Image.open(path) as opened:
-            return opened.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path} does not read as an image: {error}") from error
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a NUL in it
+        return False
 
 
 @cache

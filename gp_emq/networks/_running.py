@@ -89,8 +89,8 @@ class PrivateNetwork:
         self.parameters: dict[str, Tensor] = dict(
             self.model.named_parameters(remove_duplicate=False)
         )
-        self._parameters = dict(_places(self.model, "_parameters"))
-        self._buffers = dict(_places(self.model, "_buffers"))
+        self._places = list(_places(self.model))
+        self._in_place_of: list[tuple[dict[str, Any], str, Tensor]] = []
         tensors = (*self.model.parameters(), *self.model.buffers())
         self.device = tensors[0].device if tensors else torch.device("cpu")
 
@@ -104,6 +104,8 @@ class PrivateNetwork:
         images: Tensor,
         given: Mapping[str, Tensor] | None = None,
         dtype: torch.dtype = torch.float32,
+        *,
+        keep: bool = False,
     ) -> Any:
         """Run images through the network.
 
@@ -112,6 +114,8 @@ class PrivateNetwork:
             given: values to use in place of parameters, by any of their names; a parameter that
                 modules share is replaced wherever it is used.
             dtype: floating type of the pass; what is `given` must have it already.
+            keep: leave the values of this pass in the modules until the next one, for a backward
+                pass that computes parts of the forward pass again, as checkpointing does.
 
         Returns:
             What the network gives.
@@ -120,18 +124,19 @@ class PrivateNetwork:
             NetworkError: if its forward raises anything.
         """
         replaced = {id(self.parameters[name]): value for name, value in (given or {}).items()}
-        state = {
-            name: replaced.get(id(value), _floating(value, dtype))
-            for name, value in self._parameters.items()
-        }
-        # A buffer that modules share stays shared.
-        cloned = {id(value): _floating(value, dtype).clone() for value in self._buffers.values()}
-        state |= {name: cloned[id(value)] for name, value in self._buffers.items()}
+        self._release()
+        for holder, name, value in self._places:
+            if id(value) not in replaced:
+                # What modules share stays shared.
+                used = _floating(value, dtype)
+                replaced[id(value)] = used if isinstance(value, nn.Parameter) else used.clone()
+            self._in_place_of.append((holder, name, value))
+            holder[name] = replaced[id(value)]
         fed = _floating(images.detach().to(self.device), dtype).clone()
         torch.manual_seed(0)
         with self._same_attributes():
             try:
-                return functional_call(self.model, state, (fed,), tie_weights=False)
+                return self.model(fed)
             except GpEmqError:
                 raise
             except Exception as error:
@@ -140,6 +145,15 @@ class PrivateNetwork:
                     f"the network fails on images of shape {tuple(images.shape)}: "
                     f"{type(error).__name__}: {what}"
                 ) from error
+            finally:
+                if not keep:
+                    self._release()
+
+    def _release(self) -> None:
+        """Put the network's own parameters and buffers back into its modules."""
+        while self._in_place_of:
+            holder, name, value = self._in_place_of.pop()
+            holder[name] = value
 
     def call(
         self,
@@ -159,8 +173,9 @@ class PrivateNetwork:
         Returns:
             What the module gives.
         """
+        self._release()
         state = dict(given or {})
-        state |= {name: value.clone() for name, value in _places(module, "_buffers")}
+        state |= {name: value.clone() for name, value in module.named_buffers()}
         torch.manual_seed(0)
         with self._same_attributes():
             return functional_call(
@@ -183,16 +198,13 @@ class PrivateNetwork:
                 module.__dict__.update(attributes)
 
 
-def _places(model: nn.Module, kind: str) -> Iterator[tuple[str, Tensor]]:
-    """Name every place that holds a parameter or a buffer, once.
-
-    A module at two names is one place: `functional_call` would put back under the second name
-    what it had itself put in under the first.
-    """
-    for prefix, module in model.named_modules():
-        for name, value in getattr(module, kind).items():
-            if value is not None:
-                yield f"{prefix}.{name}" if prefix else name, value
+def _places(model: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
+    """Give every place that holds a parameter or a buffer once, a module at two names too."""
+    for module in model.modules():
+        for holder in (module._parameters, module._buffers):
+            for name, value in holder.items():
+                if value is not None:
+                    yield holder, name, value
 
 
 def _fresh(value: Any) -> Any:

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from gp_emq.errors import DataError
-from gp_emq.networks import ImageSet, open_image
+from gp_emq.files import read_image
+from gp_emq.networks import ImageSet
 
 Key = tuple[int, int, int]
 """Seed, epoch and index of an image: what decides a sample."""
@@ -75,7 +76,7 @@ class FileImages:
             DataError: The file does not read as an image.
         """
         path, label = self.files[index]
-        pixels = np.array(open_image(path))
+        pixels = np.array(read_image(Path(path)))
         return torch.from_numpy(pixels).permute(2, 0, 1), label
 
     def fingerprint(self) -> str:

@@ -174,7 +174,11 @@ class _Collector:
         self._borrowed = 0.0
         layout, shapes = None, None
         with undisturbed():
-            found = COMPUTATIONS[name](self._context)
+            try:
+                found = COMPUTATIONS[name](self._context)
+            except RuntimeError as error:
+                what = (str(error).splitlines() or [""])[0]
+                raise StatisticsError(f"statistic {name!r} cannot be computed: {what}") from error
         if isinstance(found, Activations):
             values, shapes = found.values, found.shapes
             layout = self._header.activation_layout(shapes)

@@ -23,6 +23,8 @@ the longer ones are for networks that compute in float32 within a pass in float6
 _ATTEMPTS = 2
 """Directions that must fail before a derivative counts as wrong."""
 _SLOPE_TOLERANCE, _CURVATURE_TOLERANCE = 1e-3, 1e-2
+_BESIDE = 1e-2
+"""How far from the weights they are compared, relative to a weight's norm."""
 _PART = 1e-3
 """Share of the whole below which the curvature of one layer is not looked at."""
 
@@ -40,7 +42,10 @@ def check_gradients(network: FunctionalNetwork, images: Tensor) -> None:
     probe = _Probe.of(network, images)
     if probe is None:
         return
-    gradients = probe.gradients(probe.weights)
+    try:
+        gradients = probe.gradients(probe.weights)
+    except RuntimeError:
+        return  # what is computed again for the backward pass is so in float32
     for attempt in range(_ATTEMPTS):
         direction = probe.direction(attempt)
         terms = [
@@ -76,7 +81,13 @@ def check_curvature(network: FunctionalNetwork, images: Tensor) -> None:
         return
     for attempt in range(_ATTEMPTS):
         direction = probe.direction(attempt)
-        product = probe.curvature(direction)
+        try:
+            product = probe.curvature(direction)
+        except (RuntimeError, NotImplementedError) as error:
+            raise StatisticsError(
+                "the network cannot be derived twice "
+                f"({(str(error).splitlines() or [''])[0]}); use a proxy without curvature"
+            ) from error
         for step in _CURVATURE_STEPS:
             ahead, behind = (
                 probe.gradients(probe.moved(direction, sign * step)) for sign in (1, -1)
@@ -115,6 +126,13 @@ def _worst(
     )
 
 
+def _noise(value: Tensor, stream: torch.Generator) -> Tensor:
+    """A random tensor of norm 1 of the shape of another."""
+    noise = torch.randn(value.shape, generator=stream, dtype=torch.float64).to(value)
+    result: Tensor = noise / noise.norm()
+    return result
+
+
 @dataclass(frozen=True)
 class _Probe:
     """A smooth number made of the network's outputs, as a function of its weights in float64.
@@ -134,7 +152,12 @@ class _Probe:
 
         None, too, where its outputs are not finite, as then the statistics are not, either.
         """
-        weights = [value.detach().double() for value in network.weights()]
+        stream = generator(0, DIRECTIONS)
+        # Beside the weights, since derivatives jump at them where a weight is zero.
+        weights = [
+            value + _BESIDE * _noise(value, stream) * (float(value.norm()) or 1.0)
+            for value in (value.detach().double() for value in network.weights())
+        ]
         try:
             with torch.no_grad():
                 logits = network.logits(weights, images, dtype=torch.float64)
@@ -142,7 +165,7 @@ class _Probe:
             return None
         if not bool(logits.isfinite().all()):
             return None
-        along = torch.randn(logits.shape, generator=generator(0, DIRECTIONS)).to(logits)
+        along = torch.randn(logits.shape, generator=stream).to(logits)
         scale = float(logits.abs().max()) or 1.0
         return cls(network, images, weights, along, scale)
 
@@ -159,11 +182,7 @@ class _Probe:
     def direction(self, index: int) -> list[Tensor]:
         """A random direction of norm 1 for every weight, which stands for the weight's norm."""
         stream = generator(0, DIRECTIONS, 1 + index)
-        found = []
-        for value in self.weights:
-            noise = torch.randn(value.shape, generator=stream, dtype=torch.float64).to(value)
-            found.append(noise / noise.norm())
-        return found
+        return [_noise(value, stream) for value in self.weights]
 
     def moved(self, direction: Sequence[Tensor], step: float) -> list[Tensor]:
         """The weights, moved along a direction."""
@@ -185,20 +204,14 @@ class _Probe:
     def curvature(self, direction: Sequence[Tensor]) -> list[Tensor]:
         """Product of its Hessian with a direction, in the same units."""
         leaves = [value.detach().requires_grad_() for value in self.weights]
-        try:
-            gradients = torch.autograd.grad(
-                self._run(leaves), leaves, create_graph=True, materialize_grads=True
-            )
-            terms = [
-                norm * (one * other).sum()
-                for norm, one, other in zip(self.norms, gradients, direction, strict=True)
-            ]
-            return self._derived(torch.stack(terms).sum(), leaves)
-        except (RuntimeError, NotImplementedError) as error:
-            raise StatisticsError(
-                "the network cannot be derived twice "
-                f"({(str(error).splitlines() or [''])[0]}); use a proxy without curvature"
-            ) from error
+        gradients = torch.autograd.grad(
+            self._run(leaves), leaves, create_graph=True, materialize_grads=True
+        )
+        terms = [
+            norm * (one * other).sum()
+            for norm, one, other in zip(self.norms, gradients, direction, strict=True)
+        ]
+        return self._derived(torch.stack(terms).sum(), leaves)
 
     def _derived(self, value: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
         if not value.requires_grad:

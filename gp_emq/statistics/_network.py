@@ -80,7 +80,8 @@ class FunctionalNetwork:
             # The last name given for a parameter counts, so the weights come after all others.
             given.pop(f"{layer.name}.weight", None)
             given[f"{layer.name}.weight"] = weight
-        return logits_of(self.network.run(images, given, dtype), len(images))
+        keep = torch.is_grad_enabled()
+        return logits_of(self.network.run(images, given, dtype, keep=keep), len(images))
 
     def summed_loss(self, weights: Sequence[Tensor], images: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy summed over images.

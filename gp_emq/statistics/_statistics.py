@@ -207,14 +207,17 @@ class Statistics:
             float32 (bits, stop − start). After `to`, the float32 values in the other type,
             so that both are computed from equal inputs.
         """
+        with torch.inference_mode(mode=False), one_thread():
+            return self._perturbation(start, stop)
+
+    def _perturbation(self, start: int, stop: int | None) -> Tensor:
         layout = self._source.weight_layout()
         if self._grids is None or self._weight is None:
             self._weight = torch.from_numpy(self._source.stored("weight").values)
             values = torch.from_numpy(self._source.stored(GRIDS).values)
             self._grids = WeightGrids.unpack(layout, values)
         stop = layout.size if stop is None else stop
-        with one_thread():
-            return self._grids.perturbation(self._weight, start, stop).to(self._dtype)
+        return self._grids.perturbation(self._weight, start, stop).to(self._dtype)
 
     def prepare(self, names: Iterable[str]) -> None:
         """Compute, and with a cache store, what will be needed.
@@ -242,14 +245,19 @@ class Statistics:
         """
         return sha256_of((name, self.tensor(name)) for name in sorted(set(names)))
 
-    def subsample(self) -> "Statistics":
+    def subsample(self, scale: int = 1) -> "Statistics":
         """Cut a small block out of each layer's tensors, to try a formula on.
 
         Weights keep at most 8 × 8 channels and whole kernels, activations at most
         2 images × 8 channels × 4 × 4 positions, all evenly spread; every tensor keeps its
         rank, and what is one number per entry stays as it is.
+
+        Args:
+            scale: How many times as much to keep along each axis. Beyond 1 it is another part
+                of the tensors where they are larger than that, not the same and more.
         """
-        return Statistics(self._header, SampleSource(self._source, self._header), self._dtype)
+        source = SampleSource(self._source, self._header, scale)
+        return Statistics(self._header, source, self._dtype)
 
     def to(self, dtype: torch.dtype) -> "Statistics":
         """Give the same statistics with float32 tensors cast to another type."""
@@ -257,8 +265,9 @@ class Statistics:
 
     def _load(self, name: str) -> None:
         """Get a statistic from the source and keep it."""
-        stored = self._source.stored(name)
-        tensor = torch.from_numpy(stored.values)
+        with torch.inference_mode(mode=False):
+            stored = self._source.stored(name)
+            tensor = torch.from_numpy(stored.values)
         if tensor.dtype == torch.float32:
             tensor = tensor.to(self._dtype)
         if stored.shapes is not None:

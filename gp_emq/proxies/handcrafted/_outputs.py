@@ -1,5 +1,6 @@
 """What quantizing a layer does to that layer's own output, on the float network's inputs."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -36,10 +37,28 @@ class _Moments:
         self.quantized_squared += float(quantized.square().sum())
 
     @property
-    def quantized_variance(self) -> float:
-        """Variance of the quantized layer's output."""
+    def relative_error(self) -> float:
+        """Squared change relative to the squared output; nothing where nothing changes."""
+        if self.error == 0:
+            return 0.0
+        return self.error / self.output if self.output > 0 else math.inf
+
+    @property
+    def quantized_entropy(self) -> float:
+        """Logarithm of the standard deviation of the quantized layer's output.
+
+        A deviation too small for float32 counts as the smallest that float32 can tell beside
+        the layer's float output; of a layer that gives only zeros it is 0.
+        """
+        if self.count == 0:
+            return 0.0
         mean = self.quantized / self.count
-        return self.quantized_squared / self.count - mean * mean
+        variance = self.quantized_squared / self.count - mean * mean
+        least = torch.finfo(torch.float32).eps ** 2 * self.output / self.count
+        variance = max(variance, least)
+        if variance == 0:
+            return 0.0
+        return 0.5 * torch.tensor(variance, dtype=torch.float64).log().item()
 
 
 def output_error(inputs: ProxyInputs) -> Tensor:
@@ -60,7 +79,7 @@ def relative_output_error(inputs: ProxyInputs) -> Tensor:
         Oriented table −‖Q_b(W)x − Wx‖²/‖Wx‖², float64 (entries, bits).
     """
     moments = inputs.once("outputs", _measure)
-    return negative_sums(inputs, {key: m.error / m.output for key, m in moments.items()})
+    return negative_sums(inputs, {key: m.relative_error for key, m in moments.items()})
 
 
 def quantization_entropy(inputs: ProxyInputs) -> Tensor:
@@ -75,11 +94,7 @@ def quantization_entropy(inputs: ProxyInputs) -> Tensor:
         Oriented table log std(Q_b(W)x), float64 (entries, bits).
     """
     moments = inputs.once("outputs", _measure)
-    logarithms = {
-        key: -0.5 * torch.tensor(m.quantized_variance, dtype=torch.float64).log().item()
-        for key, m in moments.items()
-    }
-    return negative_sums(inputs, logarithms)
+    return negative_sums(inputs, {key: -m.quantized_entropy for key, m in moments.items()})
 
 
 def _measure(inputs: ProxyInputs) -> dict[tuple[str, int], _Moments]:
@@ -120,9 +135,8 @@ def _changes(
     network: PrivateNetwork, module: nn.Module, call: Call, perturbations: Mapping[int, Tensor]
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Give width, output and its change of a module whose forward or hooks may do anything."""
-    weight = module.weight
-    assert isinstance(weight, Tensor)  # noqa: S101 - narrows nn.Module's attribute type
     output = network.call(module, call.arguments, call.named)
+    weight = module.get_parameter("weight")
     for width, perturbation in perturbations.items():
         changed = network.call(
             module, call.arguments, call.named, {"weight": weight + perturbation}

@@ -127,6 +127,8 @@ class HandcraftedProxy:
         aligned: The method as its paper derives it, on trained weights.
         as_published: As public ranking scripts compute it; None where that is the same.
         needs: Names of the statistics that its functions use; those of expressions are known.
+        unchanged: Value of its formula where a width changes none of an entry's weights, which
+            are all zero or all on the grid; None where the formula needs no such value.
     """
 
     name: str
@@ -137,6 +139,7 @@ class HandcraftedProxy:
     aligned: str | Measure
     as_published: str | Measure | None = None
     needs: tuple[str, ...] = ()
+    unchanged: float | None = None
 
     def form(self, name: str = ALIGNED) -> str | Measure:
         """Choose a form; the aligned one stands in where the published is the same.
