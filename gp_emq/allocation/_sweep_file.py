@@ -1,12 +1,13 @@
 """Sweeps as JSON files."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from gp_emq.allocation._sweep import AXES, Sweep, SweepPoint
+from gp_emq.allocation._sweep import AXES, Sweep
 from gp_emq.errors import AllocationError
-from gp_emq.files import atomic_write_text, read_document, shortened
+from gp_emq.files import atomic_write_text, check_document, read_document, shortened
 
 FORMAT = 1
 
@@ -26,15 +27,6 @@ def save_sweep(sweep: Sweep, path: Path) -> None:
     atomic_write_text(path, text + "\n")
 
 
-@dataclass(frozen=True)
-class _Document:
-    """A sweep as its file holds it, beside the format."""
-
-    axis: str
-    unit: str
-    points: tuple[SweepPoint, ...]
-
-
 def load_sweep(path: Path | str) -> Sweep:
     """Read and check a sweep.
 
@@ -46,15 +38,15 @@ def load_sweep(path: Path | str) -> Sweep:
             where.
     """
     path = Path(path)
-    found = read_document(path, _Document, AllocationError, "the sweep", form=FORMAT)
-    if AXES.get(found.axis) != found.unit:
+    values = read_document(path, dict[str, Any], AllocationError, "the sweep", form=FORMAT)
+    unit = values.pop("unit", None)
+    found = check_document(values, Sweep, AllocationError, str(path))
+    if found.axis not in AXES or AXES[found.axis] != unit:
         raise AllocationError(
-            f"{path} is over {shortened(found.axis)} in {shortened(found.unit)}: known are "
+            f"{path} is over {shortened(found.axis)} in {shortened(unit)}: known are "
             f"{', '.join(AXES)}"
         )
-    sizes = {len(point.configuration) for point in found.points}
-    if len(sizes) > 1:
-        raise AllocationError(
-            f"{path} is damaged: its configurations have {sorted(sizes)[:4]} widths"
-        )
-    return Sweep(found.axis, found.points)
+    widths = {len(point.configuration) for point in found.points}
+    if len(widths) > 1 or (found.entries and not widths <= {len(found.entries)}):
+        raise AllocationError(f"{path} is damaged: its configurations are not all equally long")
+    return found

@@ -13,6 +13,10 @@ MOST_LEVELS = 64
 MOST_BITS = 128
 """Bits of the largest integer: the mark of torch's older files has 77."""
 
+_LONGEST_NAME = 1024
+"""Characters of a name in what torch has saved: it looks complaints about one through in a time
+that grows with the square of its length."""
+
 _CALLS = frozenset(
     {
         "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX",
@@ -82,6 +86,8 @@ class _Machine:
         if name in _CALLS and not self._calls:
             asked = argument if isinstance(argument, str) else name
             raise _RefusedError(f"it asks for {shortened('.'.join(asked.split()))}")
+        if isinstance(argument, str) and len(argument) > _LONGEST_NAME and self._calls:
+            raise _RefusedError(f"it has a name of {len(argument):,} characters")
         if isinstance(argument, int) and argument.bit_length() > MOST_BITS:
             raise _RefusedError(f"it has an integer of {argument.bit_length():,} bits")
         if name in _PUTS:

@@ -68,8 +68,12 @@ def read_bench(path: Path) -> Bench:
     Raises:
         BenchError: if the file is missing, damaged or inconsistent.
     """
-    if not path.is_file():
-        raise BenchError(f"no bench file {path}")
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):  # a name too long for one, or with a NUL in it
+        there = False
+    if not there:
+        raise BenchError(f"no bench file {str(path)[:200]}")
     tensors, metadata = read_tensors(path, BenchError, "the bench")
     if _METADATA_KEY not in metadata:
         raise BenchError(f"{path} is no bench file: its metadata lacks {_METADATA_KEY!r}")

@@ -141,6 +141,8 @@ class Statistics:
         if kind == Kind.ACTIVATIONS:
             if "activation" not in self._shapes:
                 self._load("activation")
+            if "activation" not in self._shapes:
+                raise StatisticsError("the stored activations are damaged: they have no shapes")
             return self._shapes["activation"]
         raise StatisticsError(
             f"kind {kind!s} has no layout; Weights, WeightsPerBit and Activations have"

@@ -132,7 +132,7 @@ class RunStore:
             version = self.meta("format")
             if version != schema.FORMAT:
                 raise RunError(
-                    f"the run {self._folder} has format {version!r}; "
+                    f"the run {self._folder} has format {shortened(version, 40)}; "
                     f"this version reads format {schema.FORMAT}"
                 )
             health = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -37,6 +37,7 @@ PICKLES = {
     "a terabyte of text": b"\x80\x04\x8d" + (2**40).to_bytes(8, "little") + b".",
     "an integer of a million digits": b"L" + b"9" * 1_000_000 + b"L\n.",
     "an integer of 999 bytes": b"\x8b" + (999).to_bytes(4, "little") + b"\x7f" * 999 + b".",
+    "a name that takes long to complain about": b"\x80\x02ccollections" + b"9" * 15_000 + b"\nx\n.",
     "nothing to take": b"\x80\x02su.",
     "memory of something else": b"\x80\x02h\x07.",
 }

@@ -22,7 +22,7 @@ from ._targets import Target
 
 MOST_SECONDS = 5.0
 MOST_MEBIBYTES = 500.0
-LONGEST_MESSAGE = 700
+LONGEST_MESSAGE = 1000
 
 
 class TooSlowError(BaseException):

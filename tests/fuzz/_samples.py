@@ -46,6 +46,7 @@ seed = 3
 pop = 10
 crossover = 0.5
 screening = false
+data = ["images", "more.csv"]
 seed_proxies = ["all", "bits"]
 time_limit = 9.5
 """
@@ -87,7 +88,7 @@ def _quantized() -> Any:
 
 @cache
 def _plan() -> Any:
-    plan = allocate([[-3.0, -2.0, -1.0]] * 2, layers(), average_bits=3)
+    plan = allocate([[-3.0, -2.0, -1.0]] * 2, layers(), bits=(2, 3, 4), average_bits=3)
     return replace(plan, provenance={"network": "digits"})
 
 
