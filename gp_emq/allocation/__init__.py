@@ -21,6 +21,7 @@ from gp_emq.allocation._measures import Measures, Meter
 from gp_emq.allocation._plan import Baseline, Plan, PlannedLayer, Target
 from gp_emq.allocation._plan_file import load_plan, plan_document, plan_from, save_plan
 from gp_emq.allocation._problem import Problem
+from gp_emq.allocation._revised import revised_plan
 from gp_emq.allocation._space import FLOAT_BITS, Configuration, Space, search_space
 from gp_emq.allocation._sweep import AXES, Sweep, SweepPoint, axis_costs, sweep
 from gp_emq.allocation._sweep_file import load_sweep, save_sweep
@@ -62,6 +63,7 @@ __all__ = [
     "plan_from",
     "proxy_baseline",
     "random_baseline",
+    "revised_plan",
     "save_plan",
     "save_sweep",
     "search_space",

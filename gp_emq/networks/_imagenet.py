@@ -1,8 +1,11 @@
 """ImageNet validation images from class folders, or from a folder and a list of labels."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +15,7 @@ from torch import Tensor
 from gp_emq.errors import DataError
 from gp_emq.files import read_image, read_rows, shortened
 from gp_emq.networks._cifar import DEVIATION, MEAN
+from gp_emq.networks._torchvision import import_torchvision
 
 CROP = 224
 RESIZE = 256
@@ -20,17 +24,20 @@ _LABEL = re.compile("[0-9]{1,9}")
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
 
 
-def read_imagenet(paths: Sequence[Path], *, part: str) -> tuple[Tensor, Tensor] | None:
+def read_imagenet(
+    paths: Sequence[Path], *, part: str, resized: bool = False
+) -> tuple[Tensor, Tensor] | None:
     """Read images that are all taken as test images.
 
-    An image whose shorter side is 256 pixels or more is resized to 256 there; one between
-    224 and 255 was resized before and keeps its pixels. The centre 224x224 is taken.
+    Every image goes through `preparation`. With `resized` all were resized before: they keep
+    their pixels, of which the centre 224x224 is taken.
 
     Args:
         paths: a folder of class folders (labels are their places in sorted order); or a
             folder of images and a `.csv` of `file,label`, which may also lie in the folder
             or beside it.
         part: `"test"`; there is no training part.
+        resized: whether the images were resized before; each side has at least 224 pixels.
 
     Returns:
         Images float32 (n, 3, 224, 224), normalized, in the order of their file names, and
@@ -50,8 +57,9 @@ def read_imagenet(paths: Sequence[Path], *, part: str) -> tuple[Tensor, Tensor] 
         )
     files = _labelled_files(folders[0], lists[0] if lists else _find_list(folders[0]))
     images = torch.empty(len(files), 3, CROP, CROP)
+    prepare = _centre if resized else preparation(CROP)
     for index, (file, _) in enumerate(files):
-        images[index] = _read_image(file)
+        images[index] = prepare(read_image(file))
     return images, torch.tensor([label for _, label in files])
 
 
@@ -110,13 +118,45 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _read_image(path: Path) -> Tensor:
-    image = read_image(path)
-    shorter = min(image.size)
-    if not CROP <= shorter < RESIZE:
-        scale = RESIZE / shorter
-        size = (round(image.width * scale), round(image.height * scale))
-        image = image.resize(size, Image.Resampling.BILINEAR)
+@cache
+def preparation(side: int) -> Callable[[Image.Image], Tensor]:
+    """Return what makes of an image what networks trained on ImageNet take.
+
+    As torchvision's `ImageClassification` does it, with which the accuracies of its networks were
+    measured: the shorter side becomes 256 (in proportion for other sides than 224), whatever it
+    was, the centre is cut out, and pixels are normalized. Resizing is Pillow's, bilinear over all
+    pixels that are merged into one (antialiased) and rounded to 8 bits, since that is what the
+    networks saw in training; torch's of tensors differs by one step of 255 in places.
+
+    Args:
+        side: pixels of the square that comes out.
+
+    Returns:
+        Of an image float32 (3, side, side).
+    """
+    v2 = import_torchvision("transforms.v2")
+    made: Callable[[Image.Image], Tensor] = v2.Compose(
+        [
+            v2.Resize(round(side * RESIZE / CROP), antialias=True),
+            v2.CenterCrop(side),
+            v2.ToImage(),
+            *normalization(v2),
+            v2.ToPureTensor(),
+        ]
+    )
+    return made
+
+
+def normalization(v2: ModuleType) -> list[Any]:
+    """Return the transforms of uint8 pixels to what a network takes, of torchvision's module."""
+    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, DEVIATION)]
+
+
+def _centre(image: Image.Image) -> Tensor:
+    if min(image.size) < CROP:
+        raise DataError(
+            f"an image of {image.width}x{image.height} pixels was not resized for {CROP}x{CROP}"
+        )
     left, top = (image.width - CROP) // 2, (image.height - CROP) // 2
     pixels = torch.from_numpy(np.array(image.crop((left, top, left + CROP, top + CROP))))
     planes = pixels.permute(2, 0, 1).float().div_(255)
