@@ -9,6 +9,7 @@ from typing import NoReturn
 from gp_emq.errors import GpEmqError
 from gp_emq.files import read_toml, refuse_code, shortened
 
+_LONGEST = 400
 _PLAIN = str | int | float
 _CODE = ("network", "primitives")
 """Options that may name code to run, which the command line alone may do."""
@@ -23,7 +24,8 @@ class OptionParser(argparse.ArgumentParser):
         Raises:
             GpEmqError: Always.
         """
-        raise GpEmqError(f"{message} (see --help)")
+        shown = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
+        raise GpEmqError(f"{' '.join(shown.split())} (see --help)")
 
 
 def whole(least: int) -> Callable[[str], int]:

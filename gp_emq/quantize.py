@@ -21,7 +21,6 @@ from gp_emq.ptq import (
     EvaluationInputs,
     Method,
     QuantizationSettings,
-    Right,
     accuracy,
     difference,
     find_method,
@@ -32,7 +31,7 @@ from gp_emq.ptq import (
 )
 from gp_emq.ptq._parser import QAT, make_parser
 from gp_emq.ptq._text import MethodResult, Report
-from gp_emq.qat import DESCRIPTION, QatSettings, method_settings, train_plan, trained_widths
+from gp_emq.qat import DESCRIPTION, QatSettings, method_settings, train_plan, trained_plan
 from gp_emq.quantization import QuantizedModel, WeightQuantizer
 from gp_emq.statistics import default_cache, sha256_of
 
@@ -77,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         method = find_method("rtn" if name == QAT else name)
         quantized = _quantize(method, plan, inputs, settings, cache)
         saved = _saved_settings(settings, method, inputs, options.seed)
+        made = plan
         if name == QAT:
+            made = trained_plan(plan, inputs.network.layers, training)
             quantized = train_plan(
                 plan,
                 inputs.network,
@@ -88,15 +89,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 quiet=not sys.stderr.isatty(),
             )
             saved |= {"training": training.decisive()}
-        save_quantized(quantized, file, method=name, settings=saved, plan=plan)
+        save_quantized(quantized, file, method=name, settings=saved, plan=made)
         sys.stderr.write(f"wrote {file}\n")
         export_files(
             options,
             quantized,
             inputs.network,
-            {"method": name, "network": inputs.network.name, "plan": plan_document(plan)},
+            {"method": name, "network": inputs.network.name, "plan": plan_document(made)},
         )
-        results.append(_result(name, inputs, before, inputs.right(quantized), file))
+        after = inputs.right(quantized)
+        results.append(
+            MethodResult(
+                name,
+                accuracy(after, inputs.groups),
+                difference(before, after, inputs.groups),
+                str(file),
+                made.measures,
+            )
+        )
     report = Report(
         network=inputs.network.name,
         plan=plan,
@@ -224,17 +234,6 @@ def _saved_settings(
     }
 
 
-def _result(
-    name: str, inputs: EvaluationInputs, before: Right, after: Right, file: Path
-) -> MethodResult:
-    return MethodResult(
-        name,
-        accuracy(after, inputs.groups),
-        difference(before, after, inputs.groups),
-        str(file),
-    )
-
-
 def _in_float(plan: Plan, inputs: EvaluationInputs) -> tuple[str, ...]:
     """Names of the network's weights that the plan leaves alone."""
     network = inputs.network
@@ -248,10 +247,9 @@ def _notes(
     """Say where something is not as the plan has it."""
     network, notes = inputs.network, []
     if QAT in names:
-        trained = trained_widths(network.layers, plan.widths, training.first_last_bits)
-        raised = [name for name, bits in trained.items() if bits != plan.widths[name]]
-        if raised:
-            notes.append(f"{QAT} trains {', '.join(raised)} at {training.first_last_bits} bits")
+        revised = trained_plan(plan, network.layers, training).provenance.get("revised")
+        if revised is not None:
+            notes.append(f"{QAT} does not keep to the plan: {revised}")
     planned = plan.provenance.get("network", network.name)
     if planned != network.name:
         notes.append(f"the plan was made for {planned}")

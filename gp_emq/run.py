@@ -224,10 +224,10 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
         if (value := getattr(options, name)) is not None
     }
     for name in ("primitives", "bench", "weights"):
-        if name in given and Path(given[name]).is_file():
+        if name in given and _is_file(given[name]):
             given[name] = str(Path(given[name]).resolve())
     if "data" in given:
-        given["data"] = tuple(str(Path(item).resolve()) for item in given["data"])
+        given["data"] = tuple(map(_resolved, given["data"]))
     if options.resume is None:
         return RunConfiguration(**given)
     with RunStore.open(options.resume, readonly=True) as store:
@@ -242,6 +242,20 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
                 f"cannot change to {value!r}; leave it out or start a new run"
             )
     return stored
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # a name too long for one, or with a NUL in it
+        return False
+
+
+def _resolved(name: str) -> str:
+    try:
+        return str(Path(name).resolve())
+    except (OSError, ValueError):  # as above: whoever looks for it says that it is not there
+        return name
 
 
 def _own_code(configuration: RunConfiguration) -> str:
@@ -274,7 +288,7 @@ def _generations_of(resumed: Path | None) -> int:
         return DEFAULT_GENERATIONS
     with RunStore.open(resumed, readonly=True) as store:
         known = "generations" in store.meta_keys()
-        return int(store.meta("generations")) if known else DEFAULT_GENERATIONS
+        return store.meta_as("generations", int) if known else DEFAULT_GENERATIONS
 
 
 def _free_folder(configuration: RunConfiguration) -> Path:

@@ -1,6 +1,5 @@
 """The budgets that a user may give, any of them together."""
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +18,10 @@ from gp_emq.allocation._costs import (
 )
 from gp_emq.allocation._space import FLOAT_BITS, Space
 from gp_emq.errors import AllocationError
+from gp_emq.files import read_rows, shortened
 from gp_emq.networks import MEBIBYTE, Layer, entry_layers
 
+_DIGITS = 9
 _HEADER = ["layer", "bits", "cost"]
 
 
@@ -60,12 +61,7 @@ class CostTable:
         Raises:
             AllocationError: The file is missing, or a row is none of this kind.
         """
-        try:
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise AllocationError(f"cannot read the costs {path}: {reason}") from error
+        rows = read_rows(path, AllocationError, "the costs")
         if not rows or [cell.strip() for cell in rows[0]] != _HEADER:
             raise AllocationError(f"{path} must start with the line {','.join(_HEADER)}")
         costs: dict[tuple[str, int], float] = {}
@@ -74,16 +70,18 @@ class CostTable:
                 continue
             try:
                 name, width, cost = (cell.strip() for cell in row)
-                key, value = (name, int(width)), float(cost)
+                key, value = (name, int(width[:_DIGITS])), float(cost)
             except ValueError:
                 raise AllocationError(
                     f"{path}, line {number}: expected a layer, its bits and a cost, "
-                    f"not {','.join(row)!r}"
+                    f"not {shortened(','.join(row))}"
                 ) from None
             if key in costs:
-                raise AllocationError(f"{path}, line {number}: {name} at {width} bits comes twice")
+                raise AllocationError(
+                    f"{path}, line {number}: {name[:80]} at {key[1]} bits comes twice"
+                )
             if not _is_finite(value):
-                raise AllocationError(f"{path}, line {number}: the cost {cost} is not finite")
+                raise AllocationError(f"{path}, line {number}: the cost {cost[:40]} is not finite")
             costs[key] = value
         return cls(costs, limit, path.stem)
 

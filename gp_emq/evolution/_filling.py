@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gp_emq.evolution import _screening as screening
+from gp_emq.evolution import _reasons as reasons
 from gp_emq.evolution._breeding import Breeder, Draft
 from gp_emq.evolution._fitness import KendallFitness
 from gp_emq.evolution._individual import FloatArray, Individual, Measurement
@@ -169,7 +169,7 @@ class Filler:
             archive = self._ledger.archive
             repeats = archive.seen(canonical)
             if repeats is not None or canonical in pending or archive.is_rejected(expression):
-                reason = screening.EQUIVALENT
+                reason = reasons.EQUIVALENT
         seconds = time.perf_counter() - start
         candidate = Candidate(place.number, place.attempts, draft, expression, canonical, seconds)
         if repeats is not None:
@@ -196,7 +196,7 @@ class Filler:
             if repeats is not None:
                 place.fallback = (candidate.draft, repeats)
                 self._ledger.record(
-                    candidate, reason=screening.DUPLICATE, table=table, seconds=seconds
+                    candidate, reason=reasons.DUPLICATE, table=table, seconds=seconds
                 )
                 return None
         self.evaluations += 1

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gp_emq.evolution import _screening as screening
+from gp_emq.evolution import _reasons as reasons
 from gp_emq.evolution._archive import Archive
 from gp_emq.evolution._breeding import Draft
 from gp_emq.evolution._individual import FloatArray, Measurement
 from gp_emq.evolution._prioritisation import Prioritisation
-from gp_emq.evolution._screening import blames_operators, depth_of
+from gp_emq.evolution._screening import depth_of
 from gp_emq.proxies import Node, parse_expression
 from gp_emq.store import IndividualRow
 from primitives import PrimitiveSet
 
-_CHEAP = frozenset({screening.SIZE, screening.DEPTH, screening.NO_STATISTIC, screening.EQUIVALENT})
+_CHEAP = frozenset({reasons.SIZE, reasons.DEPTH, reasons.NO_STATISTIC, reasons.EQUIVALENT})
 """Reasons that cost no evaluation."""
 
 
@@ -148,7 +148,7 @@ class Ledger:
             self._accepted[row.id] = Accepted(row.expression, row.canonical, row.scores_table)
             if self.archive.seen(row.canonical) is None:
                 self.archive.accept(row.id, row.canonical, row.scores_table)
-        elif row.reason == screening.DUPLICATE:
+        elif row.reason == reasons.DUPLICATE:
             assert row.scores_table is not None  # noqa: S101 - so have duplicates
             same = self.archive.same_table(row.scores_table)
             if same is not None:
@@ -158,7 +158,7 @@ class Ledger:
 
     def _count(self, row: IndividualRow) -> None:
         """Tell the prioritisation; at the end of a generation, so that order is no matter."""
-        if row.reason in _CHEAP or (row.reason or "").startswith(screening.FAILED):
+        if row.reason in _CHEAP or (row.reason or "").startswith(reasons.FAILED):
             return
         tree = self._trees.get(row.id) or parse_expression(row.expression, self._set)
-        self._prioritisation.record(tree, passed=not blames_operators(row.reason or ""))
+        self._prioritisation.record(tree, passed=not reasons.blames_operators(row.reason or ""))

@@ -107,7 +107,7 @@ def _has_generation(folder: Path) -> bool:
 
 
 def _check_bench(store: RunStore, setting: Setting) -> None:
-    if store.meta("bench")["sha256"] != setting.bench_sha256:
+    if store.meta_as("bench", dict[str, Any]).get("sha256") != setting.bench_sha256:
         raise RunError(
             f"the run {store.folder} was searched on another bench {setting.bench.name!r}: its "
             "configurations, accuracies or split have changed; start a new run instead"
@@ -118,10 +118,10 @@ def _check_statistics(store: RunStore, sha256: str) -> None:
     if "statistics_sha256" not in store.meta_keys():
         store.set_meta("statistics_sha256", sha256)
         store.set_meta("versions", _versions())
-    elif store.meta("statistics_sha256") != sha256:
+    elif (found := store.meta_as("statistics_sha256", str)) != sha256:
         raise RunError(
             f"the run {store.folder} was searched on other statistics "
-            f"({store.meta('statistics_sha256')[:12]}…, here {sha256[:12]}…): its weights, images "
+            f"({found[:12]}…, here {sha256[:12]}…): its weights, images "
             "or kind of machine differ; start a new run instead"
         )
 

@@ -1,5 +1,6 @@
 """The one reader of JSON and TOML: values checked against the dataclass that they become."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,13 @@ from gp_emq.files._reading import MOST_TEXT, read_bytes
 _Kind = TypeVar("_Kind")
 
 _LARGEST = 2**63 - 1
-_NAMES = {"$": "it"}
+_MISSING = re.compile("Object missing required field `(.*)`")
+_EXPECTED = re.compile("Expected `([^`]*)`(?:, got .*)?")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_WORDS = {
+    "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false",
+    "array": "a list", "object": "an object",
+}  # fmt: skip
 
 
 def read_document(
@@ -51,7 +58,7 @@ def decode_document(
     except (ValueError, RecursionError) as reason:
         raise error(f"{where} is damaged: it is no JSON ({one_line(reason)})") from reason
     if form is not None:
-        values = _of_format(values, form, error, where)
+        values = check_format(values, form, error, where)
     return check_document(values, kind, error, where)
 
 
@@ -99,7 +106,7 @@ def check_document(values: object, kind: type[_Kind], error: type[GpEmqError], w
         made = msgspec.convert(values, kind, strict=True)
         unknown = _unknown(values, msgspec.to_builtins(made), "$")
     except msgspec.ValidationError as reason:
-        raise error(f"{where} is damaged: {_complaint(reason)}") from reason
+        raise error(f"{where} is damaged: {_complaint(reason, values)}") from reason
     except (ValueError, RecursionError) as reason:
         raise error(f"{where} is damaged: {one_line(reason)}") from reason
     if unknown is not None:
@@ -107,8 +114,18 @@ def check_document(values: object, kind: type[_Kind], error: type[GpEmqError], w
     return made
 
 
-def _of_format(values: object, form: int, error: type[GpEmqError], where: str) -> object:
-    """Check the key `format`, and return the other ones."""
+def check_format(values: object, form: int, error: type[GpEmqError], where: str) -> dict[str, Any]:
+    """Check the key `format` of a document, and return the other ones.
+
+    Args:
+        values: what JSON holds.
+        form: what the key must be.
+        error: what is raised.
+        where: the values' place, for complaints.
+
+    Raises:
+        GpEmqError: of the kind given: they are no object, or of another format.
+    """
     if not isinstance(values, dict) or "format" not in values:
         raise error(f"{where} is of another kind: it has no format")
     if values["format"] != form or isinstance(values["format"], bool):
@@ -130,17 +147,28 @@ def _check_whole_numbers(values: object, error: type[GpEmqError], where: str) ->
             raise error(f"{where} is damaged: {shortened(value, 40)} is beyond 64 bits")
 
 
-def _complaint(reason: msgspec.ValidationError) -> str:
-    """Say what is wrong where, in the words of the library."""
-    what, _, place = str(reason).partition(" - at `")
-    if what.startswith("Object missing required field "):
-        name = what.removeprefix("Object missing required field ").strip("`")
-        return f"{_place(place)} lacks {name!r}"
-    return f"{_place(place)} is wrong: {what[:1].lower()}{what[1:]}".replace("`", "")[:200]
+def _complaint(reason: msgspec.ValidationError, values: object) -> str:
+    """Say what is wrong where, and what would be right."""
+    what, _, path = str(reason).partition(" - at `")
+    path = path.strip("`")
+    place = path.removeprefix("$").removeprefix(".") or "it"
+    if missing := _MISSING.fullmatch(what):
+        return f"{place} lacks {missing[1]!r}"
+    if expected := _EXPECTED.fullmatch(what):
+        words = (_WORDS.get(kind, kind) for kind in expected[1].split(" | "))
+        return f"{place} is {_at(values, path)}, not {' or '.join(words)}"
+    return f"{place} is wrong: {one_line(reason)}"
 
 
-def _place(path: str) -> str:
-    return _NAMES.get(path.strip("`"), path.strip("`").removeprefix("$.")) or "it"
+def _at(values: object, path: str) -> str:
+    """Write the value at a path, as the library writes paths."""
+    found: Any = values
+    for key, number in _STEP.findall(path):
+        try:
+            found = found[int(number)] if number else found[key]
+        except (LookupError, TypeError):
+            return "something else"
+    return "something else" if "[...]" in path else shortened(found, 40)
 
 
 def _unknown(given: object, made: object, place: str) -> str | None:

@@ -2,17 +2,20 @@
 
 import pickletools
 import struct
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from gp_emq.errors import GpEmqError
 from gp_emq.files._messages import one_line, shortened
 
-MOST_OPERATIONS = 1_000_000
+MOST_OPERATIONS = 200_000
 MOST_OBJECTS = 10_000_000
 MOST_LEVELS = 64
 MOST_BITS = 128
 """Bits of the largest integer: the mark of torch's older files has 77."""
+
+_LONGEST_NAME = 1024
+"""Characters of a name in what torch has saved: it looks complaints about one through in a time
+that grows with the square of its length."""
 
 _CALLS = frozenset(
     {
@@ -30,20 +33,41 @@ class _RefusedError(Exception):
     """Why a pickle is not read."""
 
 
-@dataclass
 class _Item:
     """Something on the stack: how many objects it takes to write out, and how deep they nest."""
 
-    objects: int = 1
-    levels: int = 1
+    __slots__ = ("levels", "objects")
+
+    def __init__(self) -> None:
+        self.objects = 1
+        self.levels = 1
 
     def take(self, items: "list[_Item]") -> None:
-        self.objects += sum(item.objects for item in items)
-        self.levels = max([self.levels, *(item.levels + 1 for item in items)])
+        for item in items:
+            self.objects += item.objects
+            if item.levels >= self.levels:
+                self.levels = item.levels + 1
         if self.objects > MOST_OBJECTS:
             raise _RefusedError(f"it would unfold to more than {MOST_OBJECTS:,} objects")
         if self.levels > MOST_LEVELS:
             raise _RefusedError(f"it nests deeper than {MOST_LEVELS} levels")
+
+
+class _Effect:
+    """What an operation takes from the stack, and whether it puts something there."""
+
+    __slots__ = ("fills", "makes", "taken", "to_mark")
+
+    def __init__(self, operation: pickletools.OpcodeInfo) -> None:
+        before = operation.stack_before
+        self.fills = operation.name in _FILLS
+        self.to_mark = any(mark in before for mark in _MARKS)
+        taken = before.index(pickletools.markobject) if self.to_mark else len(before)
+        self.taken = taken - self.fills
+        self.makes = bool(operation.stack_after) and not self.fills
+
+
+_EFFECTS = {operation.name: _Effect(operation) for operation in pickletools.opcodes}
 
 
 class _Machine:
@@ -55,14 +79,15 @@ class _Machine:
         self._stack: list[_Item | None] = []
         self._memo: dict[int, _Item] = {}
 
-    def do(self, operation: pickletools.OpcodeInfo, argument: object) -> None:
+    def do(self, name: str, argument: object) -> None:
         self._operations += 1
         if self._operations > MOST_OPERATIONS:
             raise _RefusedError(f"it has more than {MOST_OPERATIONS:,} operations")
-        name = operation.name
         if name in _CALLS and not self._calls:
             asked = argument if isinstance(argument, str) else name
             raise _RefusedError(f"it asks for {shortened('.'.join(asked.split()))}")
+        if isinstance(argument, str) and len(argument) > _LONGEST_NAME and self._calls:
+            raise _RefusedError(f"it has a name of {len(argument):,} characters")
         if isinstance(argument, int) and argument.bit_length() > MOST_BITS:
             raise _RefusedError(f"it has an integer of {argument.bit_length():,} bits")
         if name in _PUTS:
@@ -74,21 +99,16 @@ class _Machine:
         elif name == "MARK":
             self._stack.append(None)
         else:
-            self._change(operation)
+            self._change(_EFFECTS[name])
 
-    def _change(self, operation: pickletools.OpcodeInfo) -> None:
+    def _change(self, effect: _Effect) -> None:
         """Take from the stack what an operation takes, and put there what it makes of it."""
-        before = operation.stack_before
-        fills = operation.name in _FILLS
-        if any(mark in before for mark in _MARKS):
-            taken = self._to_mark()
-            extra = before.index(pickletools.markobject) - fills
-        else:
-            taken, extra = [], len(before) - fills
-        taken += [self._pop() for _ in range(extra)]
-        if fills:
+        taken = self._to_mark() if effect.to_mark else []
+        for _ in range(effect.taken):
+            taken.append(self._pop())
+        if effect.fills:
             self._top().take(taken)
-        elif operation.stack_after:
+        elif effect.makes:
             made = _Item()
             made.take(taken)
             self._stack.append(made)
@@ -143,7 +163,7 @@ def check_pickle(file: BinaryIO, error: type[GpEmqError], where: str, *, calls: 
     machine = _Machine(calls=calls)
     try:
         for operation, argument, _ in pickletools.genops(file):
-            machine.do(operation, argument)
+            machine.do(operation.name, argument)
     except _RefusedError as reason:
         raise error(f"{where}: {reason}") from None
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError, struct.error) as reason:

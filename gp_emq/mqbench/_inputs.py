@@ -11,6 +11,7 @@ from gp_emq.files import refuse_code
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._origin import origin_of
 from gp_emq.networks import (
+    RESIZED,
     Network,
     data_set_of,
     entry_layers,
@@ -77,8 +78,12 @@ def bench_inputs(
     if names != bench.layers or entry_layers(loaded.layers) != bench.entries:
         raise BenchError(f"the layers of {loaded.name} are not those of bench {bench.name}")
     paths = [data] if isinstance(data, Path) else list(data or ())
+    data_set = data_set_of(loaded.name, loaded.input_shape)
+    if data_set == "imagenet" and "format" not in bench.provenance["protocol"]:
+        # Benches of before were measured on images that had been resized, and kept their pixels.
+        data_set = RESIZED
     calibration = load_calibration(
-        data_set_of(loaded.name, loaded.input_shape),
+        data_set,
         paths,
         count=made.protocol.calibration_images,
         seed=made.seed,

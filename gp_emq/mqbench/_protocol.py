@@ -27,12 +27,14 @@ class Protocol:
         weights: how weights are quantized.
         activations: how the input of every layer is quantized, the same for all
             configurations.
-        rounding: `"nearest"`; or learned, reconstructing the float output of each `"layer"`
-            or each `"block"` from its float input.
+        rounding: `"nearest"`; or learned, reconstructing the float output of each `"layer"` from
+            what the float network feeds it, rounded to its grid, or of each `"block"` from what
+            the network with quantized weights so far feeds it.
         batch_norm: re-estimate the batch-norm statistics of every configuration on the
             calibration images.
         calibration_images: images for activation scales, learned rounding and batch norm.
         iterations: optimization steps of a learned rounding, 0 where there is none.
+        relative: whether it measures errors relative to outputs, see `RoundingSettings`.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Protocol:
     batch_norm: bool = False
     calibration_images: int = 512
     iterations: int = 0
+    relative: bool = True
 
     def settings(self) -> dict[str, Any]:
         """Return everything that decides the measured accuracies, as plain values."""
@@ -119,6 +122,8 @@ def present_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
             f"the protocol has format {shortened(written)}: this version reads 1 and "
             f"{SETTINGS_FORMAT}"
         )
+    # Errors were not relative to outputs before there was a choice.
+    values.setdefault("relative", False)
     for name in ("weights", "activations") if written == 1 else ():
         quantizer = values.get(name)
         rule = quantizer.get("scale_rule") if isinstance(quantizer, dict) else None
@@ -140,17 +145,19 @@ PROTOCOLS = (
     ),
     Protocol(
         "adaround",
-        "learned rounding, each layer reconstructed from its float input",
+        "learned rounding, each layer reconstructed from its rounded float input",
         rounding="layer",
         iterations=1000,
     ),
     Protocol(
         "brecq",
-        "learned rounding, each block reconstructed; settings of MQ-Bench-101",
+        "learned rounding, each block reconstructed from the input that quantized weights give it; "
+        "settings of MQ-Bench-101",
         weights=WeightQuantizer(symmetric=False, scale_rule="mse-shrunk"),
         rounding="block",
         calibration_images=1024,
         iterations=20_000,
+        relative=False,
     ),
 )
 

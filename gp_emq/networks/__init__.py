@@ -15,6 +15,7 @@ from gp_emq.networks._containers import Images, Labels, image_batch
 from gp_emq.networks._finite import check_finite
 from gp_emq.networks._images import (
     DATA_SETS,
+    RESIZED,
     ImageSet,
     batch_size,
     data_set_of,
@@ -50,6 +51,7 @@ __all__ = [
     "DATA_SETS",
     "DATA_VARIABLE",
     "MEBIBYTE",
+    "RESIZED",
     "Augmentation",
     "Call",
     "CifarResNet",

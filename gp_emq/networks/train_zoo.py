@@ -7,9 +7,9 @@ is given again.
 """
 
 import argparse
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 import safetensors.torch
@@ -21,6 +21,15 @@ from torch.optim.lr_scheduler import OneCycleLR
 from gp_emq.command import run_command
 from gp_emq.determinism import one_thread
 from gp_emq.errors import DataError, NetworkError
+from gp_emq.files import (
+    atomic_write_bytes,
+    code_sha256,
+    entry_of,
+    load_checkpoint_file,
+    open_entry,
+    read_bytes,
+    shortened,
+)
 from gp_emq.networks._digits import TRAINING_NOISE, digits_split, distort, standardize
 from gp_emq.networks._images import load_images
 from gp_emq.networks.zoo import SGD, ZOO, Member, Recipe
@@ -138,7 +147,6 @@ class _Training:
         """Write the state after some epochs; the file appears complete or not at all."""
         if path is None:
             return
-        part = path.with_name(f"{path.name}.part")
         state = {
             "done": done,
             "epochs": self.epochs,
@@ -146,31 +154,34 @@ class _Training:
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
         }
-        torch.save(state, part)
-        part.replace(path)
+        content = io.BytesIO()
+        torch.save(state, content)
+        atomic_write_bytes(path, entry_of(_key(), content.getvalue()))
 
     def resume(self, path: Path | None) -> int:
         """Take on what `keep` wrote, and return the number of epochs done."""
         if path is None or not path.is_file():
             return 0
+        wrong = f"{path} is no training of this network, or is damaged: delete it"
+        content = open_entry(read_bytes(path, DataError, "the training"), _key())
+        if content is None:
+            raise DataError(wrong)
+        state = load_checkpoint_file(content, DataError, wrong)
+        if not isinstance(state, dict) or state.get("epochs") != self.epochs:
+            found = state.get("epochs") if isinstance(state, dict) else None
+            raise DataError(f"{path} is of {shortened(found)} epochs, not {self.epochs}")
         try:
-            state = torch.load(path, weights_only=True)
-            if state["epochs"] != self.epochs:
-                raise DataError(f"{path} is of {state['epochs']} epochs, not {self.epochs}")
             self.model.load_state_dict(state["model"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._schedule.load_state_dict(state["schedule"])
             return int(state["done"])
-        except (
-            RuntimeError,
-            KeyError,
-            ValueError,
-            TypeError,
-            OSError,
-            EOFError,
-            UnpicklingError,
-        ) as error:
-            raise DataError(f"{path} is no training of this network: delete it") from error
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            raise DataError(wrong) from error
+
+
+def _key() -> str:
+    """Say what an interrupted training is of: the code that goes on with it."""
+    return f"training of the zoo by {code_sha256('gp_emq.networks.train_zoo')}"
 
 
 def _training_images(member: Member, data: Sequence[Path]) -> tuple[Images, Tensor]:

@@ -18,7 +18,7 @@ from gp_emq.qat._processes import Processes, joined_processes
 from gp_emq.qat._result import RESULT_NAME, Summary, average_bits, write_result
 from gp_emq.qat._settings import QatSettings
 from gp_emq.qat._train import train
-from gp_emq.qat._warm_start import trained_widths, warm_start
+from gp_emq.qat._warm_start import trained_plan, trained_widths, warm_start
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,7 +107,8 @@ def _train(
         start_accuracy=accuracies[1],
         accuracy=accuracies[2],
     )
-    write_result(folder, trained, summary, plan)
+    result = None if plan is None else trained_plan(plan, layers, settings)
+    write_result(folder, trained, summary, result)
     if not options.quiet:
         sys.stdout.write(summary.text())
         sys.stderr.write(f"wrote {folder / RESULT_NAME}\n")

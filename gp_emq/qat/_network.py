@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from gp_emq.networks import input_of, with_input
 from gp_emq.qat._learned_grid import LearnedGrid
 from gp_emq.quantization import (
     QuantizationParameters,
     QuantizedModel,
     QuantizedWeight,
-    input_of,
     quantize,
 )
 
@@ -130,8 +130,5 @@ def _round_input(
     module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     # Reads the grid from the module it is called with, so that copies use their own.
-    values = input_of(module, inputs, named)
-    rounded = module.get_submodule(INPUT_GRID)(values)
-    if inputs:
-        return (rounded, *inputs[1:]), named
-    return (), {name: rounded if x is values else x for name, x in named.items()}
+    rounded = module.get_submodule(INPUT_GRID)(input_of(inputs, named))
+    return with_input(inputs, named, rounded)

@@ -3,7 +3,7 @@
 from gp_emq.quantization._batch_norm import batch_norms, estimating
 from gp_emq.quantization._blocks import find_blocks
 from gp_emq.quantization._calibration import calibrate_activations, usual_images
-from gp_emq.quantization._inputs import input_of, round_input
+from gp_emq.quantization._inputs import round_input
 from gp_emq.quantization._integer import integer_convolution_available
 from gp_emq.quantization._learned import LearnedRoundings
 from gp_emq.quantization._quantized_model import QuantizedModel
@@ -54,7 +54,6 @@ __all__ = [
     "estimating",
     "fake_quantize",
     "find_blocks",
-    "input_of",
     "integer_convolution_available",
     "integer_range",
     "layer_weight",

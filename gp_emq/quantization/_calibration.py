@@ -15,8 +15,8 @@ from gp_emq.quantization._histogram import Histogram
 from gp_emq.quantization._inputs import watch_inputs
 from gp_emq.quantization._quantizers import ActivationQuantizer
 from gp_emq.quantization._ranges import PERCENTILE, spanning
-from gp_emq.quantization._scales import in_full_precision, least_error, shaped_parameters
-from gp_emq.quantization._uniform import QuantizationParameters
+from gp_emq.quantization._scales import least_error, shaped_parameters
+from gp_emq.quantization._uniform import QuantizationParameters, in_full_precision
 
 PARTS = 32
 """Batches that the images are taken in where outliers are looked for."""

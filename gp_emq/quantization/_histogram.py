@@ -4,8 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gp_emq.quantization._scales import in_full_precision
-
 _DROPPED_BITS = 12
 """Of a float32: what is left are sign, exponent and 11 bits, so that bins are 0.05 % wide."""
 _SORTED_AT_ONCE = 1 << 22
@@ -24,7 +22,7 @@ class Histogram:
 
     def add(self, values: Tensor) -> None:
         """Count values of any shape, floating-point and finite."""
-        flat = in_full_precision(values.detach()).cpu().float().flatten().numpy()
+        flat = values.detach().cpu().float().flatten().numpy()
         for start in range(0, len(flat), _SORTED_AT_ONCE):
             ordered = np.sort(flat[start : start + _SORTED_AT_ONCE])
             keys = ordered.view(np.int32) >> _DROPPED_BITS

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from gp_emq.errors import NetworkError
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, input_of, with_input
 from gp_emq.quantization._uniform import QuantizationParameters, fake_quantize
 
 
@@ -23,32 +22,11 @@ class InputRounding:
         self._grid = grid
 
     def __call__(
-        self, module: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]
+        self, _module: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Round the first of the inputs, or where all have names the one called input."""
-        values = input_of(module, inputs, named)
-        rounded = fake_quantize(values, self._grid.to(values.device))
-        if inputs:
-            return (rounded, *inputs[1:]), dict(named)
-        return (), {name: rounded if x is values else x for name, x in named.items()}
-
-
-def input_of(module: nn.Module, inputs: Sequence[Any], named: Mapping[str, Any]) -> Tensor:
-    """Return what a layer's weight is applied to, out of the arguments of a call.
-
-    Args:
-        module: the layer.
-        inputs: the positional arguments, of which it is the first.
-        named: the keyword arguments: without others the one called `input`, or the only tensor.
-
-    Raises:
-        NetworkError: if there is no such tensor.
-    """
-    tensors = [value for value in named.values() if isinstance(value, Tensor)]
-    chosen = inputs[0] if inputs else named.get("input", tensors[0] if tensors else None)
-    if not isinstance(chosen, Tensor):
-        raise NetworkError(f"a {type(module).__name__} is called without a tensor")
-    return chosen
+        """Round the input, however it is named."""
+        values = input_of(inputs, named)
+        return with_input(inputs, named, fake_quantize(values, self._grid.to(values.device)))
 
 
 def round_input(module: nn.Module, grid: QuantizationParameters) -> RemovableHandle:
@@ -72,12 +50,12 @@ def watch_inputs(
     for layer in layers:
 
         def hook(
-            module: nn.Module,
+            _module: nn.Module,
             inputs: tuple[Any, ...],
             named: dict[str, Any],
             name: str = layer.name,
         ) -> None:
-            see(name, input_of(module, inputs, named).detach())
+            see(name, input_of(inputs, named).detach())
 
         module = model.get_submodule(layer.name)
         handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from gp_emq.errors import QuantizationError
 from gp_emq.networks import Layer
 from gp_emq.quantization._blocks import NotOneTensorError, capture, find_blocks
-from gp_emq.quantization._inputs import round_input
 from gp_emq.quantization._learned import LearnedRoundings
 from gp_emq.quantization._quantized_network import QuantizedWeight, layer_weight
 from gp_emq.quantization._quantizers import WeightQuantizer
@@ -32,7 +31,7 @@ def reconstruct_layer(
     settings: RoundingSettings,
     report: Report | None = None,
 ) -> QuantizedWeight:
-    """Learn the rounding of one layer from what the float network feeds it.
+    """Learn the rounding of one layer from what the float network feeds it, rounded to its grid.
 
     The result depends on the layer and its width alone, so that one optimization serves
     every bit configuration.
@@ -65,7 +64,6 @@ def reconstruct_blocks(
     widths: Mapping[str, int],
     *,
     quantizer: WeightQuantizer,
-    activations: Mapping[str, QuantizationParameters],
     images: Tensor,
     settings: RoundingSettings,
     learned: LearnedRoundings | None = None,
@@ -73,18 +71,17 @@ def reconstruct_blocks(
 ) -> dict[str, QuantizedWeight]:
     """Learn the rounding of a whole bit configuration, block after block (BRECQ).
 
-    Each block is fed what the network quantized so far gives it, activations included, and
-    its output is held to that of the float block on float input. Within the block
-    activations stay float, and all its weights are learned together. The layers of a block
-    that is no function of one tensor are reconstructed one by one.
+    Each block is fed what the network gives it whose weights are quantized so far and whose
+    activations are float, and its output is held to that of the float block on float input, as
+    in BRECQ's code (`save_inp_oup_data` with `asym` and without `act_quant`). All weights of a
+    block are learned together. The layers of a block that is no function of one tensor are
+    reconstructed one by one.
 
     Args:
         model: the float network, in eval mode.
         layers: its layers in forward order.
         widths: the width of each layer by name; layers without one stay in float.
         quantizer: which chooses the grids.
-        activations: the grid of the input of each layer that has a width, by name; layers
-            without one take float inputs.
         images: calibration images (n, C, H, W).
         settings: of the optimization.
         learned: keeps what is learned of each block, and gives what was learned before of the
@@ -99,8 +96,6 @@ def reconstruct_blocks(
     """
     kept = learned or LearnedRoundings(None)
     quantized = copy.deepcopy(model)
-    for name, grid in activations.items():
-        round_input(quantized.get_submodule(name), grid)
     result: dict[str, QuantizedWeight] = {}
     for block, inside in _reconstructible(model, layers, widths, images):
         grids = {

@@ -7,7 +7,11 @@ from gp_emq.determinism import one_thread
 from gp_emq.quantization._least_error import least_error_grids
 from gp_emq.quantization._ranges import range_of, spanning, usable
 from gp_emq.quantization._shrunk_range import shrunk_range
-from gp_emq.quantization._uniform import QuantizationParameters, integer_range
+from gp_emq.quantization._uniform import (
+    QuantizationParameters,
+    in_full_precision,
+    integer_range,
+)
 
 SCALE_RULES = ("mse", "minmax", "percentile", "mse-shrunk")
 
@@ -69,11 +73,6 @@ def least_error(
         counts=None if counts is None else counts.numpy(),
     )
     return usable(torch.from_numpy(scale)), torch.from_numpy(zero_point).float()
-
-
-def in_full_precision(values: Tensor) -> Tensor:
-    """Return floating-point values as float32, or as float64 where they are."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def check_rule(rule: str) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import gp_emq
 from gp_emq.errors import RunError, StatisticsError
-from gp_emq.files import decode_document, one_line, open_entry, read_bytes, write_entry
+from gp_emq.files import decode_document, one_line, open_array, open_entry, read_bytes, write_entry
 from gp_emq.networks import Layer
 from gp_emq.statistics._header import FORMAT_VERSION, Header
 from gp_emq.statistics._layout import Shape
@@ -149,12 +149,9 @@ class StatisticsFolder:
         content = self._entry(record_path, name, DamagedError)
         try:
             record = decode_document(content, _Record, StatisticsError, str(record_path))
-            # Copy on write: torch wants writable memory, and no write may reach the file.
-            values = np.load(values_path, mmap_mode="c", allow_pickle=False)
-            whole = (values.shape, values.dtype.str) == (record.shape, record.dtype) and (
-                hashlib.sha256(values.data).hexdigest() == record.sha256
-            )
-        except (OSError, ValueError, TypeError, EOFError, StatisticsError) as error:
+            values = open_array(values_path, record.shape, record.dtype)
+            whole = hashlib.sha256(values.data).hexdigest() == record.sha256
+        except (OSError, ValueError, StatisticsError) as error:
             raise DamagedError(f"{values_path} is damaged: {one_line(error)}") from None
         if not whole:
             raise DamagedError(f"{values_path} is damaged: its content is not what was written")

@@ -141,6 +141,8 @@ class Statistics:
         if kind == Kind.ACTIVATIONS:
             if "activation" not in self._shapes:
                 self._load("activation")
+            if "activation" not in self._shapes:
+                raise StatisticsError("the stored activations are damaged: they have no shapes")
             return self._shapes["activation"]
         raise StatisticsError(
             f"kind {kind!s} has no layout; Weights, WeightsPerBit and Activations have"
@@ -245,14 +247,19 @@ class Statistics:
         """
         return sha256_of((name, self.tensor(name)) for name in sorted(set(names)))
 
-    def subsample(self) -> "Statistics":
+    def subsample(self, scale: int = 1) -> "Statistics":
         """Cut a small block out of each layer's tensors, to try a formula on.
 
         Weights keep at most 8 × 8 channels and whole kernels, activations at most
         2 images × 8 channels × 4 × 4 positions, all evenly spread; every tensor keeps its
         rank, and what is one number per entry stays as it is.
+
+        Args:
+            scale: How many times as much to keep along each axis. Beyond 1 it is another part
+                of the tensors where they are larger than that, not the same and more.
         """
-        return Statistics(self._header, SampleSource(self._source, self._header), self._dtype)
+        source = SampleSource(self._source, self._header, scale)
+        return Statistics(self._header, source, self._dtype)
 
     def to(self, dtype: torch.dtype) -> "Statistics":
         """Give the same statistics with float32 tensors cast to another type."""

@@ -83,7 +83,7 @@ def refused(mark: Path, call, *arguments, option: str) -> None:
 @pytest.fixture
 def plan(tmp_path) -> Path:
     layers = registered_layers("digits")
-    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, average_bits=3)
+    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, bits=(2, 3, 4), average_bits=3)
     save_plan(replace(chosen, provenance={"network": NAME}), tmp_path / "plan.json")
     return tmp_path / "plan.json"
 

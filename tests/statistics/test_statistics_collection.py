@@ -272,6 +272,20 @@ def test_subsample_keeps_names_kinds_and_ranks(images: Tensor) -> None:
     )
 
 
+def test_a_larger_subsample_is_another_part_where_there_is_one(images: Tensor) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 40, 3), nn.Conv2d(40, 10, 3), nn.Flatten())
+    statistics = collect(network, images, None, quantizer=WeightQuantizer(per_channel=True))
+    large = statistics.subsample(2)
+    weights = large.layout("Weights").views(large.tensor("weight"))
+    # Every third of 40 channels from the second on; all of ten.
+    assert torch.equal(weights[0], network[0].weight[1::3])
+    assert torch.equal(weights[1], network[1].weight[:, 1::3])
+    assert torch.equal(
+        large.layout("WeightsPerBit").views(large.perturbation())[0],
+        statistics.layout("WeightsPerBit").views(statistics.perturbation())[0][:, 1::3],
+    )
+
+
 def test_casting_keeps_the_values(model: nn.Module, images: Tensor) -> None:
     statistics = collect(model, images, None)
     double = statistics.to(torch.float64)
