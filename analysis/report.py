@@ -27,6 +27,7 @@ from analysis.convergence import plot_convergence
 from analysis.correlation import plot_correlation
 from analysis.genealogy import plot_genealogy
 from gp_emq.command import run_command
+from gp_emq.outputs import OutputFile
 from gp_emq.store import IndividualRow, RunStore, atomic_write_text
 
 _SECTIONS = (
@@ -177,6 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "Write one self-contained HTML page about a run.",
         f"the page (default: RUN/{FIGURES}/report.html)",
         arguments,
+        kind=OutputFile((".html", ".htm")),
     )
     with RunStore.open(folder, readonly=True) as store:
         written = write_report(store, out or folder / FIGURES / "report.html")

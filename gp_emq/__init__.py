@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from gp_emq._signals import guard_imports
+
 if TYPE_CHECKING:
     from gp_emq.allocation import allocate, load_plan
     from gp_emq.proxies.loading import load_proxy
@@ -32,6 +34,10 @@ _HOMES = {
     "save_quantized": "gp_emq.ptq",
 }
 """Where the public names are from; torch is slow to import, so nothing is before it is used."""
+
+
+# Of a command, this package is what is imported first, and what comes after it takes seconds.
+guard_imports()
 
 
 def __getattr__(name: str) -> Any:

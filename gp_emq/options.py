@@ -5,13 +5,27 @@ import math
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gp_emq.errors import GpEmqError
+from gp_emq.outputs import check_outputs
 
 
 class OptionParser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like all the package's."""
+    """A parser whose complaints are one line, like all the package's.
+
+    What options of the types of `gp_emq.outputs` name is checked before the command begins.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Read a command line as `argparse.ArgumentParser` does.
+
+        Raises:
+            GpEmqError: It is wrong, or names what could not be written.
+        """
+        options, rest = super().parse_known_args(args, namespace)
+        check_outputs(self._actions, options)
+        return options, rest
 
     def error(self, message: str) -> NoReturn:
         """Complain.

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gp_emq.command import run_command
+from gp_emq.command import resumption, run_command
 from gp_emq.errors import RunError
 from gp_emq.evolution import SELECTIONS
-from gp_emq.experiment import Execution, Result, RunConfiguration, run
+from gp_emq.experiment import Execution, Result, RunConfiguration, how_to_resume, run
 from gp_emq.experiment.report import summary_lines
 from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import list_benches
 from gp_emq.options import OptionParser, not_negative, options_from_file, positive, seconds, share
+from gp_emq.outputs import OutputFolder
 from gp_emq.store import RunStore
 from primitives import load_primitive_set, primitive_set_names
 
@@ -52,11 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result = run(configuration, execution)
     if not result.completed:
         sys.stderr.write(
-            f"{result.reason} after generation {result.generations}; everything is kept. Resume "
-            f"with: python -m gp_emq.run --resume {result.folder}\n"
+            f"{result.reason} after generation {result.generations}; "
+            f"{how_to_resume(result.folder)}\n"
         )
         return 130
-    figures = _draw(result) if execution.figures else []
+    with resumption(lambda: how_to_resume(result.folder)):
+        figures = _draw(result) if execution.figures else []
     if not execution.quiet:
         sys.stdout.writelines(f"{line}\n" for line in summary_lines(result, figures))
     return 0
@@ -179,7 +181,7 @@ def _parser() -> OptionParser:
     where = parser.add_argument_group("where")
     where.add_argument(
         "--out",
-        type=Path,
+        type=OutputFolder(),
         metavar="FOLDER",
         help="the run's folder (default: runs/ and a name made of the above)",
     )

@@ -7,6 +7,7 @@ from gp_emq.allocation._inputs import CALIBRATION_IMAGES
 from gp_emq.allocation._sweep import AXES
 from gp_emq.networks import ACCOUNTINGS
 from gp_emq.options import OptionParser, positive, positive_number
+from gp_emq.outputs import OutputFile
 
 BASELINES = ("uniform", "random", "hawq_v2", "fit", "ompq")
 """What a plan is compared with unless the user chooses otherwise."""
@@ -72,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"what to compare with: any proxy, uniform, random (all: {', '.join(BASELINES)})",
     )  # fmt: skip
     show.add_argument(
-        "--out", type=Path, metavar="FILE",
+        "--out", type=OutputFile(), metavar="FILE",
         help="write the plan as JSON; sweep and figures go beside it",
     )  # fmt: skip
     show.add_argument("--no-plot", action="store_true", help="write no figures")

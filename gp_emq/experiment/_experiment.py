@@ -2,6 +2,7 @@
 
 import contextlib
 import platform
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gp_emq.command import resumption
 from gp_emq.errors import RunError
 from gp_emq.evolution import Search
 from gp_emq.experiment._configuration import Execution, RunConfiguration
@@ -61,7 +63,7 @@ def run(configuration: RunConfiguration, execution: Execution) -> Result:
         GpEmqError: Something asked for does not exist, does not fit, or cannot be written.
     """
     setting = load_setting(configuration)
-    with _folder_of_run(execution.folder):
+    with resumption(lambda: how_to_resume(execution.folder)), _folder_of_run(execution.folder):
         statistics = setting.collect(execution.farm, quiet=execution.quiet)
         sha256 = statistics.content_sha256(setting.statistic_names)
         with open_store(execution.folder, setting, configuration) as store:
@@ -96,6 +98,17 @@ def _folder_of_run(folder: Path) -> Iterator[None]:
                 for path in made:
                     path.rmdir()
         raise
+
+
+def how_to_resume(folder: Path) -> str:
+    """Say what is kept of a run that was stopped, and how to go on; no full stop."""
+    if _has_generation(folder):
+        place = shlex.quote(str(folder))
+        return f"everything is kept. Resume with: python -m gp_emq.run --resume {place}"
+    return (
+        "no generation was complete; statistics that were collected are kept, and the same "
+        "command begins anew with them"
+    )
 
 
 def _has_generation(folder: Path) -> bool:

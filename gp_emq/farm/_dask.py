@@ -2,6 +2,9 @@
 
 import contextlib
 import logging
+import multiprocessing.resource_tracker
+import os
+import signal
 import threading
 import time
 import uuid
@@ -9,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any
 
+from gp_emq._signals import interruptions_left_to_this_process
 from gp_emq.errors import GpEmqError
 from gp_emq.farm import _processes
 from gp_emq.farm._backends import Worker, WorkerDiedError, require
@@ -29,12 +33,19 @@ class _DaskWorker:
 
     Tasks are tied to their worker: where dask retries them itself, a poisonous one takes down one
     worker after the other, and others' tasks with them.
+
+    Args:
+        client: Of the cluster.
+        address: Of the worker.
+        number: Which of the workers of its machine it is.
+        process: Its process, where that was started here.
     """
 
-    def __init__(self, client: Any, address: str, number: int) -> None:
+    def __init__(self, client: Any, address: str, number: int, process: int | None) -> None:
         self.number = number
         self.address = address
         self.is_ended = False
+        self._process = process
         self._client = client
         self._source: Any = None
         self._outcome: Future[Any] = Future()
@@ -71,6 +82,10 @@ class _DaskWorker:
         # It may be gone already, or the client closed meanwhile.
         with contextlib.suppress(Exception):
             self._source.cancel()
+            if self._process is not None:
+                # One that is stopped could not kill itself.
+                _kill(self._process)
+                return
             # A nanny that is asked for a restart waits for tasks first, and may get stuck.
             self._client.run(kill_this_process, workers=[self.address], wait=False)
             time.sleep(PATIENCE)
@@ -99,19 +114,13 @@ class DaskBackend:
         self._workers: dict[str, _DaskWorker] = {}
         self._complete = time.monotonic()
         if scheduler is None:
-            self._cluster = distributed.LocalCluster(
-                n_workers=jobs,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                # Mapped statistics would count as memory that a worker uses up.
-                memory_limit=None,
-                silence_logs=logging.CRITICAL,
-                preload=[_processes.__name__],
-            )
+            self._cluster = _started_cluster(distributed)
+            # Without waiting, so that one that hangs while it starts does not hang all of them.
+            self._cluster.scale(jobs)
             scheduler = self._cluster.scheduler_address
         try:
-            self._client = distributed.Client(scheduler, timeout=CONNECT, set_as_default=False)
+            with interruptions_left_to_this_process():
+                self._client = distributed.Client(scheduler, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise GpEmqError(
                 f"no dask scheduler answers at {scheduler!r}; start one with `dask scheduler` and "
@@ -126,7 +135,9 @@ class DaskBackend:
         for address in present:
             if address not in self._workers and not self._is_enough():
                 number = self._free_number(_host(address))
-                self._workers[address] = _DaskWorker(self._client, address, number)
+                self._workers[address] = _DaskWorker(
+                    self._client, address, number, self._process_of(address)
+                )
         self._heal()
         return self._usable()
 
@@ -134,7 +145,19 @@ class DaskBackend:
         """Leave the cluster, and stop it where it was started here."""
         self._client.close()
         if self._cluster is not None:
+            # One that is stopped would not hear that it is to close.
+            for nanny in self._nannies():
+                _kill(nanny.pid)
             self._cluster.close()
+
+    def _nannies(self) -> list[Any]:
+        """Give what watches over the workers that were started here."""
+        return [] if self._cluster is None else list(self._cluster.workers.values())
+
+    def _process_of(self, address: str) -> int | None:
+        """Give the process of a worker that was started here."""
+        found = [nanny.pid for nanny in self._nannies() if nanny.worker_address == address]
+        return found[0] if found else None
 
     def _heal(self) -> None:
         """Start workers where a local cluster has given some up.
@@ -158,6 +181,30 @@ class DaskBackend:
         """Number the workers of each machine for themselves, so that they share its devices."""
         taken = {w.number for w in self._workers.values() if _host(w.address) == host}
         return next(number for number in range(len(taken) + 1) if number not in taken)
+
+
+def _started_cluster(distributed: Any) -> Any:
+    """Start a cluster on this machine that has no workers yet."""
+    # Whoever starts this one's process lets interruptions through again.
+    multiprocessing.resource_tracker.ensure_running()
+    with interruptions_left_to_this_process():
+        return distributed.LocalCluster(
+            n_workers=0,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            # Mapped statistics would count as memory that a worker uses up.
+            memory_limit=None,
+            silence_logs=logging.CRITICAL,
+            preload=[_processes.__name__],
+        )
+
+
+def _kill(process: int | None) -> None:
+    # It may be gone by itself.
+    with contextlib.suppress(ProcessLookupError):
+        if process is not None:
+            os.kill(process, signal.SIGKILL)
 
 
 def _host(address: str) -> str:

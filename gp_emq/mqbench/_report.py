@@ -1,11 +1,11 @@
 """Showing a bench: a table for people, and a picture."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_emq.errors import BenchError
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._quality import Quality, bench_quality
 from gp_emq.networks import (
@@ -15,6 +15,8 @@ from gp_emq.networks import (
     size_table,
     total_cost,
 )
+from gp_emq.outputs import PICTURES, check_output_file
+from gp_emq.store import atomic_write_bytes
 
 
 def describe_bench(bench: Bench) -> str:
@@ -56,8 +58,9 @@ def plot_bench(bench: Bench, path: Path) -> None:
         path: the picture; its suffix decides the format.
 
     Raises:
-        BenchError: if the picture cannot be written.
+        RunError: if the picture cannot be written, or its format is unknown.
     """
+    check_output_file(path, PICTURES)
     import matplotlib as mpl  # noqa: PLC0415 - slow to import, needed for pictures alone
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -87,10 +90,10 @@ def plot_bench(bench: Bench, path: Path) -> None:
         axes.set_title(f"{bench.name}: {len(sizes)} configurations, {bench.protocol}")
         axes.grid(alpha=0.3, linewidth=0.5)
         figure.colorbar(drawn, ax=axes, label="mean bits of the entries")
-        try:
-            figure.savefig(path, dpi=160, metadata=_no_dates(path))
-        except (OSError, ValueError) as error:
-            raise BenchError(f"cannot draw {path}: {error}") from error
+        buffer = io.BytesIO()
+        ending = path.suffix.lower()
+        figure.savefig(buffer, format=ending[1:], dpi=160, metadata=_no_dates(ending))
+    atomic_write_bytes(path, buffer.getvalue())
 
 
 def model_sizes(bench: Bench) -> NDArray[np.float64]:
@@ -101,8 +104,8 @@ def model_sizes(bench: Bench) -> NDArray[np.float64]:
     return total_cost(table, bench.bits, bench.configurations) / MEBIBYTE
 
 
-def _no_dates(path: Path) -> dict[str, None] | None:
-    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
+def _no_dates(ending: str) -> dict[str, None] | None:
+    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending)
 
 
 def _protocol_line(bench: Bench) -> str:

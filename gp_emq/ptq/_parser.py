@@ -6,6 +6,7 @@ from pathlib import Path
 from gp_emq.allocation import CALIBRATION_IMAGES
 from gp_emq.export import add_export_options
 from gp_emq.options import OptionParser, not_negative, positive
+from gp_emq.outputs import OutputFile
 from gp_emq.ptq._methods import METHODS
 from gp_emq.ptq._text import FORMATS
 from gp_emq.quantization import SCALE_RULES
@@ -80,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     show = parser.add_argument_group("what to show and write")
     show.add_argument(
-        "--out", type=Path, metavar="FILE",
+        "--out", type=OutputFile(), metavar="FILE",
         help="the quantized network, for one method (default: PLAN-METHOD.safetensors beside the "
         "plan)",
     )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gp_emq.options import OptionParser, options_from_file, positive
+from gp_emq.outputs import OutputFolder
 from gp_emq.qat._recipes import RECIPES, find_recipe
 from gp_emq.qat._settings import PRECISIONS, QatSettings
 
@@ -98,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(parser)
     where = parser.add_argument_group("where, and from what")
     where.add_argument(
-        "--out", type=Path, metavar="FOLDER",
+        "--out", type=OutputFolder(), metavar="FOLDER",
         help="checkpoint, log and result (default: a name made of the plan's)",
     )  # fmt: skip
     where.add_argument(

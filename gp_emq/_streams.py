@@ -1,0 +1,54 @@
+"""Standard output and error that may be closed, full, a pipe nobody reads, or ASCII alone."""
+
+import contextlib
+import io
+import os
+import sys
+from typing import TextIO
+
+
+def prepare_streams() -> None:
+    """Let standard output and error be written, whatever they are.
+
+    Python leaves a stream that was closed from the start as None, and the next file that is opened
+    then takes its number. Here standard error becomes one that leads nowhere, and standard output
+    one that fails when it is flushed, as it does for any other program: what it should have shown
+    is lost. Characters that a stream's encoding lacks are written as escapes.
+    """
+    if sys.stdout is None:
+        sys.stdout = _leading_nowhere(os.O_RDONLY)
+    if sys.stderr is None:
+        sys.stderr = _leading_nowhere(os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush_output() -> OSError | None:
+    """Flush standard output, and give the error if that fails; what it held is then dropped."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python flushes once more at its end, and would print a traceback.
+        with contextlib.suppress(OSError, io.UnsupportedOperation):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+            sys.stdout.flush()
+        return error
+    return None
+
+
+def say(line: str) -> None:
+    """Write a line to standard error, if anybody can be told."""
+    # Where not even this can be written, the exit status has to say it all.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+def _leading_nowhere(flags: int) -> TextIO:
+    number = os.open(os.devnull, flags)
+    return open(  # noqa: PTH123 - a number is no path, and the stream stays open
+        number, "w", encoding="utf-8", errors="backslashreplace"
+    )
