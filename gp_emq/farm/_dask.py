@@ -1,8 +1,6 @@
 """Workers of a dask cluster: one started for the occasion, or one that is there already."""
 
 import contextlib
-import logging
-import multiprocessing.resource_tracker
 import os
 import signal
 import threading
@@ -14,8 +12,8 @@ from typing import Any
 
 from gp_emq._signals import interruptions_left_to_this_process
 from gp_emq.errors import GpEmqError
-from gp_emq.farm import _processes
 from gp_emq.farm._backends import Worker, WorkerDiedError, require
+from gp_emq.farm._local_dask import LocalDask
 from gp_emq.farm._processes import kill_this_process
 
 CONNECT = 10.0
@@ -23,9 +21,6 @@ CONNECT = 10.0
 
 PATIENCE = 10.0
 """Seconds after which a worker that should have killed itself is left to its nanny."""
-
-HEAL = 5.0
-"""Seconds after which a local cluster that lacks workers is asked to start some."""
 
 
 class _DaskWorker:
@@ -45,7 +40,7 @@ class _DaskWorker:
         self.number = number
         self.address = address
         self.is_ended = False
-        self._process = process
+        self.process = process
         self._client = client
         self._source: Any = None
         self._outcome: Future[Any] = Future()
@@ -82,9 +77,9 @@ class _DaskWorker:
         # It may be gone already, or the client closed meanwhile.
         with contextlib.suppress(Exception):
             self._source.cancel()
-            if self._process is not None:
+            if self.process is not None:
                 # One that is stopped could not kill itself.
-                _kill(self._process)
+                _kill(self.process)
                 return
             # A nanny that is asked for a restart waits for tasks first, and may get stuck.
             self._client.run(kill_this_process, workers=[self.address], wait=False)
@@ -110,14 +105,11 @@ class DaskBackend:
     def __init__(self, jobs: int | None, scheduler: str | None) -> None:
         distributed = require("distributed", "dask")
         self._jobs = jobs
-        self._cluster: Any = None
+        self._local: LocalDask | None = None
         self._workers: dict[str, _DaskWorker] = {}
-        self._complete = time.monotonic()
         if scheduler is None:
-            self._cluster = _started_cluster(distributed)
-            # Without waiting, so that one that hangs while it starts does not hang all of them.
-            self._cluster.scale(jobs)
-            scheduler = self._cluster.scheduler_address
+            self._local = LocalDask(distributed, jobs or 1)
+            scheduler = self._local.scheduler
         try:
             with interruptions_left_to_this_process():
                 self._client = distributed.Client(scheduler, timeout=CONNECT, set_as_default=False)
@@ -138,38 +130,22 @@ class DaskBackend:
                 self._workers[address] = _DaskWorker(
                     self._client, address, number, self._process_of(address)
                 )
-        self._heal()
+        if self._local is not None:
+            self._local.refill({worker.process for worker in self._workers.values()})
         return self._usable()
 
     def close(self) -> None:
         """Leave the cluster, and stop it where it was started here."""
         self._client.close()
-        if self._cluster is not None:
-            # One that is stopped would not hear that it is to close.
-            for nanny in self._nannies():
-                _kill(nanny.pid)
-            self._cluster.close()
-
-    def _nannies(self) -> list[Any]:
-        """Give what watches over the workers that were started here."""
-        return [] if self._cluster is None else list(self._cluster.workers.values())
+        if self._local is not None:
+            self._local.close()
 
     def _process_of(self, address: str) -> int | None:
         """Give the process of a worker that was started here."""
-        found = [nanny.pid for nanny in self._nannies() if nanny.worker_address == address]
-        return found[0] if found else None
-
-    def _heal(self) -> None:
-        """Start workers where a local cluster has given some up.
-
-        It does so with a worker that happens to be restarting fifteen seconds after it died.
-        """
-        now = time.monotonic()
-        if self._is_enough():
-            self._complete = now
-        elif self._cluster is not None and now - self._complete > HEAL:
-            self._complete = now
-            self._cluster.scale(self._jobs)
+        if self._local is None:
+            return None
+        known = self._client.scheduler_info()["workers"].get(address, {})
+        return int(known.get("name", 0))
 
     def _usable(self) -> list[_DaskWorker]:
         return [worker for worker in self._workers.values() if not worker.is_ended]
@@ -183,28 +159,10 @@ class DaskBackend:
         return next(number for number in range(len(taken) + 1) if number not in taken)
 
 
-def _started_cluster(distributed: Any) -> Any:
-    """Start a cluster on this machine that has no workers yet."""
-    # Whoever starts this one's process lets interruptions through again.
-    multiprocessing.resource_tracker.ensure_running()
-    with interruptions_left_to_this_process():
-        return distributed.LocalCluster(
-            n_workers=0,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            # Mapped statistics would count as memory that a worker uses up.
-            memory_limit=None,
-            silence_logs=logging.CRITICAL,
-            preload=[_processes.__name__],
-        )
-
-
-def _kill(process: int | None) -> None:
+def _kill(process: int) -> None:
     # It may be gone by itself.
     with contextlib.suppress(ProcessLookupError):
-        if process is not None:
-            os.kill(process, signal.SIGKILL)
+        os.kill(process, signal.SIGKILL)
 
 
 def _host(address: str) -> str:
