@@ -102,9 +102,9 @@ def _summary(store: RunStore, best: IndividualRow) -> list[str]:
                 "name": "best formula so far",
                 "training": best.training_tau,
                 "validation": best.validation_tau,
-                "test": found.tau,
-                "low": found.low,
-                "high": found.high,
+                "test": None if found.undefined else found.tau,
+                "low": None if found.undefined else found.low,
+                "high": None if found.undefined else found.high,
                 "size": best.size,
             }
         ]
@@ -115,6 +115,8 @@ def _summary(store: RunStore, best: IndividualRow) -> list[str]:
             f"Test: {summary['test_configurations']} configurations that the search never saw, "
             f"with 95 % intervals. Protocol: {summary['protocol']}."
         )
+        reasons: Mapping[str, str] = summary.get("undefined", {})
+        note = " ".join([note, *(f"–: {reason}." for reason in reasons.values())])
     columns = (
         ("proxy", "text"), ("training", "number"), ("validation", "number"), ("test", "number"),
         ("95 % interval", "number"), ("size", "number"),

@@ -157,7 +157,7 @@ def _carry_out(
         make_farm(setting, statistics, execution.farm, execution.memory) as farm,
     ):
         search = make_search(setting, farm, selection=configuration.selection)
-        reason = _evolve(search, store, execution, interruption)
+        reason = _evolve(search, setting, store, execution, interruption)
         write_hall_of_fame(
             execution.folder / "hall_of_fame.json", hall_of_fame(search, setting, sha256)
         )
@@ -178,7 +178,11 @@ def _carry_out(
 
 
 def _evolve(
-    search: Search, store: RunStore, execution: Execution, interruption: Interruption
+    search: Search,
+    setting: Setting,
+    store: RunStore,
+    execution: Execution,
+    interruption: Interruption,
 ) -> str:
     """Run the search's own phase, and say why it stopped."""
     start = time.monotonic()
@@ -188,6 +192,7 @@ def _evolve(
         execution.generations,
         done=last.generation if last else 0,
         quiet=execution.quiet,
+        validated=setting.is_validated,
     )
     reason = f"{execution.generations} generations completed"
 
@@ -229,6 +234,7 @@ def _search_at_random(
             done=last.evaluations if last else 0,
             quiet=execution.quiet,
             unit="eval",
+            validated=setting.is_validated,
         )
 
         def stop(search: Search) -> bool:

@@ -38,11 +38,25 @@ def describe_bench(bench: Bench) -> str:
             "accuracy",
             f"mean {_percent(quality.mean)}, {_percent(lowest)} to {_percent(highest)}",
         ),
-        ("spread", f"{_percent(quality.spread)} (standard deviation)"),
+        ("spread", _told(quality, "spread", f"{_percent(quality.spread)} (standard deviation)")),
         ("sampling error", _error_line(quality)),
         ("reliability", _reliability_line(quality)),
-        ("noise ceiling", f"tau {quality.noise_ceiling:.3f}" + _binomial_note(quality)),
-        ("additive ceiling", f"tau {quality.additive_ceiling:.3f} on the test configurations"),
+        (
+            "noise ceiling",
+            _told(
+                quality,
+                "noise_ceiling",
+                f"tau {quality.noise_ceiling:.3f}" + _binomial_note(quality),
+            ),
+        ),
+        (
+            "additive ceiling",
+            _told(
+                quality,
+                "additive_ceiling",
+                f"tau {quality.additive_ceiling:.3f} on the test configurations",
+            ),
+        ),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(
@@ -139,17 +153,23 @@ def _float_row(bench: Bench) -> list[tuple[str, str]]:
 
 
 def _error_line(quality: Quality) -> str:
-    ratio = quality.spread / quality.sampling_error if quality.sampling_error else float("inf")
-    return (
-        f"{_percent(quality.sampling_error)}, {ratio:.1f} times smaller than the spread"
-        + _binomial_note(quality)
-    )
+    text = _percent(quality.sampling_error)
+    if quality.spread > 0 and quality.sampling_error > 0:
+        text += f", {quality.spread / quality.sampling_error:.1f} times smaller than the spread"
+    return text + _binomial_note(quality)
+
+
+def _told(quality: Quality, name: str, text: str) -> str:
+    """Give a number's line, or why there is none."""
+    reason = quality.undefined.get(name)
+    return text if reason is None else f"–: {reason}"
 
 
 def _reliability_line(quality: Quality) -> str:
     if quality.reliability is None:
         return "not known: the bench does not say which images were right"
-    return f"tau {quality.reliability:.3f} between halves of the test images"
+    text = f"tau {quality.reliability:.3f} between halves of the test images"
+    return _told(quality, "reliability", text)
 
 
 def _binomial_note(quality: Quality) -> str:

@@ -18,6 +18,7 @@ from gp_emq.proxies import (
     language,
     parse_expression,
     to_formula,
+    why_unrankable,
 )
 from gp_emq.proxies.handcrafted import (
     HANDCRAFTED,
@@ -163,6 +164,10 @@ def score(candidate: Candidate, inputs: ProxyInputs, bench: Bench, form: str) ->
     collected = sum(statistics.seconds.values())
     if not np.isfinite(table).all():
         return Scored(None, collected, seconds, "its table is not finite")
+    if not candidate.handcrafted and not candidate.sign:
+        training = why_unrankable(bench.accuracies[bench.training], "training configurations")
+        if training:
+            return Scored(None, collected, seconds, f"nothing gives its sign: {training}")
     if not candidate.handcrafted:
         scores = _sign(candidate, scores, bench) * scores
     return Scored(scores, collected, seconds, "")

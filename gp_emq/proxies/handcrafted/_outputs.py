@@ -1,6 +1,7 @@
 """What quantizing a layer does to that layer's own output, on the float network's inputs."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def relative_output_error(inputs: ProxyInputs) -> Tensor:
         Oriented table −‖Q_b(W)x − Wx‖²/‖Wx‖², float64 (entries, bits).
     """
     moments = inputs.once("outputs", _measure)
-    return negative_sums(inputs, {key: m.error / m.output for key, m in moments.items()})
+    return negative_sums(inputs, {key: _share(m.error, m.output) for key, m in moments.items()})
 
 
 def quantization_entropy(inputs: ProxyInputs) -> Tensor:
@@ -77,6 +78,11 @@ def quantization_entropy(inputs: ProxyInputs) -> Tensor:
         for key, m in moments.items()
     }
     return negative_sums(inputs, logarithms)
+
+
+def _share(part: float, whole: float) -> float:
+    """Divide; what has no whole is not a number, as the table then is not finite."""
+    return part / whole if whole > 0 else math.nan
 
 
 def _measure(inputs: ProxyInputs) -> dict[tuple[str, int], _Moments]:
