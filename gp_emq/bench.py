@@ -23,7 +23,7 @@ from gp_emq.mqbench import (
     plot_bench,
     write_bench,
 )
-from gp_emq.options import OptionParser, not_negative, positive
+from gp_emq.options import OptionParser, positive, seed
 from gp_emq.outputs import PICTURES, OutputFile
 from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
 
@@ -84,9 +84,7 @@ def _add_measurement(build: argparse.ArgumentParser) -> None:
     what.add_argument("--data", type=Path, nargs="+", default=[], help="files or folders of images")
     what.add_argument("--bits", default="2,3,4", help="bit choices (default %(default)s)")
     what.add_argument("--test-images", type=positive, help="how many (default all)")
-    what.add_argument(
-        "--seed", type=not_negative, default=0, help="of all draws (default %(default)s)"
-    )
+    what.add_argument("--seed", type=seed, default=0, help="of all draws (default %(default)s)")
     how = build.add_argument_group("how it is measured")
     how.add_argument(
         "--protocol",
@@ -130,9 +128,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         default=50_000,
         help="behind its accuracies (default %(default)s)",
     )
-    parser.add_argument(
-        "--seed", type=not_negative, default=0, help="of the split (default %(default)s)"
-    )
+    parser.add_argument("--seed", type=seed, default=0, help="of the split (default %(default)s)")
 
 
 def _build(arguments: argparse.Namespace) -> None:

@@ -117,7 +117,11 @@ def _status_of(main: Callable[[], int | None]) -> int:
         failure = flush_output()
         if failure is None:
             if not _has_no_room(error):
-                raise
+                if error.filename is None:
+                    raise
+                # What nobody foresaw of a file of the user's, as a name that is too long.
+                say(f"error: cannot use {error.filename}: {error.strerror}")
+                return WRONG_INPUT
             place = f" {error.filename}" if error.filename else ""
             say("; ".join([f"error: cannot write{place}: {error.strerror}", *_notes(error)]))
             return CANNOT_WRITE

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from gp_emq.command import KEPT_STATISTICS, resumption, run_command
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import list_benches
-from gp_emq.options import OptionParser, not_negative, positive
+from gp_emq.options import OptionParser, not_negative, positive, seed
 from gp_emq.outputs import OutputFolder
 from gp_emq.proxies.handcrafted import ALIGNED, AS_PUBLISHED, FORMS, HANDCRAFTED
 from gp_emq.ranking import (
@@ -240,9 +240,7 @@ def _parser() -> argparse.ArgumentParser:
         "--resamples", type=positive, default=1000, metavar="N",
         help="bootstrap resamples (default: 1000)",
     )  # fmt: skip
-    how.add_argument(
-        "--seed", type=not_negative, default=0, metavar="N", help="of all draws (default: 0)"
-    )
+    how.add_argument("--seed", type=seed, default=0, metavar="N", help="of all draws (default: 0)")
     show = parser.add_argument_group("what to show")
     show.add_argument(
         "--format", choices=FORMATS, default="table", help="of the result (default: table)"

@@ -13,7 +13,15 @@ from gp_emq.experiment import Execution, Result, RunConfiguration, how_to_resume
 from gp_emq.experiment.report import summary_lines
 from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import list_benches
-from gp_emq.options import OptionParser, not_negative, options_from_file, positive, seconds, share
+from gp_emq.options import (
+    OptionParser,
+    not_negative,
+    options_from_file,
+    positive,
+    seconds,
+    seed,
+    share,
+)
 from gp_emq.outputs import OutputFolder
 from gp_emq.store import RunStore
 from primitives import load_primitive_set, primitive_set_names
@@ -113,7 +121,7 @@ def _parser() -> OptionParser:
     )
     how.add_argument(
         "--seed",
-        type=int,
+        type=seed,
         metavar="N",
         help=f"seed of everything random (default: {_DEFAULTS.seed})",
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from gp_emq.allocation._inputs import CALIBRATION_IMAGES
 from gp_emq.allocation._sweep import AXES
 from gp_emq.networks import ACCOUNTINGS
-from gp_emq.options import OptionParser, positive, positive_number
+from gp_emq.options import OptionParser, positive, positive_number, seed
 from gp_emq.outputs import OutputFile
 
 BASELINES = ("uniform", "random", "hawq_v2", "fit", "ompq")
@@ -48,7 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--images", type=positive, default=CALIBRATION_IMAGES, metavar="N",
         help=f"calibration images (default: {CALIBRATION_IMAGES})",
     )  # fmt: skip
-    what.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
+    what.add_argument("--seed", type=seed, default=0, metavar="N", help="of all draws (default: 0)")
     what.add_argument(
         "--proxy", required=True, metavar="NAME|RUN|EXPRESSION",
         help="a hand-crafted proxy, the folder of a run, or a typed expression",
