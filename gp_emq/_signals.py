@@ -13,6 +13,10 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 _OURS = ("gp_emq", "analysis")
+_USUAL: dict[int, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
 
 
 class Termination(KeyboardInterrupt):
@@ -20,18 +24,19 @@ class Termination(KeyboardInterrupt):
 
 
 def guard_imports() -> None:
-    """End the process without a traceback if Ctrl-C comes while a command still imports.
+    """End the process without a traceback if Ctrl-C or SIGTERM comes while a command still imports.
 
     Nothing is open then that would have to be closed. It does so for ``python -m`` with a command
     of this project only: to whoever else imports the package, Ctrl-C is their own.
     """
     starting = sys.argv[:1] == ["-m"]
     module = sys.orig_argv[-len(sys.argv)].removeprefix("-m") if starting else ""
-    if (
-        module.partition(".")[0] in _OURS
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ):
-        signal.signal(signal.SIGINT, _leave)
+    if module.partition(".")[0] not in _OURS:
+        return
+    for number, usual in _USUAL.items():
+        # One that whoever started the process wants ignored stays ignored.
+        if signal.getsignal(number) == usual:
+            signal.signal(number, _leave)
 
 
 @contextlib.contextmanager
@@ -48,7 +53,7 @@ def ends_as_exceptions() -> Iterator[None]:
     hook = sys.unraisablehook
     if before[signal.SIGINT] is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if before[signal.SIGTERM] == signal.SIG_DFL:
+    if before[signal.SIGTERM] in (_leave, signal.SIG_DFL):
         signal.signal(signal.SIGTERM, _terminate)
     sys.unraisablehook = _raise_again
     try:
@@ -84,8 +89,8 @@ def interruptions_left_to_this_process() -> Iterator[None]:
 
 def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     with contextlib.suppress(OSError):
-        os.write(2, b"interrupted\n")
-    os._exit(INTERRUPTED)
+        os.write(2, b"interrupted\n" if number == signal.SIGINT else b"terminated\n")
+    os._exit(128 + number)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
