@@ -4,27 +4,24 @@ from analysis._run_data import meta_or
 from gp_emq.errors import GpEmqError
 from gp_emq.proxies import language, parse_expression, to_formula
 from gp_emq.store import RunStore
-from primitives import PrimitiveSet, load_primitive_set
+from primitives import load_primitive_set, primitive_set_names
 
 
 class Formulas:
     """Writes the expressions of one run as readable mathematics.
 
-    Where the run's primitive set cannot be loaded any more (a file that was moved), the
-    built-in operators are tried, and where these do not do an expression stays as it is.
+    Where the run's primitive set is not a registered one, the built-in operators are tried, and
+    where these do not do an expression stays as it is: no store names code that runs.
 
     Args:
         store: of the run.
     """
 
     def __init__(self, store: RunStore) -> None:
-        self._primitive_set: PrimitiveSet
-        try:
-            self._primitive_set = load_primitive_set(
-                str(meta_or(store, "config", {})["primitives"])
-            )
-        except (GpEmqError, KeyError):
-            self._primitive_set = language()
+        configuration = meta_or(store, "config", {})
+        name = configuration.get("primitives") if isinstance(configuration, dict) else None
+        known = name in primitive_set_names()
+        self._primitive_set = load_primitive_set(str(name)) if known else language()
 
     def __call__(self, expression: str) -> str:
         """Write an expression as mathematics."""

@@ -1,6 +1,6 @@
 """What the figures need of a run, read once from its store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import RunError
+from gp_emq.files import check_document
 from gp_emq.proxies import configuration_scores
 from gp_emq.store import STORE_NAME, GenerationRow, IndividualRow, RunStore
 
@@ -71,10 +72,11 @@ def bench_of(store: RunStore) -> BenchData:
         raise RunError(f"the run {store.folder} is damaged: the arrays of its bench do not fit")
     if not np.isin(configurations, bits).all() or list(bits) != sorted(set(bits)):
         raise RunError(f"the run {store.folder} is damaged: its configurations have other bits")
-    names: Sequence[str] = meta_or(store, "entry_names", [])
+    known = "entry_names" in store.meta_keys()
+    names: Sequence[str] = store.meta_as("entry_names", list[str]) if known else []
     if len(names) != entries:
         names = [f"entry {number}" for number in range(entries)]
-    name = str(store.meta("bench")["name"])
+    name = str(store.meta_as("bench", dict[str, Any]).get("name"))
     return BenchData(name, configurations, accuracies, split, bits, tuple(names))
 
 
@@ -92,13 +94,29 @@ def best_individual(store: RunStore) -> IndividualRow:
     Raises:
         RunError: nothing has been evaluated yet.
     """
-    summary: Mapping[str, Any] | None = meta_or(store, "summary", None)
+    summary = _summary(store)
     if summary is not None:
-        return store.individual(int(summary["best"]))
+        return store.individual(summary.best)
     evaluated = evaluated_individuals(store)
     if not evaluated:
         raise RunError(f"the run {store.folder} has evaluated nothing yet")
     return min(evaluated, key=rank_key)
+
+
+@dataclass(frozen=True)
+class _Recommended:
+    """What of a finished run's summary the figures need."""
+
+    best: int
+    front: tuple[int, ...]
+
+
+def _summary(store: RunStore) -> _Recommended | None:
+    if "summary" not in store.meta_keys():
+        return None
+    found = store.meta_as("summary", dict[str, Any])
+    asked = {name: found.get(name) for name in ("best", "front")}
+    return check_document(asked, _Recommended, RunError, f"the summary of {store.folder}")
 
 
 def evaluated_individuals(store: RunStore) -> list[IndividualRow]:
@@ -124,9 +142,9 @@ def pareto_front(store: RunStore) -> list[IndividualRow]:
 
     A finished run names them in its summary; before that they are those of training tau.
     """
-    summary: Mapping[str, Any] | None = meta_or(store, "summary", None)
+    summary = _summary(store)
     if summary is not None:
-        return [store.individual(int(id_)) for id_ in summary["front"]]
+        return [store.individual(identifier) for identifier in summary.front]
     front: list[IndividualRow] = []
     rows = evaluated_individuals(store)
     for row in sorted(rows, key=lambda row: (row.size, -training_of(row), row.id)):

@@ -89,8 +89,8 @@ class PlainContext:
         function = overload.operator.function
         if overload.operator.name == "times_bits":
             return function(arguments[0][:, None], self._statistics.tensor("bits"))
-        if overload.arguments == (LayerVector, BitTable):
-            return function(arguments[0][:, None], arguments[1])
+        if LayerVector in overload.arguments and BitTable in overload.arguments:
+            return function(*(x[:, None] if x.dim() == 1 else x for x in arguments))
         if overload.operator.kind is Kind.NORMALISER and overload.arguments[0] is BitTable:
             return function(arguments[0].reshape(-1)).reshape(arguments[0].shape)
         return function(*arguments)

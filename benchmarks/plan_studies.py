@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from gp_emq.allocation import (
     CostSettings,
     Meter,
@@ -109,7 +107,7 @@ def make_plans(
     found = []
     for limit in sizes(study, meter, len(space.widths)):
         budgets = make_budgets(space, settings, size_mib=limit)
-        flat = Problem.of(np.zeros((len(space.widths), len(study.bits))), space, budgets)
+        flat = Problem.without_scores(space, budgets)
         chosen = [uniform_baseline(flat, meter)]
         chosen += [proxy_baseline(name, table, flat, meter) for name, table in tables.items()]
         for plan in chosen:

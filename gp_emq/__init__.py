@@ -7,6 +7,7 @@ from gp_emq._signals import guard_imports
 
 if TYPE_CHECKING:
     from gp_emq.allocation import allocate, load_plan
+    from gp_emq.proxies import SensitivityTable
     from gp_emq.proxies.loading import load_proxy
     from gp_emq.ptq import load_quantized, quantize, save_quantized
     from gp_emq.statistics import collect_statistics
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "SensitivityTable",
     "__version__",
     "allocate",
     "collect_statistics",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "SensitivityTable": "gp_emq.proxies",
     "allocate": "gp_emq.allocation",
     "collect_statistics": "gp_emq.statistics",
     "load_plan": "gp_emq.allocation",
@@ -36,6 +39,14 @@ _HOMES = {
 """Where the public names are from; torch is slow to import, so nothing is before it is used."""
 
 
+_PACKAGES = frozenset(
+    {
+        "allocation", "errors", "export", "mqbench", "networks", "proxies", "ptq", "qat",
+        "quantization", "ranking", "statistics", "store",
+    }
+)  # fmt: skip
+"""What `import gp_emq` alone makes reachable, as in `gp_emq.networks.find_layers`."""
+
 # Of a command, this package is what is imported first, and what comes after it takes seconds.
 guard_imports()
 
@@ -43,8 +54,10 @@ guard_imports()
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_PACKAGES})

@@ -81,7 +81,5 @@ def _noted(stream: io.TextIOWrapper) -> TextIO:
 
 
 def _leading_nowhere(flags: int) -> io.TextIOWrapper:
-    number = os.open(os.devnull, flags)
-    return open(  # noqa: PTH123 - a number is no path, and the stream stays open
-        number, "w", encoding="utf-8", errors="backslashreplace"
-    )
+    raw = io.FileIO(os.open(os.devnull, flags), "w")
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace")

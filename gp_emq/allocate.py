@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from gp_emq.allocation import (
     Baseline,
     CostSettings,
@@ -40,7 +38,7 @@ from gp_emq.command import KEPT_STATISTICS, make_callable, resumption, run_comma
 from gp_emq.errors import AllocationError
 from gp_emq.networks import file_sha256
 from gp_emq.outputs import check_output_file
-from gp_emq.proxies.loading import Proxy, load_proxy
+from gp_emq.proxies.loading import load_proxy
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics, collect_statistics, default_cache
 
@@ -79,7 +77,7 @@ def _files(options: argparse.Namespace) -> list[Path]:
 
 
 def _allocate(options: argparse.Namespace) -> None:
-    proxy = load_proxy(options.proxy)
+    proxy = load_proxy(options.proxy, primitives=options.primitives)
     baselines = _baseline_names(options.baselines)
     costs = _cost_tables(options)
     budgeted = any(
@@ -119,6 +117,7 @@ def _allocate(options: argparse.Namespace) -> None:
         cache=cache,
     )
     problem = Problem.of(cached_table(proxy, statistics, cache), space, budgets)
+    problem = replace(problem, provenance={**problem.provenance, **_provenance(inputs)})
     plan = None
     if budgets:
         plan = solve(problem, settings)
@@ -133,7 +132,6 @@ def _allocate(options: argparse.Namespace) -> None:
                 seed=options.seed,
             ),
             kept_in_float=kept_in_float(inputs.network.model, inputs.network.layers),
-            provenance=_provenance(proxy, inputs, statistics),
         )
     front = None if options.sweep is None else sweep(problem, settings, options.sweep)
     # Files first: they are not lost where nobody reads what is printed.
@@ -210,19 +208,13 @@ def _baselines(
             found.append(random_baseline(problem, meter, seed))
         else:
             table = cached_table(load_proxy(name), statistics, cache)
-            found.append(proxy_baseline(name, np.asarray(table), problem, meter))
+            found.append(proxy_baseline(name, table, problem, meter))
     return tuple(found)
 
 
-def _provenance(proxy: Proxy, inputs: Inputs, statistics: Statistics) -> dict[str, str]:
-    known = {
-        "network": inputs.network.name,
-        "proxy": proxy.name,
-        "formula": proxy.formula,
-        "statistics": statistics.fingerprint,
-    }
-    if proxy.expression:
-        known["expression"] = proxy.expression
+def _provenance(inputs: Inputs) -> dict[str, str]:
+    """What the table of a plan does not know of itself."""
+    known = {"network": inputs.network.name}
     if inputs.network.weights is not None:
         known["weights_sha256"] = file_sha256(inputs.network.weights)
     return known

@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="what a bench holds and what it can tell")
     show.add_argument("bench", help="name of a bench, or a bench file")
     show.add_argument(
+        "--network", help="package.module:factory of a bench of one's own, for --plot"
+    )
+    show.add_argument(
         "--plot",
         type=OutputFile(PICTURES),
         metavar="FILE",
@@ -184,7 +187,7 @@ def _settings(arguments: argparse.Namespace) -> MeasurementSettings:
 def _show(arguments: argparse.Namespace) -> None:
     bench = load_bench(arguments.bench)
     if arguments.plot is not None:
-        plot_bench(bench, arguments.plot)
+        plot_bench(bench, arguments.plot, arguments.network)
     print(describe_bench(bench))
     if arguments.plot is not None:
         print(f"drawn: {arguments.plot}")

@@ -32,6 +32,20 @@ class PrimitiveSetError(GpEmqError):
     """A primitive set is unknown, does not load, or cannot build a tree."""
 
 
+class OperatorError(GpEmqError):
+    """An operator or terminal of a user's own fails on what a tree gives it.
+
+    Args:
+        name: The operator.
+        what: What it does, such as ``raises ValueError``; the same for every tree.
+        detail: What else there is to say.
+    """
+
+    def __init__(self, name: str, what: str, detail: str = "") -> None:
+        self.reason = f"{name} {what}"
+        super().__init__(f"operator {name!r} {what}" + (f": {detail}" if detail else ""))
+
+
 class RunError(GpEmqError):
     """A run folder is no run, is damaged, or does not fit what was asked."""
 
@@ -41,7 +55,7 @@ class TrainingError(GpEmqError):
 
 
 class AllocationError(GpEmqError):
-    """A budget cannot be met, what is asked of the layers is wrong, or a plan is damaged."""
+    """A budget cannot be met, a table cannot rank, layers are wrong, or a plan is damaged."""
 
 
 class ExportError(GpEmqError):
@@ -50,3 +64,12 @@ class ExportError(GpEmqError):
 
 class QuantizationError(GpEmqError):
     """A plan does not fit its network, a method is unknown, or a quantized network is damaged."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is one of Python's, numpy's, torch's or CUDA's ways to say so."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )

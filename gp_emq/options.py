@@ -4,13 +4,18 @@ import argparse
 import math
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from gp_emq.errors import GpEmqError
+from gp_emq.files import read_toml, refuse_code, shortened
 from gp_emq.outputs import check_outputs
+
+_LONGEST = 400
+_PLAIN = str | int | float
+_CODE = ("network", "primitives")
+"""Options that may name code to run, which the command line alone may do."""
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -28,7 +33,7 @@ class OptionParser(argparse.ArgumentParser):
         given = sys.argv[1:] if args is None else list(args)
         for text in given:
             if "\0" in text:
-                self.error(f"no option takes a null character, as in {_shown(text)}")
+                self.error(f"no option takes a null character, as in {shortened(text)}")
         options, rest = super().parse_known_args(given, namespace)
         check_outputs(self._actions, options)
         return options, rest
@@ -39,7 +44,8 @@ class OptionParser(argparse.ArgumentParser):
         Raises:
             GpEmqError: Always.
         """
-        raise GpEmqError(f"{message} (see --help)")
+        shown = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
+        raise GpEmqError(f"{' '.join(shown.split())} (see --help)")
 
 
 MOST = 2**31 - 1
@@ -56,10 +62,10 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
         value = _whole_number(text)
         if value is None or value < least:
             raise argparse.ArgumentTypeError(
-                f"must be a whole number of at least {least}, got {_shown(text)}"
+                f"must be a whole number of at least {least}, got {shortened(text)}"
             )
         if value > most:
-            raise argparse.ArgumentTypeError(f"must be at most {most}, got {_shown(text)}")
+            raise argparse.ArgumentTypeError(f"must be at most {most}, got {shortened(text)}")
         return value
 
     return read
@@ -102,10 +108,6 @@ def _whole_number(text: str) -> int | None:
     return None if value is None or value != int(value) else int(value)
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")
-
-
 def _number(text: str) -> float | None:
     try:
         value = float(text)
@@ -126,19 +128,15 @@ def options_from_file(given: Sequence[str], switches: Sequence[str] = ()) -> lis
         Options to put before the given ones; none without ``--config``.
 
     Raises:
-        GpEmqError: The file cannot be read, is no TOML, or gives an option a table or a date.
+        GpEmqError: The file cannot be read, is no TOML, names code that runs, or gives an option
+            a table, a date or a list of lists.
     """
     finder = OptionParser(add_help=False)
     finder.add_argument("--config", type=Path)
     path: Path | None = finder.parse_known_args(list(given))[0].config
     if path is None:
         return []
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GpEmqError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise GpEmqError(f"the configuration {path} is no TOML: {error}") from error
+    content = read_toml(path, GpEmqError, "the configuration")
     line: list[str] = []
     for key, value in content.items():
         flag = f"--{key.replace('_', '-')}"
@@ -147,10 +145,14 @@ def options_from_file(given: Sequence[str], switches: Sequence[str] = ()) -> lis
                 line.extend([] if value else [f"--no-{key}"])
             elif value:
                 line.append(flag)
-        elif isinstance(value, list):
+        elif isinstance(value, list) and all(isinstance(item, _PLAIN) for item in value):
             line.extend([flag, *map(str, value)])
-        elif isinstance(value, str | int | float):
+        elif isinstance(value, _PLAIN):
+            if key in _CODE:
+                refuse_code(str(value), GpEmqError, f"{path} gives {key} as", flag)
             line.extend([flag, str(value)])
         else:
-            raise GpEmqError(f"the configuration {path} gives {key!r} a {type(value).__name__}")
+            raise GpEmqError(
+                f"the configuration {path} gives {shortened(key)} a {type(value).__name__}"
+            )
     return line

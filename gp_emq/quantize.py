@@ -14,6 +14,7 @@ from gp_emq.allocation import Plan, kept_in_float, load_plan, plan_document
 from gp_emq.command import make_callable, resumption, run_command
 from gp_emq.errors import QuantizationError
 from gp_emq.export import EXPORT_OPTIONS, check_exports, export_files
+from gp_emq.files import refuse_code
 from gp_emq.networks import file_sha256
 from gp_emq.outputs import check_output_file, check_output_folder
 from gp_emq.ptq import (
@@ -21,7 +22,6 @@ from gp_emq.ptq import (
     EvaluationInputs,
     Method,
     QuantizationSettings,
-    Right,
     accuracy,
     difference,
     find_method,
@@ -32,7 +32,7 @@ from gp_emq.ptq import (
 )
 from gp_emq.ptq._parser import QAT, make_parser
 from gp_emq.ptq._text import MethodResult, Report
-from gp_emq.qat import DESCRIPTION, QatSettings, method_settings, train_plan, trained_widths
+from gp_emq.qat import DESCRIPTION, QatSettings, method_settings, train_plan, trained_plan
 from gp_emq.quantization import QuantizedModel, WeightQuantizer
 from gp_emq.statistics import default_cache, sha256_of
 
@@ -92,7 +92,9 @@ def _run(options: argparse.Namespace) -> int:
         method = find_method("rtn" if name == QAT else name)
         quantized = _quantize(method, plan, inputs, settings, cache)
         saved = _saved_settings(settings, method, inputs, options.seed)
+        made = plan
         if name == QAT:
+            made = trained_plan(plan, inputs.network.layers, training)
             quantized = train_plan(
                 plan,
                 inputs.network,
@@ -103,15 +105,24 @@ def _run(options: argparse.Namespace) -> int:
                 quiet=not sys.stderr.isatty(),
             )
             saved |= {"training": training.decisive()}
-        save_quantized(quantized, file, method=name, settings=saved, plan=plan)
+        save_quantized(quantized, file, method=name, settings=saved, plan=made)
         sys.stderr.write(f"wrote {file}\n")
         export_files(
             options,
             quantized,
             inputs.network,
-            {"method": name, "network": inputs.network.name, "plan": plan_document(plan)},
+            {"method": name, "network": inputs.network.name, "plan": plan_document(made)},
         )
-        results.append(_result(name, inputs, before, inputs.right(quantized), file))
+        after = inputs.right(quantized)
+        results.append(
+            MethodResult(
+                name,
+                accuracy(after, inputs.groups),
+                difference(before, after, inputs.groups),
+                str(file),
+                made.measures,
+            )
+        )
     report = Report(
         network=inputs.network.name,
         plan=plan,
@@ -157,7 +168,11 @@ def _settings(options: argparse.Namespace, names: Sequence[str]) -> Quantization
         )
     quantizer = WeightQuantizer(per_channel=not options.per_tensor, scale_rule=options.scale_rule)
     return QuantizationSettings(
-        quantizer, options.activation_bits, options.iterations, options.seed
+        quantizer,
+        options.activation_bits,
+        options.iterations,
+        options.seed,
+        options.activation_rule,
     )
 
 
@@ -177,9 +192,12 @@ def _training(options: argparse.Namespace, names: Sequence[str]) -> QatSettings:
 
 
 def _network(options: argparse.Namespace, plan: Plan) -> str:
-    name: str | None = options.network or plan.provenance.get("network")
+    given: str | None = options.network
+    name = given or plan.provenance.get("network")
     if name is None:
         raise QuantizationError(f"{options.plan} does not say its network: give --network")
+    if given is None:
+        refuse_code(name, QuantizationError, f"{options.plan} names the network", "--network")
     return name
 
 
@@ -235,17 +253,6 @@ def _saved_settings(
     }
 
 
-def _result(
-    name: str, inputs: EvaluationInputs, before: Right, after: Right, file: Path
-) -> MethodResult:
-    return MethodResult(
-        name,
-        accuracy(after, inputs.groups),
-        difference(before, after, inputs.groups),
-        str(file),
-    )
-
-
 def _in_float(plan: Plan, inputs: EvaluationInputs) -> tuple[str, ...]:
     """Names of the network's weights that the plan leaves alone."""
     network = inputs.network
@@ -259,10 +266,9 @@ def _notes(
     """Say where something is not as the plan has it."""
     network, notes = inputs.network, []
     if QAT in names:
-        trained = trained_widths(network.layers, plan.widths, training.first_last_bits)
-        raised = [name for name, bits in trained.items() if bits != plan.widths[name]]
-        if raised:
-            notes.append(f"{QAT} trains {', '.join(raised)} at {training.first_last_bits} bits")
+        revised = trained_plan(plan, network.layers, training).provenance.get("revised")
+        if revised is not None:
+            notes.append(f"{QAT} does not keep to the plan: {revised}")
     planned = plan.provenance.get("network", network.name)
     if planned != network.name:
         notes.append(f"the plan was made for {planned}")

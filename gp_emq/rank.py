@@ -56,13 +56,16 @@ def _run(options: argparse.Namespace) -> int:
             sys.stdout.write(f"{proxy.name:22} {proxy.family:11} {proxy.description}\n")
         return 0
     candidates = _candidates(options)
-    if len(options.bench) > 1 and (options.weights or options.data):
-        raise GpEmqError("--weights and --data belong to one bench; rank several without them")
+    if len(options.bench) > 1 and (options.weights or options.data or options.network):
+        raise GpEmqError(
+            "--network, --weights and --data belong to one bench; rank several without them"
+        )
     targets = [
         RankedBench.load(
             name,
             weights=options.weights,
             data=options.data,
+            network=options.network,
             cache=None if options.no_cache else default_cache(),
         )
         for name in options.bench
@@ -88,7 +91,7 @@ def _run(options: argparse.Namespace) -> int:
 def _candidates(options: argparse.Namespace) -> list[Candidate]:
     """Collect what is to be ranked, under distinct names."""
     found = handcrafted_candidates([name for name in options.proxies.split(",") if name])
-    found += [run_candidate(path) for path in options.run]
+    found += [run_candidate(path, options.primitives) for path in options.run]
     found += [expression_candidate(text) for text in options.expression]
     names: dict[str, int] = {}
     distinct = []
@@ -178,6 +181,11 @@ def _parser() -> argparse.ArgumentParser:
         f"{', '.join(list_benches())})",
     )
     what.add_argument(
+        "--network",
+        metavar="MODULE:FACTORY",
+        help="the network of a bench of one's own, which the bench's file cannot run",
+    )
+    what.add_argument(
         "--weights", type=Path, metavar="FILE", help="the network's weights, where it needs them"
     )
     what.add_argument(
@@ -197,6 +205,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="RUN",
         help="runs, or hall_of_fame.json files, whose recommended formula is ranked too",
+    )
+    what.add_argument(
+        "--primitives",
+        metavar="FILE.py",
+        help="the primitive set of one's own that the runs were made with",
     )
     what.add_argument(
         "--expression",

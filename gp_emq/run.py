@@ -12,6 +12,7 @@ from gp_emq.evolution import SELECTIONS
 from gp_emq.experiment import Execution, Result, RunConfiguration, how_to_resume, run
 from gp_emq.experiment.report import summary_lines
 from gp_emq.farm import add_farm_options, farm_settings
+from gp_emq.files import refuse_code
 from gp_emq.mqbench import list_benches
 from gp_emq.options import (
     OptionParser,
@@ -33,6 +34,7 @@ _FIXED = {
     "seed": "seed", "bench_samples": "bench_samples", "max_depth": "max_depth",
     "max_size": "max_size", "crossover": "crossover", "screening": "screening",
     "prioritisation": "prioritisation", "weights": "weights", "data": "data",
+    "network": "network",
     "seed_proxies": "seed_proxies",
 }  # fmt: skip
 """Flags that define the result, by the field of `RunConfiguration` they set."""
@@ -62,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not result.completed:
         sys.stderr.write(
             f"{result.reason} after generation {result.generations}; "
-            f"{how_to_resume(result.folder)}\n"
+            f"{how_to_resume(result.folder, configuration)}\n"
         )
         return 130
-    with resumption(lambda: how_to_resume(result.folder)):
+    with resumption(lambda: how_to_resume(result.folder, configuration)):
         figures = _draw(result) if execution.figures else []
     if not execution.quiet:
         sys.stdout.writelines(f"{line}\n" for line in summary_lines(result, figures))
@@ -91,6 +93,11 @@ def _parser() -> OptionParser:
         "--primitives",
         metavar="NAME|FILE.py",
         help=f"primitive set (default: {_DEFAULTS.primitives}; --list-primitives lists them)",
+    )
+    what.add_argument(
+        "--network",
+        metavar="MODULE:FACTORY",
+        help="the network of a bench of one's own, which the bench's file cannot run",
     )
     what.add_argument(
         "--weights",
@@ -227,14 +234,17 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
         if (value := getattr(options, name)) is not None
     }
     for name in ("primitives", "bench", "weights"):
-        if name in given and Path(given[name]).is_file():
+        if name in given and _is_file(given[name]):
             given[name] = str(Path(given[name]).resolve())
     if "data" in given:
-        given["data"] = tuple(str(Path(item).resolve()) for item in given["data"])
+        given["data"] = tuple(map(_resolved, given["data"]))
     if options.resume is None:
         return RunConfiguration(**given)
     with RunStore.open(options.resume, readonly=True) as store:
         stored = RunConfiguration.from_json(store.meta("config"))
+    for name in ("primitives", "network"):
+        if name not in given and (named := getattr(stored, name)) is not None:
+            refuse_code(named, RunError, f"the run {options.resume} names the {name}", f"--{name}")
     for name, value in given.items():
         if getattr(stored, name) != value:
             raise RunError(
@@ -242,6 +252,20 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
                 f"cannot change to {value!r}; leave it out or start a new run"
             )
     return stored
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # a name too long for one, or with a NUL in it
+        return False
+
+
+def _resolved(name: str) -> str:
+    try:
+        return str(Path(name).resolve())
+    except (OSError, ValueError):  # as above: whoever looks for it says that it is not there
+        return name
 
 
 def _execution(options: argparse.Namespace) -> Execution:
@@ -268,7 +292,7 @@ def _generations_of(resumed: Path | None) -> int:
         return DEFAULT_GENERATIONS
     with RunStore.open(resumed, readonly=True) as store:
         known = "generations" in store.meta_keys()
-        return int(store.meta("generations")) if known else DEFAULT_GENERATIONS
+        return store.meta_as("generations", int) if known else DEFAULT_GENERATIONS
 
 
 def _free_folder(configuration: RunConfiguration) -> Path:

@@ -6,6 +6,7 @@ is made of is imported from here.
 
 from primitives._catalogue import OPERATORS, STATISTICS
 from primitives._elementwise import EPSILON
+from primitives._guard import is_guarded
 from primitives._matrices import as_rows
 from primitives._operator import Kind, Operator, ShapeMismatchError
 from primitives._primitive_set import Overload, PrimitiveSet
@@ -53,6 +54,7 @@ __all__ = [
     "WeightsPerBit",
     "as_rows",
     "as_value",
+    "is_guarded",
     "load_primitive_set",
     "primitive_set_names",
 ]

@@ -45,9 +45,11 @@ _PAIRS: tuple[Signature, ...] = (
     ((Weights, Weights), Weights),
     ((WeightsPerBit, WeightsPerBit), WeightsPerBit),
     ((Weights, WeightsPerBit), WeightsPerBit),
+    ((WeightsPerBit, Weights), WeightsPerBit),
     ((Activations, Activations), Activations),
     ((LayerVector, LayerVector), LayerVector),
     ((LayerVector, BitTable), BitTable),
+    ((BitTable, LayerVector), BitTable),
     ((BitTable, BitTable), BitTable),
 )
 _SIGNATURES: dict[tuple[Kind, int], tuple[Signature, ...]] = {
@@ -64,6 +66,7 @@ _SIGNATURES: dict[tuple[Kind, int], tuple[Signature, ...]] = {
         ((Weights, Weights), LayerVector),
         ((WeightsPerBit, WeightsPerBit), BitTable),
         ((Weights, WeightsPerBit), BitTable),
+        ((WeightsPerBit, Weights), BitTable),
         ((Activations, Activations), LayerVector),
     ),
     (Kind.MATRIX, 1): (((Weights,), Matrices), ((Activations,), Matrices)),
@@ -91,6 +94,11 @@ _SPECIAL: dict[str, tuple[Signature, ...]] = {
 def signatures_of(operator: Operator) -> tuple[Signature, ...]:
     """Give every signature the operator may have in a tree.
 
+    Two types that combine do so in both orders, such as ``LayerVector − BitTable`` and
+    ``BitTable − LayerVector``. A commutative operator has but the first of the two, the one whose
+    second argument has the bit axis: the other would be the same formula once more. Expressions
+    may write it either way.
+
     Args:
         operator: A built-in operator, or a user's own of one of the kinds.
 
@@ -99,4 +107,11 @@ def signatures_of(operator: Operator) -> tuple[Signature, ...]:
     """
     if operator.name in _SPECIAL:
         return _SPECIAL[operator.name]
-    return _SIGNATURES.get((operator.kind, operator.arity), ())
+    signatures = _SIGNATURES.get((operator.kind, operator.arity), ())
+    if not operator.commutative:
+        return signatures
+    return tuple(
+        (arguments, result)
+        for place, (arguments, result) in enumerate(signatures)
+        if (arguments[::-1], result) not in signatures[:place]
+    )

@@ -8,8 +8,9 @@ from deap import gp
 
 from gp_emq.errors import PrimitiveSetError
 from primitives._catalogue import OPERATORS, STATISTICS, TIMES_BITS, signatures_of
+from primitives._guard import guarded, is_guarded
 from primitives._operator import Operator
-from primitives._probe import check_declared, check_total
+from primitives._probe import check_declared, check_operator
 from primitives._terminals import Terminal
 from primitives._types import (
     EXPONENTS,
@@ -62,8 +63,9 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         inputs: Tensor statistics that fixed structures choose from, by name.
 
     Raises:
-        PrimitiveSetError: An unknown or repeated name, an operator that is not total, or one
-            whose argument types no terminal of the set can provide.
+        PrimitiveSetError: An unknown or repeated name, an operator of one's own that is not
+            what it must be (see `primitives._probe`), or one whose argument types no terminal of
+            the set can provide.
     """
 
     def __init__(
@@ -132,7 +134,6 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         self.statistics[terminal.name] = terminal
 
     def _add_operator_value(self, operator: Operator, kind: type) -> None:
-        check_total(operator)
         self._add_leaf(operator.name, operator, kind)
         self.operator_values[operator.name] = operator
 
@@ -156,7 +157,6 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
                 raise PrimitiveSetError(
                     f"primitive set {self.name!r} names {operator.name!r} twice"
                 )
-            check_total(operator)
             self._by_operator[operator.name] = []
         for operator, arguments, result in candidates:
             if buildable.issuperset(arguments):
@@ -174,6 +174,14 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         """Names of the statistics that trees of this set may ask for."""
         return tuple(
             sorted({name for terminal in self.statistics.values() for name in terminal.needs})
+        )
+
+    @property
+    def has_own_code(self) -> bool:
+        """Whether operators or terminals of a user's own are in it, which may fail or hang."""
+        operators = [overload.operator for overload in self.overloads.values()]
+        return any(map(is_guarded, (*operators, *self.operator_values.values()))) or any(
+            map(is_guarded, self.statistics.values())
         )
 
     def _leaf_types(self) -> set[type]:
@@ -225,10 +233,19 @@ def _look_up(item: str | _Thing, known: dict[str, _Thing], what: str, set_name: 
                     f"primitive set {set_name!r}: {item.name!r} is the name of a built-in {kind}; "
                     "choose another name for your own"
                 )
-        check_declared(item)
-        return item
+        if known.get(item.name) is item:
+            return item
+        return _taken(item)
     if item not in known:
         raise PrimitiveSetError(
             f"primitive set {set_name!r}: unknown {what} {item!r}; known are {', '.join(known)}"
         )
     return known[item]
+
+
+def _taken(item: _Thing) -> _Thing:
+    """Check an operator or terminal of a user's own, and guard everybody else against it."""
+    check_declared(item)
+    if isinstance(item, Operator):
+        check_operator(item)
+    return guarded(item)

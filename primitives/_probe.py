@@ -1,11 +1,14 @@
-"""What operators and terminals must stand before a primitive set takes them."""
+"""What operators and terminals of a user's own must stand before a primitive set takes them."""
+
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from gp_emq.errors import PrimitiveSetError
+from primitives._guard import expected_shape, result_types
 from primitives._operator import Kind, Operator
 from primitives._terminals import Terminal
-from primitives._types import TREE_TYPES
+from primitives._types import TREE_TYPES, Matrices
 
 _SHAPE = (3, 4)
 _PROBES = {
@@ -15,54 +18,126 @@ _PROBES = {
     "tiny": torch.full(_SHAPE, 1e-30),
     "huge": torch.full(_SHAPE, 1e30),
 }
-_RESULT_SHAPES = {
-    Kind.ELEMENTWISE: _SHAPE,
-    Kind.NORMALISER: _SHAPE,
-    Kind.REDUCTION: _SHAPE[:1],
-    Kind.MATRIX: (3, 3),
-    Kind.MATRIX_REDUCTION: (),
-}
+_OTHER_SHAPES = ((5,), (2, 3, 2, 2))
+"""Vectors, and weights of convolutions: what works element by element or by layer takes any."""
+
+_Arguments = tuple[torch.Tensor, ...]
 
 
-def check_total(operator: Operator) -> None:
-    """Check that an operator is total: no exception, the right shape, floating point.
+def check_operator(operator: Operator) -> None:
+    """Check that an operator is total, and what its kind says.
+
+    It must not raise; it must leave its arguments as they are, and give a tensor of the right
+    shape and of their type, the same every time. What works element by element or row by row must
+    not look at other elements or rows, since tensors come in pieces; what is declared commutative
+    must be.
 
     Args:
         operator: The operator about to be registered; structures are made of checked operators
             and pass.
 
     Raises:
-        PrimitiveSetError: It raises, or gives a wrong shape or type, on zeros, negative ones,
-            mixed signs, tiny or huge values.
+        PrimitiveSetError: It is not so on zeros, negative ones, mixed signs, tiny or huge values.
     """
     if operator.kind is Kind.STRUCTURE:
         return
+    for name, arguments in _probes(operator):
+        for dtype in (torch.float32, torch.float64):
+            _check_call(operator, name, tuple(x.to(dtype) for x in arguments))
+    mixed = torch.linspace(-2, 3, 12).reshape(_SHAPE)
+    if operator.kind in (Kind.ELEMENTWISE, Kind.REDUCTION):
+        _check_independence(operator, tuple(mixed + place for place in range(operator.arity)))
+    if operator.commutative and operator.arity == 2:
+        one, other = (_call(operator, "mixed signs", x) for x in ((mixed, -mixed), (-mixed, mixed)))
+        if not _same(one, other):
+            raise PrimitiveSetError(
+                f"operator {operator.name!r} is declared commutative, but gives something else "
+                "where its arguments are swapped"
+            )
+
+
+def _probes(operator: Operator) -> Iterator[tuple[str, _Arguments]]:
+    """Give what an operator is tried on, in words and as tensors."""
+    square = operator.kind is Kind.MATRIX_REDUCTION
     for name, probe in _PROBES.items():
-        arguments: list[torch.Tensor | float] = [probe] * operator.arity
-        if operator.kind is Kind.MATRIX_REDUCTION:
-            arguments = [probe[:, :3]]
-        elif operator.name == "power":
-            arguments = [probe, 0.5]
-        elif operator.name == "times_bits":
-            arguments = [probe, probe]
-        try:
-            result = operator.function(*arguments)
-        except Exception as error:
-            raise PrimitiveSetError(
-                f"operator {operator.name!r} raises {type(error).__name__} on {name}: "
-                f"{' '.join(str(error).split())}"
-            ) from error
-        expected = _RESULT_SHAPES[operator.kind]
-        if not isinstance(result, torch.Tensor) or not result.is_floating_point():
-            raise PrimitiveSetError(
-                f"operator {operator.name!r} must give a floating-point tensor on {name}, "
-                f"got {getattr(result, 'dtype', type(result).__name__)}"
-            )
-        if tuple(result.shape) != expected:
-            raise PrimitiveSetError(
-                f"operator {operator.name!r} gives shape {tuple(result.shape)} on {name}, "
-                f"but a {operator.kind.value} operator must give {expected}"
-            )
+        yield name, (probe[:, :3] if square else probe,) * operator.arity
+    ramp = torch.linspace(-2, 2, 24)
+    if operator.kind in (Kind.ELEMENTWISE, Kind.NORMALISER):
+        for shape in _OTHER_SHAPES:
+            part = ramp[: torch.Size(shape).numel()].reshape(shape)
+            yield f"a tensor of shape {shape}", (part,) * operator.arity
+    if operator.kind in (Kind.ELEMENTWISE, Kind.REDUCTION) and operator.arity == 2:
+        table, row = ramp[:12].reshape(_SHAPE), ramp[:4]
+        # Perturbations of every width meet the weights.
+        yield "a tensor and one with a bit axis", (row, table)
+        if not operator.commutative:
+            yield "a tensor with a bit axis and one without", (table, row)
+
+
+def _check_call(operator: Operator, name: str, arguments: _Arguments) -> None:
+    given = tuple(argument.clone() for argument in arguments)
+    result = _call(operator, name, given)
+    if not isinstance(result, torch.Tensor) or not result.is_floating_point():
+        raise PrimitiveSetError(
+            f"operator {operator.name!r} must give a floating-point tensor on {name}, "
+            f"got {getattr(result, 'dtype', type(result).__name__)}"
+        )
+    expected = expected_shape(operator.kind, list(arguments))
+    if tuple(result.shape) != expected:
+        raise PrimitiveSetError(
+            f"operator {operator.name!r} gives shape {tuple(result.shape)} on {name}, "
+            f"but a {operator.kind.value} operator must give {expected}"
+        )
+    if result.dtype not in result_types(operator.kind, arguments[0].dtype):
+        raise PrimitiveSetError(
+            f"operator {operator.name!r} gives {result.dtype} for {arguments[0].dtype} on {name}; "
+            "it must keep the type"
+        )
+    first = result.clone()
+    if not all(torch.equal(x, before) for x, before in zip(given, arguments, strict=True)):
+        raise PrimitiveSetError(
+            f"operator {operator.name!r} changes its argument in place on {name}; it must give a "
+            "new tensor"
+        )
+    again = _call(operator, name, tuple(argument.clone() for argument in arguments))
+    if not torch.equal(torch.nan_to_num(first), torch.nan_to_num(again)):
+        raise PrimitiveSetError(
+            f"operator {operator.name!r} gives something else each time it is called on {name}; "
+            "the same argument must give the same result"
+        )
+
+
+def _check_independence(operator: Operator, arguments: Sequence[torch.Tensor]) -> None:
+    """Compare all rows at once with each row by itself, and elements likewise."""
+    whole = _call(operator, "mixed signs", tuple(arguments))
+    rows = [_call(operator, "mixed signs", row) for row in zip(*arguments, strict=True)]
+    pieces, what = torch.stack(rows), "rows"
+    if operator.kind is Kind.ELEMENTWISE and _same(whole, pieces):
+        halves = [
+            _call(operator, "mixed signs", tuple(x[:, part] for x in arguments))
+            for part in (slice(0, 1), slice(1, None))
+        ]
+        pieces, what = torch.cat(halves, dim=1), "elements"
+    if not _same(whole, pieces):
+        raise PrimitiveSetError(
+            f"operator {operator.name!r} is declared {operator.kind.value}, but what it gives "
+            f"depends on other {what}, and tensors come in pieces; a normaliser sees whole layers"
+        )
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two results agree but for rounding."""
+    return torch.allclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+def _call(operator: Operator, name: str, arguments: _Arguments) -> torch.Tensor:
+    try:
+        return operator.function(*arguments)
+    except Exception as error:
+        raise PrimitiveSetError(
+            f"operator {operator.name!r} raises {type(error).__name__} on {name}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
 
 
 def check_declared(item: Operator | Terminal) -> None:
@@ -81,8 +156,9 @@ def check_declared(item: Operator | Terminal) -> None:
             "a letter first"
         )
     if isinstance(item, Terminal):
-        if item.type not in TREE_TYPES:
-            kinds = ", ".join(kind.__name__ for kind in TREE_TYPES)
+        kinds_of_leaves = [kind for kind in TREE_TYPES if kind is not Matrices]
+        if item.type not in kinds_of_leaves:
+            kinds = ", ".join(kind.__name__ for kind in kinds_of_leaves)
             raise PrimitiveSetError(
                 f"terminal {item.name!r} has type {item.type.__name__}, not one of {kinds}"
             )

@@ -13,6 +13,7 @@ COMMANDS = {
     "gp_emq.quantize": (),
     "gp_emq.qat.__main__": (),
     "gp_emq.networks.train_digits": (),
+    "gp_emq.networks.train_zoo": (),
     "analysis.convergence": ("run",),
     "analysis.correlation": ("run",),
     "analysis.genealogy": ("run",),

@@ -150,6 +150,8 @@ class Reference:
         x, y = arguments
         if kinds == (LayerVector, BitTable):
             return function(x[:, None], y)
+        if kinds == (BitTable, LayerVector):
+            return function(x, y[:, None])
         if isinstance(x, list):
             return [function(one, other) for one, other in zip(x, y, strict=True)]
         return function(x, y)

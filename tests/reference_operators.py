@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 from scipy.spatial import distance
 
 Array = NDArray[np.float64]
@@ -61,7 +61,10 @@ COMPARISONS: dict[str, Callable[[Array, Array], float]] = {
     "l1_distance": lambda x, y: distance.cityblock(x, y) / len(x),
     "pairwise_distance": lambda x, y: np.linalg.norm(x - y),
     "cosine_similarity": lambda x, y: x @ y / (np.linalg.norm(x) * np.linalg.norm(y)),
-    "kl_divergence": lambda x, y: stats.entropy(special.softmax(x), special.softmax(y)),
+    # By logarithms, since a softmax may vanish where its logarithm does not.
+    "kl_divergence": lambda x, y: np.sum(
+        special.softmax(x) * (special.log_softmax(x) - special.log_softmax(y))
+    ),
     "hamming_distance": lambda x, y: distance.hamming(sign(x), sign(y)),
 }
 MATRIX: dict[str, Callable[..., Array]] = {

@@ -81,7 +81,7 @@ class SyntheticSource:
         self._values = values
 
     def _activations(self) -> Layout:
-        return self._header.layout_of(self._shapes)
+        return self._header.activation_layout(self._shapes)
 
     def names(self) -> tuple[str, ...]:
         return tuple(name for name in self._values if name != GRIDS)

@@ -55,6 +55,12 @@ def test_figures_and_sweep_lie_beside_the_plan(written: Path) -> None:
         "plan-pareto.svg",
     }  # fmt: skip
     sweep = json.loads((written.parent / "plan-sweep.json").read_text())
+    assert sweep["entries"][0] == "conv1"
+    assert {len(point["configuration"]) for point in sweep["points"]} == {len(sweep["entries"])}
+    assert (sweep["provenance"]["network"], sweep["provenance"]["proxy"]) == (
+        "digits",
+        "relative_error",
+    )
     costs = [point["cost"] for point in sweep["points"]]
     assert costs == sorted(costs)
     assert "relative_error" in (written.parent / "plan-bits.svg").read_text()
@@ -89,6 +95,8 @@ def test_an_expression_and_other_choices(capsys: pytest.CaptureFixture[str]) -> 
         (["--size-mib", "1", "--fix", "conv1"], "must be like conv1=8"),
         (["--size-mib", "1", "--network", "none"], "unknown network 'none'"),
         (["--size-mib", "1", "--cost", "missing.csv"], "needs its --cost-budget"),
+        (["--size-mib", "1", "--seed", "-1"], "whole number of at least 0"),
+        (["--size-mib", "1", "--activation-bits", "64"], "activation bits must be 2 to 8, or 32"),
         (["--size-mib", "1", "--baselines", "hawk"], "no proxy 'hawk'"),
         (["--size-mib", "1", "--out", "missing/plan.json"], "there is no folder missing"),
         (["--size-mib", "1", "--data", "missing.npz"], "does not read as images"),
@@ -119,19 +127,24 @@ def test_the_function_may_be_called_beside_the_command() -> None:
     layers = load_network("digits").layers
     table = [[-3.0, -2.0, -1.0]] * len(layers)
     assert callable(gp_emq.allocate)
-    assert set(gp_emq.allocate(table, layers, average_bits=4).widths.values()) == {4}
+    assert set(gp_emq.allocate(table, layers, bits=(2, 3, 4), average_bits=4).widths.values()) == {
+        4
+    }
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda plan: plan.pop("layers"), r"missing \['layers'\]"),
+        (lambda plan: plan.pop("layers"), "it lacks 'layers'"),
         (lambda plan: plan.update(format=9), "has format 9; this version reads format 1"),
         (lambda plan: plan["layers"][0].update(bits=20), "layer 0 has 20 bits"),
         (lambda plan: plan["layers"][0].update(decision="asked"), "decision is 'asked'"),
         (lambda plan: plan["layers"][1]["layer"].update(entry=7), "tied to it have|must cover"),
-        (lambda plan: plan["layers"][1]["layer"].update(macs="many"), "macs is 'many'"),
-        (lambda plan: plan.update(score=None), "score is 'None', not a finite number"),
+        (
+            lambda plan: plan["layers"][1]["layer"].update(macs="many"),
+            r"layers\[1\]\.layer\.macs is 'many', not a whole number",
+        ),
+        (lambda plan: plan.update(score=None), "score is None, not a number"),
         (lambda plan: plan["baselines"][0].update(bits=[3]), "needs 14 widths"),
     ],
 )
@@ -148,5 +161,5 @@ def test_missing_and_unreadable_plans_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AllocationError, match="cannot read the plan"):
         load_plan(tmp_path / "none.json")
     (tmp_path / "text.json").write_text("no")
-    with pytest.raises(AllocationError, match="is no JSON file"):
+    with pytest.raises(AllocationError, match="is no JSON"):
         load_plan(tmp_path / "text.json")

@@ -13,7 +13,7 @@ import pytest
 
 from gp_emq.command import exit_status, resumption
 from gp_emq.errors import GpEmqError, RunError
-from gp_emq.experiment import how_to_resume
+from gp_emq.experiment import RunConfiguration, how_to_resume
 
 ROOT = Path(__file__).parents[1]
 LIST = ["gp_emq.run", "--list-primitives"]
@@ -138,7 +138,7 @@ def test_a_users_mistake_has_no_hint(capsys) -> None:
 
 
 def test_a_run_without_a_generation_has_nothing_to_resume(tmp_path) -> None:
-    assert "--resume" not in how_to_resume(tmp_path)
+    assert "--resume" not in how_to_resume(tmp_path, RunConfiguration())
 
 
 @pytest.mark.parametrize(

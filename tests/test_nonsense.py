@@ -36,7 +36,7 @@ IMPOSSIBLE = {
     "gp_emq.allocate": ["--proxy", "fit", "--network", "no such network", "--average-bits", "3"],
     "gp_emq.quantize": ["--plan", "no such plan"],
     "gp_emq.qat.__main__": ["--bits", "4", "--network", "no such network"],
-    "gp_emq.networks.train_digits": ["--out", "/dev/null/no/weights"],
+    "gp_emq.networks.train_zoo": ["no such network"],
 }
 """What makes a command fail soon even if the value in question is taken."""
 

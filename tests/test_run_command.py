@@ -220,7 +220,7 @@ class TestErrors:
             ("--crossover 1.1", "--crossover: must be a share between 0 and 1"),
             ("--crossover nan", "--crossover: must be a share between 0 and 1"),
             ("--time-limit 0", "--time-limit: must be a positive number of seconds"),
-            ("--seed x", "--seed: invalid int value: 'x'"),
+            ("--seed x", "--seed: must be a whole number of at least 0, got 'x'"),
             ("--selection best", "invalid choice: 'best'"),
             ("--devices tpu", "unknown device 'tpu'; available are cpu"),
             ("--backend mpi", "invalid choice: 'mpi'"),

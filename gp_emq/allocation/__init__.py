@@ -21,9 +21,10 @@ from gp_emq.allocation._measures import Measures, Meter
 from gp_emq.allocation._plan import Baseline, Plan, PlannedLayer, Target
 from gp_emq.allocation._plan_file import load_plan, plan_document, plan_from, save_plan
 from gp_emq.allocation._problem import Problem
+from gp_emq.allocation._revised import revised_plan
 from gp_emq.allocation._space import FLOAT_BITS, Configuration, Space, search_space
 from gp_emq.allocation._sweep import AXES, Sweep, SweepPoint, axis_costs, sweep
-from gp_emq.allocation._sweep_file import save_sweep
+from gp_emq.allocation._sweep_file import load_sweep, save_sweep
 from gp_emq.allocation._tables import cached_table
 from gp_emq.allocation._text import format_plan, format_sweep
 
@@ -56,11 +57,13 @@ __all__ = [
     "kept_in_float",
     "load_inputs",
     "load_plan",
+    "load_sweep",
     "make_budgets",
     "plan_document",
     "plan_from",
     "proxy_baseline",
     "random_baseline",
+    "revised_plan",
     "save_plan",
     "save_sweep",
     "search_space",

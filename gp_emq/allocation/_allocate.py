@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from gp_emq.allocation._budgets import CostTable, make_budgets
 from gp_emq.allocation._costs import CostSettings
+from gp_emq.allocation._labels import layers_and_bits
 from gp_emq.allocation._measures import Meter
 from gp_emq.allocation._plan import Plan, PlannedLayer, Target
 from gp_emq.allocation._problem import Choice, Problem, infeasible
@@ -17,9 +17,9 @@ from gp_emq.networks import Layer
 
 def allocate(
     table: ArrayLike,
-    layers: Sequence[Layer],
+    layers: Sequence[Layer] | None = None,
     *,
-    bits: Sequence[int] = (2, 3, 4),
+    bits: Sequence[int] | None = None,
     size_mib: float | None = None,
     size_mb: float | None = None,
     average_bits: float | None = None,
@@ -33,14 +33,17 @@ def allocate(
     """Choose the width of every layer so that the score is highest within all budgets.
 
     The score is additive, so an integer program finds the true optimum. Entries whose layers
-    are tied take one width. A pattern is a layer's name in which `*`, `?` and `[...]` stand for
-    others; of several that match, the last one counts.
+    are tied, or share one weight, take one width. A pattern is a layer's name in which `*`, `?`
+    and `[...]` stand for others; the name of a layer means that layer alone and counts before
+    patterns, and of several patterns that match the last one counts.
 
     Args:
-        table: Scores, (entries, bits), where a higher sum is better; what
-            `gp_emq.load_proxy(...).table(statistics)` gives.
-        layers: In forward order, e.g. `statistics.layers`.
-        bits: The widths of the table's columns, rising.
+        table: Scores, (entries, bits), where a higher sum is better: what
+            `gp_emq.load_proxy(...).table(statistics)` gives, which knows its layers and widths,
+            or an array of one's own. Differences within a row that are rounding beside its
+            magnitude (16 units in the last place) count as none.
+        layers: In forward order, e.g. `statistics.layers`; needed with a plain array.
+        bits: The widths of the table's columns, rising; needed with a plain array.
         size_mib: Most MiB (2²⁰ bytes) that the weights may take.
         size_mb: The same in MB (10⁶ bytes).
         average_bits: Most bits per parameter, on average over the quantized layers.
@@ -56,7 +59,8 @@ def allocate(
 
     Raises:
         AllocationError: There is no budget, or none can be met, in which case the message says
-            which, and the nearest value that can; or the table does not fit.
+            which, and the nearest value that can; the table does not fit, is not finite, or
+            cannot rank: all its rows are constant, or all fall as bits rise.
 
     Examples:
         Two layers of 100 and 300 weights, of which the smaller is the more sensitive:
@@ -65,14 +69,15 @@ def allocate(
         >>> from torch import nn, zeros
         >>> network = nn.Sequential(nn.Linear(10, 10, bias=False), nn.Linear(10, 30, bias=False))
         >>> layers = gp_emq.networks.find_layers(network, zeros(1, 10))
-        >>> plan = gp_emq.allocate([[-8, -2, -1], [-4, -1.5, -1]], layers, average_bits=3)
-        >>> plan.widths
+        >>> scores = [[-8, -2, -1], [-4, -1.5, -1]]
+        >>> gp_emq.allocate(scores, layers, bits=(2, 3, 4), average_bits=3).widths
         {'0': 3, '1': 3}
-        >>> gp_emq.allocate([[-8, -2, -1], [-4, -1.5, -1]], layers, average_bits=2.5).widths
+        >>> gp_emq.allocate(scores, layers, bits=(2, 3, 4), average_bits=2.5).widths
         {'0': 4, '1': 2}
     """
     settings = settings or CostSettings()
-    space = search_space(layers, bits, fix=fix, exclude=exclude, choices=choices)
+    known, widths = layers_and_bits(table, layers, bits)
+    space = search_space(known, widths, fix=fix, exclude=exclude, choices=choices)
     budgets = make_budgets(
         space,
         settings,
@@ -86,7 +91,7 @@ def allocate(
         raise AllocationError(
             "no budget: give at least one of size, average bits, bit operations or costs"
         )
-    return solve(Problem.of(np.asarray(table, dtype=np.float64), space, budgets), settings)
+    return solve(Problem.of(table, space, budgets), settings)
 
 
 def solve(problem: Problem, settings: CostSettings) -> Plan:
@@ -102,10 +107,10 @@ def solve(problem: Problem, settings: CostSettings) -> Plan:
     choice = problem.best()
     if choice is None:
         raise infeasible(problem)
-    return plan_of(problem, choice, Meter(problem.space, settings))
+    return plan_of(problem, choice, settings)
 
 
-def plan_of(problem: Problem, choice: Choice, meter: Meter) -> Plan:
+def plan_of(problem: Problem, choice: Choice, settings: CostSettings) -> Plan:
     """Write a configuration out as a plan."""
     space, configuration = problem.space, choice.configuration
     return Plan(
@@ -117,8 +122,11 @@ def plan_of(problem: Problem, choice: Choice, meter: Meter) -> Plan:
             Target(budget.name, budget.unit, budget.limit, budget.total(configuration))
             for budget in problem.budgets
         ),
-        measures=meter.measure(configuration),
+        measures=Meter(space, settings).measure(configuration),
+        activation_bits=settings.activation_bits,
         not_rising=problem.not_rising(),
+        constant=problem.constant(),
+        provenance=dict(problem.provenance),
     )
 
 

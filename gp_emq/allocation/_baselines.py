@@ -1,7 +1,7 @@
 """What simpler methods, and known proxies, would choose under the same budgets."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gp_emq.allocation._measures import Meter
 from gp_emq.allocation._plan import Baseline
@@ -61,7 +61,12 @@ def draw_within(problem: Problem, count: int, seed: int) -> list[Configuration]:
         problem: The problem.
         count: How many.
         seed: Of the draws.
+
+    Raises:
+        AllocationError: The seed is negative.
     """
+    if seed < 0:
+        raise AllocationError(f"seed must be at least 0, not {seed}")
     rng = np.random.default_rng(seed)
     allowed = problem.space.widths
     entries, most = len(allowed), max(map(len, allowed))
@@ -82,9 +87,7 @@ def draw_within(problem: Problem, count: int, seed: int) -> list[Configuration]:
     ]
 
 
-def proxy_baseline(
-    name: str, table: NDArray[np.float64], problem: Problem, meter: Meter
-) -> Baseline:
+def proxy_baseline(name: str, table: ArrayLike, problem: Problem, meter: Meter) -> Baseline:
     """Find the optimum by another proxy.
 
     Args:

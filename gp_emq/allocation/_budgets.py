@@ -1,10 +1,11 @@
 """The budgets that a user may give, any of them together."""
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
+from typing import SupportsFloat, cast
 
 from gp_emq.allocation._costs import (
     Budget,
@@ -17,8 +18,10 @@ from gp_emq.allocation._costs import (
 )
 from gp_emq.allocation._space import FLOAT_BITS, Space
 from gp_emq.errors import AllocationError
+from gp_emq.files import read_rows, shortened
 from gp_emq.networks import MEBIBYTE, Layer, entry_layers
 
+_DIGITS = 9
 _HEADER = ["layer", "bits", "cost"]
 
 
@@ -27,14 +30,25 @@ class CostTable:
     """A cost of one's own, such as milliseconds on some hardware, with its limit.
 
     Attributes:
-        costs: By layer name and width; tied layers add up.
+        costs: By layer name and width, 32 where the layer stays in float; tied layers add up.
         limit: Most that a configuration may cost.
         name: What it is called.
+
+    Raises:
+        AllocationError: A cost is no finite number.
     """
 
     costs: Mapping[tuple[str, int], float]
     limit: float
     name: str = "cost"
+
+    def __post_init__(self) -> None:
+        for (layer, width), cost in self.costs.items():
+            if not _is_finite(cost):
+                raise AllocationError(
+                    f"the {self.name} of layer {layer!r} at {width} bits must be a finite number, "
+                    f"not {cost!r}"
+                )
 
     @classmethod
     def read(cls, path: Path, limit: float) -> "CostTable":
@@ -47,12 +61,7 @@ class CostTable:
         Raises:
             AllocationError: The file is missing, or a row is none of this kind.
         """
-        try:
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise AllocationError(f"cannot read the costs {path}: {reason}") from error
+        rows = read_rows(path, AllocationError, "the costs")
         if not rows or [cell.strip() for cell in rows[0]] != _HEADER:
             raise AllocationError(f"{path} must start with the line {','.join(_HEADER)}")
         costs: dict[tuple[str, int], float] = {}
@@ -61,16 +70,18 @@ class CostTable:
                 continue
             try:
                 name, width, cost = (cell.strip() for cell in row)
-                key, value = (name, int(width)), float(cost)
+                key, value = (name, int(width[:_DIGITS])), float(cost)
             except ValueError:
                 raise AllocationError(
                     f"{path}, line {number}: expected a layer, its bits and a cost, "
-                    f"not {','.join(row)!r}"
+                    f"not {shortened(','.join(row))}"
                 ) from None
             if key in costs:
-                raise AllocationError(f"{path}, line {number}: {name} at {width} bits comes twice")
-            if not math.isfinite(value):
-                raise AllocationError(f"{path}, line {number}: the cost {cost} is not finite")
+                raise AllocationError(
+                    f"{path}, line {number}: {name[:80]} at {key[1]} bits comes twice"
+                )
+            if not _is_finite(value):
+                raise AllocationError(f"{path}, line {number}: the cost {cost[:40]} is not finite")
             costs[key] = value
         return cls(costs, limit, path.stem)
 
@@ -86,14 +97,20 @@ class CostTable:
                 table[entry, width] = math.fsum(
                     self._of(space.layers[place], width) for place in group
                 )
-        return Budget(self.name, "", self.limit, table)
+        return Budget(self.name, "", _limit(self.limit, self.name), table)
 
     def _of(self, layer: Layer, width: int) -> float:
         if (layer.name, width) in self.costs:
             return self.costs[layer.name, width]
-        if width == FLOAT_BITS:
-            return 0.0
-        raise AllocationError(f"{self.name} has no cost of layer {layer.name!r} at {width} bits")
+        where = " (it stays in float)" if width == FLOAT_BITS else ""
+        raise AllocationError(
+            f"{self.name} has no cost of layer {layer.name!r} at {width} bits{where}"
+        )
+
+
+def _is_finite(value: object) -> bool:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and math.isfinite(float(cast("SupportsFloat", value)))
 
 
 def make_budgets(
@@ -119,12 +136,14 @@ def make_budgets(
         ("BOPs", "G", bops_g, scaled(bit_operation_costs(space, settings), 1e9)),
     ]
     budgets = [
-        Budget(name, unit, limit, by) for name, unit, limit, by in given if limit is not None
+        Budget(name, unit, _limit(limit, name), by)
+        for name, unit, limit, by in given
+        if limit is not None
     ]
-    budgets += [table.budget(space) for table in costs]
-    for budget in budgets:
-        if not (math.isfinite(budget.limit) and budget.limit > 0):
-            raise AllocationError(
-                f"the budget of {budget.name} must be a positive number, not {budget.limit}"
-            )
-    return tuple(budgets)
+    return (*budgets, *(table.budget(space) for table in costs))
+
+
+def _limit(limit: float, name: str) -> float:
+    if not (_is_finite(limit) and limit > 0):
+        raise AllocationError(f"the budget of {name} must be a positive number, not {limit!r}")
+    return float(limit)

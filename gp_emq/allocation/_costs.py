@@ -12,6 +12,7 @@ from gp_emq.networks import (
     float_sizes,
     size_table,
 )
+from gp_emq.quantization import MAX_BITS, MIN_BITS
 
 Costs = Mapping[tuple[int, int], float]
 """Cost by entry and width, for every width that the entry may take."""
@@ -25,10 +26,10 @@ class CostSettings:
         accounting: Of sizes, `"published"` or `"stored"`; see `gp_emq.networks.size_table`.
         per_channel: For the stored size, one scale per output channel.
         symmetric: For the stored size, no zero points.
-        activation_bits: Of the inputs of quantized layers, for bit operations.
+        activation_bits: Of the inputs of quantized layers, for bit operations; 32 for float.
 
     Raises:
-        AllocationError: The accounting is unknown.
+        AllocationError: The accounting is unknown, or the width is none.
     """
 
     accounting: str = "published"
@@ -40,6 +41,11 @@ class CostSettings:
         if self.accounting not in ACCOUNTINGS:
             known = ", ".join(ACCOUNTINGS)
             raise AllocationError(f"unknown accounting {self.accounting!r}: known are {known}")
+        if self.activation_bits not in (*range(MIN_BITS, MAX_BITS + 1), FLOAT_BITS):
+            raise AllocationError(
+                f"activation bits must be {MIN_BITS} to {MAX_BITS}, or {FLOAT_BITS} for float, "
+                f"not {self.activation_bits!r}"
+            )
 
 
 @dataclass(frozen=True)

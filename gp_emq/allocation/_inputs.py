@@ -8,8 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gp_emq.errors import DataError
-from gp_emq.networks import Layer, Network, data_set_of, load_calibration, load_network, read_arrays
+from gp_emq.errors import DataError, NetworkError
+from gp_emq.networks import (
+    Layer,
+    Network,
+    data_set_of,
+    load_calibration,
+    load_network,
+    private_copy,
+    read_arrays,
+)
 
 CALIBRATION_IMAGES = 256
 
@@ -50,6 +58,8 @@ def load_inputs(
     Raises:
         GpEmqError: Network, weights or images are unknown, missing or do not fit.
     """
+    if seed < 0:
+        raise DataError(f"seed must be at least 0, not {seed}")
     loaded = load_network(network, weights)
     ready = read_arrays(data[0]) if len(data) == 1 and data[0].suffix == ".npz" else None
     if ready is not None:
@@ -73,8 +83,20 @@ def kept_in_float(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
     Args:
         model: The network.
         layers: What can be quantized of it.
+
+    Returns:
+        The names; a weight that several modules share counts as a layer's if it is one's.
+
+    Raises:
+        NetworkError: The layers are not those of the network.
     """
-    known = {f"{layer.name}.weight" for layer in layers}
+    copied = private_copy(model)  # where weights that are computed from others are plain
+    try:
+        known = {id(copied.get_submodule(layer.name).weight) for layer in layers}
+    except AttributeError as error:
+        raise NetworkError(f"the layers are not those of the network: {error}") from error
     return tuple(
-        name for name, value in model.named_parameters() if value.dim() >= 2 and name not in known
+        name
+        for name, value in copied.named_parameters()
+        if value.dim() >= 2 and id(value) not in known
     )

@@ -54,6 +54,10 @@ def make_parser() -> argparse.ArgumentParser:
         help="a hand-crafted proxy, the folder of a run, or a typed expression",
     )  # fmt: skip
     what.add_argument(
+        "--primitives", metavar="FILE.py",
+        help="the primitive set of one's own that the run was made with",
+    )  # fmt: skip
+    what.add_argument(
         "--per-tensor", action="store_true",
         help="one scale per weight tensor (default: one per output channel)",
     )  # fmt: skip
@@ -114,7 +118,9 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "layers", "A pattern is a layer's name with * and ?; tied layers go together."
+        "layers",
+        "A pattern is a layer's name, which counts before those with *, ? and [...]; layers that "
+        "are tied or share a weight go together.",
     )
     group.add_argument(
         "--bits", type=widths_of, default=(2, 3, 4), metavar="B,B,...",

@@ -1,6 +1,6 @@
 """What an allocation gives: a width per layer, what it costs, and what else there would be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gp_emq.allocation._measures import Measures
@@ -80,8 +80,12 @@ class Plan:
         targets: The budgets.
         measures: What the plan costs.
         not_rising: First layers of the entries whose score falls somewhere as bits rise.
+        constant: First layers of the entries whose score is the same at every width that they
+            may take; they have the cheapest.
         baselines: Other methods under the same budgets.
         kept_in_float: Weights of the network that belong to no layer that can be quantized.
+        activation_bits: Of the inputs of quantized layers, as bit operations were counted; None
+            where it is not known.
         provenance: Where the plan is from: network, proxy, hashes.
     """
 
@@ -92,8 +96,10 @@ class Plan:
     targets: tuple[Target, ...]
     measures: Measures
     not_rising: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     kept_in_float: tuple[str, ...] = ()
+    activation_bits: int | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -102,6 +108,15 @@ class Plan:
         return {
             planned.name: planned.bits for planned in self.layers if planned.decision != EXCLUDED
         }
+
+    def unplanned(self, layers: Sequence[Layer]) -> tuple[str, ...]:
+        """Names of a network's layers that the plan says nothing of: none, if it is of them.
+
+        Args:
+            layers: The network's, in forward order.
+        """
+        planned = {planned.name for planned in self.layers}
+        return tuple(layer.name for layer in layers if layer.name not in planned)
 
     @property
     def configuration(self) -> tuple[int, ...]:

@@ -1,19 +1,22 @@
 """An allocation as an exact problem: what may be chosen, how it scores, what limits it."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from gp_emq.allocation._costs import Budget, Costs
+from gp_emq.allocation._labels import check_labels, labelled
+from gp_emq.allocation._ranks import check_ranks, falls, is_constant, rows_to_choose
 from gp_emq.allocation._solver import NODE_LIMIT, maximise, within
-from gp_emq.allocation._space import CHOSEN, Configuration, Space
+from gp_emq.allocation._space import Configuration, Space
 from gp_emq.errors import AllocationError
+from gp_emq.proxies._table import check_shape, table_values
 
-FloatArray = NDArray[np.float64]
+_LARGEST = 1e300
+"""Scores beyond it would overflow in sums."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,16 @@ class Problem:
         space: What may be chosen.
         scores: By entry and width; 0 where the width is none of the table's.
         budgets: The limits.
+        provenance: What the table says of itself: proxy, formula, statistics.
     """
 
     space: Space
     scores: Costs
     budgets: tuple[Budget, ...]
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, table: FloatArray, space: Space, budgets: Sequence[Budget]) -> "Problem":
+    def of(cls, table: ArrayLike, space: Space, budgets: Sequence[Budget]) -> "Problem":
         """Make the problem of a table.
 
         Args:
@@ -54,25 +59,37 @@ class Problem:
             budgets: The limits.
 
         Raises:
-            AllocationError: The table has another shape, or is not finite where it counts.
+            AllocationError: The table has another shape, is of other layers or widths, is not
+                finite where it counts, or cannot rank.
         """
-        values = np.asarray(table, dtype=np.float64)
-        entries, widths = len(space.widths), space.bits
-        if values.shape != (entries, len(widths)):
-            raise AllocationError(
-                f"the table has shape {values.shape}, but there are {entries} entries and "
-                f"{len(widths)} bit choices ({', '.join(map(str, widths))})"
-            )
+        known = labelled(table)
+        if known is not None:
+            check_labels(known, space.layers, space.bits)
+        provenance = {} if known is None else known.provenance
+        values, widths = table_values(table), space.bits
+        check_shape(values, space.layers, widths)
         scores: dict[tuple[int, int], float] = {}
         for entry, allowed in enumerate(space.widths):
             for width in allowed:
                 score = float(values[entry, widths.index(width)]) if width in widths else 0.0
-                if not abs(score) < 1e300:
+                if not abs(score) < _LARGEST:
+                    bound = "finite" if not math.isfinite(score) else f"below {_LARGEST:g}"
                     raise AllocationError(
                         f"the score of {space.entry_names[entry]} at {width} bits is {score}: "
-                        "a table must be finite"
+                        f"a table must be {bound}"
                     )
                 scores[entry, width] = score
+        name = provenance.get("proxy")
+        check_ranks(space, scores, f"the table of {name}" if name else "the table")
+        for entry, row in rows_to_choose(space, scores).items():
+            if is_constant(row):  # rounding must not decide
+                scores |= {(entry, width): row[0] for width in space.widths[entry]}
+        return cls(space, scores, tuple(budgets), provenance)
+
+    @classmethod
+    def without_scores(cls, space: Space, budgets: Sequence[Budget]) -> "Problem":
+        """Make a problem that only has budgets: what keeps them, and what else would be chosen."""
+        scores = {(entry, width): 0.0 for entry, ws in enumerate(space.widths) for width in ws}
         return cls(space, scores, tuple(budgets))
 
     def score(self, configuration: Configuration) -> float:
@@ -119,13 +136,18 @@ class Problem:
         names = self.space.entry_names
         return tuple(
             names[entry]
-            for entry, allowed in enumerate(self.space.widths)
-            if self.space.decisions[entry] == CHOSEN
-            and any(
-                self.scores[entry, low] > self.scores[entry, high]
-                for low, high in pairwise(allowed)
-            )
+            for entry, row in rows_to_choose(self.space, self.scores).items()
+            if any(falls(low, high) for low, high in pairwise(row))
         )
+
+    def constant(self) -> tuple[str, ...]:
+        """First layers of the entries whose score is the same at every width that they may take.
+
+        They take the cheapest one.
+        """
+        names = self.space.entry_names
+        rows = rows_to_choose(self.space, self.scores)
+        return tuple(names[entry] for entry, row in rows.items() if is_constant(row))
 
     def _by_group(self, values: Costs) -> list[list[float]]:
         return [
@@ -167,7 +189,7 @@ def infeasible(problem: Problem) -> AllocationError:
 
 
 def _limit(budget: Budget, value: float) -> str:
-    return f"a budget of {value:g}{_unit(budget)} for {budget.name}"
+    return f"a budget of {value:.10g}{_unit(budget)} for {budget.name}"
 
 
 def _unit(budget: Budget) -> str:

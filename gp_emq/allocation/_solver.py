@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 
 from gp_emq.allocation._quiet import quiet_output
 from gp_emq.errors import AllocationError
@@ -81,13 +81,14 @@ def maximise(
             break
         lost, gap, scaled = problem.lost(solution.chosen), solution.gap, solution.scaled
         if best is None or lost <= bound:
-            best, bound = solution.chosen, min(bound, lost)
+            best, bound = solution.chosen, lost
         if lost == 0 or scaled >= _ENOUGH or lost < problem.smallest_loss:
             break
         problem = problem.below(bound)
     if best is None:
         return None
-    return Optimum(tuple(int(option) for option in best), gap)
+    # Losses are at least 0, so that nothing better can gain more than is lost.
+    return Optimum(tuple(int(option) for option in best), min(gap, bound))
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,7 @@ class _Problem:
         chosen = np.zeros(self.groups, dtype=np.intp)
         picked = np.flatnonzero(result.x > 0.5)
         chosen[self.group[picked]] = self.option[picked]
-        gap = 0.0 if result.status == 0 else float(result.fun - result.mip_dual_bound)
-        return _Solution(chosen, max(gap, 0.0) / _SCALE * largest, float(result.fun))
+        return _Solution(chosen, _gap(result) / _SCALE * largest, float(result.fun))
 
     def _places(self, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
         """Where the chosen options lie in the row."""
@@ -214,3 +214,12 @@ class _Problem:
                 earlier = np.arange(len(places)) < i
                 keep[place] = not (no_worse & (better | earlier)).any()
         return self._kept(keep)
+
+
+def _gap(result: OptimizeResult) -> float:
+    """What a better solution could still gain, scaled; infinite where the solver does not say."""
+    if result.status == 0:
+        return 0.0
+    bound = result.mip_dual_bound
+    known = bound is not None and not math.isnan(bound)
+    return max(float(result.fun - bound), 0.0) if known else math.inf

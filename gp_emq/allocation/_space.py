@@ -1,12 +1,17 @@
 """What may be chosen: the widths that each entry may take."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from typing import TypeVar
 
+from gp_emq.allocation._patterns import described, rulings
 from gp_emq.errors import AllocationError
 from gp_emq.networks import Layer, entry_layers
+from gp_emq.proxies._table import check_bits
 from gp_emq.quantization import MAX_BITS, MIN_BITS
+
+_Value = TypeVar("_Value")
 
 FLOAT_BITS = 32
 """Width of what is not quantized."""
@@ -56,9 +61,10 @@ def search_space(
 ) -> Space:
     """Say which widths each entry may take.
 
-    Patterns are layer names in which `*`, `?` and `[...]` stand for others. Tied layers go
-    together: what holds for one of them holds for all. Of several patterns that match, the last
-    one counts; exclusion counts before a fixed width, and that before bit choices.
+    Patterns are layer names in which `*`, `?` and `[...]` stand for others; the name of a layer
+    means that layer alone. Layers that are tied or share one weight go together: what holds for
+    one of them holds for all. A name counts before patterns, and of several patterns that match
+    the last one counts; exclusion counts before a fixed width, and that before bit choices.
 
     Args:
         layers: In forward order.
@@ -68,52 +74,66 @@ def search_space(
         choices: Some of the bits by pattern.
 
     Raises:
-        AllocationError: Bits that do not rise, a width out of range, or a pattern that matches
-            no layer.
+        AllocationError: Bits that do not rise, a width out of range, a pattern that matches no
+            layer, or names and patterns that ask for different things of one entry.
     """
-    bits = tuple(bits)
-    if not bits or list(bits) != sorted(set(bits)):
-        raise AllocationError(f"bits must rise, like 2,3,4, not {','.join(map(str, bits))}")
-    for width in bits:
-        _check_width(width, "bit choice")
-    groups = entry_layers(layers)
-    widths: list[tuple[int, ...]] = [bits] * len(groups)
-    decisions = [CHOSEN] * len(groups)
-    for pattern, chosen in (choices or {}).items():
-        allowed = tuple(sorted(set(chosen)))
-        if not allowed or not set(allowed) <= set(bits):
+    bits = check_bits(bits)
+    if not layers:
+        raise AllocationError("there are no layers: nothing can be chosen")
+    allowed = [(pattern, _choice(pattern, some, bits)) for pattern, some in _items(choices)]
+    fixed = [(pattern, _width(pattern, width)) for pattern, width in _items(fix)]
+    if isinstance(exclude, str):
+        raise AllocationError(f"exclude must be a list of patterns, like [{exclude!r}]")
+    widths: list[tuple[int, ...]] = [bits] * len(entry_layers(layers))
+    decisions = [CHOSEN] * len(widths)
+    for entry, choice in rulings(allowed, layers, "choices").items():
+        widths[entry] = choice.value
+    fixings = rulings(fixed, layers, "fixed widths")
+    for entry, fixing in fixings.items():
+        widths[entry], decisions[entry] = (fixing.value,), FIXED
+    exclusions = rulings([(pattern, FLOAT_BITS) for pattern in exclude], layers, "exclusions")
+    for entry, exclusion in exclusions.items():
+        if exclusion.is_exact and entry in fixings and fixings[entry].is_exact:
             raise AllocationError(
-                f"the choices of {pattern!r} must be among the bits {_listed(bits)}, "
-                f"not {_listed(chosen)}"
+                f"{described(entry, layers)} cannot both stay in float and be fixed at "
+                f"{fixings[entry].value} bits"
             )
-        for entry in _matching(pattern, layers):
-            widths[entry] = allowed
-    for pattern, width in (fix or {}).items():
-        _check_width(width, f"fixed width of {pattern!r}")
-        for entry in _matching(pattern, layers):
-            widths[entry], decisions[entry] = (width,), FIXED
-    for pattern in exclude:
-        for entry in _matching(pattern, layers):
-            widths[entry], decisions[entry] = (FLOAT_BITS,), EXCLUDED
+        widths[entry], decisions[entry] = (FLOAT_BITS,), EXCLUDED
     if all(decision == EXCLUDED for decision in decisions):
         raise AllocationError("every layer is excluded: nothing is left to quantize")
     return Space(tuple(layers), bits, tuple(widths), tuple(decisions))
 
 
-def _matching(pattern: str, layers: Sequence[Layer]) -> set[int]:
-    """Entries of which a layer's name matches."""
-    found = {layer.entry for layer in layers if fnmatchcase(layer.name, pattern)}
-    if not found:
-        names = [layer.name for layer in layers]
-        shown = ", ".join(names if len(names) <= 24 else [*names[:22], "...", names[-1]])
-        raise AllocationError(f"{pattern!r} matches no layer; there are {shown}")
-    return found
+def _items(by_pattern: Mapping[str, _Value] | None) -> list[tuple[str, _Value]]:
+    if by_pattern is None:
+        return []
+    if not isinstance(by_pattern, Mapping):
+        raise AllocationError(
+            f"fix and choices must be by pattern, like {{'conv1': ...}}, not {by_pattern!r}"
+        )
+    return list(by_pattern.items())
 
 
-def _check_width(width: int, what: str) -> None:
-    if not MIN_BITS <= width <= MAX_BITS:
-        raise AllocationError(f"{what} must be {MIN_BITS} to {MAX_BITS} bits, not {width}")
+def _choice(pattern: str, chosen: Sequence[int], bits: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        allowed = tuple(sorted({operator.index(width) for width in chosen}))
+    except TypeError:
+        allowed = ()
+    if not allowed or not set(allowed) <= set(bits):
+        raise AllocationError(
+            f"the choices of {pattern!r} must be among the bits {', '.join(map(str, bits))}, "
+            f"not {chosen!r}"
+        )
+    return allowed
 
 
-def _listed(widths: Sequence[int]) -> str:
-    return ", ".join(map(str, widths)) or "none"
+def _width(pattern: str, width: int) -> int:
+    try:
+        whole = operator.index(width)
+    except TypeError:
+        whole = 0
+    if not MIN_BITS <= whole <= MAX_BITS:
+        raise AllocationError(
+            f"fixed width of {pattern!r} must be {MIN_BITS} to {MAX_BITS} bits, not {width!r}"
+        )
+    return whole

@@ -1,7 +1,8 @@
 """The Pareto front of score against cost, from the narrowest widths to the widest."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -52,10 +53,18 @@ class Sweep:
     Attributes:
         axis: One of `AXES`.
         points: The front.
+        entries: First layer of each entry, in the order of the configurations.
+        provenance: What the table says of itself: proxy, formula, statistics.
+        not_rising: First layers of the entries whose score falls somewhere as bits rise.
+        constant: First layers of the entries whose score is the same at every width.
     """
 
     axis: str
     points: tuple[SweepPoint, ...]
+    entries: tuple[str, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    not_rising: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
 
 
 def axis_costs(space: Space, settings: CostSettings, axis: str) -> Costs:
@@ -104,4 +113,11 @@ def sweep(
         if not front or score > front[-1].score:
             measures = meter.measure(choice.configuration)
             front.append(SweepPoint(cost, score, choice.gap, choice.configuration, measures))
-    return Sweep(axis, tuple(front))
+    return Sweep(
+        axis,
+        tuple(front),
+        entries=problem.space.entry_names,
+        provenance=dict(problem.provenance),
+        not_rising=problem.not_rising(),
+        constant=problem.constant(),
+    )

@@ -3,9 +3,13 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from gp_emq.allocation._sweep import AXES, Sweep
-from gp_emq.store import atomic_write_text
+from gp_emq.errors import AllocationError
+from gp_emq.files import atomic_write_text, check_document, read_document, shortened
+
+FORMAT = 1
 
 
 def save_sweep(sweep: Sweep, path: Path) -> None:
@@ -18,6 +22,31 @@ def save_sweep(sweep: Sweep, path: Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    document = {"format": 1, "unit": AXES[sweep.axis], **asdict(sweep)}
+    document = {"format": FORMAT, "unit": AXES[sweep.axis], **asdict(sweep)}
     text = json.dumps(document, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
     atomic_write_text(path, text + "\n")
+
+
+def load_sweep(path: Path | str) -> Sweep:
+    """Read and check a sweep.
+
+    Args:
+        path: The JSON file.
+
+    Raises:
+        AllocationError: The file is missing, damaged or of another format; the message says
+            where.
+    """
+    path = Path(path)
+    values = read_document(path, dict[str, Any], AllocationError, "the sweep", form=FORMAT)
+    unit = values.pop("unit", None)
+    found = check_document(values, Sweep, AllocationError, str(path))
+    if found.axis not in AXES or AXES[found.axis] != unit:
+        raise AllocationError(
+            f"{path} is over {shortened(found.axis)} in {shortened(unit)}: known are "
+            f"{', '.join(AXES)}"
+        )
+    widths = {len(point.configuration) for point in found.points}
+    if len(widths) > 1 or (found.entries and not widths <= {len(found.entries)}):
+        raise AllocationError(f"{path} is damaged: its configurations are not all equally long")
+    return found

@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import gp_emq
+from gp_emq.errors import RunError
+from gp_emq.files import code_sha256, decode_document, one_line, read_entry, write_entry
+from gp_emq.proxies import SensitivityTable
 from gp_emq.proxies.loading import Proxy
 from gp_emq.statistics import Statistics
-from gp_emq.store import atomic_write_text
 
 FloatArray = NDArray[np.float64]
 
-_FORMAT = 1
 
-
-def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> FloatArray:
-    """Compute the table of a proxy, or read the one that was computed before.
+def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> SensitivityTable:
+    """Compute the table of a proxy, or read the one that was computed before by the same code.
 
     Args:
         proxy: The proxy. One of a user's own primitive set is always computed, since the set's
@@ -27,34 +26,41 @@ def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> Fl
         cache: The folder that was given to `collect_statistics`; None computes.
 
     Returns:
-        float64 (entries, bits), oriented.
+        float64 (entries, bits), oriented; it knows its layers and widths.
     """
     if cache is None or not proxy.portable:
         return proxy.table(statistics)
     entries = 1 + max(layer.entry for layer in statistics.layers)
-    path = cache / statistics.fingerprint / "tables" / f"{_mark(proxy)}.json"
-    known = _read(path, (entries, len(statistics.bits)))
+    key = _key(proxy, statistics)
+    path = cache / statistics.fingerprint / "tables" / f"{key[:32]}.json"
+    known = _read(path, key, (entries, len(statistics.bits)))
     if known is not None:
-        return known
+        return proxy.label(known, statistics)
     table = proxy.table(statistics)
     if np.isfinite(table).all():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(path, json.dumps({"format": _FORMAT, "table": table.tolist()}) + "\n")
+        try:
+            write_entry(path, key, json.dumps(table.tolist()).encode())
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {one_line(error)}") from error
     return table
 
 
-def _mark(proxy: Proxy) -> str:
+def _key(proxy: Proxy, statistics: Statistics) -> str:
+    """Hash what a table is computed from: the proxy, its code, and the statistics."""
     name = "" if proxy.method is None else proxy.name
-    identity = [gp_emq.__version__, name, proxy.expression, str(proxy.sign)]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+    code = code_sha256("gp_emq.proxies.loading")
+    identity = [code, statistics.fingerprint, name, proxy.expression, str(proxy.sign)]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def _read(path: Path, shape: tuple[int, int]) -> FloatArray | None:
+def _read(path: Path, key: str, shape: tuple[int, int]) -> FloatArray | None:
     """Read a table; a file that is none counts as missing and is written anew."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        table = np.array(document["table"], dtype=np.float64)
-    except (OSError, ValueError, KeyError, TypeError):
+    content = read_entry(path, key)
+    if content is None:
         return None
-    fits = document.get("format") == _FORMAT and table.shape == shape
-    return table if fits and np.isfinite(table).all() else None
+    try:
+        rows = decode_document(content, tuple[tuple[float, ...], ...], RunError, str(path))
+        table = np.array(rows, dtype=np.float64)
+    except (RunError, ValueError):
+        return None
+    return table if table.shape == shape and np.isfinite(table).all() else None

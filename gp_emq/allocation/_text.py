@@ -60,13 +60,22 @@ def format_sweep(sweep: Sweep) -> str:
         ]
         for point in sweep.points
     ]
-    return "\n".join(format_columns(head, body, [])) + "\n"
+    lines = format_columns(head, body, [])
+    notes = _rank_notes(sweep.not_rising, sweep.constant, len(sweep.points[0].configuration))
+    gaps = [point.gap for point in sweep.points if point.gap > 0]
+    if gaps:
+        notes.append(
+            f"note: {len(gaps)} of {len(sweep.points)} points are not proven the best: better ones "
+            f"could add at most {max(gaps):.3g} to the score"
+        )
+    return "\n".join([*lines, "", *notes] if notes else lines) + "\n"
 
 
 def _origin(plan: Plan) -> str:
     known = plan.provenance
     network = f" for {known['network']}" if "network" in known else ""
-    proxy = f", by {known['proxy']}: {known['formula']}" if "proxy" in known else ""
+    formula = f": {known['formula']}" if "formula" in known else ""
+    proxy = f", by {known['proxy']}{formula}" if "proxy" in known else ""
     return f"plan{network}{proxy}"
 
 
@@ -90,10 +99,13 @@ def _notes(plan: Plan) -> list[str]:
     notes = [f"{baseline.name}: {baseline.note}" for baseline in plan.baselines if baseline.note]
     if any(planned.decision == FIXED for planned in plan.layers):
         notes.append("= fixed by you")
-    if plan.not_rising:
+    notes += _rank_notes(plan.not_rising, plan.constant, len(plan.configuration))
+    sharing = [
+        f"{item.name} that of {item.layer.shares}" for item in plan.layers if item.layer.shares
+    ]
+    if sharing:
         notes.append(
-            f"note: the score of {len(plan.not_rising)} of {len(plan.configuration)} entries "
-            f"falls somewhere as bits rise: {_shortened(plan.not_rising)}"
+            f"note: some layers have the weight of another, which counts it: {_shortened(sharing)}"
         )
     if plan.kept_in_float:
         notes.append(
@@ -102,6 +114,22 @@ def _notes(plan: Plan) -> list[str]:
         )
     if plan.gap > 0:
         notes.append(f"note: a better plan could add at most {plan.gap:.3g} to the score")
+    return notes
+
+
+def _rank_notes(not_rising: Sequence[str], constant: Sequence[str], entries: int) -> list[str]:
+    """Say which rows of the table are not as they should be."""
+    notes = []
+    if not_rising:
+        notes.append(
+            f"note: the score of {len(not_rising)} of {entries} entries falls somewhere as bits "
+            f"rise: {_shortened(not_rising)}"
+        )
+    if constant:
+        notes.append(
+            f"note: the score of {len(constant)} of {entries} entries is the same at all widths, "
+            f"so that they take the cheapest: {_shortened(constant)}"
+        )
     return notes
 
 

@@ -6,7 +6,9 @@ from gp_emq.evolution._fitness import KendallFitness, centred, paired_standard_e
 from gp_emq.evolution._generation import generate
 from gp_emq.evolution._individual import Fitness, Individual, Measurement
 from gp_emq.evolution._prioritisation import Prioritisation
-from gp_emq.evolution._screening import INVALID, StructureScreen, TableScreen, depth_of
+from gp_emq.evolution._probe import Probe
+from gp_emq.evolution._reasons import INVALID
+from gp_emq.evolution._screening import StructureScreen, TableScreen, depth_of
 from gp_emq.evolution._search import Search, Step
 from gp_emq.evolution._selection import SELECTIONS, Selection, diversity, make_selection
 from gp_emq.evolution._settings import SearchSettings
@@ -26,6 +28,7 @@ __all__ = [
     "Measurement",
     "Outcome",
     "Prioritisation",
+    "Probe",
     "Search",
     "SearchSettings",
     "Selection",

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gp_emq.evolution import _screening as screening
+from gp_emq.evolution import _reasons as reasons
 from gp_emq.evolution._breeding import Breeder, Draft
 from gp_emq.evolution._fitness import KendallFitness
 from gp_emq.evolution._individual import FloatArray, Individual, Measurement
@@ -14,7 +14,7 @@ from gp_emq.evolution._screening import StructureScreen
 from gp_emq.evolution._selection import Newcomers
 from gp_emq.evolution._settings import SearchSettings
 from gp_emq.evolution._tables import Outcome
-from gp_emq.proxies import simplified, to_expression
+from gp_emq.proxies import parse_expression, simplified, to_expression
 from primitives import PrimitiveSet
 
 Tables = Callable[[list[str]], list[Outcome]]
@@ -30,14 +30,14 @@ class Place:
         is_offspring: Whether it is for an offspring, rather than for a fresh tree.
         seed: What its first attempt is, if not a random tree.
         attempts: How often it was tried.
-        fallback: A duplicate that may enter if all else fails, and the individual it repeats.
+        fallback: A duplicate, and the individual it repeats, which may enter if all else fails.
     """
 
     number: int
     is_offspring: bool
     seed: Draft | None = None
     attempts: int = 0
-    fallback: tuple[Candidate, int] | None = None
+    fallback: tuple[Draft, int] | None = None
 
 
 class Filler:
@@ -169,11 +169,11 @@ class Filler:
             archive = self._ledger.archive
             repeats = archive.seen(canonical)
             if repeats is not None or canonical in pending or archive.is_rejected(expression):
-                reason = screening.EQUIVALENT
+                reason = reasons.EQUIVALENT
         seconds = time.perf_counter() - start
         candidate = Candidate(place.number, place.attempts, draft, expression, canonical, seconds)
         if repeats is not None:
-            place.fallback = (candidate, repeats)
+            place.fallback = (candidate.draft, repeats)
         if reason is None:
             return candidate
         self._ledger.record(candidate, reason=reason, table=None, seconds=seconds)
@@ -194,22 +194,34 @@ class Filler:
         if self._settings.screening:
             repeats = self._ledger.archive.same_table(table)
             if repeats is not None:
-                place.fallback = (candidate, repeats)
+                place.fallback = (candidate.draft, repeats)
                 self._ledger.record(
-                    candidate, reason=screening.DUPLICATE, table=table, seconds=seconds
+                    candidate, reason=reasons.DUPLICATE, table=table, seconds=seconds
                 )
                 return None
         self.evaluations += 1
         return self._accept(candidate, table, measurement, seconds)
 
     def _fall_back(self, place: Place) -> Individual | None:
-        """Let a duplicate enter with its cached fitness, so that small sets never stall."""
+        """Let what a duplicate repeats enter once more, so that small sets never stall.
+
+        It enters as it was accepted: the duplicate's own formula may be its negation, or differ
+        from it in the last digits, so table, sign and fitness are not the duplicate's.
+        """
         if place.fallback is None:
             return None
-        candidate, repeats = place.fallback
-        table = self._ledger.table(repeats)
-        measurement = self._fitness.measure([table])[0]
-        return self._accept(replace(candidate, attempt=place.attempts), table, measurement, 0.0)
+        draft, repeats = place.fallback
+        known = self._ledger.accepted(repeats)
+        nodes = list(parse_expression(known.expression, self._set))
+        candidate = Candidate(
+            place.number,
+            place.attempts,
+            replace(draft, nodes=nodes),
+            known.expression,
+            known.canonical,
+            seconds=0.0,
+        )
+        return self._accept(candidate, known.table, self._fitness.measure([known.table])[0], 0.0)
 
     def _accept(
         self,

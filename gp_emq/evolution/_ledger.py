@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gp_emq.evolution import _screening as screening
+from gp_emq.evolution import _reasons as reasons
 from gp_emq.evolution._archive import Archive
 from gp_emq.evolution._breeding import Draft
 from gp_emq.evolution._individual import FloatArray, Measurement
@@ -13,7 +13,7 @@ from gp_emq.proxies import Node, parse_expression
 from gp_emq.store import IndividualRow
 from primitives import PrimitiveSet
 
-_CHEAP = frozenset({screening.SIZE, screening.DEPTH, screening.NO_STATISTIC, screening.EQUIVALENT})
+_CHEAP = frozenset({reasons.SIZE, reasons.DEPTH, reasons.NO_STATISTIC, reasons.EQUIVALENT})
 """Reasons that cost no evaluation."""
 
 
@@ -38,6 +38,21 @@ class Candidate:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """What is kept of an accepted individual for as long as the search lasts.
+
+    Args:
+        expression: Its tree as text.
+        canonical: Its canonical form.
+        table: Its sensitivity table, not oriented, (entries, bits).
+    """
+
+    expression: str
+    canonical: str
+    table: FloatArray
+
+
 class Ledger:
     """Numbers the proposals, writes their rows, and remembers what they teach.
 
@@ -53,7 +68,7 @@ class Ledger:
         self._set = primitive_set
         self._prioritisation = prioritisation
         self._trees: dict[int, list[Node]] = {}
-        self._tables: dict[int, FloatArray] = {}
+        self._accepted: dict[int, Accepted] = {}
         self.archive = Archive()
         self.rows: list[IndividualRow] = []
         self.generation = -1
@@ -123,17 +138,17 @@ class Ledger:
         self.generation = generation
         self.proposals = proposals
 
-    def table(self, identifier: int) -> FloatArray:
-        """Give the table of an accepted individual."""
-        return self._tables[identifier]
+    def accepted(self, identifier: int) -> Accepted:
+        """Give what was accepted under an identifier."""
+        return self._accepted[identifier]
 
     def _remember(self, row: IndividualRow) -> None:
         if row.reason is None:
             assert row.scores_table is not None  # noqa: S101 - accepted rows have their table
-            self._tables[row.id] = row.scores_table
+            self._accepted[row.id] = Accepted(row.expression, row.canonical, row.scores_table)
             if self.archive.seen(row.canonical) is None:
                 self.archive.accept(row.id, row.canonical, row.scores_table)
-        elif row.reason == screening.DUPLICATE:
+        elif row.reason == reasons.DUPLICATE:
             assert row.scores_table is not None  # noqa: S101 - so have duplicates
             same = self.archive.same_table(row.scores_table)
             if same is not None:
@@ -143,7 +158,7 @@ class Ledger:
 
     def _count(self, row: IndividualRow) -> None:
         """Tell the prioritisation; at the end of a generation, so that order is no matter."""
-        if row.reason in _CHEAP or (row.reason or "").startswith(screening.FAILED):
+        if row.reason in _CHEAP or (row.reason or "").startswith(reasons.FAILED):
             return
         tree = self._trees.get(row.id) or parse_expression(row.expression, self._set)
-        self._prioritisation.record(tree, passed=row.reason not in screening.INVALID)
+        self._prioritisation.record(tree, passed=not reasons.blames_operators(row.reason or ""))

@@ -1,43 +1,20 @@
 """Compatibility screening: what rejects an individual before its fitness is computed.
 
 In rising order of cost: structure, then what was seen before (`gp_emq.evolution.Archive`), then
-a probe on a small sample of the elements, then the full table. Each rejection has one of the
-reasons below, which the store records.
+a probe on small samples of the elements, then the full table. Each rejection has a reason, which
+the store records.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from gp_emq.evolution._fitness import centred
 from gp_emq.evolution._individual import FloatArray
+from gp_emq.evolution._judging import judged
+from gp_emq.evolution._probe import Probe
+from gp_emq.evolution._reasons import DEPTH, NO_STATISTIC, SIZE
 from gp_emq.proxies import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator, Node
 from gp_emq.statistics import Statistics
-from primitives import Input, PrimitiveSet, ShapeMismatchError
-
-SIZE = "too large"
-DEPTH = "too deep"
-NO_STATISTIC = "no statistic"
-EQUIVALENT = "equivalent to one seen"
-SHAPE = "shape mismatch"
-NOT_FINITE = "not finite"
-CONSTANT = "constant scores"
-PRECISION = "rounding noise"
-DUPLICATE = "duplicate table"
-INVALID = frozenset({SHAPE, NOT_FINITE, CONSTANT, PRECISION})
-"""Reasons that blame the operators; being too large or a repetition does not."""
-
-FAILED = "failed: "
-"""How the reason begins where it was a worker that failed, which blames nobody's operators."""
-
-PRECISION_TOLERANCE = 1e-3
-"""Largest disagreement of float32 and float64, as a share of the spread of the table."""
-
-CONSTANT_TOLERANCE = 1e-12
-"""Rows that vary by less than this share of the largest magnitude are constant."""
+from primitives import Input, PrimitiveSet
 
 
 @dataclass(frozen=True)
@@ -105,10 +82,7 @@ class TableScreen:
         self._full = Evaluator(
             primitive_set, statistics, cache_bytes=cache_bytes, memory=memory, device=device
         )
-        self._probing = probing
-        sample = statistics.subsample()
-        self._single = Evaluator(primitive_set, sample, cache_bytes=cache_bytes)
-        self._double = Evaluator(primitive_set, sample.to(torch.float64), cache_bytes=cache_bytes)
+        self._probe = Probe(primitive_set, statistics, cache_bytes) if probing else None
 
     def tables(self, trees: Sequence[Sequence[Node]]) -> list[FloatArray | str]:
         """Evaluate a population.
@@ -119,48 +93,10 @@ class TableScreen:
         Returns:
             For each tree its sensitivity table, float64 (entries, bits), or why it is rejected.
         """
-        reasons = self._probe(trees) if self._probing else [None] * len(trees)
+        reasons = [None] * len(trees) if self._probe is None else self._probe.reasons(trees)
         passed = [tree for tree, reason in zip(trees, reasons, strict=True) if reason is None]
         tables = iter(self._full.tables(passed))
-        return [self._judged(next(tables)) if reason is None else reason for reason in reasons]
-
-    def _judged(self, result: Tensor | ShapeMismatchError) -> FloatArray | str:
-        if isinstance(result, ShapeMismatchError):
-            return SHAPE
-        if not _gives_finite_scores(result):
-            return NOT_FINITE
-        table: FloatArray = result.numpy()
-        return CONSTANT if self._probing and is_constant(table) else table
-
-    def _probe(self, trees: Sequence[Sequence[Node]]) -> list[str | None]:
-        """Evaluate on a sample in float32, and what survives in float64 as well."""
-        single = [self._judged(result) for result in self._single.tables(trees)]
-        alive = [
-            tree for tree, table in zip(trees, single, strict=True) if not isinstance(table, str)
-        ]
-        double = iter(self._double.tables(alive))
         return [
-            table if isinstance(table, str) else self._compared(table, next(double))
-            for table in single
+            judged(next(tables), may_be_constant=self._probe is None) if reason is None else reason
+            for reason in reasons
         ]
-
-    def _compared(self, single: FloatArray, double: Tensor | ShapeMismatchError) -> str | None:
-        if isinstance(double, ShapeMismatchError):
-            return SHAPE
-        if not _gives_finite_scores(double):
-            return NOT_FINITE
-        reference = centred(double.numpy())
-        spread = float(np.ptp(reference))
-        error = float(np.abs(centred(single) - reference).max())
-        return PRECISION if error > PRECISION_TOLERANCE * spread else None
-
-
-def _gives_finite_scores(table: Tensor) -> bool:
-    # No score, centred or not, is larger than this sum.
-    return bool(torch.isfinite(table.abs().sum()))
-
-
-def is_constant(table: FloatArray) -> bool:
-    """Say whether a finite table gives all configurations the same score."""
-    scale = float(np.abs(table).max())
-    return bool(np.ptp(table, axis=1).max() <= CONSTANT_TOLERANCE * scale)

@@ -9,14 +9,16 @@ from operator import attrgetter
 import numpy as np
 from deap import tools
 
-from gp_emq.errors import PrimitiveSetError
+from gp_emq.errors import PrimitiveSetError, RunError
 from gp_emq.evolution._breeding import Breeder, Draft
 from gp_emq.evolution._filling import Filler, Place, Tables
 from gp_emq.evolution._fitness import KendallFitness
 from gp_emq.evolution._individual import Individual
+from gp_emq.evolution._judging import is_same
 from gp_emq.evolution._ledger import Ledger
 from gp_emq.evolution._prioritisation import Prioritisation
 from gp_emq.evolution._randomness import stream
+from gp_emq.evolution._reasons import FAILED
 from gp_emq.evolution._selection import Selection, best_first, best_of, diversity
 from gp_emq.evolution._settings import SearchSettings
 from gp_emq.proxies import parse_expression
@@ -59,6 +61,7 @@ class Search:
     ) -> None:
         self._set = primitive_set
         self._fitness = fitness
+        self._tables = tables
         self._selection = selection
         self._settings = settings
         self._seeds = [Draft(list(parse_expression(text, primitive_set)), "seed") for text in seeds]
@@ -148,6 +151,9 @@ class Search:
         Args:
             individuals: All rows of completed generations, in order of identifier.
             generations: All completed generations, in order.
+
+        Raises:
+            RunError: A formula of the front no longer gives the table that is stored with it.
         """
         last = generations[-1]
         self._ledger.restore(individuals, generation=last.generation, proposals=last.proposals)
@@ -162,8 +168,24 @@ class Search:
             ):
                 best_of_size[row.size] = row
         self.hall_of_fame.update([self._restored(row) for row in best_of_size.values()])
+        self._check_front()
         for generation in generations:
             self._log(generation)
+
+    def _check_front(self) -> None:
+        """Compare the front's tables, and with them their signs, with those of its formulas."""
+        front = list(self.hall_of_fame)
+        outcomes = self._tables([individual.expression for individual in front])
+        for individual, outcome in zip(front, outcomes, strict=True):
+            if outcome.reason is not None and outcome.reason.startswith(FAILED):
+                continue
+            if outcome.table is None or not is_same(outcome.table, individual.table):
+                raise RunError(
+                    f"individual {individual.identifier} of the run, {individual.expression}, no "
+                    f"longer gives the table that is stored with it: primitive set "
+                    f"{self._set.name!r} has changed, or an earlier version made the run; start a "
+                    "new one instead"
+                )
 
     def _restored(self, row: IndividualRow) -> Individual:
         assert row.scores_table is not None  # noqa: S101 - only accepted rows are restored

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gp_emq.evolution._individual import FloatArray
-from gp_emq.evolution._screening import FAILED, TableScreen
+from gp_emq.evolution._reasons import FAILED
+from gp_emq.evolution._screening import TableScreen
 from gp_emq.proxies import DEFAULT_MEMORY, parse_expression
 from gp_emq.statistics import open_statistics
 from primitives import PrimitiveSet, load_primitive_set

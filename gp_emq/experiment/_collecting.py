@@ -26,7 +26,11 @@ def shared_out(names: Sequence[str]) -> list[str]:
 
 
 def bench_statistics(
-    bench: Bench, weights: str | None, data: Sequence[str], cache: Path
+    bench: Bench,
+    weights: str | None,
+    data: Sequence[str],
+    cache: Path,
+    network: str | None = None,
 ) -> Statistics:
     """Prepare the statistics of a bench's network; nothing is computed yet.
 
@@ -35,6 +39,7 @@ def bench_statistics(
         weights: File of the network's weights, where it needs one.
         data: Files and folders of its images, likewise.
         cache: Folder below which statistics are kept.
+        network: The network, where it is one's own; see `bench_inputs`.
 
     Raises:
         GpEmqError: Weights or data are missing or do not fit.
@@ -43,6 +48,7 @@ def bench_statistics(
         bench,
         weights=Path(weights) if weights else None,
         data=[Path(item) for item in data] or None,
+        network=network,
     )
     return collect_statistics(
         inputs.network.model,
@@ -64,21 +70,24 @@ class StatisticsJob:
         weights: As for `bench_statistics`.
         data: As for `bench_statistics`.
         cache: As for `bench_statistics`.
+        network: As for `bench_statistics`.
     """
 
     bench: str
     weights: str | None
     data: tuple[str, ...]
     cache: Path
+    network: str | None = None
 
     @property
     def key(self) -> Hashable:
         """The arguments: all that the set-up depends on."""
-        return ("statistics", self.bench, self.weights, self.data, self.cache)
+        return ("statistics", self.bench, self.weights, self.data, self.cache, self.network)
 
     def set_up(self) -> Statistics:
         """Load network and images."""
-        return bench_statistics(load_bench(self.bench), self.weights, self.data, self.cache)
+        bench = load_bench(self.bench)
+        return bench_statistics(bench, self.weights, self.data, self.cache, self.network)
 
     def work(self, state: Statistics, items: Sequence[str]) -> list[str]:
         """Collect some statistics; they are left in the cache."""

@@ -6,7 +6,10 @@ from typing import Any
 
 from gp_emq.errors import RunError
 from gp_emq.farm import FarmSettings
+from gp_emq.files import check_document, shortened
 from gp_emq.proxies import DEFAULT_MEMORY
+
+_MOST = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,10 @@ class RunConfiguration:
             ``all`` for every hand-crafted formula that the primitive set can express.
         weights: File of the network's weights, for benches that do not bring their own.
         data: Files or folders of the network's images, likewise.
+        network: `package.module:factory` of the bench's network, where it is one's own.
+
+    Raises:
+        RunError: A number is out of its range.
     """
 
     bench: str = "digits"
@@ -45,6 +52,21 @@ class RunConfiguration:
     seed_proxies: tuple[str, ...] = ()
     weights: str | None = None
     data: tuple[str, ...] = ()
+    network: str | None = None
+
+    def __post_init__(self) -> None:
+        samples = self.bench_samples
+        for name, right in (
+            ("population", 1 <= self.population <= _MOST),
+            ("bench_samples", samples is None or 1 <= samples <= _MOST),
+            ("max_depth", 1 <= self.max_depth <= _MOST),
+            ("max_size", 1 <= self.max_size <= _MOST),
+            ("crossover", 0 <= self.crossover <= 1),
+        ):
+            if not right:
+                raise RunError(
+                    f"{name.replace('_', ' ')} cannot be {shortened(getattr(self, name))}"
+                )
 
     def to_json(self) -> dict[str, Any]:
         """Give the configuration as JSON holds it."""
@@ -55,13 +77,13 @@ class RunConfiguration:
         """Read a configuration that `to_json` gave.
 
         Raises:
-            RunError: Something is missing or unknown.
+            RunError: Something is missing, unknown or of another kind.
         """
-        names = {item.name for item in fields(cls)}
-        if not isinstance(values, dict) or set(values) != names:
+        # A run that was started before benches could have networks of one's own says nothing.
+        names = {item.name for item in fields(cls)} - {"network"}
+        if not isinstance(values, dict) or set(values) - {"network"} != names:
             raise RunError("the run's stored configuration is damaged or of another version")
-        lists = {name: tuple(values[name]) for name in ("seed_proxies", "data")}
-        return cls(**{**values, **lists})
+        return check_document(values, cls, RunError, "the run's stored configuration")
 
 
 @dataclass(frozen=True, kw_only=True)

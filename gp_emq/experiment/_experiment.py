@@ -26,6 +26,7 @@ from gp_emq.experiment._phases import (
 from gp_emq.experiment._progress import Progress
 from gp_emq.experiment._setting import Setting, load_setting
 from gp_emq.experiment._summary import hall_of_fame, summarise
+from gp_emq.files import is_code
 from gp_emq.statistics import Statistics
 from gp_emq.store import STORE_NAME, GenerationRow, RunStore, write_hall_of_fame, write_logbook
 
@@ -63,7 +64,10 @@ def run(configuration: RunConfiguration, execution: Execution) -> Result:
         GpEmqError: Something asked for does not exist, does not fit, or cannot be written.
     """
     setting = load_setting(configuration)
-    with resumption(lambda: how_to_resume(execution.folder)), _folder_of_run(execution.folder):
+    with (
+        resumption(lambda: how_to_resume(execution.folder, configuration)),
+        _folder_of_run(execution.folder),
+    ):
         statistics = setting.collect(execution.farm, quiet=execution.quiet)
         sha256 = statistics.content_sha256(setting.statistic_names)
         with open_store(execution.folder, setting, configuration) as store:
@@ -100,11 +104,21 @@ def _folder_of_run(folder: Path) -> Iterator[None]:
         raise
 
 
-def how_to_resume(folder: Path) -> str:
-    """Say what is kept of a run that was stopped, and how to go on; no full stop."""
+def how_to_resume(folder: Path, configuration: RunConfiguration) -> str:
+    """Say what is kept of a run that was stopped, and how to go on; no full stop.
+
+    Args:
+        folder: Of the run.
+        configuration: What it was started with; code of the user's own has to be named again,
+            since no file may name what runs.
+    """
     if _has_generation(folder):
         place = shlex.quote(str(folder))
-        return f"everything is kept. Resume with: python -m gp_emq.run --resume {place}"
+        given = [(name, getattr(configuration, name)) for name in ("primitives", "network")]
+        own = "".join(
+            f" --{name} {shlex.quote(code)}" for name, code in given if code and is_code(code)
+        )
+        return f"everything is kept. Resume with: python -m gp_emq.run --resume {place}{own}"
     return (
         "no generation was complete; statistics that were collected are kept, and the same "
         "command begins anew with them"
@@ -120,7 +134,7 @@ def _has_generation(folder: Path) -> bool:
 
 
 def _check_bench(store: RunStore, setting: Setting) -> None:
-    if store.meta("bench")["sha256"] != setting.bench_sha256:
+    if store.meta_as("bench", dict[str, Any]).get("sha256") != setting.bench_sha256:
         raise RunError(
             f"the run {store.folder} was searched on another bench {setting.bench.name!r}: its "
             "configurations, accuracies or split have changed; start a new run instead"
@@ -131,10 +145,10 @@ def _check_statistics(store: RunStore, sha256: str) -> None:
     if "statistics_sha256" not in store.meta_keys():
         store.set_meta("statistics_sha256", sha256)
         store.set_meta("versions", _versions())
-    elif store.meta("statistics_sha256") != sha256:
+    elif (found := store.meta_as("statistics_sha256", str)) != sha256:
         raise RunError(
             f"the run {store.folder} was searched on other statistics "
-            f"({store.meta('statistics_sha256')[:12]}…, here {sha256[:12]}…): its weights, images "
+            f"({found[:12]}…, here {sha256[:12]}…): its weights, images "
             "or kind of machine differ; start a new run instead"
         )
 

@@ -44,6 +44,9 @@ def make_farm(
     kinds = {statistics.kind_of(name) for name in setting.statistic_names} & TENSORS
     elements = max((statistics.layout(kind).size for kind in kinds), default=0)
     backend, jobs = settings.chosen(elements)
+    if backend is None and setting.primitive_set.has_own_code:
+        # What a user's own operator hangs or kills must not be this process.
+        backend = "loky"
     return Farm(
         [
             TableJob(

@@ -48,8 +48,14 @@ class Setting:
             GpEmqError: Weights or data are missing, or a statistic is not finite.
         """
         configuration, cache = self.configuration, default_cache()
-        job = StatisticsJob(configuration.bench, configuration.weights, configuration.data, cache)
-        statistics = bench_statistics(self.bench, job.weights, job.data, cache)
+        job = StatisticsJob(
+            configuration.bench,
+            configuration.weights,
+            configuration.data,
+            cache,
+            configuration.network,
+        )
+        statistics = bench_statistics(self.bench, job.weights, job.data, cache, job.network)
         missing = [name for name in self.statistic_names if not statistics.is_stored(name)]
         with tqdm(
             total=len(missing), desc="statistics", unit="statistic", disable=quiet, leave=False

@@ -1,17 +1,16 @@
 """The bytes of packed files: safetensors with a description and a checksum."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import safetensors
 import safetensors.torch
 from torch import Tensor
 
 from gp_emq.errors import ExportError
 from gp_emq.export._header import Header, header_text, read_header
-from gp_emq.store import atomic_write_bytes
+from gp_emq.files import atomic_write_bytes, decode_document, parse_tensors, read_bytes
 
 METADATA_KEY = "gp_emq_packed"
 """The only key of a file's metadata, because the order of several is not fixed.
@@ -56,17 +55,12 @@ def read_container(path: Path) -> tuple[Header, dict[str, Tensor]]:
     Raises:
         ExportError: The file is missing or damaged, or is no packed file.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ExportError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        tensors = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ExportError(f"{path} is no packed file, or is damaged: {reason}") from error
+    content = read_bytes(path, ExportError, "the packed file")
+    tensors = parse_tensors(content, ExportError, f"{path} is no packed file, or is damaged: it")
     # The library has read this header already, so it is JSON of the right form.
-    metadata = json.loads(content[_LENGTH_BYTES : _header_bytes(content)]).get("__metadata__") or {}
+    header = content[_LENGTH_BYTES : _header_bytes(content)]
+    document = decode_document(header, dict[str, Any], ExportError, str(path))
+    metadata = document.get("__metadata__") or {}
     if METADATA_KEY not in metadata:
         raise ExportError(f"{path} is no packed file: its metadata lacks {METADATA_KEY!r}")
     text, _, digest = metadata[METADATA_KEY].partition("\n")

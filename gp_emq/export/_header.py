@@ -4,15 +4,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
 from gp_emq.errors import ExportError
 from gp_emq.export._grids import StoredGrid, input_grids
+from gp_emq.files import decode_document, shortened
 from gp_emq.quantization import MAX_BITS, MIN_BITS, QuantizedModel
 
 FORMAT = 1
+_MOST_ELEMENTS = 2**48
 
 
 @dataclass(frozen=True)
@@ -110,81 +112,65 @@ def read_header(where: str, text: str) -> Header:
     Raises:
         ExportError: The description is damaged or of another format.
     """
-    return _Reader(where).header(text)
-
-
-class _Reader:
-    """Checks a description part by part, and says where it is wrong."""
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-
-    def header(self, text: str) -> Header:
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ExportError(f"{self._where} is damaged: its metadata is no JSON") from error
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            found = document.get("format") if isinstance(document, dict) else document
+    document = decode_document(text, _Document, ExportError, where, form=FORMAT)
+    weights = {
+        name: PackedWeight(_width(item.bits, where, name), item.symmetric, item.shape)
+        for name, item in document.weights.items()
+    }
+    for name, weight in weights.items():
+        if not weight.shape or min(weight.shape) < 1 or math.prod(weight.shape) > _MOST_ELEMENTS:
             raise ExportError(
-                f"{self._where} has the format {str(found)[:40]!r}; this version reads {FORMAT}"
+                f"{where} is damaged: the shape of {shortened(name)} is {shortened(weight.shape)}"
             )
-        weights, inputs = self._object(document, "weights"), self._object(document, "inputs")
-        return Header(
-            weights={name: self._weight(name, item) for name, item in weights.items()},
-            inputs={name: self._input(name, item) for name, item in inputs.items()},
-            provenance=self._object(document, "provenance"),
-        )
+    inputs = {name: _grid(item, where, name) for name, item in document.inputs.items()}
+    return Header(weights, inputs, document.provenance)
 
-    def _weight(self, name: str, item: object) -> PackedWeight:
-        if not isinstance(item, dict):
-            self._fail(f"the weight of {name}", item)
-        shape = item.get("shape")
-        if (
-            not isinstance(shape, list)
-            or not shape
-            or not all(_is_whole(side, 1) for side in shape)
-        ):
-            self._fail(f"the shape of {name}", shape)
-        bits, symmetric = self._width(name, item)
-        return PackedWeight(bits, symmetric, tuple(shape))
 
-    def _input(self, name: str, item: object) -> StoredGrid:
-        if not isinstance(item, dict):
-            self._fail(f"the input of {name}", item)
-        bits, symmetric = self._width(name, item)
-        scale, zero_point = item.get("scale"), item.get("zero_point")
-        if not isinstance(scale, int | float) or not 0 < scale < math.inf:
-            self._fail(f"the scale of the input of {name}", scale)
-        most = 0 if symmetric else (1 << bits) - 1
-        if not isinstance(zero_point, int) or not _is_whole(zero_point, 0) or zero_point > most:
-            self._fail(f"the zero point of the input of {name}", zero_point)
-        return StoredGrid(
-            bits,
-            symmetric,
-            torch.tensor(scale, dtype=torch.float32),
-            torch.tensor(zero_point, dtype=torch.uint8),
-        )
+@dataclass(frozen=True)
+class _Weight:
+    """A weight as JSON describes it."""
 
-    def _width(self, name: str, item: Mapping[str, object]) -> tuple[int, bool]:
-        bits, symmetric = item.get("bits"), item.get("symmetric")
-        if not isinstance(bits, int) or not _is_whole(bits, MIN_BITS) or bits > MAX_BITS:
-            self._fail(f"the width of {name}", bits)
-        if not isinstance(symmetric, bool):
-            self._fail(f"whether {name} is symmetric", symmetric)
-        return bits, symmetric
+    bits: int
+    symmetric: bool
+    shape: tuple[int, ...]
 
-    def _object(self, document: Mapping[str, Any], key: str) -> dict[str, Any]:
-        value = document.get(key)
-        if not isinstance(value, dict):
-            self._fail(key, value)
-        return value
 
-    def _fail(self, what: str, value: object) -> NoReturn:
+@dataclass(frozen=True)
+class _Input:
+    """The grid of an input as JSON describes it."""
+
+    bits: int
+    symmetric: bool
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A description as JSON has it, beside the format."""
+
+    weights: dict[str, _Weight]
+    inputs: dict[str, _Input]
+    provenance: dict[str, Any]
+
+
+def _grid(item: _Input, where: str, name: str) -> StoredGrid:
+    bits = _width(item.bits, where, name)
+    scale = torch.tensor(item.scale, dtype=torch.float32)
+    if not 0 < float(scale) < math.inf:
         raise ExportError(
-            f"{self._where} is damaged: {what} in its metadata is {str(value)[:40]!r}"
+            f"{where} is damaged: the scale of the input of {shortened(name)} is {item.scale}"
         )
+    most = 0 if item.symmetric else (1 << bits) - 1
+    if not 0 <= item.zero_point <= most:
+        raise ExportError(
+            f"{where} is damaged: the zero point of the input of {shortened(name)} is "
+            f"{item.zero_point}, not 0 to {most}"
+        )
+    return StoredGrid(bits, item.symmetric, scale, torch.tensor(item.zero_point, dtype=torch.uint8))
 
 
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _width(bits: int, where: str, name: str) -> int:
+    if not MIN_BITS <= bits <= MAX_BITS:
+        raise ExportError(f"{where} is damaged: the width of {shortened(name)} is {bits}")
+    return bits

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from gp_emq.errors import is_out_of_memory
 from gp_emq.farm._job import Job
 
 Item = TypeVar("Item")
@@ -43,7 +44,7 @@ def work(job: Job[Item, Result], items: Sequence[Item]) -> list[Result] | OutOfM
         on_one_thread()
         return list(job.work(state, items))
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         # It may have stopped halfway, and what it holds is needed elsewhere.
         _local.states.pop(job.key, None)
@@ -66,12 +67,3 @@ def _state(job: Job[Any, Any]) -> Any:
     while len(states) > MOST_STATES:
         states.popitem(last=False)
     return states[job.key]
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is one of numpy's, torch's or CUDA's ways to say so."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    )

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from gp_emq.errors import BenchError
 from gp_emq.farm import Farm, FarmSettings, Job
+from gp_emq.files import code_sha256
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._file import read_bench, write_bench
 from gp_emq.mqbench._jobs import MeasurementJob, RoundingJob
@@ -67,15 +68,17 @@ def build_bench(
     fingerprint = _fingerprint(provenance, settings.bits)
     if out.exists():
         return _finished(out, fingerprint)
-    learned = out.with_name(f"{out.name}.rounding-{fingerprint[:12]}")
+    code, images = code_sha256("gp_emq.mqbench._measure"), len(measurer.test.labels)
+    learned = out.with_name(f"{out.name}.rounding-{fingerprint[:12]}-{code[:12]}")
     measurer.keep_roundings(learned)
     check_output_folder(learned)
-    with partial_results(partial, fingerprint) as results:
+    with partial_results(
+        partial, fingerprint, code, entries=len(entries), images=images
+    ) as results:
         _learn_all(measurer, farm, progress=progress)
         todo = [c for c in configurations if c.tobytes() not in results.measured]
         _measure_all(measurer, todo, results, farm, progress=progress)
         correct = np.stack([results.measured[c.tobytes()] for c in configurations])
-        images = len(measurer.test.labels)
         bench = Bench(
             name=name or out.stem,
             network=settings.network,

@@ -1,7 +1,7 @@
 """Importing MQ-Bench-101 as it was published: a pickle, or lines of text."""
 
-import ast
 import io
+import json
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,12 +10,15 @@ from typing import Any, NoReturn
 import numpy as np
 
 from gp_emq.errors import BenchError
+from gp_emq.files import check_pickle, one_line, read_bytes, shortened
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._sampling import split_configurations
 from gp_emq.networks import entry_layers, file_sha256, registered_layers
 
 IMAGENET_VALIDATION_IMAGES = 50_000
-_LARGEST_FILE = 64 * 2**20
+_LARGEST_FILE = 16 * 2**20
+_MOST_CONFIGURATIONS = 10_000
+_LONGEST_WIDTHS = 2048
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -55,12 +58,7 @@ def import_bench(
         BenchError: if the file is missing, damaged, or no such bench.
         NetworkError: if the network is unknown.
     """
-    try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise BenchError(f"{path} is larger than 64 MiB: no published bench is")
-        content = path.read_bytes()
-    except OSError as error:
-        raise BenchError(f"no bench to import at {path}: {error.strerror}") from error
+    content = read_bytes(path, BenchError, "the bench to import", most=_LARGEST_FILE)
     records = _from_text(path, content) if _is_text(content) else _from_pickle(path, content)
     layers = registered_layers(network)
     entries = entry_layers(layers)
@@ -95,37 +93,35 @@ def _is_text(content: bytes) -> bool:
 
 
 def _from_pickle(path: Path, content: bytes) -> list[tuple[tuple[int, ...], float]]:
+    refused = f"{path} is refused as a published bench"
+    check_pickle(io.BytesIO(content), BenchError, refused, calls=False)
     try:
         loaded = _PlainUnpickler(io.BytesIO(content)).load()
-    except pickle.UnpicklingError as error:
-        raise BenchError(f"{path} is refused as a published bench: {error}") from error
-    # A damaged pickle can make the machine that reads it fail in any of these ways.
-    except (
-        EOFError,
-        ValueError,
-        TypeError,
-        IndexError,
-        KeyError,
-        AttributeError,
-        OverflowError,
-        MemoryError,
-        ImportError,
-        UnicodeError,
-    ) as error:
-        raise BenchError(f"{path} is damaged: it does not unpickle ({error})") from error
+    # A damaged pickle can make the machine that reads it fail in any way.
+    except Exception as error:
+        raise BenchError(f"{refused}: it is damaged ({one_line(error)})") from error
     if not isinstance(loaded, dict) or not loaded:
         raise BenchError(f"{path} holds a {type(loaded).__name__}, not a table of configurations")
+    _check_count(path, len(loaded))
     return [
-        _record(f"{path}, configuration {index!r}", value, _pickled_fields)
+        _record(f"{path}, configuration {shortened(index, 40)}", value, _pickled_fields)
         for index, value in loaded.items()
     ]
+
+
+def _check_count(path: Path, count: int) -> None:
+    if count > _MOST_CONFIGURATIONS:
+        raise BenchError(
+            f"{path} has {count:,} configurations: what is read is at most {_MOST_CONFIGURATIONS:,}"
+        )
 
 
 def _from_text(path: Path, content: bytes) -> list[tuple[tuple[int, ...], float]]:
     try:
         lines = content.decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise BenchError(f"{path} is neither a pickle nor text: {error}") from error
+        raise BenchError(f"{path} is neither a pickle nor text: {one_line(error)}") from error
+    _check_count(path, len(lines))
     records = [
         _record(f"{path}, line {number}", line, _text_fields)
         for number, line in enumerate(lines, 1)
@@ -141,22 +137,28 @@ def _record(
 ) -> tuple[tuple[int, ...], float]:
     try:
         widths, percent = fields(value)
-        if isinstance(widths, str):
-            widths = ast.literal_eval(widths.strip())
+        if isinstance(widths, str) and len(widths) <= _LONGEST_WIDTHS:
+            widths = json.loads(widths.replace("(", "[").replace(")", "]"))
         if isinstance(percent, str):
             percent = float(percent)
-    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError) as error:
-        raise BenchError(f"{where} is no configuration with its accuracy: {value!r:.80}") from error
-    if not isinstance(widths, (list, tuple)) or not all(type(width) is int for width in widths):
-        raise BenchError(f"{where}: {widths!r:.80} is no list of widths")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BenchError(
+            f"{where} is no configuration with its accuracy: {shortened(value)}"
+        ) from error
+    if (
+        not isinstance(widths, (list, tuple))
+        or len(widths) > _LONGEST_WIDTHS
+        or not all(type(width) is int for width in widths)
+    ):
+        raise BenchError(f"{where}: {shortened(widths)} is no list of widths")
     if not all(-128 <= width <= 127 for width in widths):
-        raise BenchError(f"{where}: {widths!r:.80} has a width that no network takes")
+        raise BenchError(f"{where}: {shortened(widths)} has a width that no network takes")
     if (
         isinstance(percent, bool)
         or not isinstance(percent, (int, float))
         or not 0 <= percent <= 100
     ):
-        raise BenchError(f"{where}: {percent!r:.40} is no accuracy in percent")
+        raise BenchError(f"{where}: {shortened(percent, 40)} is no accuracy in percent")
     return tuple(widths), float(percent) / 100
 
 

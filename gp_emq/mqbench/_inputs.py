@@ -7,8 +7,11 @@ from pathlib import Path
 from torch import Tensor
 
 from gp_emq.errors import BenchError
+from gp_emq.files import refuse_code
 from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._origin import origin_of
 from gp_emq.networks import (
+    RESIZED,
     Network,
     data_set_of,
     entry_layers,
@@ -37,7 +40,10 @@ class BenchInputs:
 
 
 def bench_inputs(
-    bench: Bench, weights: Path | None = None, data: Sequence[Path] | Path | None = None
+    bench: Bench,
+    weights: Path | None = None,
+    data: Sequence[Path] | Path | None = None,
+    network: str | None = None,
 ) -> BenchInputs:
     """Load the network of a bench and the calibration batch that it was built with.
 
@@ -45,34 +51,41 @@ def bench_inputs(
         bench: the bench.
         weights: file of the weights; by default where `load_network` finds them.
         data: files and folders of images; by default those that `GP_EMQ_DATA` leads to.
+        network: as `load_network` takes it; by default the bench's, which must be registered:
+            no file names code that runs.
 
     Raises:
         BenchError: if the weights are not those of the bench, or the bench was imported and
             does not say what it was measured with.
         GpEmqError: if network, weights or images are missing or do not fit.
     """
-    protocol = bench.provenance.get("protocol")
-    if not isinstance(protocol, dict):
+    made = origin_of(bench)
+    if made is None:
         raise BenchError(
             f"bench {bench.name} was imported: it does not say how its weights were quantized"
         )
-    network = load_network(bench.network, weights)
-    expected = bench.provenance.get("weights_sha256")
-    if network.weights is not None and expected not in (None, file_sha256(network.weights)):
+    if network is None:
+        named = f"the bench {bench.name} names the network"
+        refuse_code(bench.network, BenchError, named, "--network")
+    loaded = load_network(network or bench.network, weights)
+    expected = made.weights_sha256
+    if loaded.weights is not None and expected not in (None, file_sha256(loaded.weights)):
         raise BenchError(
-            f"{network.weights} holds other weights than bench {bench.name} was measured with "
+            f"{loaded.weights} holds other weights than bench {bench.name} was measured with "
             f"(sha256 {expected})"
         )
-    names = tuple(layer.name for layer in network.layers)
-    if names != bench.layers or entry_layers(network.layers) != bench.entries:
-        raise BenchError(f"the layers of {bench.network} are not those of bench {bench.name}")
+    names = tuple(layer.name for layer in loaded.layers)
+    if names != bench.layers or entry_layers(loaded.layers) != bench.entries:
+        raise BenchError(f"the layers of {loaded.name} are not those of bench {bench.name}")
     paths = [data] if isinstance(data, Path) else list(data or ())
+    data_set = data_set_of(loaded.name, loaded.input_shape)
+    if data_set == "imagenet" and "format" not in bench.provenance["protocol"]:
+        # Benches of before were measured on images that had been resized, and kept their pixels.
+        data_set = RESIZED
     calibration = load_calibration(
-        data_set_of(network.name, network.input_shape),
+        data_set,
         paths,
-        count=protocol["calibration_images"],
-        seed=bench.provenance["seed"],
+        count=made.protocol.calibration_images,
+        seed=made.seed,
     )
-    return BenchInputs(
-        network, calibration.images, calibration.labels, WeightQuantizer(**protocol["weights"])
-    )
+    return BenchInputs(loaded, calibration.images, calibration.labels, made.protocol.weights)

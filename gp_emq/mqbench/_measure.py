@@ -176,7 +176,6 @@ class Measurer:
                 layers,
                 dict(zip(names, widths, strict=True)),
                 quantizer=protocol.weights,
-                activations=dict(zip(names, self._activations, strict=True)),
                 images=self.calibration.images,
                 settings=self._rounding_settings(),
             )
@@ -205,7 +204,11 @@ class Measurer:
 
     def _rounding_settings(self) -> RoundingSettings:
         protocol = self.settings.protocol
-        return RoundingSettings(iterations=protocol.iterations, seed=self.settings.seed)
+        return RoundingSettings(
+            iterations=protocol.iterations,
+            seed=self.settings.seed,
+            relative=protocol.relative,
+        )
 
     def float_accuracy(self) -> float:
         """Return the top-1 accuracy of the float network on the test images, in [0, 1]."""

@@ -18,19 +18,26 @@ class PartialResults:
     """An append-only file of measured configurations, one checked line for each.
 
     A line holds the widths, the packed correctness in base64, and a checksum of both. A line
-    that was cut off by a kill fails its check and is dropped when the file is opened again.
+    that was cut off by a kill fails its check and is dropped when the file is opened again; one
+    that was damaged since is passed over, and what it said is measured again.
 
     Args:
         path: the file.
-        fingerprint: sha256 of everything that decides the results.
+        fingerprint: sha256 of all settings that decide the results.
+        code: sha256 of the code that measures them.
+        entries: widths of a configuration.
+        images: test images.
 
     Raises:
-        BenchError: if the file cannot be written, belongs to a build with other settings, or
-            another process is writing it.
+        BenchError: if the file cannot be written, belongs to a build with other settings or by
+            other code, or another process is writing it.
     """
 
-    def __init__(self, path: Path, fingerprint: str) -> None:
+    def __init__(
+        self, path: Path, fingerprint: str, code: str, *, entries: int, images: int
+    ) -> None:
         self.path = path
+        self._sizes = (entries, -(-images // 8))
         self.measured: dict[bytes, NDArray[np.uint8]] = {}
         try:
             self._file = path.open("a+b")
@@ -42,7 +49,7 @@ class PartialResults:
             self._file.close()
             raise BenchError(f"another build is writing {path}") from error
         try:
-            self._recover(f"gp_emq bench build {fingerprint}\n".encode())
+            self._recover(fingerprint, code)
         except GpEmqError:
             self._file.close()
             raise
@@ -78,7 +85,8 @@ class PartialResults:
         except OSError as error:
             raise RunError(f"cannot write {self.path}: {error.strerror}") from error
 
-    def _recover(self, header: bytes) -> None:
+    def _recover(self, fingerprint: str, code: str) -> None:
+        header = f"gp_emq bench build {fingerprint} {code}\n".encode()
         self._file.seek(0)
         content = self._file.read()
         first, newline, _ = content.partition(b"\n")
@@ -87,32 +95,39 @@ class PartialResults:
             self._append(header)
             return
         if first + newline != header:
+            same = first.split(b" ")[:4] == header.split(b" ")[:4]
             raise BenchError(
-                f"{self.path} is left from a build with other settings: finish that one, or "
-                "remove the file"
+                f"{self.path} is left from a build "
+                + ("by another version of the code" if same else "with other settings")
+                + ": finish that one, or remove the file"
             )
-        valid = len(header)
-        for line in content[valid:].splitlines(keepends=True):
-            record = _parse(line)
-            if record is None:
-                break
-            self.measured[record[0]] = record[1]
-            valid += len(line)
-        self._file.truncate(valid)
+        complete = content.rpartition(b"\n")[0] + b"\n"
+        for line in complete[len(header) :].splitlines(keepends=True):
+            record = _parse(line, *self._sizes)
+            if record is not None:
+                self.measured[record[0]] = record[1]
+        self._file.truncate(len(complete))
 
 
-def _parse(line: bytes) -> tuple[bytes, NDArray[np.uint8]] | None:
+def _parse(line: bytes, entries: int, packed_bytes: int) -> tuple[bytes, NDArray[np.uint8]] | None:
     text, _, checksum = line.rpartition(b" ")
-    if not line.endswith(b"\n") or checksum != b"%08x\n" % binascii.crc32(text):
+    if checksum != b"%08x\n" % binascii.crc32(text):
         return None
     key, _, packed = text.partition(b" ")
-    return bytes.fromhex(key.decode()), np.frombuffer(base64.b64decode(packed), dtype=np.uint8)
+    try:
+        widths = bytes.fromhex(key.decode("ascii"))
+        right = np.frombuffer(base64.b64decode(packed, validate=True), dtype=np.uint8)
+    except ValueError:
+        return None
+    return (widths, right) if (len(widths), len(right)) == (entries, packed_bytes) else None
 
 
 @contextmanager
-def partial_results(path: Path, fingerprint: str) -> Iterator[PartialResults]:
+def partial_results(
+    path: Path, fingerprint: str, code: str, *, entries: int, images: int
+) -> Iterator[PartialResults]:
     """Open the partial results of a build, and close them whatever happens."""
-    results = PartialResults(path, fingerprint)
+    results = PartialResults(path, fingerprint, code, entries=entries, images=images)
     try:
         yield results
     finally:

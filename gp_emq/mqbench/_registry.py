@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gp_emq.errors import BenchError
+from gp_emq.files import shortened
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._file import read_bench
 
@@ -26,9 +27,16 @@ def load_bench(name_or_path: str | Path) -> Bench:
     if str(name_or_path) in list_benches():
         return read_bench(BENCH_FOLDER / f"{name_or_path}.safetensors")
     path = Path(name_or_path)
-    if path.suffix or path.exists():
+    if path.suffix or _exists(path):
         return read_bench(path)
     raise BenchError(
-        f"unknown bench {str(name_or_path)!r}: known are {', '.join(list_benches())}, or the path "
-        "of a bench file"
+        f"unknown bench {shortened(str(name_or_path))}: known are {', '.join(list_benches())}, or "
+        "the path of a bench file"
     )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long for one, or with a NUL in it
+        return False

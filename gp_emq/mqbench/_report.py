@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gp_emq.errors import BenchError
+from gp_emq.files import refuse_code
 from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._origin import origin_of
 from gp_emq.mqbench._quality import Quality, bench_quality
 from gp_emq.networks import (
     MEBIBYTE,
@@ -64,21 +67,23 @@ def describe_bench(bench: Bench) -> str:
     )
 
 
-def plot_bench(bench: Bench, path: Path) -> None:
+def plot_bench(bench: Bench, path: Path, network: str | None = None) -> None:
     """Draw accuracy against size, coloured by the mean bits of a configuration.
 
     Args:
         bench: the bench.
         path: the picture; its suffix decides the format.
+        network: as for `model_sizes`.
 
     Raises:
+        BenchError: if the bench names code to run.
         RunError: if the picture cannot be written, or its format is unknown.
     """
     check_output_file(path, PICTURES)
     import matplotlib as mpl  # noqa: PLC0415 - slow to import, needed for pictures alone
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    sizes, unit = model_sizes(bench), "MiB"
+    sizes, unit = model_sizes(bench, network), "MiB"
     if sizes.max() < 0.1:
         sizes, unit = 1024 * sizes, "KiB"
     with mpl.rc_context({"svg.hashsalt": "gp_emq"}):
@@ -110,9 +115,21 @@ def plot_bench(bench: Bench, path: Path) -> None:
     atomic_write_bytes(path, buffer.getvalue())
 
 
-def model_sizes(bench: Bench) -> NDArray[np.float64]:
-    """Return the size of every configuration in MiB, by the `published` accounting, (n,)."""
-    name = bench.network
+def model_sizes(bench: Bench, network: str | None = None) -> NDArray[np.float64]:
+    """Return the size of every configuration in MiB, by the `published` accounting, (n,).
+
+    Args:
+        bench: the bench.
+        network: as `load_network` takes it; by default the bench's, which must be registered.
+
+    Raises:
+        BenchError: if the bench names a network that is not registered.
+        NetworkError: if the network is unknown.
+    """
+    if network is None:
+        named = f"the bench {bench.name} names the network"
+        refuse_code(bench.network, BenchError, named, "--network")
+    name = network or bench.network
     layers = load_network(name).layers if ":" in name else registered_layers(name)
     table = size_table(layers, bench.bits)
     return total_cost(table, bench.bits, bench.configurations) / MEBIBYTE
@@ -123,21 +140,21 @@ def _no_dates(ending: str) -> dict[str, None] | None:
 
 
 def _protocol_line(bench: Bench) -> str:
-    settings = bench.provenance.get("protocol")
-    if not isinstance(settings, dict):
+    made = origin_of(bench)
+    if made is None:
         return f"{bench.protocol}: how it was measured is not known"
-    weights, activations = settings["weights"], settings["activations"]
+    weights, settings = made.protocol.weights, made.protocol
     parts = [
         bench.protocol,
-        "symmetric" if weights["symmetric"] else "asymmetric",
-        "per channel" if weights["per_channel"] else "per tensor",
-        f"{weights['scale_rule']} scales",
-        f"{activations['bits']}-bit activations",
-        f"{settings['calibration_images']} calibration images",
-        f"{bench.provenance['arithmetic']} arithmetic",
+        "symmetric" if weights.symmetric else "asymmetric",
+        "per channel" if weights.per_channel else "per tensor",
+        f"{weights.scale_rule} scales",
+        f"{settings.activations.bits}-bit activations",
+        f"{settings.calibration_images} calibration images",
+        f"{made.arithmetic} arithmetic",
     ]
-    if settings["iterations"]:
-        parts.insert(4, f"{settings['iterations']} iterations of learned rounding")
+    if settings.iterations:
+        parts.insert(4, f"{settings.iterations} iterations of learned rounding")
     return ", ".join(parts)
 
 

@@ -11,8 +11,11 @@ from gp_emq.networks._accounting import (
 from gp_emq.networks._arrays import read_arrays
 from gp_emq.networks._augmentation import AUGMENTATIONS, Augmentation
 from gp_emq.networks._cifar_resnet import CifarResNet
+from gp_emq.networks._containers import Images, Labels, image_batch
+from gp_emq.networks._finite import check_finite
 from gp_emq.networks._images import (
     DATA_SETS,
+    RESIZED,
     ImageSet,
     batch_size,
     data_set_of,
@@ -20,7 +23,14 @@ from gp_emq.networks._images import (
     load_images,
     load_test,
 )
-from gp_emq.networks._layers import Layer, entry_layers, find_layers
+from gp_emq.networks._layers import (
+    Layer,
+    entry_layers,
+    find_layers,
+    layers_of,
+    weight_layers,
+)
+from gp_emq.networks._private import private_copy, unwrapped
 from gp_emq.networks._registry import (
     DATA_VARIABLE,
     Network,
@@ -30,7 +40,9 @@ from gp_emq.networks._registry import (
     registered_layers,
     untrained_network,
 )
+from gp_emq.networks._running import PrivateNetwork, undisturbed
 from gp_emq.networks._torchvision import import_torchvision
+from gp_emq.networks._watching import Call, input_of, is_linear_map, watching, with_input
 from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict, take_state_dict
 
 __all__ = [
@@ -39,31 +51,47 @@ __all__ = [
     "DATA_SETS",
     "DATA_VARIABLE",
     "MEBIBYTE",
+    "RESIZED",
     "Augmentation",
+    "Call",
     "CifarResNet",
     "ImageSet",
+    "Images",
+    "Labels",
     "Layer",
     "Network",
     "NetworkSpecification",
+    "PrivateNetwork",
     "batch_size",
     "bit_operations_table",
+    "check_finite",
     "data_set_of",
     "entry_layers",
     "file_sha256",
     "find_layers",
     "float_sizes",
+    "image_batch",
     "import_torchvision",
+    "input_of",
+    "is_linear_map",
+    "layers_of",
     "load_calibration",
     "load_images",
     "load_network",
     "load_test",
     "load_weights",
     "network_specifications",
+    "private_copy",
     "read_arrays",
     "read_state_dict",
     "registered_layers",
     "size_table",
     "take_state_dict",
     "total_cost",
+    "undisturbed",
     "untrained_network",
+    "unwrapped",
+    "watching",
+    "weight_layers",
+    "with_input",
 ]

@@ -49,8 +49,8 @@ def size_table(
     def cost(layer: Layer, width: int) -> float:
         if accounting == "published":
             return (layer.parameters + norm_floats * layer.batch_norm_channels) * width / 8
-        weights = math.prod(layer.weight_shape)
-        scales = layer.weight_shape[0] if per_channel else 1
+        weights = layer.own_weights
+        scales = (layer.weight_shape[0] if per_channel else 1) if weights else 0
         floats = layer.parameters - weights + norm_floats * layer.batch_norm_channels
         grids = scales * (_FLOAT_BYTES if symmetric else _FLOAT_BYTES + 1)
         return math.ceil(weights * width / 8) + grids + _FLOAT_BYTES * floats

@@ -1,6 +1,5 @@
 """Images of one's own: arrays as a network takes them."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import DataError
+from gp_emq.files import read_npz
 
 
 def read_arrays(path: Path) -> tuple[Tensor, Tensor | None] | None:
@@ -22,12 +22,8 @@ def read_arrays(path: Path) -> tuple[Tensor, Tensor | None] | None:
     Raises:
         DataError: It does not read, or holds something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            images = file["x"]
-            labels = file["y"] if "y" in file.files else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} does not read as images x and labels y: {error}") from error
+    found = read_npz(path, ["x"], DataError, "images x and labels y", optional=["y"])
+    images, labels = found["x"], found.get("y")
     if images.dtype == np.uint8:
         return None
     if images.dtype != np.float32 or images.ndim != 4 or not len(images):

@@ -1,12 +1,11 @@
 """What training images go through, by data set: torchvision's transforms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from gp_emq.networks import _cifar as cifar
@@ -65,21 +64,13 @@ def _imagenet(v2: ModuleType, side: int) -> list[Any]:
     return [
         v2.RandomResizedCrop(side, antialias=True),
         v2.RandomHorizontalFlip(),
-        *_normalized(v2),
+        *imagenet.normalization(v2),
     ]
 
 
 def _imagenet_test(v2: ModuleType, side: int) -> list[Any]:
-    """Resize the shorter side and take the centre."""
-    return [
-        v2.Resize(round(side * imagenet.RESIZE / imagenet.CROP), antialias=True),
-        v2.CenterCrop(side),
-        *_normalized(v2),
-    ]
-
-
-def _normalized(v2: ModuleType) -> Sequence[Any]:
-    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(cifar.MEAN, cifar.DEVIATION)]
+    """Prepare an image as networks are tested on it."""
+    return [v2.ToPILImage(), imagenet.preparation(side)]
 
 
 AUGMENTATIONS: dict[str, Callable[[ModuleType, int], list[Any]]] = {

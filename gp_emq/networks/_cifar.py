@@ -1,6 +1,5 @@
 """CIFAR-10 from `.npz` files or from the folder that torchvision downloads."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gp_emq.errors import DataError
+from gp_emq.files import read_npz
 from gp_emq.networks._torchvision import import_torchvision
 
 MEAN = (0.485, 0.456, 0.406)
@@ -54,11 +54,8 @@ def read_cifar(paths: Sequence[Path], *, part: str) -> tuple[Tensor, Tensor] | N
 
 
 def _read_npz(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            pixels, labels = file["x"], file["y"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} does not read as an .npz of x and y: {error}") from error
+    found = read_npz(path, ["x", "y"], DataError, "an .npz of x and y")
+    pixels, labels = found["x"], found["y"]
     if pixels.dtype != np.uint8 or pixels.shape[1:] != (32, 32, 3):
         raise DataError(
             f"{path}: x must be uint8 (n, 32, 32, 3), not {pixels.dtype} {pixels.shape}"

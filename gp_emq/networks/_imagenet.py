@@ -1,34 +1,43 @@
 """ImageNet validation images from class folders, or from a folder and a list of labels."""
 
-import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from gp_emq.errors import DataError
+from gp_emq.files import read_image, read_rows, shortened
 from gp_emq.networks._cifar import DEVIATION, MEAN
+from gp_emq.networks._torchvision import import_torchvision
 
 CROP = 224
 RESIZE = 256
 CLASSES = 1000
+_LABEL = re.compile("[0-9]{1,9}")
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
 
 
-def read_imagenet(paths: Sequence[Path], *, part: str) -> tuple[Tensor, Tensor] | None:
+def read_imagenet(
+    paths: Sequence[Path], *, part: str, resized: bool = False
+) -> tuple[Tensor, Tensor] | None:
     """Read images that are all taken as test images.
 
-    An image whose shorter side is 256 pixels or more is resized to 256 there; one between
-    224 and 255 was resized before and keeps its pixels. The centre 224x224 is taken.
+    Every image goes through `preparation`. With `resized` all were resized before: they keep
+    their pixels, of which the centre 224x224 is taken.
 
     Args:
         paths: a folder of class folders (labels are their places in sorted order); or a
             folder of images and a `.csv` of `file,label`, which may also lie in the folder
             or beside it.
         part: `"test"`; there is no training part.
+        resized: whether the images were resized before; each side has at least 224 pixels.
 
     Returns:
         Images float32 (n, 3, 224, 224), normalized, in the order of their file names, and
@@ -48,8 +57,9 @@ def read_imagenet(paths: Sequence[Path], *, part: str) -> tuple[Tensor, Tensor] 
         )
     files = _labelled_files(folders[0], lists[0] if lists else _find_list(folders[0]))
     images = torch.empty(len(files), 3, CROP, CROP)
+    prepare = _centre if resized else preparation(CROP)
     for index, (file, _) in enumerate(files):
-        images[index] = _read_image(file)
+        images[index] = prepare(read_image(file))
     return images, torch.tensor([label for _, label in files])
 
 
@@ -82,39 +92,71 @@ def _from_list(folder: Path, labels: Path) -> list[tuple[Path, int]]:
     if (folder / "val").is_dir():
         folder = folder / "val"
     files = []
-    try:
-        with labels.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{labels} does not read as a list of file,label: {error}") from error
+    rows = [row for row in read_rows(labels, DataError, "the list of file,label") if row]
     for number, row in enumerate(rows, 1):
         if number == 1 and len(row) == 2 and not row[1].strip().isdigit():
             continue
-        if len(row) != 2 or not row[1].strip().isdigit() or int(row[1]) >= CLASSES:
+        label = row[1].strip() if len(row) == 2 else ""
+        if not _LABEL.fullmatch(label) or int(label) >= CLASSES:
             raise DataError(
-                f"{labels}, line {number}: {','.join(row)!r} is not file,label with a label below "
-                f"{CLASSES}"
+                f"{labels}, line {number}: {shortened(','.join(row))} is not file,label with a "
+                f"label below {CLASSES}"
             )
         path = folder / row[0].strip()
-        if not path.is_file():
-            raise DataError(f"{labels}, line {number}: no image {path}")
-        files.append((path, int(row[1])))
+        if not _is_file(path):
+            raise DataError(f"{labels}, line {number}: no image {str(path)[:200]}")
+        files.append((path, int(label)))
     if not files:
         raise DataError(f"{labels} lists no images")
     return sorted(files)
 
 
-def _read_image(path: Path) -> Tensor:
+def _is_file(path: Path) -> bool:
     try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path} does not read as an image: {error}") from error
-    shorter = min(image.size)
-    if not CROP <= shorter < RESIZE:
-        scale = RESIZE / shorter
-        size = (round(image.width * scale), round(image.height * scale))
-        image = image.resize(size, Image.Resampling.BILINEAR)
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a NUL in it
+        return False
+
+
+@cache
+def preparation(side: int) -> Callable[[Image.Image], Tensor]:
+    """Return what makes of an image what networks trained on ImageNet take.
+
+    As torchvision's `ImageClassification` does it, with which the accuracies of its networks were
+    measured: the shorter side becomes 256 (in proportion for other sides than 224), whatever it
+    was, the centre is cut out, and pixels are normalized. Resizing is Pillow's, bilinear over all
+    pixels that are merged into one (antialiased) and rounded to 8 bits, since that is what the
+    networks saw in training; torch's of tensors differs by one step of 255 in places.
+
+    Args:
+        side: pixels of the square that comes out.
+
+    Returns:
+        Of an image float32 (3, side, side).
+    """
+    v2 = import_torchvision("transforms.v2")
+    made: Callable[[Image.Image], Tensor] = v2.Compose(
+        [
+            v2.Resize(round(side * RESIZE / CROP), antialias=True),
+            v2.CenterCrop(side),
+            v2.ToImage(),
+            *normalization(v2),
+            v2.ToPureTensor(),
+        ]
+    )
+    return made
+
+
+def normalization(v2: ModuleType) -> list[Any]:
+    """Return the transforms of uint8 pixels to what a network takes, of torchvision's module."""
+    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, DEVIATION)]
+
+
+def _centre(image: Image.Image) -> Tensor:
+    if min(image.size) < CROP:
+        raise DataError(
+            f"an image of {image.width}x{image.height} pixels was not resized for {CROP}x{CROP}"
+        )
     left, top = (image.width - CROP) // 2, (image.height - CROP) // 2
     pixels = torch.from_numpy(np.array(image.crop((left, top, left + CROP, top + CROP))))
     planes = pixels.permute(2, 0, 1).float().div_(255)

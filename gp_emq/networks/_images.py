@@ -16,7 +16,9 @@ from gp_emq.networks._cifar import read_cifar
 from gp_emq.networks._imagenet import read_imagenet
 from gp_emq.networks._registry import DATA_VARIABLE, network_specifications
 
-DATA_SETS = ("digits", "cifar10", "imagenet")
+RESIZED = "imagenet-resized"
+"""ImageNet whose images were resized before, so that their pixels are kept."""
+DATA_SETS = ("digits", "cifar10", "imagenet", RESIZED)
 _ELEMENTS_PER_PASS = 153_600
 
 
@@ -68,7 +70,8 @@ def load_images(
     """Load the training or the test images of a data set.
 
     Args:
-        data_set: `"digits"`, `"cifar10"` or `"imagenet"`.
+        data_set: `"digits"`, `"cifar10"`, `"imagenet"`, or `"imagenet-resized"` for images of
+            ImageNet that were resized before and keep their pixels.
         paths: files and folders that hold it; without any, those in the folder that the
             environment variable `GP_EMQ_DATA` names. The digits need none.
         part: `"training"` or `"test"`.
@@ -85,12 +88,16 @@ def load_images(
         images, labels = _digits.digits_test() if part == "test" else _digits.digits_training()
         groups = len(labels) // (_digits.TEST_DRAWS if part == "test" else 1)
         return ImageSet(images, labels, groups)
+    resized = data_set == RESIZED
+    data_set = "imagenet" if resized else data_set
     found = list(paths) or [_default_folder(data_set)]
     for path in found:
         if not path.exists():
             raise DataError(f"no {data_set} data at {path}: {_HINTS[data_set]}")
-    read = read_cifar if data_set == "cifar10" else read_imagenet
-    arrays = read(found, part=part)
+    if data_set == "cifar10":
+        arrays = read_cifar(found, part=part)
+    else:
+        arrays = read_imagenet(found, part=part, resized=resized)
     if arrays is None:
         return None
     return ImageSet(arrays[0], arrays[1], len(arrays[1]))
@@ -166,7 +173,8 @@ def has_training_part(data_set: str, paths: Sequence[Path] = ()) -> bool:
 def _load_test(data_set: str, paths: Sequence[Path]) -> ImageSet:
     test = load_images(data_set, paths, part="test")
     if test is None:
-        raise DataError(f"{data_set} data without test images: {_HINTS[data_set]}")
+        hint = _HINTS["cifar10" if data_set == "cifar10" else "imagenet"]
+        raise DataError(f"{data_set} data without test images: {hint}")
     return test
 
 
@@ -183,7 +191,7 @@ def _default_folder(data_set: str) -> Path:
     return Path(folder) / data_set
 
 
-_HINTS = {
+_HINTS: dict[str, str] = {
     "cifar10": (
         "give .npz files of x (uint8, NHWC) and y named test*.npz and train*.npz, or the folder "
         "into which torchvision.datasets.CIFAR10 downloads, or set GP_EMQ_DATA"

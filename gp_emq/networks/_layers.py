@@ -1,16 +1,14 @@
 """What a layer is: one quantizable module of a network, in forward order."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from gp_emq.errors import NetworkError
-
-QUANTIZABLE = (nn.Conv2d, nn.Linear)
+from gp_emq.networks._running import PrivateNetwork
+from gp_emq.networks._tracing import QUANTIZABLE, Trace
 
 
 @dataclass(frozen=True)
@@ -21,12 +19,15 @@ class Layer:
         name: path of the module within the network.
         kind: `"Conv2d"` or `"Linear"`.
         weight_shape: shape of its weight.
-        parameters: elements of its weight and, where it has one, its bias.
+        parameters: elements of its weight and, where it has one, its bias; those that are an
+            earlier layer's parameters too are counted there.
         batch_norm_channels: channels of the batch norms that take its output, else 0; a norm that
             takes the outputs of several layers belongs to the first.
-        macs: multiply-accumulate operations for one image.
+        macs: multiply-accumulate operations for one image, on average where images differ.
         depth: 0-based place in forward order.
         entry: index of the bit entry that decides its width.
+        shares: name of the first layer whose weight is the very same parameter; empty where
+            the weight is its own.
     """
 
     name: str
@@ -37,96 +38,59 @@ class Layer:
     macs: int
     depth: int
     entry: int
+    shares: str = ""
 
-
-class _Trace:
-    """Which layers one forward pass called, in order, and which batch norm followed each."""
-
-    def __init__(self) -> None:
-        self.order: list[str] = []
-        self.macs: dict[str, int] = {}
-        self.norm_channels: dict[str, int] = {}
-        self._norms: set[_BatchNorm] = set()
-        self._outputs: list[tuple[Tensor, str]] = []
-
-    def layer(self, name: str, module: nn.Module, output: Tensor) -> None:
-        """Record a call of the layer `name` that gave `output` (1, ...)."""
-        if name not in self.macs:
-            self.order.append(name)
-            self.macs[name] = 0
-        weight = module.weight
-        assert isinstance(weight, Tensor)  # noqa: S101 - narrows nn.Module's attribute type
-        self.macs[name] += output.numel() // output.shape[0] * math.prod(weight.shape[1:])
-        # The tensors are kept alive so that no two of them can share an identity.
-        self._outputs.append((output, name))
-
-    def batch_norm(self, module: _BatchNorm, taken: Tensor) -> None:
-        """Record that a batch norm took the tensor `taken`."""
-        if module in self._norms:
-            return
-        for output, name in reversed(self._outputs):
-            if output is taken:
-                self._norms.add(module)
-                self.norm_channels[name] = self.norm_channels.get(name, 0) + module.num_features
-                return
+    @property
+    def own_weights(self) -> int:
+        """Elements of its weight, none where the weight is counted with another layer."""
+        return 0 if self.shares else math.prod(self.weight_shape)
 
 
 def find_layers(
-    model: nn.Module, example: Tensor, ties: Sequence[Sequence[str]] = ()
+    model: nn.Module, images: Tensor, ties: Sequence[Sequence[str]] = ()
 ) -> tuple[Layer, ...]:
-    """Find the quantizable modules of a network by one forward pass.
+    """Find the quantizable modules of a network by running images through it, one by one.
 
     Args:
-        model: the network; it is run in eval mode and left in the mode it was in.
-        example: one input, (1, C, H, W).
+        model: the network; a copy of it is run, in eval mode.
+        images: (n, C, H, W); one is enough where every image calls the same layers.
         ties: groups of layer names that share one bit entry.
 
     Returns:
-        The `Conv2d` and `Linear` modules that the pass called, in the order of their first
-        calls. Entries are numbered by their first layer.
+        The `Conv2d` and `Linear` modules that any image called, in the order of their first
+        calls; their operations are the mean over the images. Layers whose weight is one
+        parameter share an entry, as do those that are tied. Entries are numbered by their first
+        layer.
 
     Raises:
-        NetworkError: if nothing quantizable is called, or a tie names no such layer, names
-            fewer than two, or shares a layer with another.
+        NetworkError: if nothing quantizable is called, the network fails or is itself a layer,
+            or a tie names no such layer, names fewer than two, or shares a layer with another.
     """
-    trace = _Trace()
-    handles = []
-    for name, module in model.named_modules():
-        if isinstance(module, QUANTIZABLE):
+    return layers_of(PrivateNetwork(model), images, ties)
 
-            def on_layer(
-                module: nn.Module, _inputs: object, output: Tensor, name: str = name
-            ) -> None:
-                trace.layer(name, module, output)
 
-            handles.append(module.register_forward_hook(on_layer))
-        elif isinstance(module, _BatchNorm):
-
-            def on_norm(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-                assert isinstance(module, _BatchNorm)  # noqa: S101 - narrows the hook's type
-                trace.batch_norm(module, inputs[0])
-
-            handles.append(module.register_forward_pre_hook(on_norm))
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            model(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, training in modes.items():
-            module.training = training
+def layers_of(
+    network: PrivateNetwork, images: Tensor, ties: Sequence[Sequence[str]] = ()
+) -> tuple[Layer, ...]:
+    """Find the layers of a network that is a private copy already; see `find_layers`."""
+    if isinstance(network.model, QUANTIZABLE):
+        raise NetworkError(
+            f"the network is itself a {_kind(network.model)} and has no name to go by: give it as "
+            "torch.nn.Sequential(network)"
+        )
+    trace = Trace(network)
+    trace.run(images)
     if not trace.order:
         raise NetworkError(
-            f"{type(model).__name__} called no Conv2d or Linear module: nothing to quantize"
+            f"{type(network.model).__name__} called no Conv2d or Linear module: nothing to quantize"
         )
-    entries = _number_entries(trace.order, ties)
-    modules = dict(model.named_modules())
-    return tuple(
-        _layer(name, modules[name], trace, depth, entries[name])
-        for depth, name in enumerate(trace.order)
-    )
+    for name in trace.order:
+        if trace.modules[name]._parameters.get("weight") is None:
+            raise NetworkError(f"the weight of layer {name!r} is no plain parameter of the network")
+    owners = _first_owners({name: trace.modules[name] for name in trace.order})
+    shared = [(name, owners[id(trace.modules[name].weight)]) for name in trace.order]
+    entries = _number_entries(trace.order, ties, shared)
+    return tuple(_layer(name, trace, entries[name], owners) for name in trace.order)
 
 
 def entry_layers(layers: Sequence[Layer]) -> tuple[tuple[int, ...], ...]:
@@ -145,42 +109,78 @@ def entry_layers(layers: Sequence[Layer]) -> tuple[tuple[int, ...], ...]:
     )
 
 
-def _layer(name: str, module: nn.Module, trace: _Trace, depth: int, entry: int) -> Layer:
-    weight, bias = module.weight, module.bias
-    assert isinstance(weight, Tensor)  # noqa: S101 - narrows nn.Module's attribute type
+def weight_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Return the layers whose weight is their own: one for each distinct weight, in order."""
+    return tuple(layer for layer in layers if not layer.shares)
+
+
+def _first_owners(modules: Mapping[str, nn.Module]) -> dict[int, str]:
+    """Map the identity of every parameter of some layers to the first layer that has it."""
+    owners: dict[int, str] = {}
+    for name, module in modules.items():
+        for parameter in _own(module):
+            owners.setdefault(id(parameter), name)
+    return owners
+
+
+def _own(module: nn.Module) -> list[nn.Parameter]:
+    """Weight and, where it has one, bias of a layer."""
+    found = (module._parameters.get(name) for name in ("weight", "bias"))
+    return [parameter for parameter in found if parameter is not None]
+
+
+def _kind(module: nn.Module) -> str:
+    return "Conv2d" if isinstance(module, nn.Conv2d) else "Linear"
+
+
+def _layer(name: str, trace: Trace, entry: int, owners: Mapping[int, str]) -> Layer:
+    module = trace.modules[name]
+    parameters = _own(module)
+    owner = owners[id(parameters[0])]
     return Layer(
         name=name,
-        kind="Conv2d" if isinstance(module, nn.Conv2d) else "Linear",
-        weight_shape=tuple(weight.shape),
-        parameters=weight.numel() + (bias.numel() if isinstance(bias, Tensor) else 0),
+        kind=_kind(module),
+        weight_shape=tuple(parameters[0].shape),
+        parameters=sum(value.numel() for value in parameters if owners[id(value)] == name),
         batch_norm_channels=trace.norm_channels.get(name, 0),
-        macs=trace.macs[name],
-        depth=depth,
+        macs=trace.macs(name),
+        depth=trace.order.index(name),
         entry=entry,
+        shares="" if owner == name else owner,
     )
 
 
-def _number_entries(order: Sequence[str], ties: Sequence[Sequence[str]]) -> dict[str, int]:
-    group_of: dict[str, int] = {}
-    for group, names in enumerate(ties):
+def _number_entries(
+    order: Sequence[str], ties: Sequence[Sequence[str]], groups: Sequence[Sequence[str]]
+) -> dict[str, int]:
+    """Number the entries by their first layer.
+
+    Args:
+        order: the layers in forward order.
+        ties: the user's groups, checked here.
+        groups: further ones, of layers that cannot differ.
+    """
+    _check_ties(order, ties)
+    first = {name: name for name in order}
+    for names in (*ties, *groups):
+        # Whatever the group's members were tied to before joins as a whole.
+        joined = {first[name] for name in names}
+        least = min(joined, key=order.index)
+        first.update({name: least for name, leader in first.items() if leader in joined})
+    numbers: dict[str, int] = {}
+    for name in order:
+        numbers.setdefault(first[name], len(numbers))
+    return {name: numbers[first[name]] for name in order}
+
+
+def _check_ties(order: Sequence[str], ties: Sequence[Sequence[str]]) -> None:
+    seen: set[str] = set()
+    for names in ties:
         if len(names) < 2:
             raise NetworkError(f"a tie needs at least two layers, not {list(names)}")
         for name in names:
             if name not in order:
                 raise NetworkError(f"tied layer {name!r} is none of {', '.join(order)}")
-            if name in group_of:
+            if name in seen:
                 raise NetworkError(f"layer {name!r} is in more than one tie")
-            group_of[name] = group
-    entries: dict[str, int] = {}
-    entry_of_group: dict[int, int] = {}
-    following = 0
-    for name in order:
-        group = group_of.get(name, -1)
-        if group in entry_of_group:
-            entries[name] = entry_of_group[group]
-            continue
-        entries[name] = following
-        if group >= 0:
-            entry_of_group[group] = following
-        following += 1
-    return entries
+            seen.add(name)

@@ -16,6 +16,7 @@ from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks._layers import Layer, find_layers
 from gp_emq.networks._torchvision import import_torchvision
 from gp_emq.networks._weights import load_weights
+from gp_emq.networks.zoo import ZOO
 
 DATA_VARIABLE = "GP_EMQ_DATA"
 _EMBEDDED = Path(__file__).parent / "data"
@@ -247,6 +248,16 @@ _SPECIFICATIONS = (
             (44, "resnet44-014dd654.th"),
             (56, "resnet56-4bfd9763.th"),
         )
+    ),
+    *(
+        NetworkSpecification(
+            member.name,
+            member.description,
+            member.factory,
+            member.input_shape,
+            embedded=f"zoo/{member.name}.safetensors",
+        )
+        for member in ZOO
     ),
     NetworkSpecification(
         "resnet18",

@@ -1,16 +1,13 @@
 """Reading weights from files, never unpickling more than tensors."""
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
-import torch
 from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
+from gp_emq.files import load_checkpoint_file, one_line, read_tensors
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -29,22 +26,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise NetworkError(
             f"no weights at {path}: expected a .safetensors or torch checkpoint file"
         )
-    try:
-        if path.suffix == ".safetensors":
-            content: object = safetensors.torch.load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        safetensors.SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        KeyError,
-        ValueError,
-    ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NetworkError(f"{path} does not read as weights: {reason}") from error
+    if path.suffix == ".safetensors":
+        content: object = read_tensors(path, NetworkError, "the weights")[0]
+    else:
+        content = load_checkpoint_file(path, NetworkError, f"{path} does not read as weights")
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(
@@ -89,9 +74,14 @@ def take_state_dict(model: nn.Module, state: Mapping[str, Tensor], source: Path)
             subject = "the network" if keys is unexpected else "the file"
             raise NetworkError(
                 f"{source} does not fit {type(model).__name__}: {subject} {what} "
-                f"{', '.join(keys[:3])}{' ...' if len(keys) > 3 else ''}"
+                f"{', '.join(key[:80] for key in keys[:3])}{' ...' if len(keys) > 3 else ''}"
             )
-    model.load_state_dict(state, strict=False)
+    try:
+        model.load_state_dict(state, strict=False)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise NetworkError(
+            f"{source} does not fit {type(model).__name__}: {one_line(error)}"
+        ) from error
 
 
 def file_sha256(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Proxies: formulas over a network's statistics, and what they say of its bit configurations."""
 
 from gp_emq.proxies._canonical import canonical_form, simplified
-from gp_emq.proxies._evaluator import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator
+from gp_emq.proxies._evaluator import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator, TreeError
 from gp_emq.proxies._expression import Node, parse_expression, to_expression
 from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._kendall import KendallRanker
@@ -14,6 +14,7 @@ from gp_emq.proxies._scores import (
     why_unrankable,
 )
 from gp_emq.proxies._sharing import share_expressions
+from gp_emq.proxies._table import SensitivityTable
 
 __all__ = [
     "DEFAULT_CACHE_BYTES",
@@ -21,6 +22,8 @@ __all__ = [
     "Evaluator",
     "KendallRanker",
     "Node",
+    "SensitivityTable",
+    "TreeError",
     "bootstrap_interval",
     "canonical_form",
     "configuration_scores",

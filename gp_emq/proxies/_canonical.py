@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 from gp_emq.errors import ExpressionError
 from gp_emq.proxies._expression import Node, parse_expression
-from primitives import EXPONENTS, OPERATORS, Kind, Matrices, PrimitiveSet
+from primitives import (
+    EXPONENTS,
+    OPERATORS,
+    BitTable,
+    Kind,
+    Matrices,
+    PrimitiveSet,
+    WeightsPerBit,
+)  # fmt: skip
 
 NON_NEGATIVE_STATISTICS = frozenset(
     {"fisher_diagonal", "parameter_count", "macs", "depth", "bits", "quantization_mse"}
@@ -190,35 +198,51 @@ def _constant(kind: type, value: int) -> _Term:
     return _Term(f"<{value}>", kind, f"<{value} as {kind.__name__}>", (), non_negative=True)
 
 
+def _mixed_up(x: _Term, y: _Term) -> bool:
+    """Say whether of two types that with the bit axis comes first; canonically it is second."""
+    return x.kind is not y.kind and x.kind in (WeightsPerBit, BitTable)
+
+
+def _without_zero(kind: type, x: _Term, y: _Term) -> _Term | None:
+    """Give what is left of ``x + y`` where one of them is zero everywhere."""
+    if x.name == "<0>" and y.kind is kind:
+        return y
+    return x if y.name == "<0>" and x.kind is kind else None
+
+
 def _add(kind: type, x: _Term, y: _Term) -> _Term | None:
-    if "<0>" in (x.name, y.name) and x.kind is y.kind:
-        return y if x.name == "<0>" else x
     if x.name == "negate" and y.name == "negate":
         return _negated(_folded("add", kind, (x.arguments[0], y.arguments[0])))
     if y.name == "negate":
         return _folded("subtract", kind, (x, y.arguments[0]))
-    if x.name == "negate" and x.kind is y.kind:
+    if x.name == "negate":
         return _folded("subtract", kind, (y, x.arguments[0]))
-    return None
+    return _without_zero(kind, x, y)
 
 
 def _subtract(kind: type, x: _Term, y: _Term) -> _Term | None:
     if x.text == y.text:
         return _constant(kind, 0)
-    if "<0>" in (x.name, y.name) and x.kind is y.kind:
-        return _negated(y) if x.name == "<0>" else x
+    # A sum has its arguments in one order where their types differ.
     if y.name == "negate":
-        return _folded("add", kind, (x, y.arguments[0]))
+        terms = (y.arguments[0], x) if _mixed_up(x, y) else (x, y.arguments[0])
+        return _folded("add", kind, terms)
     if x.name == "negate":
-        return _negated(_folded("add", kind, (x.arguments[0], y)))
-    if x.kind is y.kind and y.text < x.text:
+        terms = (y, x.arguments[0]) if _mixed_up(x, y) else (x.arguments[0], y)
+        return _negated(_folded("add", kind, terms))
+    rest = _without_zero(kind, x, y)
+    if rest is not None:
+        return _negated(rest) if rest is y else rest
+    if _mixed_up(x, y) or (x.kind is y.kind and y.text < x.text):
         return _negated(_plain("subtract", kind, (y, x)))
     return None
 
 
 def _multiply(kind: type, x: _Term, y: _Term) -> _Term | None:
-    if "<1>" in (x.name, y.name) and x.kind is y.kind:
-        return y if x.name == "<1>" else x
+    if x.name == "<1>" and y.kind is kind:
+        return y
+    if y.name == "<1>" and x.kind is kind:
+        return x
     if "<0>" in (x.name, y.name):
         return _constant(kind, 0)
     if x.text == y.text:
@@ -229,11 +253,15 @@ def _multiply(kind: type, x: _Term, y: _Term) -> _Term | None:
 def _divide(kind: type, x: _Term, y: _Term) -> _Term | None:
     if x.text == y.text:
         return _constant(kind, 1)
-    return x if y.name == "<1>" and x.kind is y.kind else None
+    return x if y.name == "<1>" and x.kind is kind else None
+
+
+def _less(kind: type, x: _Term, y: _Term) -> _Term | None:
+    return _plain("greater", kind, (y, x)) if _mixed_up(x, y) else None
 
 
 def _greater(kind: type, x: _Term, y: _Term) -> _Term | None:
-    return _plain("less", kind, (y, x)) if x.kind is y.kind else None
+    return _plain("less", kind, (y, x)) if x.kind is y.kind or _mixed_up(x, y) else None
 
 
 def _power(kind: type, x: _Term, exponent: _Term) -> _Term | None:
@@ -267,6 +295,7 @@ _RULES: dict[str, Callable[..., _Term | None]] = {
     "subtract": _subtract,
     "multiply": _multiply,
     "divide": _divide,
+    "less": _less,
     "greater": _greater,
     "power": _power,
     "sqrt": _sqrt,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.determinism import one_thread
+from gp_emq.errors import OperatorError
 from gp_emq.proxies._cache import ByteCache
 from gp_emq.proxies._expression import Node
 from gp_emq.proxies._graph import Graph, Vertex
@@ -16,6 +17,9 @@ from gp_emq.proxies._reducing import Reducer
 from gp_emq.proxies._structured import evaluate_structure
 from gp_emq.statistics import Layout, Statistics
 from primitives import Kind, PrimitiveSet, ShapeMismatchError
+
+TreeError = ShapeMismatchError | OperatorError
+"""Why a tree has no table."""
 
 DEFAULT_CACHE_BYTES = 64 * 2**20
 """How many bytes of reduced vectors and tables an evaluator keeps."""
@@ -60,13 +64,14 @@ class Evaluator:
 
         Raises:
             ShapeMismatchError: Two tensors inside one of EMQ's fixed structures do not fit.
+            OperatorError: An operator or terminal of a user's own fails.
         """
         result = self.tables([tree])[0]
-        if isinstance(result, ShapeMismatchError):
+        if not isinstance(result, Tensor):
             raise result
         return result
 
-    def tables(self, trees: Sequence[Sequence[Node]]) -> list[Tensor | ShapeMismatchError]:
+    def tables(self, trees: Sequence[Sequence[Node]]) -> list[Tensor | TreeError]:
         """Evaluate a population.
 
         Args:
@@ -75,25 +80,38 @@ class Evaluator:
         Returns:
             For each tree its sensitivity table, float64 (entries, bits), not yet oriented, which
             may hold inf or nan; or the error, where two tensors inside one of EMQ's fixed
-            structures do not fit.
+            structures do not fit, or an operator of a user's own fails.
         """
         # Operators may give inf or nan, which the screen rejects; numpy need not warn of them.
         with one_thread(), torch.no_grad(), np.errstate(all="ignore"):
-            graph = Graph(self._set, self._cache.get, self._reducer.may_keep)
-            roots = [graph.add(tree) for tree in trees]
-            values: dict[int, Tensor | ShapeMismatchError] = dict(graph.known)
-            values.update(self._reducer.reductions(graph))
-            for vertex in graph.vertices:
-                if vertex.is_reduced and vertex.identifier not in values:
-                    values[vertex.identifier] = self._reduced(vertex, graph, values)
-                value = values.get(vertex.identifier)
-                if vertex.key is not None and vertex.is_reduced and isinstance(value, Tensor):
-                    self._cache.put(vertex.key, value)
-            return [_on_cpu(values[root]) for root in roots]
+            return self._isolated(trees)
+
+    def _isolated(self, trees: Sequence[Sequence[Node]]) -> list[Tensor | TreeError]:
+        """Evaluate trees together; where an operator fails, in halves, until it stands alone."""
+        try:
+            return self._together(trees)
+        except OperatorError as error:
+            if len(trees) == 1:
+                return [error]
+            middle = len(trees) // 2
+            return [*self._isolated(trees[:middle]), *self._isolated(trees[middle:])]
+
+    def _together(self, trees: Sequence[Sequence[Node]]) -> list[Tensor | TreeError]:
+        graph = Graph(self._set, self._cache.get, self._reducer.may_keep)
+        roots = [graph.add(tree) for tree in trees]
+        values: dict[int, Tensor | TreeError] = dict(graph.known)
+        values.update(self._reducer.reductions(graph))
+        for vertex in graph.vertices:
+            if vertex.is_reduced and vertex.identifier not in values:
+                values[vertex.identifier] = self._reduced(vertex, graph, values)
+            value = values.get(vertex.identifier)
+            if vertex.key is not None and vertex.is_reduced and isinstance(value, Tensor):
+                self._cache.put(vertex.key, value)
+        return [_on_cpu(values[root]) for root in roots]
 
     def _reduced(
-        self, vertex: Vertex, graph: Graph, values: dict[int, Tensor | ShapeMismatchError]
-    ) -> Tensor | ShapeMismatchError:
+        self, vertex: Vertex, graph: Graph, values: dict[int, Tensor | TreeError]
+    ) -> Tensor | TreeError:
         """Compute a vector or table from vectors and tables, or a fixed structure."""
         if vertex.overload is None:
             return self._leaves.whole(vertex.node.name)
@@ -101,12 +119,12 @@ class Evaluator:
             nodes = [graph.vertices[number].node for number in vertex.arguments]
             try:
                 return evaluate_structure(vertex.overload, nodes, self._set, self._structure_input)
-            except ShapeMismatchError as error:
+            except (ShapeMismatchError, OperatorError) as error:
                 return error
         arguments: list[Tensor | float] = []
         for number in vertex.arguments:
             value = values.get(number)
-            if isinstance(value, ShapeMismatchError):
+            if isinstance(value, ShapeMismatchError | OperatorError):
                 return value
             arguments.append(float(graph.vertices[number].node.name) if value is None else value)
         bits = self._leaves.statistics.tensor("bits").to(self._leaves.device)
@@ -117,5 +135,5 @@ class Evaluator:
         return layout.views(self._leaves.whole(node.name)), layout
 
 
-def _on_cpu(value: Tensor | ShapeMismatchError) -> Tensor | ShapeMismatchError:
+def _on_cpu(value: Tensor | TreeError) -> Tensor | TreeError:
     return value.cpu() if isinstance(value, Tensor) else value

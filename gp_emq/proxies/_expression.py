@@ -12,6 +12,7 @@ from typing import TypeAlias
 from deap import gp
 
 from gp_emq.errors import ExpressionError
+from gp_emq.files import shortened
 from primitives import BitTable, Overload, PrimitiveSet
 
 Node: TypeAlias = gp.Primitive | gp.Terminal
@@ -148,9 +149,10 @@ class _Parser:
         if name[0] == "-" or name[0].isdigit():
             leaves = self._set.leaves(str(float(name)))
             if not leaves:
+                shown = name[:40]
                 raise ExpressionError(
-                    f"{name} is no constant of primitive set {self._set.name!r}; the only ones are "
-                    "the exponents -2, -1, -0.5, 0.5, 1, 2 and 3 of power(x, c)"
+                    f"{shown} is no constant of primitive set {self._set.name!r}; the only ones "
+                    "are the exponents -2, -1, -0.5, 0.5, 1, 2 and 3 of power(x, c)"
                 )
         else:
             leaves = self._set.leaves(name)
@@ -162,7 +164,10 @@ class _Parser:
         if name in self._set.operator_names:
             return f"operator {name!r} needs its arguments in parentheses"
         known = ", ".join(sorted(self._set.statistics))
-        return f"unknown statistic {name!r} in primitive set {self._set.name!r}; known are {known}"
+        return (
+            f"unknown statistic {shortened(name)} in primitive set {self._set.name!r}; known are "
+            f"{known}"
+        )
 
     def _close(self) -> None:
         if len(self._open) == 1 or self._expects_operand:
@@ -173,14 +178,18 @@ class _Parser:
         if not overloads:
             known = ", ".join(sorted(self._set.operator_names))
             raise ExpressionError(
-                f"unknown operator {name!r} in primitive set {self._set.name!r}; known are {known}"
+                f"unknown operator {shortened(name)} in primitive set {self._set.name!r}; known "
+                f"are {known}"
             )
         for overload in overloads:
-            if _accepts(overload, arguments):
-                nodes: Nodes = [self._set.mapping[overload.name]]
-                for kind, argument in zip(overload.arguments, arguments, strict=True):
-                    nodes.extend(argument.readings[kind])
-                readings[overload.result] = nodes
+            # A commutative operator has one order of two types, and may be written in either.
+            orders = [arguments, arguments[::-1]] if overload.operator.commutative else [arguments]
+            for ordered in orders:
+                if overload.result not in readings and _accepts(overload, ordered):
+                    nodes: Nodes = [self._set.mapping[overload.name]]
+                    for kind, argument in zip(overload.arguments, ordered, strict=True):
+                        nodes.extend(argument.readings[kind])
+                    readings[overload.result] = nodes
         if not readings:
             raise ExpressionError(_no_signature(name, arguments, overloads))
         self._open[-1][1].append(_Parsed(name, readings))
@@ -200,4 +209,4 @@ def _no_signature(name: str, arguments: list[_Parsed], overloads: Sequence[Overl
         "(" + ", ".join(kind.__name__ for kind in overload.arguments) + ")"
         for overload in overloads
     )
-    return f"operator {name!r} does not take ({given}); it takes {takes}"
+    return f"operator {name!r} does not take ({given[:200]}); it takes {takes}"

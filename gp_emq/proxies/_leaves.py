@@ -3,9 +3,18 @@
 import torch
 from torch import Tensor
 
+from gp_emq.errors import OperatorError
 from gp_emq.proxies._graph import Vertex
 from gp_emq.statistics import Layout, Statistics
-from primitives import Activations, PrimitiveSet, Weights, WeightsPerBit
+from primitives import (
+    Activations,
+    BitTable,
+    LayerVector,
+    PrimitiveSet,
+    Weights,
+    WeightsPerBit,
+    is_guarded,
+)
 
 
 class Leaves:
@@ -55,8 +64,7 @@ class Leaves:
     def whole(self, name: str) -> Tensor:
         """Give the value of a terminal; it is kept."""
         if name not in self._values:
-            value = self._set.statistics[name].value(self.statistics)
-            self._values[name] = value.to(self.device)
+            self._values[name] = self._computed(name).to(self.device)
         return self._values[name]
 
     def block(self, vertex: Vertex, start: int, stop: int) -> Tensor:
@@ -64,7 +72,7 @@ class Leaves:
         name = vertex.node.name
         if vertex.node.ret is WeightsPerBit and self.bytes_of(WeightsPerBit) > self._memory:
             if name != "quantization_perturbation":
-                return self._set.statistics[name].value(self.statistics)[..., start:stop]
+                return self._computed(name)[..., start:stop].to(self.device)
             return self.statistics.perturbation(start, stop).to(self.device)
         return self.whole(name)[..., start:stop]
 
@@ -73,6 +81,32 @@ class Leaves:
         layout = self.layout_of(vertex)
         block = self.block(vertex, layout.offsets[layer], layout.offsets[layer + 1])
         return block.reshape(*block.shape[:-1], *layout.shapes[layer])
+
+    def _computed(self, name: str) -> Tensor:
+        """Compute a terminal, and look at what it gives where it is a user's own.
+
+        Raises:
+            OperatorError: It is a tensor of another shape or type than its type has.
+        """
+        terminal = self._set.statistics[name]
+        value = terminal.value(self.statistics)
+        if is_guarded(terminal):
+            shape, dtype = self._geometry(terminal.type)
+            if tuple(value.shape) != shape:
+                given = f"{tuple(value.shape)}, not {shape}"
+                raise OperatorError(name, "gives a wrong shape", given)
+            if value.dtype != dtype:
+                raise OperatorError(name, "gives a wrong type", f"{value.dtype}, not {dtype}")
+        return value
+
+    def _geometry(self, kind: type) -> tuple[tuple[int, ...], torch.dtype]:
+        """Give shape and type of a terminal's value."""
+        if kind in (LayerVector, BitTable):
+            entries = self.layout(Weights).entry_count
+            shape = (entries, self.bits) if kind is BitTable else (entries,)
+            return shape, torch.float64
+        size = self.layout(self._layout_kind(kind)).size
+        return ((self.bits, size) if kind is WeightsPerBit else (size,)), self.dtype
 
     @staticmethod
     def _layout_kind(kind: type) -> type:

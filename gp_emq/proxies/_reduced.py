@@ -25,8 +25,13 @@ def apply_reduced(overload: Overload, arguments: Sequence[Tensor | float], bits:
         raise TypeError(f"operator {overload.name!r} needs a tensor first")
     if overload.operator.name == "times_bits":
         return function(first[:, None], bits)
-    if overload.arguments == (LayerVector, BitTable):
-        return function(first[:, None], *rest)
+    if BitTable in overload.arguments and LayerVector in overload.arguments:
+        return function(*(_by_entry(argument) for argument in arguments))
     if overload.operator.kind is Kind.NORMALISER and overload.arguments == (BitTable,):
         return function(first.reshape(-1)).reshape(first.shape)
     return function(first, *rest)
+
+
+def _by_entry(value: Tensor | float) -> Tensor | float:
+    """Let a vector meet a table entry by entry."""
+    return value[:, None] if isinstance(value, Tensor) and value.dim() == 1 else value

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_emq.errors import ExpressionError, StatisticsError
+from gp_emq.errors import ExpressionError, PrimitiveSetError, StatisticsError
+from gp_emq.files import shortened
 from gp_emq.proxies._evaluator import Evaluator
 from gp_emq.proxies._expression import Node, parse_expression
 from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._language import language
+from gp_emq.proxies._table import SensitivityTable
 from gp_emq.proxies.handcrafted import (
     ALIASES,
     HANDCRAFTED,
@@ -24,7 +26,7 @@ from gp_emq.proxies.handcrafted import (
 )
 from gp_emq.statistics import Statistics
 from gp_emq.store import HallOfFame, read_hall_of_fame
-from primitives import PrimitiveSet, load_primitive_set
+from primitives import PrimitiveSet, load_primitive_set, primitive_set_names
 
 FloatArray = NDArray[np.float64]
 
@@ -63,15 +65,15 @@ class Proxy:
         """Whether name and expression say all about it: nothing of a user's own is in it."""
         return self.primitive_set is language()
 
-    def table(self, statistics: Statistics) -> FloatArray:
+    def table(self, statistics: Statistics) -> SensitivityTable:
         """Compute the sensitivity table of a network; only what it names is collected.
 
         Args:
             statistics: The network's statistics.
 
         Returns:
-            float64 (entries, bits), oriented: a higher sum predicts a higher accuracy. It may
-            hold inf or nan where the formula gives it.
+            float64 (entries, bits), oriented: a higher sum predicts a higher accuracy. It knows
+            its layers and widths, and may hold inf or nan where the formula gives it.
 
         Raises:
             StatisticsError: The proxy runs the network itself, and the statistics were read
@@ -79,10 +81,27 @@ class Proxy:
             ShapeMismatchError: Two tensors inside one of EMQ's fixed structures do not fit.
         """
         if self.method is not None:
-            return handcrafted_table(self.method, self._inputs(statistics))
+            return self.label(handcrafted_table(self.method, self._inputs(statistics)), statistics)
         tree = parse_expression(self.expression, self.primitive_set)
         table: FloatArray = Evaluator(self.primitive_set, statistics).table(tree).numpy()
-        return table * (self.sign or _rising(table))
+        return self.label(table * (self.sign or _rising(table)), statistics)
+
+    def label(self, values: FloatArray, statistics: Statistics) -> SensitivityTable:
+        """Say of values that `table` gave for these statistics what they are of.
+
+        Args:
+            values: float64 (entries, bits), oriented.
+            statistics: The network's statistics.
+        """
+        return SensitivityTable(
+            values,
+            bits=statistics.bits,
+            layers=statistics.layers,
+            proxy=self.name,
+            formula=self.formula,
+            expression=self.expression,
+            statistics=statistics.fingerprint,
+        )
 
     def _inputs(self, statistics: Statistics) -> ProxyInputs:
         origin = statistics.origin
@@ -91,10 +110,12 @@ class Proxy:
                 f"proxy {self.name} needs the network beside its statistics: use those that "
                 "collect_statistics gives"
             )
-        return ProxyInputs(statistics, origin.model, origin.images, origin.labels, origin.quantizer)
+        return ProxyInputs(
+            statistics, origin.network, origin.images, origin.labels, origin.quantizer
+        )
 
 
-def load_proxy(source: str | Path) -> Proxy:
+def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
     """Load a proxy.
 
     A run's formula has the sign that its training configurations gave it. An expression has
@@ -104,6 +125,8 @@ def load_proxy(source: str | Path) -> Proxy:
     Args:
         source: The name of a hand-crafted proxy (`python -m gp_emq.rank --list-proxies`), the
             folder of a run or its `hall_of_fame.json`, or a typed expression.
+        primitives: Name or file of the primitive set that a run was made with. It is needed where
+            the set is one's own and has operators of its own: no run names code to run.
 
     Returns:
         The proxy.
@@ -133,7 +156,7 @@ def load_proxy(source: str | Path) -> Proxy:
         expression = method.aligned if isinstance(method.aligned, str) else ""
         return Proxy(method.name, method.formula, expression, 1, language(), method)
     if isinstance(source, Path) or (text and _exists(path)):
-        return _from_hall_of_fame(path)
+        return _from_hall_of_fame(path, primitives)
     if "(" not in text and not any(name in text for name in ("bits", "quantization_mse")):
         close = _hint(text)
         raise ExpressionError(
@@ -144,20 +167,32 @@ def load_proxy(source: str | Path) -> Proxy:
     return Proxy("expression", to_formula(tree, language()), text, 0, language())
 
 
-def hall_of_fame_language(hall: HallOfFame) -> PrimitiveSet:
+def hall_of_fame_language(hall: HallOfFame, primitives: str | None = None) -> PrimitiveSet:
     """Give the set that the best formula of a hall of fame is of.
 
+    Args:
+        hall: The hall of fame.
+        primitives: Name or file of the primitive set, where the caller says it.
+
     Returns:
-        The common language where that reads it, else the primitive set of the run.
+        The common language where that reads it, else the set that the caller says, else that of
+        the run if it is a registered one.
 
     Raises:
-        GpEmqError: Neither reads it.
+        GpEmqError: None of them reads it, or the run names a set that is not registered.
     """
     expression = hall.best.expression
     try:
         parse_expression(expression, language())
     except ExpressionError:
-        primitive_set = load_primitive_set(hall.provenance.primitive_set)
+        named = hall.provenance.primitive_set
+        if primitives is None and named not in primitive_set_names():
+            raise PrimitiveSetError(
+                f"the formula {shortened(expression)} is of the primitive set {shortened(named)}, "
+                "which is not registered, and no file may name code that runs: give --primitives "
+                "FILE.py"
+            ) from None
+        primitive_set = load_primitive_set(primitives or named)
         parse_expression(expression, primitive_set)
         return primitive_set
     return language()
@@ -169,12 +204,13 @@ def needed_statistics(tree: Sequence[Node], primitive_set: PrimitiveSet) -> tupl
     return tuple(sorted({name for leaf in leaves if leaf is not None for name in leaf.needs}))
 
 
-def _from_hall_of_fame(path: Path) -> Proxy:
+def _from_hall_of_fame(path: Path, primitives: str | None) -> Proxy:
     hall = read_hall_of_fame(path)
     folder = path if path.is_dir() else path.parent
     best = hall.best
     name = folder.resolve().name or str(path)
-    return Proxy(name, best.formula, best.expression, best.sign, hall_of_fame_language(hall))
+    primitive_set = hall_of_fame_language(hall, primitives)
+    return Proxy(name, best.formula, best.expression, best.sign, primitive_set)
 
 
 def _rising(table: FloatArray) -> int:

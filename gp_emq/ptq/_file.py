@@ -2,26 +2,32 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from gp_emq.allocation import Plan, plan_document, plan_from
 from gp_emq.errors import AllocationError, NetworkError, QuantizationError
+from gp_emq.files import (
+    atomic_write_bytes,
+    decode_document,
+    one_line,
+    read_tensors,
+    shortened,
+)
 from gp_emq.networks import take_state_dict
-from gp_emq.quantization import QuantizationParameters, QuantizedModel, QuantizedWeight
+from gp_emq.quantization import MAX_BITS, QuantizationParameters, QuantizedModel, QuantizedWeight
 from gp_emq.statistics import sha256_of
-from gp_emq.store import atomic_write_bytes
 
 FORMAT = 1
 _RECORD = "gp_emq"
 """The one name in the file's metadata: safetensors writes several in no fixed order."""
+_LOWEST, _HIGHEST = -(1 << (MAX_BITS - 1)), (1 << MAX_BITS) - 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def save_quantized(
         plan: The plan.
 
     Raises:
-        QuantizationError: The network itself has a tensor of one of these names.
+        QuantizationError: The network itself has a tensor of one of these names, or an integer
+            lies off its grid.
         RunError: The file cannot be written.
     """
     tensors = {
@@ -118,21 +125,20 @@ def load_quantized(path: Path | str, model: nn.Module) -> QuantizedModel:
     path = Path(path)
     record, tensors = _read(path)
     try:
-        weights = {
-            name: _take_weight(tensors, name, ends) for name, ends in record["weights"].items()
-        }
+        weights = {name: _take_weight(tensors, name, ends) for name, ends in record.weights.items()}
         activations = {
-            name: _take_grid(tensors, f"{name}.input", ends)
-            for name, ends in record["inputs"].items()
+            name: _take_grid(tensors, f"{name}.input", ends) for name, ends in record.inputs.items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise QuantizationError(f"{path} is damaged: {error}") from error
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise QuantizationError(f"{path} is damaged: {one_line(error)}") from error
     network = copy.deepcopy(model).cpu().float()
     take_state_dict(network, tensors, path)
     try:
         return QuantizedModel(network, weights, activations)
     except (NetworkError, AttributeError) as error:
-        raise NetworkError(f"{path} does not fit {type(model).__name__}: {error}") from error
+        raise NetworkError(
+            f"{path} does not fit {type(model).__name__}: {one_line(error)}"
+        ) from error
 
 
 def read_record(path: Path | str) -> QuantizationRecord:
@@ -147,15 +153,16 @@ def read_record(path: Path | str) -> QuantizationRecord:
     path = Path(path)
     record, _ = _read(path)
     try:
-        plan = None if record["plan"] is None else plan_from(record["plan"], "its plan")
-        return QuantizationRecord(str(record["method"]), dict(record["settings"]), plan)
-    except (AllocationError, KeyError, TypeError, ValueError) as error:
+        plan = None if record.plan is None else plan_from(record.plan, "its plan")
+        return QuantizationRecord(record.method, record.settings, plan)
+    except AllocationError as error:
         raise QuantizationError(f"{path} is damaged: {error}") from error
 
 
 def _grid_tensors(quantized: QuantizedModel) -> dict[str, Tensor]:
     tensors = {}
     for name, weight in quantized.weights.items():
+        _check_integers(name, weight.integers, _ends(weight.parameters), QuantizationError)
         kind = torch.int8 if weight.parameters.quant_min < 0 else torch.uint8
         tensors[f"{name}.weight.integers"] = weight.integers.to(kind)
         tensors |= _scale_tensors(f"{name}.weight", weight.parameters)
@@ -172,46 +179,73 @@ def _ends(grid: QuantizationParameters) -> list[int]:
     return [grid.quant_min, grid.quant_max]
 
 
-def _take_weight(tensors: dict[str, Tensor], name: str, ends: list[int]) -> QuantizedWeight:
+def _take_weight(tensors: dict[str, Tensor], name: str, ends: tuple[int, int]) -> QuantizedWeight:
     """Take a weight's integers and their grid out of the tensors of a file."""
     parameters = _take_grid(tensors, f"{name}.weight", ends)
-    integers = tensors.pop(f"{name}.weight.integers").to(torch.int16)
-    if int(integers.min()) < ends[0] or int(integers.max()) > ends[1]:
-        raise ValueError(f"weights of {name} leave their grid")
+    stored = _taken(tensors, f"{name}.weight.integers")
+    if stored.dtype not in (torch.int8, torch.uint8) or not stored.numel():
+        raise ValueError(f"the integers of {name} are {stored.dtype} {tuple(stored.shape)}")
+    integers = stored.to(torch.int16)
+    _check_integers(name, integers, ends, ValueError)
     return QuantizedWeight(integers, parameters)
 
 
-def _take_grid(tensors: dict[str, Tensor], name: str, ends: list[int]) -> QuantizationParameters:
+def _check_integers(
+    name: str, integers: Tensor, ends: Sequence[int], error: type[Exception]
+) -> None:
+    """Refuse integers that are not those of a grid."""
+    low, high = (int(extreme) for extreme in integers.aminmax())
+    if low < ends[0] or high > ends[1]:
+        raise error(
+            f"the weights of {name} leave their grid: they reach from {low} to {high}, and it from "
+            f"{ends[0]} to {ends[1]}"
+        )
+
+
+def _take_grid(
+    tensors: dict[str, Tensor], name: str, ends: tuple[int, int]
+) -> QuantizationParameters:
     """Take a grid out of the tensors of a file, so that the state dict is left."""
-    low, high = map(int, ends)
-    scale, zero_point = tensors.pop(f"{name}.scale"), tensors.pop(f"{name}.zero_point")
-    if not bool((scale > 0).all()) or scale.shape != zero_point.shape:
+    scale, zero_point = _taken(tensors, f"{name}.scale"), _taken(tensors, f"{name}.zero_point")
+    if not scale.is_floating_point() or not bool((scale.isfinite() & (scale > 0)).all()):
+        raise ValueError(f"the scale of {name} is not positive and finite")
+    if scale.shape != zero_point.shape:
         raise ValueError(f"{name} has no grid")
+    low, high = ends
+    if not bool(((zero_point >= low) & (zero_point <= high)).all()):
+        raise ValueError(f"the zero point of {name} is off its grid")
     return QuantizationParameters(scale, zero_point, low, high)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _taken(tensors: dict[str, Tensor], name: str) -> Tensor:
+    if name not in tensors:
+        raise KeyError(f"it lacks {shortened(name)}")
+    return tensors.pop(name)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The record in a file, beside its format."""
+
+    method: str
+    settings: dict[str, Any]
+    plan: dict[str, Any] | None
+    weights: dict[str, tuple[int, int]]
+    inputs: dict[str, tuple[int, int]]
+    sha256: str
+
+
+def _read(path: Path) -> tuple[_Record, dict[str, Tensor]]:
     """Read and check a file: its record, and its tensors by name."""
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_RECORD)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise QuantizationError(
-            f"cannot read the quantized network {path}: {error.strerror or error}"
-        ) from error
-    except safetensors.SafetensorError as error:
-        raise QuantizationError(f"{path} does not read as safetensors: {error}") from error
-    if text is None:
+    tensors, metadata = read_tensors(path, QuantizationError, "the quantized network")
+    if _RECORD not in metadata:
         raise QuantizationError(f"{path} is no quantized network: its metadata has no {_RECORD!r}")
-    try:
-        record = dict(json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise QuantizationError(f"{path} is damaged: its metadata is no JSON object") from error
-    if record.get("format") != FORMAT:
-        raise QuantizationError(
-            f"{path} has format {record.get('format')!r}; this version reads format {FORMAT}"
-        )
-    if record.get("sha256") != sha256_of(sorted(tensors.items())):
+    record = decode_document(metadata[_RECORD], _Record, QuantizationError, str(path), form=FORMAT)
+    if record.sha256 != sha256_of(sorted(tensors.items())):
         raise QuantizationError(f"{path} is damaged: its content is not what was written")
+    for name, (low, high) in (*record.weights.items(), *record.inputs.items()):
+        if not _LOWEST <= low < high <= _HIGHEST:
+            raise QuantizationError(
+                f"{path} is damaged: the grid of {shortened(name)} goes from {low} to {high}"
+            )
     return record, tensors

@@ -134,7 +134,6 @@ def reconstruct_network(task: Task) -> QuantizedModel:
         layers,
         widths,
         quantizer=task.settings.weights,
-        activations=task.activations,
         images=task.images,
         settings=task.rounding,
         learned=task.learned,

@@ -8,8 +8,9 @@ from gp_emq.export import add_export_options
 from gp_emq.options import OptionParser, positive, seed
 from gp_emq.outputs import OutputFile
 from gp_emq.ptq._methods import METHODS
+from gp_emq.ptq._settings import ROBUST
 from gp_emq.ptq._text import FORMATS
-from gp_emq.quantization import SCALE_RULES
+from gp_emq.quantization import INPUT_RULES, SCALE_RULES
 
 QAT = "qat"
 """The method that trains; gp_emq.qat has it."""
@@ -64,6 +65,12 @@ def make_parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--activation-bits", type=positive, default=8, metavar="B",
         help="of the inputs of quantized layers, 32 for float (default: 8)",
+    )  # fmt: skip
+    how.add_argument(
+        "--activation-rule", choices=INPUT_RULES, default=ROBUST,
+        help="how the grids of those inputs are chosen from the images: robust spans them but for "
+        "outliers, percentile leaves out 0.1 percent on either side, mse has the least squared "
+        f"error, minmax spans all, outliers too (default: {ROBUST})",
     )  # fmt: skip
     how.add_argument(
         "--per-tensor", action="store_true",

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from gp_emq.allocation import FLOAT_BITS, Plan
 from gp_emq.errors import NetworkError, QuantizationError
+from gp_emq.files import code_sha256
 from gp_emq.networks import Layer, find_layers
 from gp_emq.ptq._methods import Method, find_method
-from gp_emq.ptq._settings import QuantizationSettings
+from gp_emq.ptq._settings import ROBUST, QuantizationSettings
 from gp_emq.ptq._task import Progress, Task
 from gp_emq.quantization import (
     MAX_BITS,
@@ -23,11 +23,9 @@ from gp_emq.quantization import (
     QuantizedModel,
     RoundingSettings,
     WeightQuantizer,
+    usual_images,
 )
 from gp_emq.statistics import check_images, evaluation, sha256_of, state_sha256
-
-_FORMAT = 1
-"""Rises when what is learned from equal inputs changes."""
 
 PER_CHANNEL = WeightQuantizer(per_channel=True)
 """One scale of least squared error per output channel."""
@@ -41,6 +39,7 @@ def quantize(
     method: str = "rtn",
     quantizer: WeightQuantizer = PER_CHANNEL,
     activation_bits: int = 8,
+    activation_rule: str = ROBUST,
     iterations: int | None = None,
     seed: int = 0,
     cache: Path | None = None,
@@ -62,6 +61,8 @@ def quantize(
         quantizer: Chooses the grids of weights; by default one scale per output channel, of
             least squared error.
         activation_bits: Width of the inputs of the quantized layers; 32 for float.
+        activation_rule: How their grids are chosen: `"robust"`, `"percentile"`, `"mse"` or
+            `"minmax"`, which alone lets an outlier widen them; see `QuantizationSettings`.
         iterations: Steps of learned rounding for each layer or block; None for the method's own
             number.
         seed: Of the order of images in learned rounding.
@@ -93,7 +94,7 @@ def quantize(
         >>> quantized.network[3].weight[0].unique().numel() <= 2 ** plan.widths["3"]
         True
     """
-    settings = QuantizationSettings(quantizer, activation_bits, iterations, seed)
+    settings = QuantizationSettings(quantizer, activation_bits, iterations, seed, activation_rule)
     return run_method(
         find_method(method), model, plan, images, settings, cache=cache, progress=progress
     )
@@ -113,6 +114,8 @@ def run_method(
     if settings.iterations is not None and not method.learns:
         raise QuantizationError(f"method {method.name} learns nothing: it takes no iterations")
     images = check_images(images)
+    if settings.activation_rule != "minmax":
+        images = usual_images(images)
     rounding = RoundingSettings(
         iterations=method.iterations if settings.iterations is None else settings.iterations,
         seed=settings.seed,
@@ -163,6 +166,12 @@ def _widths(
                 f"the plan's layer {item.name!r} has a weight of shape {item.layer.weight_shape}, "
                 f"but that of {type(model).__name__} has {shape}"
             )
+    missing = plan.unplanned(layers) if isinstance(plan, Plan) else ()
+    if missing:
+        raise QuantizationError(
+            f"the plan is of another network: it says nothing of layer {missing[0]!r}, the "
+            f"first of {len(missing)} layers of {type(model).__name__} that it lacks"
+        )
     for name, width in given.items():
         if width != FLOAT_BITS and not MIN_BITS <= width <= MAX_BITS:
             raise QuantizationError(
@@ -204,14 +213,16 @@ def _folder(
     settings: QuantizationSettings,
     rounding: RoundingSettings,
 ) -> Path | None:
-    """Name the folder of what is learned by everything but the plan that it depends on."""
+    """Name the folder of what is learned by everything but the plan that it depends on.
+
+    The code that learns it is part of that.
+    """
     if cache is None or not method.learns:
         return None
     activations = settings.activations
     document = {
-        "format": _FORMAT,
+        "code": code_sha256("gp_emq.ptq._methods"),
         "method": method.name,
-        "torch": torch.__version__,
         "state": state_sha256(model),
         "images": sha256_of([("images", images)]),
         "weights": asdict(settings.weights),

@@ -4,10 +4,18 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gp_emq.errors import QuantizationError
-from gp_emq.quantization import MAX_BITS, MIN_BITS, ActivationQuantizer, WeightQuantizer
+from gp_emq.quantization import (
+    INPUT_RULES,
+    MAX_BITS,
+    MIN_BITS,
+    ActivationQuantizer,
+    WeightQuantizer,
+)
 
 FLOAT_ACTIVATIONS = 32
 """Bits of activations that are not quantized."""
+ROBUST = "robust"
+"""The rule for activations unless another is asked for."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,11 @@ class QuantizationSettings:
         weights: Quantizer of the weights; by default one scale per output channel, of least
             squared error.
         activation_bits: Width of the inputs of the quantized layers, on one asymmetric grid per
-            layer that spans the range over the images; 32 leaves them in float.
+            layer; 32 leaves them in float.
+        activation_rule: How those grids are chosen from the images: `"robust"` spans the inputs of
+            a layer but for outliers, `"percentile"` leaves 0.1 % on either side out, `"mse"` has
+            the least squared error, `"minmax"` spans all there is. Images with values 20 times as
+            large as in the middle one of them are used by `"minmax"` alone.
         iterations: Steps of learned rounding; None for the method's own number.
         seed: Of the order of images in learned rounding.
 
@@ -30,6 +42,7 @@ class QuantizationSettings:
     activation_bits: int = 8
     iterations: int | None = None
     seed: int = 0
+    activation_rule: str = ROBUST
 
     def __post_init__(self) -> None:
         allowed = (*range(MIN_BITS, MAX_BITS + 1), FLOAT_ACTIVATIONS)
@@ -37,6 +50,11 @@ class QuantizationSettings:
             raise QuantizationError(
                 f"activation bits must be {MIN_BITS} to {MAX_BITS}, or {FLOAT_ACTIVATIONS} for "
                 f"float, not {self.activation_bits}"
+            )
+        if self.activation_rule not in INPUT_RULES:
+            raise QuantizationError(
+                f"the rule for activations must be one of {', '.join(INPUT_RULES)}, not "
+                f"{self.activation_rule!r}"
             )
         if self.iterations is not None and self.iterations < 1:
             raise QuantizationError(f"iterations must be at least 1, not {self.iterations}")
@@ -48,7 +66,7 @@ class QuantizationSettings:
         """Quantizer of the inputs of layers, None where they stay in float."""
         if self.activation_bits == FLOAT_ACTIVATIONS:
             return None
-        return ActivationQuantizer(bits=self.activation_bits)
+        return ActivationQuantizer(bits=self.activation_bits, scale_rule=self.activation_rule)
 
     def document(self) -> dict[str, Any]:
         """Return the settings as plain values."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gp_emq.allocation import Plan
+from gp_emq.allocation import Measures, Plan
 from gp_emq.columns import format_columns
 from gp_emq.ptq._accuracy import Measured
 
@@ -21,12 +21,15 @@ class MethodResult:
         accuracy: Top-1 accuracy.
         change: Against the float network, over the same images.
         file: Where the network was written.
+        measures: What its weights take, which is not what the plan does where a method raises
+            widths.
     """
 
     method: str
     accuracy: Measured
     change: Measured
     file: str
+    measures: Measures
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,13 @@ class Report:
             ]
             for result in self.results
         ]
+        if any(result.measures != measures for result in self.results):
+            # Accuracies of different sizes do not compare: the table shows the sizes then.
+            sizes = [result.measures for result in self.results]
+            head += ["bits", "MiB"]
+            body[0] += ["", ""]
+            for row, of in zip(body[1:], sizes, strict=True):
+                row += [f"{of.average_bits:.3f}", f"{of.size_mib:.4g}"]
         lines += format_columns(head, body)
         notes = list(self.notes)
         if self.in_float:

@@ -10,7 +10,7 @@ from gp_emq.qat._recipes import RECIPES, Recipe, find_recipe
 from gp_emq.qat._samples import FileImages, ImageSource, PreparedImages, Samples, TensorImages
 from gp_emq.qat._settings import PRECISIONS, WEIGHT_DECAY_SHARES, QatSettings
 from gp_emq.qat._train import train
-from gp_emq.qat._warm_start import trained_widths, warm_start
+from gp_emq.qat._warm_start import trained_plan, trained_widths, warm_start
 
 __all__ = [
     "CHECKPOINT_NAME",
@@ -38,6 +38,7 @@ __all__ = [
     "quantized_model",
     "train",
     "train_plan",
+    "trained_plan",
     "trained_widths",
     "warm_start",
 ]

@@ -9,6 +9,7 @@ from gp_emq.allocation import FLOAT_BITS, Plan, load_plan
 from gp_emq.command import resumption, run_command
 from gp_emq.determinism import threads
 from gp_emq.errors import TrainingError
+from gp_emq.files import refuse_code
 from gp_emq.networks import file_sha256
 from gp_emq.outputs import check_output_folder
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME
@@ -19,7 +20,7 @@ from gp_emq.qat._processes import Processes, joined_processes
 from gp_emq.qat._result import RESULT_NAME, Summary, average_bits, write_result
 from gp_emq.qat._settings import QatSettings
 from gp_emq.qat._train import train
-from gp_emq.qat._warm_start import trained_widths, warm_start
+from gp_emq.qat._warm_start import trained_plan, trained_widths, warm_start
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     network = options.network or (plan.provenance.get("network") if plan is not None else None)
     if network is None:
         raise TrainingError("no network: give --network, or a plan that names one")
+    if options.network is None:
+        refuse_code(network, TrainingError, f"{options.plan} names the network", "--network")
     options.out = options.out or _default_folder(options, network)
     check_output_folder(options.out)
     with (
@@ -119,7 +122,8 @@ def _train(
         start_accuracy=accuracies[1],
         accuracy=accuracies[2],
     )
-    write_result(folder, trained, summary, plan)
+    result = None if plan is None else trained_plan(plan, layers, settings)
+    write_result(folder, trained, summary, result)
     if not options.quiet:
         sys.stdout.write(summary.text())
         sys.stderr.write(f"wrote {folder / RESULT_NAME}\n")
@@ -135,6 +139,12 @@ def _check_origin(plan: Plan, inputs: QatInputs, path: Path) -> None:
                 f"{path} is not for {inputs.network.name}: that has no layer {planned.name!r} of "
                 f"the shape {shape}"
             )
+    missing = plan.unplanned(inputs.network.layers)
+    if missing:
+        raise TrainingError(
+            f"{path} is not for {inputs.network.name}: it says nothing of the layer "
+            f"{missing[0]!r}, the first of {len(missing)} that it lacks"
+        )
     weights, wanted = inputs.network.weights, plan.provenance.get("weights_sha256")
     if weights is not None and wanted is not None and file_sha256(weights) != wanted:
         sys.stderr.write(f"note: {path} was made for other weights than {weights}\n")

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,11 +10,24 @@ from typing import Any
 import torch
 
 from gp_emq.errors import RunError, TrainingError
-from gp_emq.store import atomic_write_bytes, atomic_write_text
+from gp_emq.files import (
+    atomic_write_bytes,
+    atomic_write_text,
+    check_document,
+    entry_of,
+    load_checkpoint_file,
+    open_entry,
+    read_bytes,
+    shortened,
+)
 
 CHECKPOINT_NAME = "checkpoint.pt"
 LOG_NAME = "log.csv"
+CODE = "code"
+"""What of a description says which code trains."""
+
 FORMAT = 1
+_KEY = "gp_emq checkpoint"
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     make_folder(folder)
-    atomic_write_bytes(folder / CHECKPOINT_NAME, buffer.getvalue())
+    atomic_write_bytes(folder / CHECKPOINT_NAME, entry_of(_KEY, buffer.getvalue()))
     write_log(folder / LOG_NAME, checkpoint.history)
 
 
@@ -128,27 +140,46 @@ def load_checkpoint(folder: Path, description: Mapping[str, str]) -> Checkpoint 
     path = folder / CHECKPOINT_NAME
     if not path.is_file():
         return None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if content["format"] != FORMAT:
-            raise TrainingError(
-                f"{path} has format {content['format']!r}; this version reads {FORMAT}"
-            )
-        found = Checkpoint(
-            description=content["description"],
-            network=content["network"],
-            optimizer=content["optimizer"],
-            scaler=content["scaler"],
-            history=tuple(EpochRecord(**record) for record in content["history"]),
-        )
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainingError(f"{path} is no checkpoint, or is damaged: {reason}") from error
+    whole = read_bytes(path, TrainingError, "the checkpoint")
+    content = open_entry(whole, _KEY)
+    if content is None:
+        raise TrainingError(f"{path} is no checkpoint, or is damaged: its checksum is not right")
+    damaged = f"{path} is no checkpoint, or is damaged"
+    found = _checkpoint(load_checkpoint_file(content, TrainingError, damaged), path)
     for name in sorted({*found.description, *description}):
         there, here = found.description.get(name), description.get(name)
-        if there != here:
+        if there == here:
+            continue
+        if name == CODE:
             raise TrainingError(
-                f"{path} is of another training: its {name.replace('_', ' ')} is {there}, not "
-                f"{here}; give the same options, or another folder"
+                f"{path} was written by another version of the code, whose training this one does "
+                "not go on with: finish it with that version, or give another folder"
             )
+        raise TrainingError(
+            f"{path} is of another training: its {name.replace('_', ' ')} is "
+            f"{str(there)[:80]}, not {str(here)[:80]}; give the same options, or another folder"
+        )
     return found
+
+
+def _checkpoint(content: Any, path: Path) -> Checkpoint:
+    """Check what was saved, and return the checkpoint that it is."""
+    parts = {field.name for field in fields(Checkpoint)}
+    if not isinstance(content, dict) or set(content) != {"format", *parts}:
+        raise TrainingError(f"{path} is no checkpoint: it has other parts than one")
+    if content["format"] != FORMAT:
+        found = shortened(content["format"], 40)
+        raise TrainingError(f"{path} has format {found}; this version reads format {FORMAT}")
+    for name in ("network", "optimizer", "scaler"):
+        if not isinstance(content[name], Mapping):
+            raise TrainingError(f"{path} is damaged: its {name} is no state")
+    where = str(path)
+    return Checkpoint(
+        description=check_document(content["description"], dict[str, str], TrainingError, where),
+        network=content["network"],
+        optimizer=content["optimizer"],
+        scaler=content["scaler"],
+        history=check_document(
+            content["history"], tuple[EpochRecord, ...], TrainingError, f"the history of {where}"
+        ),
+    )

@@ -2,11 +2,13 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from gp_emq.networks import input_of, with_input
 from gp_emq.qat._learned_grid import LearnedGrid
 from gp_emq.quantization import (
     QuantizationParameters,
@@ -45,7 +47,7 @@ def learnable_network(model: nn.Module, start: QuantizedModel) -> nn.Module:
     for name, parameters in start.activations.items():
         module = network.get_submodule(name)
         module.add_module(INPUT_GRID, LearnedGrid(parameters, batched=True))
-        module.register_forward_pre_hook(_round_input)
+        module.register_forward_pre_hook(_round_input, with_kwargs=True)
     network.requires_grad_(requires_grad=True)
     return network.train()
 
@@ -124,6 +126,9 @@ def _parameters(grid: nn.Module) -> QuantizationParameters:
     )
 
 
-def _round_input(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _round_input(
+    module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     # Reads the grid from the module it is called with, so that copies use their own.
-    return (module.get_submodule(INPUT_GRID)(inputs[0]), *inputs[1:])
+    rounded = module.get_submodule(INPUT_GRID)(input_of(inputs, named))
+    return with_input(inputs, named, rounded)

@@ -130,8 +130,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--first-last-bits", type=_first_last_bits, default=_DEFAULTS.first_last_bits,
         metavar=f"B|{_PLANNED}",
-        help=f"least width of the first and the last layer, or {_PLANNED} to leave them as they "
-        f"are in it (default: {_DEFAULTS.first_last_bits})",
+        help="least width of the first and the last layer; the result then takes more than the "
+        f"plan, and says so (default: {_PLANNED}, as they are in it)",
     )  # fmt: skip
     group.add_argument(
         "--precision", choices=PRECISIONS, default=_DEFAULTS.precision,

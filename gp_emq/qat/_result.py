@@ -45,7 +45,10 @@ class Summary:
     def text(self) -> str:
         """Write it as lines for a reader."""
         layers = f"{self.network}: {len(self.widths)} quantized layers"
-        bits = f"{self.average_bits:.3f} bits per parameter ({self.planned_bits:.3f} planned)"
+        bits = f"{self.average_bits:.3f} bits per parameter"
+        if self.average_bits != self.planned_bits:
+            raised = f"first and last layer at {self.settings.first_last_bits}"
+            bits += f" ({self.planned_bits:.3f} planned; {raised})"
         lines = [f"{layers}, {bits}"]
         for name, accuracy in (
             ("float", self.float_accuracy),
@@ -72,7 +75,7 @@ def write_result(
         folder: It must exist.
         quantized: The network.
         summary: Of its training.
-        plan: The plan, if there is one.
+        plan: The plan that was trained, if there is one.
 
     Raises:
         RunError: A file cannot be written.

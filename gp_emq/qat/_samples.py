@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from gp_emq.errors import DataError
+from gp_emq.files import read_image
 from gp_emq.networks import ImageSet
 
 Key = tuple[int, int, int]
@@ -76,11 +76,7 @@ class FileImages:
             DataError: The file does not read as an image.
         """
         path, label = self.files[index]
-        try:
-            with Image.open(path) as opened:
-                pixels = np.array(opened.convert("RGB"))
-        except (OSError, UnidentifiedImageError) as error:
-            raise DataError(f"{path} does not read as an image: {error}") from error
+        pixels = np.array(read_image(Path(path)))
         return torch.from_numpy(pixels).permute(2, 0, 1), label
 
     def fingerprint(self) -> str:

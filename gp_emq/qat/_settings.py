@@ -36,7 +36,8 @@ class QatSettings:
             rest being cross-entropy with the labels; 1 for training without labels.
         temperature: Divides the logits that distillation compares.
         first_last_bits: Least width of the weight and the input of the first and the last
-            quantized layer; None to leave them as planned.
+            quantized layer; None to leave them as planned. The result is then of another size
+            than the plan, and says so.
         activation_bits: Width of the inputs of layers.
         precision: Of the passes on a GPU, one of `PRECISIONS`; on a processor always float32.
         seed: Of order, augmentation and dropout.
@@ -58,7 +59,7 @@ class QatSettings:
     label_smoothing: float = 0.0
     distillation: float = 0.0
     temperature: float = 1.0
-    first_last_bits: int | None = 8
+    first_last_bits: int | None = None
     activation_bits: int = 8
     precision: str = "float32"
     seed: int = 0

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from gp_emq.determinism import threads
 from gp_emq.errors import TrainingError
+from gp_emq.files import code_sha256
 from gp_emq.networks import Layer
-from gp_emq.qat._checkpoint import load_checkpoint, make_folder
+from gp_emq.qat._checkpoint import CODE, load_checkpoint, make_folder
 from gp_emq.qat._evaluation import LabelledImages
 from gp_emq.qat._network import learnable_network, quantized_model
 from gp_emq.qat._processes import Processes, joined_processes
@@ -132,6 +133,7 @@ def _description(
         "device": processes.device.type,
         "float_network": _sha256(model.state_dict()),
         "start": _sha256(network.state_dict()),
+        CODE: code_sha256("gp_emq.qat._trainer"),
     }
 
 

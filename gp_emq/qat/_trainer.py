@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from gp_emq.errors import TrainingError
+from gp_emq.files import one_line
 from gp_emq.qat._checkpoint import Checkpoint, EpochRecord, save_checkpoint
 from gp_emq.qat._evaluation import LabelledImages, evaluate
 from gp_emq.qat._loss import training_loss
@@ -88,10 +89,17 @@ class Trainer:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to where a checkpoint was saved."""
-        self.network.load_state_dict(checkpoint.network)
-        self._optimizer.load_state_dict(dict(checkpoint.optimizer))
-        self._scaler.load_state_dict(dict(checkpoint.scaler))
+        """Go back to where a checkpoint was saved.
+
+        Raises:
+            TrainingError: It is of another network or optimizer.
+        """
+        try:
+            self.network.load_state_dict(checkpoint.network)
+            self._optimizer.load_state_dict(dict(checkpoint.optimizer))
+            self._scaler.load_state_dict(dict(checkpoint.scaler))
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TrainingError(f"the checkpoint does not fit: {one_line(error)}") from error
         self.history = checkpoint.history
 
     def run(

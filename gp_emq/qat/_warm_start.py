@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from gp_emq.allocation import FLOAT_BITS
+from gp_emq.allocation import FLOAT_BITS, Plan, revised_plan
 from gp_emq.errors import TrainingError
 from gp_emq.networks import Layer
 from gp_emq.qat._network import float_network
@@ -32,7 +32,8 @@ def trained_widths(
     Args:
         layers: The network's layers, in forward order.
         widths: Width by name of the layer; `FLOAT_BITS` or absent for layers kept in float.
-        first_last_bits: Least width of the first and the last quantized layer; None for none.
+        first_last_bits: Least width of the first and the last quantized layer, and of those tied
+            to them; None for none.
 
     Returns:
         Width by name of every quantized layer, in forward order.
@@ -56,9 +57,29 @@ def trained_widths(
     if not found:
         raise TrainingError("no layer is quantized: there is nothing to train for")
     if first_last_bits is not None:
-        for name in {next(iter(found)), next(reversed(found))}:
-            found[name] = max(found[name], first_last_bits)
+        ends = {next(iter(found)), next(reversed(found))}
+        entries = {layer.entry for layer in layers if layer.name in ends}
+        for layer in layers:
+            if layer.entry in entries and layer.name in found:
+                found[layer.name] = max(found[layer.name], first_last_bits)
     return found
+
+
+def trained_plan(plan: Plan, layers: Sequence[Layer], settings: QatSettings) -> Plan:
+    """Return what of a plan is trained: the plan itself, unless the settings raise widths.
+
+    Args:
+        plan: The plan.
+        layers: The network's layers, in forward order.
+        settings: The widths of the first and the last layer.
+
+    Raises:
+        TrainingError: See `trained_widths`.
+    """
+    found = trained_widths(layers, plan.widths, settings.first_last_bits)
+    raised = [name for name, width in found.items() if width != plan.widths[name]]
+    reason = f"{', '.join(raised)} at {settings.first_last_bits} bits in training"
+    return revised_plan(plan, found, reason)
 
 
 def warm_start(
@@ -71,7 +92,8 @@ def warm_start(
     """Quantize a network without training, by rounding to nearest.
 
     Weights have a scale of least squared error per output channel. Inputs of layers span what
-    they span on the images at 8 bits, and have a scale of least squared error below.
+    they span on the images at 8 bits, and have a scale of least squared error below, outliers left
+    out.
 
     Args:
         model: The float network, in eval mode.
@@ -95,7 +117,7 @@ def warm_start(
     inputs = input_widths(list(found), settings)
     grids: dict[str, QuantizationParameters] = {}
     for bits in sorted(set(inputs.values())):
-        rule = "minmax" if bits == MAX_BITS else "mse"
+        rule = "robust" if bits == MAX_BITS else "mse"
         some = [layer for layer in chosen if inputs[layer.name] == bits]
         calibrated = calibrate_activations(
             model, some, images, ActivationQuantizer(bits=bits, scale_rule=rule)

@@ -2,7 +2,8 @@
 
 from gp_emq.quantization._batch_norm import batch_norms, estimating
 from gp_emq.quantization._blocks import find_blocks
-from gp_emq.quantization._inputs import calibrate_activations, round_input
+from gp_emq.quantization._calibration import calibrate_activations, usual_images
+from gp_emq.quantization._inputs import round_input
 from gp_emq.quantization._integer import integer_convolution_available
 from gp_emq.quantization._learned import LearnedRoundings
 from gp_emq.quantization._quantized_model import QuantizedModel
@@ -12,7 +13,11 @@ from gp_emq.quantization._quantized_network import (
     layer_weight,
     quantize_weights,
 )
-from gp_emq.quantization._quantizers import ActivationQuantizer, WeightQuantizer
+from gp_emq.quantization._quantizers import (
+    INPUT_RULES,
+    ActivationQuantizer,
+    WeightQuantizer,
+)
 from gp_emq.quantization._reconstruction import (
     Report,
     reconstruct_blocks,
@@ -31,6 +36,7 @@ from gp_emq.quantization._uniform import (
 )
 
 __all__ = [
+    "INPUT_RULES",
     "MAX_BITS",
     "MIN_BITS",
     "SCALE_RULES",
@@ -59,4 +65,5 @@ __all__ = [
     "reconstructed_blocks",
     "reconstruction_error",
     "round_input",
+    "usual_images",
 ]

@@ -1,5 +1,6 @@
 """The blocks of a network, and what they are fed and give."""
 
+import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -81,10 +82,13 @@ def capture(model: nn.Module, module: nn.Module, images: Tensor) -> tuple[Tensor
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
 
+    first = next(iter(inspect.signature(module.forward).parameters), "")
+
     def before(_module: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-        if len(arguments) != 1 or named or not isinstance(arguments[0], Tensor):
+        given = [*arguments, *named.values()]
+        if len(given) != 1 or not set(named) <= {first} or not isinstance(given[0], Tensor):
             raise NotOneTensorError
-        inputs.append(arguments[0].clone())
+        inputs.append(given[0].clone())
 
     def after(_module: nn.Module, _arguments: object, output: object) -> None:
         if not isinstance(output, Tensor):

@@ -1,26 +1,26 @@
 """Learned roundings that outlast an interruption."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from gp_emq.errors import DataError
+from gp_emq.errors import DataError, RunError
+from gp_emq.files import one_line, parse_tensors, read_entry, write_entry
 
 
 class LearnedRoundings:
     """Files of rounded weights, one for each thing that was learned.
 
-    A file appears complete or not at all; one that was damaged since counts as missing and is
-    written anew.
+    A file appears complete or not at all, says what it is of, and has a checksum. One that was
+    damaged since, or is of something else, counts as missing and is written anew.
 
     Args:
-        folder: where they are kept; `None` keeps nothing.
+        folder: where they are kept, named after all that they are learned from, the code that
+            learns them too; `None` keeps nothing.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -38,34 +38,37 @@ class LearnedRoundings:
         """
         if self.folder is None:
             return None
+        content = read_entry(self._path(self.folder, key), self._mark(self.folder, key))
+        if content is None:
+            return None
         try:
-            found = safetensors.torch.load_file(self._path(self.folder, key))
-        except (safetensors.SafetensorError, OSError):
+            found = parse_tensors(content, DataError, key)
+        except DataError:
             return None
-        if {name: tuple(value.shape) for name, value in found.items()} != dict(shapes):
-            return None
-        return {name: value.to(torch.int16) for name, value in found.items()}
+        expected = {name: (torch.int16, tuple(shape)) for name, shape in shapes.items()}
+        kinds = {name: (value.dtype, tuple(value.shape)) for name, value in found.items()}
+        return found if kinds == expected else None
 
     def put(self, key: str, integers: Mapping[str, Tensor]) -> None:
         """Keep rounded weights.
 
         Args:
             key: what was learned.
-            integers: int16, by the weight's name.
+            integers: by the weight's name; they are kept as int16.
 
         Raises:
             DataError: if the folder cannot be written.
         """
         if self.folder is None:
             return
-        path = self._path(self.folder, key)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        kept = {name: value.to(torch.int16).contiguous() for name, value in integers.items()}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            safetensors.torch.save_file({k: v.contiguous() for k, v in integers.items()}, part)
-            part.replace(path)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise DataError(f"cannot keep learned rounding in {self.folder}: {error}") from error
+            content = safetensors.torch.save(kept)
+            write_entry(self._path(self.folder, key), self._mark(self.folder, key), content)
+        except (OSError, RunError) as error:
+            raise DataError(
+                f"cannot keep learned rounding in {self.folder}: {one_line(error)}"
+            ) from error
 
     def discard(self) -> None:
         """Remove the folder."""
@@ -75,3 +78,8 @@ class LearnedRoundings:
     @staticmethod
     def _path(folder: Path, key: str) -> Path:
         return folder / f"{key}.safetensors"
+
+    @staticmethod
+    def _mark(folder: Path, key: str) -> str:
+        """Say what a file is of: the folder's name has all but the key."""
+        return f"{folder.resolve().name}/{key}"

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gp_emq.quantization._scales import SCALE_RULES, choose_parameters, shaped_parameters
+from gp_emq.quantization._scales import check_rule, choose_parameters, shaped_parameters
 from gp_emq.quantization._uniform import QuantizationParameters
+
+INPUT_RULES = ("minmax", "robust", "percentile", "mse")
+"""Rules that choose the grids of inputs."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class WeightQuantizer:
     Attributes:
         symmetric: signed grid around zero, else unsigned with a zero point.
         per_channel: one scale per output channel (first axis), else one per tensor.
-        scale_rule: `"mse"`, `"minmax"` or `"percentile"`.
+        scale_rule: one of `SCALE_RULES`; see `choose_parameters`.
 
     Raises:
         ValueError: if the scale rule is unknown.
@@ -26,13 +29,13 @@ class WeightQuantizer:
     scale_rule: str = "mse"
 
     def __post_init__(self) -> None:
-        _check_rule(self.scale_rule)
+        check_rule(self.scale_rule)
 
     def parameters(self, weight: Tensor, bits: int) -> QuantizationParameters:
         """Choose the grid of one layer's weight.
 
         Args:
-            weight: float32 (out, ...).
+            weight: floating-point (out, ...).
             bits: 2 to 8.
 
         Returns:
@@ -53,7 +56,9 @@ class ActivationQuantizer:
     Attributes:
         bits: 2 to 8.
         symmetric: signed grid around zero, else unsigned with a zero point.
-        scale_rule: `"mse"`, `"minmax"` or `"percentile"`.
+        scale_rule: one of `INPUT_RULES`: `"minmax"` spans all there is; `"robust"` all but
+            outliers, `"percentile"` and `"mse"` are chosen without them. What an outlier is
+            `calibrate_activations` says.
 
     Raises:
         ValueError: if the scale rule is unknown.
@@ -64,19 +69,8 @@ class ActivationQuantizer:
     scale_rule: str = "minmax"
 
     def __post_init__(self) -> None:
-        _check_rule(self.scale_rule)
-
-    def parameters(self, values: Tensor) -> QuantizationParameters:
-        """Choose the grid from calibration values of any shape."""
-        scale, zero_point = choose_parameters(
-            values.detach().reshape(1, -1),
-            self.bits,
-            symmetric=self.symmetric,
-            rule=self.scale_rule,
-        )
-        return shaped_parameters(scale, zero_point, self.bits, (), symmetric=self.symmetric)
-
-
-def _check_rule(rule: str) -> None:
-    if rule not in SCALE_RULES:
-        raise ValueError(f"scale rule must be one of {', '.join(SCALE_RULES)}, not {rule!r}")
+        if self.scale_rule not in INPUT_RULES:
+            raise ValueError(
+                f"scale rule of inputs must be one of {', '.join(INPUT_RULES)}, not "
+                f"{self.scale_rule!r}"
+            )

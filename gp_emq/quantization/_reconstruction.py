@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from gp_emq.errors import QuantizationError
 from gp_emq.networks import Layer
 from gp_emq.quantization._blocks import NotOneTensorError, capture, find_blocks
-from gp_emq.quantization._inputs import round_input
 from gp_emq.quantization._learned import LearnedRoundings
 from gp_emq.quantization._quantized_network import QuantizedWeight, layer_weight
 from gp_emq.quantization._quantizers import WeightQuantizer
@@ -31,7 +31,7 @@ def reconstruct_layer(
     settings: RoundingSettings,
     report: Report | None = None,
 ) -> QuantizedWeight:
-    """Learn the rounding of one layer from what the float network feeds it.
+    """Learn the rounding of one layer from what the float network feeds it, rounded to its grid.
 
     The result depends on the layer and its width alone, so that one optimization serves
     every bit configuration.
@@ -45,9 +45,12 @@ def reconstruct_layer(
         images: calibration images (n, C, H, W).
         settings: of the optimization.
         report: told of every step.
+
+    Raises:
+        QuantizationError: if the layer is called with other than one tensor.
     """
     module = model.get_submodule(layer.name)
-    inputs, targets = capture(model, module, images)
+    inputs, targets = _captured_layer(model, layer.name, images)
     if activation is not None:
         inputs = fake_quantize(inputs, activation)
     grids = {"weight": quantizer.parameters(layer_weight(model, layer), bits)}
@@ -61,7 +64,6 @@ def reconstruct_blocks(
     widths: Mapping[str, int],
     *,
     quantizer: WeightQuantizer,
-    activations: Mapping[str, QuantizationParameters],
     images: Tensor,
     settings: RoundingSettings,
     learned: LearnedRoundings | None = None,
@@ -69,18 +71,17 @@ def reconstruct_blocks(
 ) -> dict[str, QuantizedWeight]:
     """Learn the rounding of a whole bit configuration, block after block (BRECQ).
 
-    Each block is fed what the network quantized so far gives it, activations included, and
-    its output is held to that of the float block on float input. Within the block
-    activations stay float, and all its weights are learned together. The layers of a block
-    that is no function of one tensor are reconstructed one by one.
+    Each block is fed what the network gives it whose weights are quantized so far and whose
+    activations are float, and its output is held to that of the float block on float input, as
+    in BRECQ's code (`save_inp_oup_data` with `asym` and without `act_quant`). All weights of a
+    block are learned together. The layers of a block that is no function of one tensor are
+    reconstructed one by one.
 
     Args:
         model: the float network, in eval mode.
         layers: its layers in forward order.
         widths: the width of each layer by name; layers without one stay in float.
         quantizer: which chooses the grids.
-        activations: the grid of the input of each layer that has a width, by name; layers
-            without one take float inputs.
         images: calibration images (n, C, H, W).
         settings: of the optimization.
         learned: keeps what is learned of each block, and gives what was learned before of the
@@ -89,11 +90,12 @@ def reconstruct_blocks(
 
     Returns:
         The quantized weights by name of the layer.
+
+    Raises:
+        QuantizationError: if a layer outside of such blocks is called with other than one tensor.
     """
     kept = learned or LearnedRoundings(None)
     quantized = copy.deepcopy(model)
-    for name, grid in activations.items():
-        round_input(quantized.get_submodule(name), grid)
     result: dict[str, QuantizedWeight] = {}
     for block, inside in _reconstructible(model, layers, widths, images):
         grids = {
@@ -104,8 +106,8 @@ def reconstruct_blocks(
         key = _key(block, {name: widths[name] for name in (*result, *grids)})
         integers = kept.get(key, shapes)
         if integers is None:
-            _, targets = capture(model, model.get_submodule(block), images)
-            inputs, _ = capture(quantized, quantized.get_submodule(block), images)
+            _, targets = _captured_layer(model, block, images)
+            inputs, _ = _captured_layer(quantized, block, images)
             integers = _learn(
                 model.get_submodule(block),
                 block,
@@ -147,6 +149,16 @@ def _reconstructible(
         except NotOneTensorError:
             found += [(layer.name, [layer]) for layer in inside]
     return found
+
+
+def _captured_layer(model: nn.Module, name: str, images: Tensor) -> tuple[Tensor, Tensor]:
+    try:
+        return capture(model, model.get_submodule(name), images)
+    except NotOneTensorError:
+        raise QuantizationError(
+            f"the rounding of layer {name!r} cannot be learned, because it is called with other "
+            "than one tensor: round to nearest, or leave it in float"
+        ) from None
 
 
 def _learn(

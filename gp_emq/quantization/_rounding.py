@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from gp_emq.determinism import one_thread
 from gp_emq.quantization._quantized_network import QuantizedWeight
-from gp_emq.quantization._uniform import QuantizationParameters, quantize
+from gp_emq.quantization._uniform import QuantizationParameters, in_full_precision, quantize
 
 # The stretched sigmoid of Louizos et al. 2018, which reaches 0 and 1.
 STRETCH_LOW, STRETCH_HIGH = -0.1, 1.1
@@ -32,6 +32,9 @@ class RoundingSettings:
         warm_up: share of the steps without the regularizer.
         temperatures: of the regularizer, at its begin and end.
         seed: of the order of images.
+        relative: measure errors against the mean square of the outputs to keep, so that neither
+            the regularizer nor Adam's epsilon depends on how large they are; BRECQ's code takes
+            them as they are, which is the same where they have a mean square of 1.
     """
 
     iterations: int = 20_000
@@ -40,6 +43,7 @@ class RoundingSettings:
     warm_up: float = 0.2
     temperatures: tuple[float, float] = (20.0, 2.0)
     seed: int = 0
+    relative: bool = True
 
     @property
     def learning_rate(self) -> float:
@@ -60,7 +64,7 @@ class _SoftWeight:
     """A weight whose decisions to round up are relaxed to numbers between 0 and 1."""
 
     def __init__(self, weight: Tensor, parameters: QuantizationParameters) -> None:
-        scaled = weight.detach() / parameters.scale
+        scaled = in_full_precision(weight.detach()) / parameters.scale
         self.parameters = parameters
         self._floor = scaled.floor()
         rest = (scaled - self._floor).clamp(0.0, 1.0)
@@ -156,11 +160,12 @@ def _optimize(
     optimizer = torch.optim.Adam([s.logits for s in soft.values()], lr=settings.learning_rate)
     generator = torch.Generator().manual_seed(settings.seed)
     channels = _channel_axis(module, targets)
+    unit = _unit(targets) if settings.relative else 1.0
     for step in range(settings.iterations):
         chosen = torch.randint(len(inputs), (settings.batch,), generator=generator)
         values = {name: weight.values() for name, weight in soft.items()}
         output = functional_call(module, values, (inputs[chosen],))
-        error = (output - targets[chosen]).square()
+        error = ((output - targets[chosen]) / unit).square()
         # Summed over channels, averaged over images and positions, as in BRECQ.
         loss = error.sum() / (error.numel() / error.shape[channels])
         temperature = settings.temperature(step)
@@ -177,6 +182,11 @@ def _optimize(
     for weight in soft.values():
         if not math.isfinite(float(weight.logits.detach().sum())):
             weight.logits = torch.zeros_like(weight.logits)
+
+
+def _unit(targets: Tensor) -> float:
+    """Return the root of the mean square, 1 where all is zero."""
+    return math.sqrt(float(targets.double().square().mean())) or 1.0
 
 
 def _channel_axis(module: nn.Module, output: Tensor) -> int:

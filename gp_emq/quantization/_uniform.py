@@ -59,20 +59,15 @@ def quantize(x: Tensor, parameters: QuantizationParameters) -> Tensor:
     Returns:
         The integers `q`, as a new tensor with the dtype of `x`.
     """
-    # In place after the first operation: torch's own fake-quantize operators are an order
-    # of magnitude slower on a processor.
     with torch.no_grad():
-        q = x / parameters.scale
-        q.round_()
-        if _has_zero_point(parameters):
-            q.add_(parameters.zero_point)
-        return q.clamp_(parameters.quant_min, parameters.quant_max)
+        return _integers(x, parameters).to(x.dtype)
 
 
 def fake_quantize(x: Tensor, parameters: QuantizationParameters) -> Tensor:
     """Round to the nearest values of a grid: the `Q_b(x)` of the literature.
 
-    Halves round to the even integer, and values beyond the grid saturate.
+    Halves round to the even integer, and values beyond the grid saturate. Values in half
+    precision are rounded in float32.
 
     Args:
         x: float values, any shape that the scale broadcasts against.
@@ -82,10 +77,25 @@ def fake_quantize(x: Tensor, parameters: QuantizationParameters) -> Tensor:
         The grid values, as a new tensor with the shape and dtype of `x`, without gradient.
     """
     with torch.no_grad():
-        q = quantize(x, parameters)
+        q = _integers(x, parameters)
         if _has_zero_point(parameters):
             q.sub_(parameters.zero_point)
-        return q.mul_(parameters.scale)
+        return q.mul_(parameters.scale).to(x.dtype)
+
+
+def in_full_precision(values: Tensor) -> Tensor:
+    """Return floating-point values as float32, or as float64 where they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _integers(x: Tensor, parameters: QuantizationParameters) -> Tensor:
+    # In place after the first operation: torch's own fake-quantize operators are an order
+    # of magnitude slower on a processor.
+    q = in_full_precision(x) / parameters.scale
+    q.round_()
+    if _has_zero_point(parameters):
+        q.add_(parameters.zero_point)
+    return q.clamp_(parameters.quant_min, parameters.quant_max)
 
 
 def _has_zero_point(parameters: QuantizationParameters) -> bool:

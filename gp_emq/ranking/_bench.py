@@ -34,15 +34,28 @@ class RankedBench:
 
     @classmethod
     def load(
-        cls, name: str, *, weights: Path | None, data: Sequence[Path], cache: Path | None
+        cls,
+        name: str,
+        *,
+        weights: Path | None,
+        data: Sequence[Path],
+        cache: Path | None,
+        network: str | None = None,
     ) -> "RankedBench":
         """Load a bench by name or path.
+
+        Args:
+            name: The bench.
+            weights: As for `bench_inputs`, and so are `data` and `network`.
+            data: The images.
+            cache: Folder that keeps statistics, or None.
+            network: A network of one's own.
 
         Raises:
             GpEmqError: The bench, its network's weights or its images are missing or damaged.
         """
         bench = load_bench(name)
-        return cls(bench, bench_inputs(bench, weights, list(data) or None), cache)
+        return cls(bench, bench_inputs(bench, weights, list(data) or None, network), cache)
 
     def untrained(self, seed: int = 0) -> "RankedBench":
         """Put seeded random weights in the place of the trained ones.

@@ -100,11 +100,12 @@ def handcrafted_candidates(names: Sequence[str]) -> list[Candidate]:
     return [Candidate(proxy.name, proxy.family, proxy.formula, proxy) for proxy in proxies]
 
 
-def run_candidate(path: Path) -> Candidate:
+def run_candidate(path: Path, primitives: str | None = None) -> Candidate:
     """Give the formula that a run recommends.
 
     Args:
         path: The run's folder, or a `hall_of_fame.json`.
+        primitives: File of the primitive set, if it is one of one's own.
 
     Raises:
         GpEmqError: There is no hall of fame, or its expression does not parse.
@@ -117,7 +118,7 @@ def run_candidate(path: Path) -> Candidate:
         EVOLVED,
         best.formula,
         expression=best.expression,
-        primitive_set=hall_of_fame_language(hall),
+        primitive_set=hall_of_fame_language(hall, primitives),
         sign=best.sign,
     )
 

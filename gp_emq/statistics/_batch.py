@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import DataError
+from gp_emq.networks import Images, image_batch
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,13 @@ class Batch:
         return self.images[indices], self.labels[indices]
 
 
-def check_images(images: Tensor) -> Tensor:
-    """Return images as float32 on the CPU.
+def check_images(images: Images) -> Tensor:
+    """Return images as float32 on the CPU; see `gp_emq.networks.image_batch`.
 
     Raises:
         DataError: Not (n, C, H, W), empty, or not finite.
     """
-    if images.dim() != 4 or images.numel() == 0:
-        raise DataError(f"images must be (n, channels, height, width), got {tuple(images.shape)}")
-    images = images.detach().to("cpu", torch.float32)
-    if not bool(images.isfinite().all()):
-        raise DataError("images must be finite, they hold inf or nan")
-    return images
+    return image_batch(images)[0]
 
 
 def check_labels(labels: Tensor, images: int, classes: int) -> Tensor:

@@ -1,10 +1,14 @@
-"""Statistics on disk: one folder per fingerprint, one array and its record per statistic."""
+"""Statistics on disk: one folder per fingerprint, one array and its record per statistic.
+
+The records, and the index that says what the statistics are of, are entries of a cache
+(`gp_emq.files`); an array is memory-mapped, so its checksum is in its record.
+"""
 
 import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 import gp_emq
-from gp_emq.errors import StatisticsError
+from gp_emq.errors import RunError, StatisticsError
+from gp_emq.files import decode_document, one_line, open_array, open_entry, read_bytes, write_entry
 from gp_emq.networks import Layer
 from gp_emq.statistics._header import FORMAT_VERSION, Header
 from gp_emq.statistics._layout import Shape
@@ -48,6 +53,27 @@ def default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "gp_emq"
 
 
+@dataclass(frozen=True)
+class _Index:
+    """The content of the index, beside its format."""
+
+    versions: Mapping[str, str]
+    fingerprint: str
+    bits: tuple[int, ...]
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What is written beside an array."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    sha256: str
+    seconds: float
+    shapes: tuple[Shape, ...] | None
+
+
 class StatisticsFolder:
     """The files of one collection of statistics.
 
@@ -55,11 +81,12 @@ class StatisticsFolder:
     whole file or none; two writers write the same values, whichever comes last.
 
     Args:
-        path: The folder.
+        path: The folder, which is named after the fingerprint of what it holds.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._name = path.resolve().name
 
     def names(self) -> tuple[str, ...]:
         """Names of the stored statistics, sorted."""
@@ -79,7 +106,7 @@ class StatisticsFolder:
             "bits": list(header.bits),
             "layers": [asdict(layer) for layer in header.layers],
         }
-        self._write("index.json", lambda file: _dump(document, file))
+        self._write_entry("index.json", "index", document)
 
     def read_header(self) -> Header:
         """Read the index.
@@ -88,24 +115,11 @@ class StatisticsFolder:
             StatisticsError: The folder holds no statistics, or another format of them.
         """
         path = self.path / "index.json"
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise StatisticsError(f"{self.path} holds no statistics: no index.json") from None
-        except (OSError, ValueError) as error:
-            raise StatisticsError(f"{path} cannot be read: {error}") from None
-        try:
-            if document["format"] != FORMAT_VERSION:
-                raise StatisticsError(
-                    f"{path} has format {document['format']}, this version reads {FORMAT_VERSION}"
-                )
-            layers = tuple(
-                Layer(**{**layer, "weight_shape": tuple(layer["weight_shape"])})
-                for layer in document["layers"]
-            )
-            return Header(layers, tuple(document["bits"]), str(document["fingerprint"]))
-        except (KeyError, TypeError) as error:
-            raise StatisticsError(f"{path} is damaged: {error!r}") from None
+        if not path.exists():
+            raise StatisticsError(f"{self.path} holds no statistics: no index.json")
+        content = self._entry(path, "index", StatisticsError)
+        index = decode_document(content, _Index, StatisticsError, str(path), form=FORMAT_VERSION)
+        return Header(index.layers, index.bits, index.fingerprint)
 
     def write(self, name: str, stored: Stored) -> None:
         """Write one statistic: the array, then its record."""
@@ -118,7 +132,7 @@ class StatisticsFolder:
             "shapes": stored.shapes,
         }
         self._write(f"{name}.npy", lambda file: np.save(file, values, allow_pickle=False))
-        self._write(f"{name}.json", lambda file: _dump(record, file))
+        self._write_entry(f"{name}.json", name, record)
 
     def read(self, name: str) -> Stored | None:
         """Read one statistic.
@@ -132,25 +146,36 @@ class StatisticsFolder:
         record_path, values_path = self.path / f"{name}.json", self.path / f"{name}.npy"
         if not (record_path.exists() and values_path.exists()):
             return None
+        content = self._entry(record_path, name, DamagedError)
         try:
-            record = json.loads(record_path.read_text(encoding="utf-8"))
-            # Copy on write: torch wants writable memory, and no write may reach the file.
-            values = np.load(values_path, mmap_mode="c", allow_pickle=False)
-            expected = (tuple(record["shape"]), record["dtype"])
-            shapes = record["shapes"]
-            stored = Stored(
-                values,
-                float(record["seconds"]),
-                None if shapes is None else tuple(tuple(shape) for shape in shapes),
-            )
-            whole = (values.shape, values.dtype.str) == expected and (
-                hashlib.sha256(values.data).hexdigest() == record["sha256"]
-            )
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            raise DamagedError(f"{values_path} is damaged: {error}") from None
+            record = decode_document(content, _Record, StatisticsError, str(record_path))
+            values = open_array(values_path, record.shape, record.dtype)
+            whole = hashlib.sha256(values.data).hexdigest() == record.sha256
+        except (OSError, ValueError, StatisticsError) as error:
+            raise DamagedError(f"{values_path} is damaged: {one_line(error)}") from None
         if not whole:
             raise DamagedError(f"{values_path} is damaged: its content is not what was written")
-        return stored
+        return Stored(values, record.seconds, record.shapes)
+
+    def _entry(self, path: Path, name: str, kind: type[Exception]) -> bytes:
+        """Read what is written beside an array, or the index."""
+        try:
+            whole = read_bytes(path, StatisticsError, "the statistics")
+        except StatisticsError as error:
+            raise kind(str(error)) from None
+        found = open_entry(whole, f"{self._name}/{name}")
+        if found is None:
+            damaged = path if name == "index" else path.with_suffix(".npy")
+            raise kind(f"{damaged} is damaged: it is not what was written here")
+        return found
+
+    def _write_entry(self, name: str, key: str, document: object) -> None:
+        """Write what is beside an array, or the index."""
+        content = json.dumps(document, indent=1).encode()
+        try:
+            write_entry(self.path / name, f"{self._name}/{key}", content)
+        except (OSError, RunError) as error:
+            raise self._unwritten(error) from None
 
     def _write(self, name: str, save: Callable[[BinaryIO], None]) -> None:
         """Write a file under a name of its own and rename it."""
@@ -164,12 +189,10 @@ class StatisticsFolder:
             finally:
                 draft.unlink(missing_ok=True)
         except OSError as error:
-            raise StatisticsError(
-                f"cannot write statistics to {self.path}: {error.strerror or error}; "
-                "GP_EMQ_CACHE chooses another folder"
-            ) from None
+            raise self._unwritten(error) from None
 
-
-def _dump(document: object, file: BinaryIO) -> None:
-    """Write JSON as UTF-8."""
-    file.write(json.dumps(document, indent=1).encode())
+    def _unwritten(self, error: Exception) -> StatisticsError:
+        return StatisticsError(
+            f"cannot write statistics to {self.path}: {one_line(error)}; GP_EMQ_CACHE chooses "
+            "another folder"
+        )

@@ -8,15 +8,26 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer, find_layers
+from gp_emq.networks import (
+    Images,
+    Labels,
+    Layer,
+    PrivateNetwork,
+    check_finite,
+    image_batch,
+    layers_of,
+    undisturbed,
+    unwrapped,
+)
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics._batch import check_images, check_labels
+from gp_emq.statistics._activations import Activations
+from gp_emq.statistics._batch import check_labels
 from gp_emq.statistics._cache import DamagedError, StatisticsFolder, Stored
-from gp_emq.statistics._computations import COMPUTATIONS, Context, Inputs, activation_shapes
+from gp_emq.statistics._computations import COMPUTATIONS, Context, Inputs
 from gp_emq.statistics._header import Header, fingerprint, state_sha256
 from gp_emq.statistics._kinds import STATISTICS, Kind
 from gp_emq.statistics._layout import Layout
-from gp_emq.statistics._network import FunctionalNetwork, evaluation
+from gp_emq.statistics._network import FunctionalNetwork, check_classes
 from gp_emq.statistics._settings import StatisticsSettings
 from gp_emq.statistics._statistics import Origin, Statistics
 
@@ -26,8 +37,8 @@ DEFAULT_QUANTIZER = WeightQuantizer(per_channel=True)
 
 def collect_statistics(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor | None = None,
+    images: Images,
+    labels: Labels | None = None,
     *,
     bits: Sequence[int],
     quantizer: WeightQuantizer = DEFAULT_QUANTIZER,
@@ -38,13 +49,17 @@ def collect_statistics(
 ) -> Statistics:
     """Prepare the statistics of a network; each is computed when it is first asked for.
 
-    The model is used in eval mode and left exactly as it is; it must not change before the
-    last statistic has been asked for, which is checked.
+    They are those of the network as it is now, in eval mode: a copy of it is kept and run, and
+    the network itself is left exactly as it is, whatever becomes of it later.
 
     Args:
-        model: Maps (n, C, H, W) to logits (n, classes).
-        images: float32 (n, C, H, W), the calibration batch.
-        labels: int64 (n,); None takes the network's own predictions.
+        model: Maps (n, C, H, W) to logits (n, classes); in any mode and floating type, wrapped
+            or not. Where it lets images of a batch see each other, every statistic is of the
+            network as it answers single images.
+        images: The calibration batch (n, C, H, W) as tensor or array, a list of images, or a
+            DataLoader of images or (images, labels).
+        labels: Whole numbers (n,); None takes those that come with the images, or the network's
+            own predictions.
         bits: The widths, rising.
         quantizer: Quantizer of the weights; by default one scale per output channel, of least
             squared error.
@@ -58,8 +73,10 @@ def collect_statistics(
         The statistics.
 
     Raises:
-        DataError: Images or labels of a wrong shape or value.
-        StatisticsError: The network has no layers or no logits, or the widths do not rise.
+        DataError: Images or labels of a wrong kind, shape or value.
+        NetworkError: The network has no layers, is not finite, fails, or cannot be copied.
+        StatisticsError: The network has no logits, or the widths do not rise. A statistic that
+            is asked for raises it where the network's derivatives are not what autograd says.
 
     Examples:
         >>> import gp_emq
@@ -73,51 +90,49 @@ def collect_statistics(
         [40.0, 725.0]
     """
     settings = settings or StatisticsSettings()
-    images = check_images(images)
+    taken, answers = image_batch(images, labels)
+    private, state = PrivateNetwork(model), state_sha256(unwrapped(model))
+    check_finite(private.model)
     if layers is None:
-        device = next((value.device for value in model.parameters()), torch.device("cpu"))
-        layers = find_layers(model, images[:1].to(device), ties)
-    inputs = Inputs(images, labels, quantizer, settings)
-    state = state_sha256(model)
+        layers = layers_of(private, taken, ties)
     mark = fingerprint(
         state,
-        inputs.images,
-        inputs.labels,
+        taken,
+        answers,
         layers=layers,
         bits=bits,
         settings=settings,
         quantizer=quantizer,
     )
     header = Header(tuple(layers), tuple(bits), mark)
-    origin = Origin(model, images, labels, quantizer)
-    return Statistics(header, _Collector(model, header, state, inputs, cache), origin=origin)
+    origin = Origin(private, taken, answers, quantizer)
+    inputs = Inputs(taken, answers, quantizer, settings)
+    return Statistics(header, _Collector(private, header, inputs, cache), origin=origin)
 
 
 class _Collector:
     """Computes statistics, or reads those that the cache has.
 
     Args:
-        model: The network.
+        private: The network's copy.
         header: Identity of the statistics.
-        state: Hash of the model when the collection was asked for.
         inputs: What the user gave.
         cache: Root of the cache, or None.
     """
 
     def __init__(
-        self, model: nn.Module, header: Header, state: str, inputs: Inputs, cache: Path | None
+        self, private: PrivateNetwork, header: Header, inputs: Inputs, cache: Path | None
     ) -> None:
         self.folder: Path | None = None if cache is None else Path(cache) / header.fingerprint
         self._files = None if self.folder is None else StatisticsFolder(self.folder)
         self._kept: dict[str, Stored] = {}
-        self._model = model
         self._header = header
-        self._state = state
-        network = FunctionalNetwork(model, header.ordered_layers)
-        with evaluation(model), torch.no_grad():
+        network = FunctionalNetwork(private, header.ordered_layers)
+        with undisturbed(), torch.no_grad():
             logits = network.logits(network.weights(), inputs.images[:1])
         if inputs.labels is not None:
-            labels = check_labels(inputs.labels, len(inputs.images), logits.shape[1])
+            classes = check_classes(logits).shape[1]
+            labels = check_labels(inputs.labels, len(inputs.images), classes)
             inputs = Inputs(inputs.images, labels, inputs.quantizer, inputs.settings)
         self._context = Context(header, inputs, network, self._ingredient)
         self._borrowed = 0.0
@@ -155,20 +170,21 @@ class _Collector:
 
     def _compute(self, name: str) -> Stored:
         """Compute, check and store a statistic."""
-        if state_sha256(self._model) != self._state:
-            raise StatisticsError(
-                f"the model has changed since its statistics were asked for: no {name!r}"
-            )
         start = time.perf_counter()
         self._borrowed = 0.0
         layout, shapes = None, None
-        with evaluation(self._model):
-            values = COMPUTATIONS[name](self._context)
-            kind = STATISTICS[name].kind if name in STATISTICS else None
-            if kind == Kind.ACTIVATIONS:
-                shapes = activation_shapes(self._context)
-                layout = self._header.layout_of(shapes)
-            elif kind == Kind.WEIGHTS:
+        with undisturbed():
+            try:
+                found = COMPUTATIONS[name](self._context)
+            except RuntimeError as error:
+                what = (str(error).splitlines() or [""])[0]
+                raise StatisticsError(f"statistic {name!r} cannot be computed: {what}") from error
+        if isinstance(found, Activations):
+            values, shapes = found.values, found.shapes
+            layout = self._header.activation_layout(shapes)
+        else:
+            values = found
+            if name in STATISTICS and STATISTICS[name].kind == Kind.WEIGHTS:
                 layout = self._header.weight_layout
         self._check_finite(name, values, layout)
         seconds = time.perf_counter() - start + self._borrowed
@@ -185,8 +201,13 @@ class _Collector:
         places = (
             []
             if layout is None
-            else list(zip(self._header.ordered_layers, layout.views(values), strict=True))
+            else list(zip(self._layers_of(layout), layout.views(values), strict=True))
         )
         bad = [layer.name for layer, view in places if not bool(view.isfinite().all())]
         where = f" in layer {bad[0]!r}" if bad else ""
         raise StatisticsError(f"statistic {name!r} is not finite{where}")
+
+    def _layers_of(self, layout: Layout) -> tuple[Layer, ...]:
+        """The layers that the tensors of a layout belong to."""
+        weights = self._header.weight_layers
+        return weights if len(layout.shapes) == len(weights) else self._header.ordered_layers

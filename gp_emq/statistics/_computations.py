@@ -8,17 +8,19 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from gp_emq.networks import entry_layers
+from gp_emq.networks import Layer, entry_layers
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import _activations, _curvature, _gradients
+from gp_emq.statistics import _activations, _curvature, _derivatives, _gradients
+from gp_emq.statistics._activations import Activations
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._fisher import fisher_diagonal
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header
+from gp_emq.statistics._independence import independence
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._seeds import CURVATURE, EIGENVECTORS, generator, rademacher
 from gp_emq.statistics._settings import StatisticsSettings
-from gp_emq.statistics._sources import GRIDS
+from gp_emq.statistics._sources import ELEMENTS, GRIDS, INDEPENDENCE
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,26 @@ class Context:
         self.lookup = lookup
         self._inputs = inputs
 
+    @cached_property
+    def is_independent(self) -> bool:
+        """Whether an image's outputs are in every batch those that it has alone."""
+        return bool(self.lookup(INDEPENDENCE)[0])
+
+    @cached_property
+    def by_rows(self) -> bool:
+        """Whether, besides, every call of every layer has one row for each image."""
+        return bool(self.lookup(INDEPENDENCE).all())
+
+    @property
+    def images(self) -> Tensor:
+        """The calibration images, float32 (n, ...)."""
+        return self._inputs.images
+
+    @property
+    def chunk(self) -> int:
+        """Images that may go through the network at once, if none sees another."""
+        return self.settings.chunk(self._inputs.images[0].numel())
+
     @property
     def image_shape(self) -> torch.Size:
         """(C, H, W)."""
@@ -71,7 +93,7 @@ class Context:
     def batch(self) -> Batch:
         """The calibration batch, with the network's predictions where it has no labels."""
         images, labels = self._inputs.images, self._inputs.labels
-        chunk = self.settings.chunk(images[0].numel())
+        chunk = self.chunk if self.is_independent else 1
         if labels is None:
             labels = self.network.predictions(images, chunk)
         return Batch(images, labels, chunk)
@@ -83,25 +105,59 @@ class Context:
             len(self.batch), self.settings.activation_images, self.settings.seed
         )
 
+    @cached_property
+    def probed(self) -> Tensor:
+        """The few images that derivatives are checked on: they may see each other or not."""
+        return self.images[[0, -1]] if self.is_independent else self.images[:1]
+
+    @cached_property
+    def differentiable(self) -> FunctionalNetwork:
+        """The network, once its gradients are known to be right.
+
+        Raises:
+            StatisticsError: They are not.
+        """
+        _derivatives.check_gradients(self.network, self.probed)
+        return self.network
+
+    @cached_property
+    def differentiable_at_ones(self) -> FunctionalNetwork:
+        """The network, once its gradients are known to be right for an all-ones image."""
+        _derivatives.check_gradients(self.network, torch.ones(1, *self.image_shape))
+        return self.network
+
+    @cached_property
+    def twice_differentiable(self) -> FunctionalNetwork:
+        """The network, once its second derivatives are known to be right, too.
+
+        Raises:
+            StatisticsError: They are not.
+        """
+        _derivatives.check_curvature(self.differentiable, self.probed)
+        return self.network
+
     def hessian(self) -> _curvature.Hessian:
         """The Hessian, afresh, so that its graph does not outlive one computation."""
         most = self.settings.curvature_images(self._inputs.images[0].numel())
         batch = self.batch.part(most, generator(self.settings.seed, CURVATURE))
-        return _curvature.Hessian(self.network, batch)
+        return _curvature.Hessian(self.twice_differentiable, batch)
 
     def by_entry(
-        self, values: Sequence[float], combine: Callable[[Tensor, Tensor], Tensor]
+        self,
+        layers: Sequence[Layer],
+        values: Sequence[float],
+        combine: Callable[[Tensor, Tensor], Tensor],
     ) -> Tensor:
         """Bring one number per layer to one per entry.
 
         Args:
-            values: One per layer, in the order of the buffers.
+            layers: The layers that have one.
+            values: One for each.
             combine: Makes one number of an entry's values and its layers' weight sizes.
 
         Returns:
             float64 (entries,).
         """
-        layers = self.header.ordered_layers
         numbers = torch.tensor(values, dtype=torch.float64)
         sizes = torch.tensor(
             [torch.Size(layer.weight_shape).numel() for layer in layers], dtype=torch.float64
@@ -153,19 +209,22 @@ def _hessian_top_eigenvalue(context: Context) -> Tensor:
         iterations=context.settings.power_iterations,
         tolerance=context.settings.power_tolerance,
     )
-    return context.by_entry(values.tolist(), _largest)
+    return context.by_entry(context.header.weight_layers, values.tolist(), _largest)
 
 
 def _parameter_count(context: Context) -> Tensor:
-    return context.by_entry([layer.parameters for layer in context.header.ordered_layers], _sum)
+    layers = context.header.layers
+    return context.by_entry(layers, [layer.parameters for layer in layers], _sum)
 
 
 def _macs(context: Context) -> Tensor:
-    return context.by_entry([layer.macs for layer in context.header.ordered_layers], _sum)
+    layers = context.header.layers
+    return context.by_entry(layers, [layer.macs for layer in layers], _sum)
 
 
 def _depth(context: Context) -> Tensor:
-    return context.by_entry([layer.depth for layer in context.header.ordered_layers], _mean)
+    layers = context.header.layers
+    return context.by_entry(layers, [layer.depth for layer in layers], _mean)
 
 
 def _bits(context: Context) -> Tensor:
@@ -194,24 +253,36 @@ def _quantization_mse(context: Context) -> Tensor:
     )
 
 
-COMPUTATIONS: Mapping[str, Callable[[Context], Tensor]] = {
+def _activation(context: Context) -> Activations:
+    return _activations.activation(
+        context.network, context.batch, context.kept_images, by_rows=context.by_rows
+    )
+
+
+def _activation_gradient(context: Context) -> Activations:
+    return _activations.activation_gradient(
+        context.differentiable, context.batch, context.kept_images, by_rows=context.by_rows
+    )
+
+
+COMPUTATIONS: Mapping[str, Callable[[Context], Tensor | Activations]] = {
     "weight": lambda context: _gradients.weight(context.network),
-    "weight_gradient": lambda context: _gradients.weight_gradient(context.network, context.batch),
+    "weight_gradient": lambda context: _gradients.weight_gradient(
+        context.differentiable, context.batch
+    ),
     "virtual_gradient": lambda context: _gradients.virtual_gradient(
-        context.network, context.image_shape
+        context.differentiable_at_ones, context.image_shape
     ),
     "synflow_gradient": lambda context: _gradients.synflow_gradient(
-        context.network, context.image_shape
+        context.differentiable_at_ones, context.image_shape
     ),
     "hessian_gradient": _hessian_gradient,
     "hessian_diagonal": _hessian_diagonal,
-    "fisher_diagonal": lambda context: fisher_diagonal(context.network, context.batch),
-    "activation": lambda context: _activations.activation(
-        context.network, context.batch, context.kept_images
+    "fisher_diagonal": lambda context: fisher_diagonal(
+        context.differentiable, context.batch, by_rows=context.by_rows
     ),
-    "activation_gradient": lambda context: _activations.activation_gradient(
-        context.network, context.batch, context.kept_images
-    ),
+    "activation": _activation,
+    "activation_gradient": _activation_gradient,
     "hessian_trace": _hessian_trace,
     "hessian_top_eigenvalue": _hessian_top_eigenvalue,
     "parameter_count": _parameter_count,
@@ -220,10 +291,7 @@ COMPUTATIONS: Mapping[str, Callable[[Context], Tensor]] = {
     "bits": _bits,
     "quantization_mse": _quantization_mse,
     GRIDS: _grids,
+    INDEPENDENCE: lambda context: independence(context.network, context.images, context.chunk),
+    ELEMENTS: lambda context: _activation(context).elements,
 }
-"""Every stored statistic, and the quantization grids that the perturbation needs."""
-
-
-def activation_shapes(context: Context) -> tuple[tuple[int, ...], ...]:
-    """Shapes of the kept activations, one per layer in the order of the buffers."""
-    return _activations.activation_shapes(context.network, context.batch, context.kept_images)
+"""Every stored statistic, and what they or their users need besides."""

@@ -1,59 +1,92 @@
 """The empirical Fisher diagonal from one backward pass per chunk."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gp_emq.networks import watching
 from gp_emq.statistics._batch import Batch
-from gp_emq.statistics._gradients import flatten
-from gp_emq.statistics._hooks import Calls, watching
+from gp_emq.statistics._gradients import flatten, gradients_by
 from gp_emq.statistics._network import FunctionalNetwork
 
+_Adding = Callable[[FunctionalNetwork, list[Tensor], Tensor, Tensor, list[Tensor]], None]
+_AGREEMENT = 1e-3
+"""Relative difference up to which the products of factors are the gradients themselves."""
 
-def fisher_diagonal(network: FunctionalNetwork, batch: Batch) -> Tensor:
+
+def fisher_diagonal(network: FunctionalNetwork, batch: Batch, *, by_rows: bool) -> Tensor:
     """Average the squared gradients of the single images' cross-entropies.
 
     A layer's gradient for one image is the product of what went in and of the gradient
-    by what came out, so that one backward pass serves a whole chunk. Networks with layers
-    that are more than a plain convolution or product, or whose first axis is not the
-    image, are differentiated image by image instead.
+    by what came out, so that one backward pass serves a whole chunk. That is done where layers
+    are plain convolutions and products with one row for each image, and where it gives the
+    gradients of two images rightly; other networks are differentiated image by image.
+
+    Args:
+        network: The network.
+        batch: The calibration batch.
+        by_rows: Whether every call of every layer has one row for each image.
 
     Returns:
         float32 (N,).
     """
     weights = network.weights()
+    add: _Adding = _add_images
+    if by_rows and all(_is_plain(module) for module in network.modules):
+        few = batch.images[:2], batch.labels[:2]
+        if _agree(*(_summed(one, network, weights, *few) for one in (_add_chunk, _add_images))):
+            add = _add_chunk
     total = [torch.zeros_like(value) for value in weights]
-    by_image = _is_plain(network, batch)
     for images, labels in batch.chunks():
-        if by_image:
-            _add_chunk(network, weights, images, labels, total)
-        else:
-            for image, label in zip(torch.split(images, 1), torch.split(labels, 1), strict=True):
-                loss = network.summed_loss(weights, image, label)
-                gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
-                for squares, gradient in zip(total, gradients, strict=True):
-                    squares.addcmul_(gradient, gradient)
+        add(network, weights, images, labels, total)
     return flatten(total) / len(batch)
 
 
-def _is_plain(network: FunctionalNetwork, batch: Batch) -> bool:
-    """Tell whether every layer is a plain operator whose first axis counts images."""
-    for module in network.modules:
-        if isinstance(module, nn.Conv2d):
-            own = type(module).forward is nn.Conv2d.forward
-            plain = own and type(module)._conv_forward is nn.Conv2d._conv_forward
-        else:
-            plain = type(module).forward is nn.Linear.forward
-        if not plain:
-            return False
-    shapes = []
-    for count in (2, 3):
-        with torch.no_grad(), watching(network.modules) as records:
-            network.logits(network.weights(), batch.images[:1].expand(count, -1, -1, -1))
-        shapes.append([tuple(call.shape) for record in records for call in record.outputs])
+def _is_plain(module: nn.Module) -> bool:
+    """Tell whether a layer's forward is the plain operator."""
+    if "forward" in module.__dict__:
+        return False
+    if isinstance(module, nn.Conv2d):
+        own = type(module).forward is nn.Conv2d.forward
+        return own and type(module)._conv_forward is nn.Conv2d._conv_forward
+    return type(module).forward is nn.Linear.forward
+
+
+def _summed(
+    add: _Adding,
+    network: FunctionalNetwork,
+    weights: list[Tensor],
+    images: Tensor,
+    labels: Tensor,
+) -> list[Tensor]:
+    total = [torch.zeros_like(value) for value in weights]
+    add(network, weights, images, labels, total)
+    return total
+
+
+def _agree(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    """Compare squared gradients, weight by weight."""
     return all(
-        two == (2, *two[1:]) and three == (3, *two[1:]) for two, three in zip(*shapes, strict=True)
+        float((one - other).norm()) <= _AGREEMENT * float(other.norm())
+        for one, other in zip(found, expected, strict=True)
     )
+
+
+def _add_images(
+    network: FunctionalNetwork,
+    weights: list[Tensor],
+    images: Tensor,
+    labels: Tensor,
+    total: list[Tensor],
+) -> None:
+    """Add the squared gradients of single images to `total`, in place."""
+    for image, label in zip(torch.split(images, 1), torch.split(labels, 1), strict=True):
+        loss = network.summed_loss(weights, image, label)
+        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+        for squares, gradient in zip(total, gradients, strict=True):
+            squares.addcmul_(gradient, gradient)
 
 
 def _add_chunk(
@@ -66,22 +99,24 @@ def _add_chunk(
     """Add the squared per-image gradients of one chunk to `total`, in place."""
     with watching(network.modules) as records:
         loss = network.summed_loss(weights, images, labels)
-    outputs = [call for record in records for call in record.outputs]
-    gradients = list(torch.autograd.grad(loss, outputs, materialize_grads=True))
-    for module, record, squares in zip(network.modules, records, total, strict=True):
-        own = [gradients.pop(0) for _ in record.outputs]
-        with torch.no_grad():
-            squares.add_(_squares(module, record, own).view_as(squares))
+    outputs = [call.output for record in records for call in record]
+    gradients = gradients_by(loss, outputs)
+    owners = [layer.shares or layer.name for layer in network.layers]
+    factors: dict[str, list[tuple[Tensor, Tensor]]] = {owner: [] for owner in owners}
+    with torch.no_grad():
+        for owner, module, record in zip(owners, network.modules, records, strict=True):
+            for call in record:
+                value, gradient = call.input.float(), gradients.pop(0).float()
+                factors[owner].append(_factors(module, value, gradient))
+        for layer, squares in zip(network.weight_layers, total, strict=True):
+            if factors[layer.name]:
+                squares.add_(_squares(factors[layer.name]).view_as(squares))
 
 
-def _squares(module: nn.Module, record: Calls, gradients: list[Tensor]) -> Tensor:
-    """Sum over images the squared gradient, which itself sums over a layer's calls."""
-    factors = [
-        _factors(module, value, gradient)
-        for value, gradient in zip(record.inputs, gradients, strict=True)
-    ]
+def _squares(factors: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Sum over images the squared gradient, which itself sums over all calls with a weight."""
     total: Tensor | None = None
-    for image in range(len(gradients[0])):
+    for image in range(len(factors[0][0])):
         gradient = sum(
             torch.matmul(left[image], right[image].transpose(-1, -2)) for left, right in factors
         )

@@ -1,10 +1,11 @@
 """First-order statistics of the weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from gp_emq.errors import NetworkError
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._network import FunctionalNetwork
 
@@ -16,6 +17,13 @@ def flatten(tensors: list[Tensor]) -> Tensor:
         (N,), detached.
     """
     return torch.cat([tensor.detach().reshape(-1).cpu() for tensor in tensors])
+
+
+def gradients_by(loss: Tensor, values: Sequence[Tensor]) -> list[Tensor]:
+    """Differentiate by values on the way to the loss; zeros where it does not depend on them."""
+    on_the_way = [value for value in values if value.requires_grad]
+    found = iter(torch.autograd.grad(loss, on_the_way, materialize_grads=True))
+    return [next(found) if value.requires_grad else torch.zeros_like(value) for value in values]
 
 
 def weight(network: FunctionalNetwork) -> Tensor:
@@ -80,8 +88,21 @@ def _ones_gradient(
     image_shape: torch.Size,
     transform: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
-    """Differentiate the summed logits of an all-ones image in float64, (N,)."""
-    weights = [value.detach().double().requires_grad_() for value in network.weights(transform)]
-    ones = torch.ones(1, *image_shape, dtype=torch.float64)
-    logits = network.logits(weights, ones, transform, torch.float64)
+    """Differentiate the summed logits of an all-ones image in float64 if possible, (N,)."""
+    try:
+        return _ones_gradient_in(torch.float64, network, image_shape, transform)
+    except NetworkError:
+        # The network mixes types itself and takes no float64.
+        return _ones_gradient_in(torch.float32, network, image_shape, transform).double()
+
+
+def _ones_gradient_in(
+    dtype: torch.dtype,
+    network: FunctionalNetwork,
+    image_shape: torch.Size,
+    transform: Callable[[Tensor], Tensor] | None,
+) -> Tensor:
+    weights = [value.detach().to(dtype).requires_grad_() for value in network.weights(transform)]
+    ones = torch.ones(1, *image_shape, dtype=dtype)
+    logits = network.logits(weights, ones, transform, dtype)
     return flatten(list(torch.autograd.grad(logits.sum(), weights, materialize_grads=True)))

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer
+from gp_emq.files import code_sha256
+from gp_emq.networks import Layer, weight_layers
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._settings import StatisticsSettings
 
-FORMAT_VERSION = 1
-"""Rises when the definition of a statistic or the files that hold them change."""
+FORMAT_VERSION = 2
+"""Rises when the files that hold statistics change."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Header:
     Attributes:
         layers: The layers in forward order.
         bits: The widths, rising.
-        fingerprint: sha256 of network, images, labels, settings, quantizer and widths.
+        fingerprint: sha256 of network, images, labels, settings, quantizer and widths, and of the
+            code that collects them.
 
     Raises:
         StatisticsError: No layer, or widths that do not rise.
@@ -48,11 +50,19 @@ class Header:
         return tuple(sorted(self.layers, key=lambda layer: layer.entry))
 
     @property
-    def weight_layout(self) -> Layout:
-        """Layout of the statistics shaped as the weights."""
-        return self.layout_of([layer.weight_shape for layer in self.ordered_layers])
+    def weight_layers(self) -> tuple[Layer, ...]:
+        """Those of the ordered layers whose weight is their own, one for each weight."""
+        return weight_layers(self.ordered_layers)
 
-    def layout_of(self, shapes: Sequence[tuple[int, ...]]) -> Layout:
+    @property
+    def weight_layout(self) -> Layout:
+        """Layout of the statistics shaped as the weights, one tensor for each distinct weight."""
+        layers = self.weight_layers
+        return Layout(
+            tuple(layer.weight_shape for layer in layers), tuple(layer.entry for layer in layers)
+        )
+
+    def activation_layout(self, shapes: Sequence[tuple[int, ...]]) -> Layout:
         """Layout of one tensor per layer, in the order of `ordered_layers`."""
         return Layout(tuple(shapes), tuple(layer.entry for layer in self.ordered_layers))
 
@@ -85,7 +95,7 @@ def fingerprint(
     quantizer: WeightQuantizer,
     settings: StatisticsSettings,
 ) -> str:
-    """Hash everything that statistics depend on.
+    """Hash everything that statistics depend on, the code that collects them too.
 
     Args:
         state: Hash of the model.
@@ -102,6 +112,7 @@ def fingerprint(
     tensors = [("images", images)] + ([] if labels is None else [("labels", labels)])
     document = {
         "format": FORMAT_VERSION,
+        "code": code_sha256("gp_emq.statistics"),
         "state": state,
         "batch": sha256_of(tensors),
         "layers": [asdict(layer) for layer in layers],

@@ -1,94 +1,54 @@
-"""A network as a function of its layers' weights, which leaves the model itself alone."""
+"""A network as a function of its layers' weights."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gp_emq.determinism import one_thread
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer
-
-
-@contextlib.contextmanager
-def evaluation(model: nn.Module) -> Iterator[None]:
-    """Inside the block: eval mode, repeatable arithmetic, attention that can be derived twice.
-
-    The fused attention kernels have no double backward, and the encoder's fast path skips
-    the linear layers; both are switched off so that every statistic sees one network.
-    Everything is put back afterwards, the training flag of each module too.
-    """
-    training = [(module, module.training) for module in model.modules()]
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    precision = torch.get_float32_matmul_precision()
-    cudnn = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    with one_thread(), sdpa_kernel(SDPBackend.MATH), cudnn, torch.enable_grad():
-        try:
-            model.eval()
-            torch.backends.mha.set_fastpath_enabled(False)
-            torch.set_float32_matmul_precision("highest")
-            yield
-        finally:
-            torch.set_float32_matmul_precision(precision)
-            torch.backends.mha.set_fastpath_enabled(fast_path)
-            for module, flag in training:
-                module.training = flag
+from gp_emq.networks import Layer, PrivateNetwork, weight_layers
 
 
 class FunctionalNetwork:
-    """Logits and loss of a model as functions of the weights of its layers.
+    """Logits and loss of a network as functions of the weights of its layers.
 
-    Parameters and buffers are handed to the forward pass from outside, so that the model's
-    own are neither changed nor given gradients, frozen ones included. All of its methods
-    belong inside `evaluation(model)`.
+    All of its methods belong inside `undisturbed()`.
 
     Args:
-        model: The network; maps (n, C, H, W) to logits (n, classes).
+        network: The network's private copy.
         layers: Its layers, in the order in which weights are given and returned.
     """
 
-    def __init__(self, model: nn.Module, layers: Sequence[Layer]) -> None:
-        self.model = model
+    def __init__(self, network: PrivateNetwork, layers: Sequence[Layer]) -> None:
+        self.network = network
         self.layers = tuple(layers)
-        parameters = dict(model.named_parameters(remove_duplicate=False))
+        self.weight_layers = weight_layers(layers)
         for layer in self.layers:
-            if f"{layer.name}.weight" not in parameters:
+            if f"{layer.name}.weight" not in network.parameters:
                 raise StatisticsError(
-                    f"the weight of layer {layer.name!r} is no plain parameter of the model"
+                    f"the network has no layer {layer.name!r} with a weight of its own"
                 )
-        self._parameters = {
-            name: _floating(parameter.detach()) for name, parameter in parameters.items()
-        }
-        # A parameter that several modules share must stay one variable.
-        self._owner = {name: id(parameter) for name, parameter in parameters.items()}
-        self.device = next(iter(parameters.values())).device
+        self.device = network.device
 
     @property
     def modules(self) -> list[nn.Module]:
         """The layers' modules."""
-        return [self.model.get_submodule(layer.name) for layer in self.layers]
+        return [self.network.model.get_submodule(layer.name) for layer in self.layers]
 
     def weights(self, transform: Callable[[Tensor], Tensor] | None = None) -> list[Tensor]:
-        """Fresh leaf variables with the layers' weights.
+        """Fresh leaf variables with the layers' weights, one for each distinct weight.
 
         Args:
             transform: Applied to the values, if given.
         """
-        leaves: dict[int, Tensor] = {}
-        for layer in self.layers:
-            name = f"{layer.name}.weight"
-            if self._owner[name] not in leaves:
-                value = self._parameters[name].clone()
-                if transform is not None:
-                    value = transform(value).clone()
-                leaves[self._owner[name]] = value.requires_grad_()
-        return [leaves[self._owner[f"{layer.name}.weight"]] for layer in self.layers]
+        leaves = []
+        for layer in self.weight_layers:
+            value = self.network.parameters[f"{layer.name}.weight"].detach().clone()
+            if transform is not None:
+                value = transform(value).clone()
+            leaves.append(value.requires_grad_())
+        return leaves
 
     def logits(
         self,
@@ -101,7 +61,7 @@ class FunctionalNetwork:
 
         Args:
             weights: The layers' weights.
-            images: (n, C, H, W).
+            images: (n, ...).
             transform: Applied to all other parameters, if given.
             dtype: Floating type of the run; `weights` must have it already.
 
@@ -109,51 +69,42 @@ class FunctionalNetwork:
             (n, classes).
 
         Raises:
+            NetworkError: The network fails.
             StatisticsError: The output is no matrix of logits.
         """
-        given = {
-            self._owner[f"{layer.name}.weight"]: weight
-            for layer, weight in zip(self.layers, weights, strict=True)
-        }
-        state: dict[str, Tensor] = {}
-        for name, value in self._parameters.items():
-            if self._owner[name] in given:
-                state[name] = given[self._owner[name]]
-            else:
-                changed = value if transform is None else transform(value)
-                state[name] = _floating(changed, dtype)
-        for name, buffer in self.model.named_buffers(remove_duplicate=False):
-            state[name] = _floating(buffer.detach().clone(), dtype)
-        output = functional_call(
-            self.model, state, (images.to(self.device, dtype),), tie_weights=False
-        )
-        if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(images):
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise StatisticsError(
-                f"the network must map {len(images)} images to ({len(images)}, classes) logits, "
-                f"it gives {shape}"
-            )
-        return output
+        given: dict[str, Tensor] = {}
+        if transform is not None:
+            for name, value in self.network.parameters.items():
+                given[name] = transform(value).to(dtype) if value.is_floating_point() else value
+        for layer, weight in zip(self.weight_layers, weights, strict=True):
+            # The last name given for a parameter counts, so the weights come after all others.
+            given.pop(f"{layer.name}.weight", None)
+            given[f"{layer.name}.weight"] = weight
+        keep = torch.is_grad_enabled()
+        return logits_of(self.network.run(images, given, dtype, keep=keep), len(images))
 
     def summed_loss(self, weights: Sequence[Tensor], images: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy summed over images.
 
         Args:
             weights: The layers' weights.
-            images: (n, C, H, W).
+            images: (n, ...).
             labels: int64 (n,).
 
         Returns:
             Scalar.
+
+        Raises:
+            StatisticsError: As `logits`, or there is one class.
         """
-        logits = self.logits(weights, images)
+        logits = check_classes(self.logits(weights, images).float())
         return functional.cross_entropy(logits, labels.to(self.device), reduction="sum")
 
     def predictions(self, images: Tensor, chunk: int) -> Tensor:
         """The network's own answers.
 
         Args:
-            images: (n, C, H, W).
+            images: (n, ...).
             chunk: Images at once.
 
         Returns:
@@ -163,12 +114,41 @@ class FunctionalNetwork:
         with torch.no_grad():
             return torch.cat(
                 [
-                    self.logits(weights, part).argmax(dim=1).cpu()
+                    check_classes(self.logits(weights, part)).argmax(dim=1).cpu()
                     for part in torch.split(images, chunk)
                 ]
             )
 
 
-def _floating(value: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Cast a floating tensor; leave integers (counters, indices) alone."""
-    return value.to(dtype) if value.is_floating_point() else value
+def logits_of(output: object, images: int) -> Tensor:
+    """Return a network's output as logits (n, classes).
+
+    Args:
+        output: What the network gave.
+        images: How many images it was fed.
+
+    Raises:
+        StatisticsError: The output is no matrix of logits.
+    """
+    if isinstance(output, Tensor) and output.dim() == 1 and images == 1:
+        output = output[None]  # a forward that squeezes away the axis of a single image
+    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != images:
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise StatisticsError(
+            f"the network must map {images} images to ({images}, classes) logits, it gives {shape}"
+        )
+    return output
+
+
+def check_classes(logits: Tensor) -> Tensor:
+    """Return logits (n, classes) that a cross-entropy or a prediction can be taken of.
+
+    Raises:
+        StatisticsError: There are no two classes.
+    """
+    if logits.shape[1] < 2:
+        raise StatisticsError(
+            f"the network gives one number for each image, {tuple(logits.shape)}: losses and "
+            "predictions need logits (n, classes) of two classes or more"
+        )
+    return logits

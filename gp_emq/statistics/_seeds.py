@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-IMAGES, PROBES, EIGENVECTORS, CURVATURE = range(4)
+IMAGES, PROBES, EIGENVECTORS, CURVATURE, DIRECTIONS = range(5)
 """Purposes that get a stream each."""
 
 

@@ -15,6 +15,15 @@ from gp_emq.statistics._layout import Layout
 GRIDS = "weight_grids"
 """Name under which the quantization grids are stored beside the statistics."""
 
+INDEPENDENCE = "independence"
+"""Name of what `independence` found about the network and the images."""
+
+ELEMENTS = "activation_elements"
+"""Name of how many elements of each layer's activation are of each image."""
+
+HIDDEN = (GRIDS, INDEPENDENCE, ELEMENTS)
+"""What is stored beside the statistics and is none."""
+
 
 class Source(Protocol):
     """Gives statistics by name: computes them, reads them, or cuts them out of others."""
@@ -45,7 +54,7 @@ class FolderSource:
 
     def names(self) -> tuple[str, ...]:
         """Names of the stored statistics."""
-        return tuple(name for name in self._files.names() if name != GRIDS)
+        return tuple(name for name in self._files.names() if name not in HIDDEN)
 
     def stored(self, name: str) -> Stored:
         """Read one statistic.
@@ -74,12 +83,14 @@ class SampleSource:
     Args:
         parent: Where whole tensors come from.
         header: Identity of the parent's statistics.
+        scale: How many times as much as usual to keep along each axis.
     """
 
-    def __init__(self, parent: Source, header: Header) -> None:
+    def __init__(self, parent: Source, header: Header, scale: int = 1) -> None:
         self.folder: Path | None = None
         self._parent = parent
         self._header = header
+        self._scale = scale
 
     def names(self) -> tuple[str, ...]:
         """Names of the parent's statistics."""
@@ -95,11 +106,11 @@ class SampleSource:
         layout = (
             self._parent.weight_layout()
             if whole.shapes is None
-            else self._header.layout_of(whole.shapes)
+            else self._header.activation_layout(whole.shapes)
         )
         most = (8, 8) if whole.shapes is None else None
         blocks = [
-            _strided(view, most or _activation_block(view.dim()))
+            self._strided(view, most or _activation_block(view.dim()))
             for view in layout.views(torch.from_numpy(whole.values))
         ]
         shapes = None if whole.shapes is None else tuple(tuple(block.shape) for block in blocks)
@@ -108,12 +119,12 @@ class SampleSource:
 
     def weight_layout(self) -> Layout:
         """Layout of the cut tensors."""
-        return self._header.layout_of(
-            [
-                tuple(_strided(torch.empty(shape, device="meta"), (8, 8)).shape)
-                for shape in self._parent.weight_layout().shapes
-            ]
-        )
+        whole = self._parent.weight_layout()
+        shapes = [
+            tuple(self._strided(torch.empty(shape, device="meta"), (8, 8)).shape)
+            for shape in whole.shapes
+        ]
+        return Layout(tuple(shapes), whole.entries)
 
     def _rows(self, whole: Stored) -> Stored:
         """Cut the grids as the output channels are cut."""
@@ -122,18 +133,18 @@ class SampleSource:
         if values.shape[1] == len(shapes):
             return whole
         parts = torch.split(values, [shape[0] for shape in shapes], dim=1)
-        cut = [_strided(part.transpose(0, 1), (8,)).transpose(0, 1) for part in parts]
+        cut = [self._strided(part.transpose(0, 1), (8,)).transpose(0, 1) for part in parts]
         return Stored(torch.cat(cut, dim=1).contiguous().numpy(), whole.seconds)
+
+    def _strided(self, tensor: Tensor, most: Sequence[int]) -> Tensor:
+        """Keep at most `scale · most[axis]` elements of each leading axis, evenly spread."""
+        for axis, limit in enumerate(most):
+            step = -(-tensor.shape[axis] // (limit * self._scale))
+            start = 0 if self._scale == 1 else step // 2
+            tensor = tensor[(slice(None),) * axis + (slice(start, None, step),)]
+        return tensor
 
 
 def _activation_block(dimensions: int) -> tuple[int, ...]:
     """Most elements to keep along each axis of an activation."""
     return {1: (8,), 2: (2, 8), 3: (2, 4, 8)}.get(dimensions, (2, 8, *[4] * (dimensions - 2)))
-
-
-def _strided(tensor: Tensor, most: Sequence[int]) -> Tensor:
-    """Keep at most `most[axis]` elements of each leading axis, evenly spread."""
-    for axis, limit in enumerate(most):
-        step = -(-tensor.shape[axis] // limit)
-        tensor = tensor[(slice(None),) * axis + (slice(None, None, step),)]
-    return tensor

@@ -6,18 +6,25 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, PrivateNetwork
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._cache import StatisticsFolder
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header, sha256_of
 from gp_emq.statistics._kinds import Kind, kind_of
 from gp_emq.statistics._layout import Layout
-from gp_emq.statistics._sources import GRIDS, FolderSource, SampleSource, Source
+from gp_emq.statistics._sources import (
+    ELEMENTS,
+    GRIDS,
+    INDEPENDENCE,
+    FolderSource,
+    SampleSource,
+    Source,
+)
 
 PERTURBATION = "perturbation"
 
@@ -27,13 +34,13 @@ class Origin:
     """What statistics are collected from.
 
     Attributes:
-        model: The network; whoever uses it leaves it as it is.
+        network: A private copy of the network, which is what is run.
         images: The calibration batch, float32 (n, C, H, W).
         labels: int64 (n,), or None for the network's own predictions.
         quantizer: Quantizer of the weights.
     """
 
-    model: nn.Module
+    network: PrivateNetwork
     images: Tensor
     labels: Tensor | None
     quantizer: WeightQuantizer
@@ -134,6 +141,8 @@ class Statistics:
         if kind == Kind.ACTIVATIONS:
             if "activation" not in self._shapes:
                 self._load("activation")
+            if "activation" not in self._shapes:
+                raise StatisticsError("the stored activations are damaged: they have no shapes")
             return self._shapes["activation"]
         raise StatisticsError(
             f"kind {kind!s} has no layout; Weights, WeightsPerBit and Activations have"
@@ -170,6 +179,25 @@ class Statistics:
             self._load(name)
         return self._tensors[name]
 
+    @property
+    def images_are_independent(self) -> bool:
+        """Whether the network gives an image in a batch the outputs that it has alone.
+
+        Where it does not, all statistics are of the network as it answers single images.
+        """
+        return bool(self._source.stored(INDEPENDENCE).values[0])
+
+    def activation_elements(self) -> Tensor:
+        """How many elements of each layer's activation belong to each of the images kept.
+
+        A layer's tensor holds the elements of the first image, then those of the second.
+
+        Returns:
+            int64 (layers, images), the layers as in the layout of the activations; 0 where the
+            image does not reach the layer.
+        """
+        return torch.from_numpy(self._source.stored(ELEMENTS).values)
+
     def perturbation(self, start: int = 0, stop: int | None = None) -> Tensor:
         """Recompute the quantized weight minus the weight; it is never kept.
 
@@ -181,14 +209,17 @@ class Statistics:
             float32 (bits, stop − start). After `to`, the float32 values in the other type,
             so that both are computed from equal inputs.
         """
+        with torch.inference_mode(mode=False), one_thread():
+            return self._perturbation(start, stop)
+
+    def _perturbation(self, start: int, stop: int | None) -> Tensor:
         layout = self._source.weight_layout()
         if self._grids is None or self._weight is None:
             self._weight = torch.from_numpy(self._source.stored("weight").values)
             values = torch.from_numpy(self._source.stored(GRIDS).values)
             self._grids = WeightGrids.unpack(layout, values)
         stop = layout.size if stop is None else stop
-        with one_thread():
-            return self._grids.perturbation(self._weight, start, stop).to(self._dtype)
+        return self._grids.perturbation(self._weight, start, stop).to(self._dtype)
 
     def prepare(self, names: Iterable[str]) -> None:
         """Compute, and with a cache store, what will be needed.
@@ -216,14 +247,19 @@ class Statistics:
         """
         return sha256_of((name, self.tensor(name)) for name in sorted(set(names)))
 
-    def subsample(self) -> "Statistics":
+    def subsample(self, scale: int = 1) -> "Statistics":
         """Cut a small block out of each layer's tensors, to try a formula on.
 
         Weights keep at most 8 × 8 channels and whole kernels, activations at most
         2 images × 8 channels × 4 × 4 positions, all evenly spread; every tensor keeps its
         rank, and what is one number per entry stays as it is.
+
+        Args:
+            scale: How many times as much to keep along each axis. Beyond 1 it is another part
+                of the tensors where they are larger than that, not the same and more.
         """
-        return Statistics(self._header, SampleSource(self._source, self._header), self._dtype)
+        source = SampleSource(self._source, self._header, scale)
+        return Statistics(self._header, source, self._dtype)
 
     def to(self, dtype: torch.dtype) -> "Statistics":
         """Give the same statistics with float32 tensors cast to another type."""
@@ -231,12 +267,13 @@ class Statistics:
 
     def _load(self, name: str) -> None:
         """Get a statistic from the source and keep it."""
-        stored = self._source.stored(name)
-        tensor = torch.from_numpy(stored.values)
+        with torch.inference_mode(mode=False):
+            stored = self._source.stored(name)
+            tensor = torch.from_numpy(stored.values)
         if tensor.dtype == torch.float32:
             tensor = tensor.to(self._dtype)
         if stored.shapes is not None:
-            self._shapes[name] = self._header.layout_of(stored.shapes)
+            self._shapes[name] = self._header.activation_layout(stored.shapes)
         self._seconds[name] = stored.seconds
         self._tensors[name] = tensor
 

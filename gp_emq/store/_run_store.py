@@ -7,18 +7,24 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import RunError
+from gp_emq.files import check_document, one_line, shortened
 from gp_emq.store import _schema as schema
+from gp_emq.store._checksums import damaged_part, seal, seal_new
 from gp_emq.store._rows import GenerationRow, IndividualRow
 
 STORE_NAME = "store.sqlite"
 _TABLE_NAMES = {"meta", "arrays", "individuals", "generations"}
 _BUSY_SECONDS = 30.0
+_UNREADABLE = (RecursionError, OverflowError, MemoryError)
+"""What a damaged value may raise beside complaints about it."""
+
+_Kind = TypeVar("_Kind")
 
 
 class RunStore:
@@ -71,11 +77,12 @@ class RunStore:
                         "INSERT INTO arrays VALUES (?, ?, ?, ?)",
                         [schema.array_record(name, array) for name, array in arrays.items()],
                     )
+                    seal_new(connection, values)
             finally:
                 connection.close()
             partial.replace(path)
         except (OSError, sqlite3.Error) as error:
-            raise RunError(f"cannot write to {folder}: {_reason(error)}") from error
+            raise RunError(f"cannot write to {folder}: {one_line(error)}") from error
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -104,7 +111,7 @@ class RunStore:
                 isolation_level=None,
             )
         except sqlite3.Error as error:
-            raise RunError(f"cannot open the run {folder}: {_reason(error)}") from error
+            raise RunError(f"cannot open the run {folder}: {one_line(error)}") from error
         store = cls(folder, connection)
         try:
             store._check(readonly=readonly)
@@ -125,19 +132,24 @@ class RunStore:
             version = self.meta("format")
             if version != schema.FORMAT:
                 raise RunError(
-                    f"the run {self._folder} has format {version!r}; "
+                    f"the run {self._folder} has format {shortened(version, 40)}; "
                     f"this version reads format {schema.FORMAT}"
                 )
             health = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if health != "ok":
-                raise RunError(f"the run {self._folder} is damaged: {health}")
+                raise RunError(f"the run {self._folder} is damaged: {shortened(health)}")
+            damaged = damaged_part(self._connection)
+            if damaged is not None:
+                raise RunError(
+                    f"the run {self._folder} is damaged: its {damaged} is not what was written"
+                )
 
     @contextlib.contextmanager
     def _one_clear_line(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
-            what = f"{STORE_NAME}: {_reason(error)}"
+        except (sqlite3.Error, ValueError, TypeError, KeyError, *_UNREADABLE) as error:
+            what = f"{STORE_NAME}: {one_line(error)}"
             raise RunError(
                 f"the run {self._folder} cannot be read or is damaged, {what}"
             ) from error
@@ -184,8 +196,9 @@ class RunStore:
                 self._connection.executemany(schema.INSERT_INDIVIDUAL, records)
                 record = schema.generation_record(generation)
                 self._connection.execute(schema.INSERT_GENERATION, record)
+                seal(self._connection, f"generation {generation.generation}")
         except sqlite3.Error as error:
-            raise RunError(f"cannot write to the run {self._folder}: {_reason(error)}") from error
+            raise RunError(f"cannot write to the run {self._folder}: {one_line(error)}") from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -262,7 +275,7 @@ class RunStore:
                 "SELECT * FROM arrays WHERE name = ?", (name,)
             ).fetchone()
             if row is None:
-                names = ", ".join(self.array_names()) or "none"
+                names = _listed(self.array_names())
                 raise RunError(f"the run {self._folder} has no array {name!r}; it has {names}")
             return np.asarray(schema.array_value(row))
 
@@ -283,9 +296,21 @@ class RunStore:
                 "SELECT value FROM meta WHERE key = ?", (key,)
             ).fetchone()
             if row is None:
-                keys = ", ".join(self.meta_keys()) or "none"
+                keys = _listed(self.meta_keys())
                 raise RunError(f"the run {self._folder} has no {key!r}; it has {keys}")
             return json.loads(row["value"])
+
+    def meta_as(self, key: str, kind: type[_Kind]) -> _Kind:
+        """A value as `meta` gives it, checked.
+
+        Args:
+            key: Of the value.
+            kind: What it must be, such as `dict[str, Any]` or a dataclass.
+
+        Raises:
+            RunError: there is none under this key, or it is of another kind.
+        """
+        return check_document(self.meta(key), kind, RunError, f"{key} of the run {self._folder}")
 
     def meta_keys(self) -> list[str]:
         """The keys that `meta` knows, sorted."""
@@ -304,12 +329,13 @@ class RunStore:
             raise ValueError("the format of a store is not for change")
         text = json.dumps(value, sort_keys=True)
         try:
-            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, text))
+            with self._transaction():
+                self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, text))
+                seal(self._connection, f"meta {key}")
         except sqlite3.Error as error:
-            raise RunError(f"cannot write to the run {self._folder}: {_reason(error)}") from error
+            raise RunError(f"cannot write to the run {self._folder}: {one_line(error)}") from error
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(str(name)[:40] for name in names[:20]) or "none"
+    return f"{text}, ..." if len(names) > 20 else text

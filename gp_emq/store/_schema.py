@@ -2,17 +2,28 @@
 
 import json
 import math
+import re
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from gp_emq.files import shortened
 from gp_emq.store._rows import GenerationRow, IndividualRow
 
 FORMAT = 1
 
-TABLES = """
+CHECKSUMS = """
+CREATE TABLE IF NOT EXISTS checksums (
+    part TEXT PRIMARY KEY,              -- "arrays", "meta KEY" or "generation NUMBER"
+    sha256 TEXT NOT NULL                -- of its records
+);
+"""
+
+TABLES = f"""{CHECKSUMS}
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL                 -- JSON
@@ -56,6 +67,10 @@ CREATE TABLE generations (
 );
 """
 
+_STORED_KINDS = "biufU"
+_STORED_TYPE = re.compile(f"[<|][{_STORED_KINDS}][1-9][0-9]{{0,5}}")
+
+INSERT_CHECKSUM = "INSERT OR REPLACE INTO checksums VALUES (?, ?)"
 INSERT_INDIVIDUAL = (
     "INSERT INTO individuals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
@@ -99,7 +114,10 @@ def individual_row(record: sqlite3.Row) -> IndividualRow:
     """The individual that a record of its table holds."""
     values = dict(record)
     columns, data = values.pop("scores_columns"), values.pop("scores_table")
-    values["parents"] = tuple(json.loads(values["parents"]))
+    values["parents"] = _ids(values["parents"])
+    _check(values, _INDIVIDUAL)
+    if values["sign"] not in {None, -1, 1}:
+        raise ValueError(f"individual {values['id']} has the sign {values['sign']}")
     table = None if data is None else np.frombuffer(data, dtype="<f8").reshape(-1, columns)
     return IndividualRow(**values, scores_table=table)
 
@@ -123,17 +141,50 @@ def generation_record(row: GenerationRow) -> tuple[Any, ...]:
 def generation_row(record: sqlite3.Row) -> GenerationRow:
     """The generation that a record of its table holds."""
     values = dict(record)
-    values["population"] = tuple(json.loads(values["population"]))
-    values["rejections"] = json.loads(values["rejections"])
+    values["population"] = _ids(values["population"])
+    values["rejections"] = msgspec.json.decode(values["rejections"], type=dict[str, int])
     for name in ("best_training", "median_training", "best_validation", "diversity"):
         # SQLite has no NaN: it stores NULL for one.
         values[name] = math.nan if values[name] is None else values[name]
+    _check(values, _GENERATION)
     return GenerationRow(**values)
+
+
+_COUNT, _NUMBER, _TEXT = (int,), (int, float), (str,)
+_INDIVIDUAL: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "generation", "place", "attempt", "size", "depth"), _COUNT),
+    **dict.fromkeys(("operator", "expression", "canonical"), _TEXT),
+    **dict.fromkeys(("training_tau", "validation_tau"), (*_NUMBER, type(None))),
+    "sign": (int, type(None)),
+    "reason": (str, type(None)),
+    "seconds": _NUMBER,
+}
+_GENERATION: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("generation", "evaluations", "proposals"), _COUNT),
+    **dict.fromkeys(("best_training", "median_training", "best_validation"), _NUMBER),
+    **dict.fromkeys(("diversity", "seconds"), _NUMBER),
+}
+"""Types of the columns: SQLite itself takes any value anywhere."""
+
+
+def _check(values: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
+    for name, allowed in kinds.items():
+        value = values[name]
+        negative = allowed is _COUNT and isinstance(value, int) and value < 0
+        if not isinstance(value, allowed) or negative:
+            raise ValueError(f"{name} is {shortened(value, 40)}")
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    found: tuple[int, ...] = msgspec.json.decode(text, type=tuple[int, ...])
+    if not all(0 <= number < 2**63 for number in found):
+        raise ValueError(f"{shortened(text, 40)} are no ids")
+    return found
 
 
 def array_record(name: str, array: NDArray[Any]) -> tuple[Any, ...]:
     """The values of an array in the order of its table's columns."""
-    if array.dtype.kind not in "biufU":
+    if array.dtype.kind not in _STORED_KINDS:
         raise ValueError(f"array {name} holds {array.dtype}; numbers and text can be stored")
     little = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
     return name, little.dtype.str, _as_json(list(little.shape)), little.tobytes()
@@ -141,5 +192,8 @@ def array_record(name: str, array: NDArray[Any]) -> tuple[Any, ...]:
 
 def array_value(record: sqlite3.Row) -> NDArray[Any]:
     """The array that a record of its table holds; it cannot be written to."""
-    flat = np.frombuffer(record["data"], dtype=np.dtype(record["dtype"]))
-    return flat.reshape(json.loads(record["shape"]))
+    if not _STORED_TYPE.fullmatch(record["dtype"]):
+        raise ValueError(f"an array holds {shortened(record['dtype'], 40)}")
+    dtype = np.dtype(record["dtype"])
+    shape = msgspec.json.decode(record["shape"], type=tuple[int, ...])
+    return np.frombuffer(record["data"], dtype=dtype).reshape(shape)

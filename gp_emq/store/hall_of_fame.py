@@ -5,14 +5,11 @@ may differ between identical runs: no dates, no seconds, no number of jobs.
 """
 
 import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from gp_emq.errors import RunError
-from gp_emq.store._files import atomic_write_text
+from gp_emq.files import atomic_write_text, read_document
 
 HALL_OF_FAME_NAME = "hall_of_fame.json"
 _FORMAT = 1
@@ -118,61 +115,12 @@ def read_hall_of_fame(path: Path) -> HallOfFame:
         RunError: the file is missing, damaged or of another format; the message says where.
     """
     path = path / HALL_OF_FAME_NAME if path.is_dir() else path
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise RunError(f"{path} is no JSON file: {error}") from error
-    return _hall_of_fame(content, path)
-
-
-def _hall_of_fame(content: object, path: Path) -> HallOfFame:
-    if not isinstance(content, dict) or not {"format", "provenance", "members"} <= set(content):
-        raise RunError(f"{path} is no hall of fame: it needs format, provenance and members")
-    if content["format"] != _FORMAT:
-        found = content["format"]
-        raise RunError(f"{path} has format {found!r}; this version reads format {_FORMAT}")
-    provenance = Provenance(**_checked(Provenance, content["provenance"], f"{path}, provenance"))
-    if not isinstance(content["members"], list):
-        raise RunError(f"{path}: members is no list")
-    members = tuple(
-        Member(**_checked(Member, item, f"{path}, member {number}"))
-        for number, item in enumerate(content["members"])
-    )
-    for number, member in enumerate(members):
+    found = read_document(path, HallOfFame, RunError, "the hall of fame", form=_FORMAT)
+    for number, member in enumerate(found.members):
         if member.sign not in {-1, 1}:
             raise RunError(f"{path}, member {number}: sign is {member.sign}, not -1 or 1")
         if not all(-1 <= tau <= 1 for tau in (member.training_tau, member.validation_tau)):
             raise RunError(f"{path}, member {number}: a Kendall tau lies outside of [-1, 1]")
-    if sum(member.best for member in members) != 1:
+    if sum(member.best for member in found.members) != 1:
         raise RunError(f"{path}: exactly one member must be the best")
-    return HallOfFame(provenance, members)
-
-
-_KINDS: Mapping[Any, tuple[str, Callable[[object], bool]]] = {
-    str: ("text", lambda value: isinstance(value, str)),
-    bool: ("true or false", lambda value: isinstance(value, bool)),
-    int: ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
-    float: (
-        "a finite number",
-        lambda value: (
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        ),
-    ),
-}
-
-
-def _checked(kind: type[Provenance | Member], values: object, where: str) -> dict[str, Any]:
-    if not isinstance(values, dict):
-        raise RunError(f"{where} is no object")
-    names = {field.name for field in fields(kind)}
-    if set(values) != names:
-        missing, unknown = sorted(names - set(values)), sorted(set(values) - names)
-        raise RunError(f"{where}: missing {missing}, unknown {unknown}")
-    for field in fields(kind):
-        described, fits = _KINDS[field.type]
-        if not fits(values[field.name]):
-            raise RunError(f"{where}: {field.name} is {values[field.name]!r}, not {described}")
-    floats = {field.name for field in fields(kind) if field.type is float}
-    return {name: float(value) if name in floats else value for name, value in values.items()}
+    return found

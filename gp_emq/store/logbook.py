@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from gp_emq.store._files import atomic_write_text
+from gp_emq.files import atomic_write_text
 from gp_emq.store._rows import GenerationRow
 
 LOGBOOK_NAME = "logbook.csv"

@@ -1,12 +1,16 @@
 import itertools
 import math
 import os
+import sys
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import milp
 
+from gp_emq.allocation import _solver
 from gp_emq.allocation._quiet import quiet_output
 from gp_emq.allocation._solver import maximise, within
 
@@ -107,3 +111,49 @@ def test_solving_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     costs = np.outer(rng.integers(100, 1000, 20), [2.0, 3.0, 4.0])
     maximise(costs.tolist(), [costs.tolist()], [0.8 * costs[:, 2].sum()], nodes=50)
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("bound", [None, -math.inf, math.nan])
+def test_a_gap_is_no_more_than_what_is_lost(monkeypatch: pytest.MonkeyPatch, bound) -> None:
+    """The solver may stop at its limit of nodes before it has any bound."""
+
+    def stopped(*arguments, **options):
+        result = milp(*arguments, **options)
+        result.status, result.mip_dual_bound = 1, bound
+        return result
+
+    monkeypatch.setattr(_solver, "milp", stopped)
+    scores, costs = [[-7.0, -2.0, 0.0], [-5.0, -1.0, 0.0]], [[[2, 3, 4]] * 2]
+    found = maximise(scores, costs, [6.0])
+    assert found is not None
+    assert found.choices == (1, 1)
+    assert found.gap == 3.0
+
+
+def test_threads_take_turns_and_leave_the_output_as_it_was(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def quiet() -> None:
+        with quiet_output():
+            entered.set()
+            go.wait(10)
+
+    first = threading.Thread(target=quiet)
+    first.start()
+    entered.wait(10)
+    second = threading.Thread(target=quiet)
+    second.start()
+    go.set()
+    first.join()
+    second.join()
+    os.write(1, b"still here")
+    assert capfd.readouterr().out == "still here"
+
+
+def test_solving_needs_no_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    found = maximise([[-1.0, 0.0]], [[[1.0, 2.0]]], [2.0])
+    assert found is not None
+    assert found.choices == (1,)

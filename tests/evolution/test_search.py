@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from deap import tools
 
-from gp_emq.errors import GpEmqError
-from gp_emq.evolution import SELECTIONS, TableIndex
+from gp_emq.errors import GpEmqError, RunError
+from gp_emq.evolution import SELECTIONS, Outcome, TableIndex
 from gp_emq.proxies import canonical_form, parse_expression
 from gp_emq.store import GenerationRow, IndividualRow
 from primitives import load_primitive_set
@@ -251,6 +251,31 @@ def test_after_so_many_failures_a_duplicate_enters_with_its_known_fitness(tiny, 
     for row in record.accepted:
         assert known.setdefault(row.canonical, row.training_tau) == row.training_tau
     assert record.search.evaluations < len(record.accepted)
+
+
+@pytest.mark.parametrize("damage", ["negated", "of another formula", "no table any more"])
+def test_a_search_is_not_resumed_with_tables_that_are_not_those_of_its_formulas(
+    damage, tiny, record
+) -> None:
+    best = max(record.accepted, key=lambda row: (row.training_tau, -row.size, -row.id))
+    search = tiny.search()
+    tables, changed = search._tables, {}
+    if damage == "no table any more":
+        changed[best.expression] = Outcome(None, "not finite", 0.0)
+    else:
+        (other,) = tables(["quantization_mse"])
+        found = -best.scores_table if damage == "negated" else other.table
+        changed[best.expression] = Outcome(found, None, 0.0)
+
+    def tabulate(expressions):
+        outcomes = zip(expressions, tables(expressions), strict=True)
+        return [changed.get(expression, outcome) for expression, outcome in outcomes]
+
+    search = tiny.search(tables=tabulate)
+    with pytest.raises(RunError, match="no longer gives the table") as caught:
+        search.restore(record.individuals, record.generations)
+    assert best.expression in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_set_whose_every_tree_is_rejected_is_refused_in_one_line(tiny, write_set) -> None:

@@ -14,7 +14,8 @@ from tiny_runs import CONFIGURATION, patch_setting
 from gp_emq.errors import GpEmqError, RunError
 from gp_emq.experiment import Execution, run
 from gp_emq.experiment.report import summary_lines
-from gp_emq.proxies import rounded
+from gp_emq.proxies import Evaluator, language, parse_expression, rounded
+from gp_emq.ranking import RankedBench, RankOptions, rank, run_candidate
 from gp_emq.store import RunStore, read_hall_of_fame
 
 
@@ -150,6 +151,28 @@ def test_the_summary_reads_the_test_configurations_rightly(finished, tiny) -> No
     assert random_row == f"random search, {evaluations} evaluations"
 
 
+def test_ranking_a_run_gives_the_test_tau_of_its_summary(start, tiny, write_set, tmp_path) -> None:
+    """On a set in which most formulas come twice, one the negation of the other."""
+    primitives = write_set(
+        statistics=["parameter_count", "macs", "hessian_trace", "depth"],
+        operators=["subtract"],
+        ends_in_bits=True,
+    )
+    configuration = replace(
+        CONFIGURATION, primitives=primitives, selection="emq", population=12, seed=11
+    )
+    result = start(tmp_path / "run", configuration=configuration, generations=8)
+    hall = read_hall_of_fame(result.folder)
+    bench, expression = tiny.bench, hall.best.expression
+    table = Evaluator(language(), tiny.statistics).table(parse_expression(expression, language()))
+    scores = hall.best.sign * scores_of(table.numpy(), bench)
+    expected = tau(scores[bench.test], bench.accuracies[bench.test])
+    assert result.summary["rows"][0]["test"] == pytest.approx(expected)
+    target = RankedBench(bench, tiny.inputs, None)
+    ranking = rank(target, [run_candidate(result.folder)], RankOptions("test", resamples=20))
+    assert ranking.rows[0].tau == pytest.approx(expected)
+
+
 def test_the_random_search_has_exactly_as_many_evaluations(finished) -> None:
     with RunStore.open(finished.folder) as store:
         evaluations = store.last_generation().evaluations
@@ -178,8 +201,21 @@ def test_the_same_run_leaves_the_same_to_the_last_byte(start, undisturbed, tmp_p
 
 
 def test_memory_changes_nothing_of_a_run(start, undisturbed, tmp_path) -> None:
+    """But for the last digits of tables, which are rounded away before anything is ranked."""
     start(tmp_path / "sparing", memory=0)
-    assert everything_of(tmp_path / "sparing") == undisturbed
+    hall_of_fame, *phases = everything_of(tmp_path / "sparing")
+    assert hall_of_fame == undisturbed[0]
+    for (rows, tables, *rest), (rows_before, tables_before, *rest_before) in zip(
+        phases, undisturbed[1:], strict=True
+    ):
+        assert rows == rows_before
+        assert rest == rest_before
+        for table, before in zip(tables, tables_before, strict=True):
+            assert (table is None) == (before is None)
+            if table is not None:
+                np.testing.assert_allclose(
+                    np.frombuffer(table), np.frombuffer(before), rtol=1e-12, equal_nan=True
+                )
 
 
 class Crash(BaseException):

@@ -12,8 +12,8 @@ from gp_emq.experiment import RunConfiguration
 CONFIGURATIONS = st.builds(
     RunConfiguration,
     bench=st.text(),
-    population=st.integers(1),
-    bench_samples=st.none() | st.integers(1),
+    population=st.integers(1, 10**9),
+    bench_samples=st.none() | st.integers(1, 10**9),
     crossover=st.floats(0, 1),
     screening=st.booleans(),
     seed_proxies=st.lists(st.text()).map(tuple),

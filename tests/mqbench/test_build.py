@@ -1,9 +1,11 @@
+import binascii
 import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +17,7 @@ from gp_emq.farm import FarmSettings
 from gp_emq.mqbench import (
     MeasurementSettings,
     Measurer,
+    Protocol,
     build_bench,
     choose_arithmetic,
     find_protocol,
@@ -27,10 +30,8 @@ from gp_emq.mqbench._partial import PartialResults, partial_results
 ARGUMENTS = "--network digits --calibration-images 64 --configs 12 --test-images 500 --quiet"
 
 
-def settings(protocol="rtn", iterations=None, arithmetic="float", calibration=64, **changes):
-    chosen = find_protocol(protocol).with_options(
-        calibration_images=calibration, iterations=iterations
-    )
+def settings(protocol="rtn", iterations=None, arithmetic="float", **changes):
+    chosen = find_protocol(protocol).with_options(calibration_images=64, iterations=iterations)
     return MeasurementSettings(
         **{
             "network": "digits",
@@ -77,9 +78,12 @@ def test_accuracies_are_those_of_the_configurations(whole):
 def test_the_shipped_digits_bench_was_measured_like_this():
     bench = load_bench("digits")
     arithmetic = bench.provenance["arithmetic"]
-    protocol = find_protocol("rtn").with_options(calibration_images=256)
-    assert bench.provenance["protocol"] == protocol.settings()
-    measurer = Measurer(settings(arithmetic=arithmetic, calibration=256, tests=None))
+    protocol = find_protocol("rtn").with_options(calibration_images=256, scale_rule="mse-shrunk")
+    found = Protocol.from_settings(bench.provenance["protocol"])
+    as_then = replace(protocol, relative=False)
+    assert replace(found, description=protocol.description) == as_then
+    chosen = replace(settings(arithmetic=arithmetic, tests=None), protocol=protocol)
+    measurer = Measurer(chosen)
     again = np.unpackbits(measurer.measure(bench.configurations[0]))[: bench.images]
     # Another machine may sum in another order, and turn an image or two around.
     assert (again != bench.correctness()[0]).sum() <= 8
@@ -191,8 +195,12 @@ def test_the_published_protocol_has_the_published_settings():
     protocol = find_protocol("brecq")
     assert (protocol.iterations, protocol.calibration_images) == (20_000, 1024)
     assert (protocol.weights.symmetric, protocol.weights.per_channel) == (False, False)
-    assert protocol.weights.scale_rule == "mse"
+    assert protocol.weights.scale_rule == "mse-shrunk"
     assert protocol.activations.bits == 8
+
+
+def opened(path):
+    return partial_results(path, "one", "code", entries=2, images=24)
 
 
 def record(results, width):
@@ -201,50 +209,69 @@ def record(results, width):
 
 def test_partial_results_lose_only_a_cut_line(tmp_path):
     path = tmp_path / "p"
-    with partial_results(path, "one") as results:
+    with opened(path) as results:
         record(results, 2)
         record(results, 3)
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with partial_results(path, "one") as results:
+        with opened(path) as results:
             assert len(results.measured) == whole[:length].count(b"\n", whole.find(b"\n") + 1)
             record(results, 3)
             record(results, 2)
-        with partial_results(path, "one") as results:
+        with opened(path) as results:
             assert len(results.measured) == 2
             assert all(list(v) == [0, 1, 2] for v in results.measured.values())
 
 
-def test_a_damaged_line_and_what_follows_is_measured_again(tmp_path):
+def test_a_damaged_line_alone_is_measured_again(tmp_path):
     path = tmp_path / "p"
-    with partial_results(path, "one") as results:
+    with opened(path) as results:
         for width in (2, 3, 4):
             record(results, width)
     content = bytearray(path.read_bytes())
     lines = content.split(b"\n")
     content[len(lines[0]) + len(lines[1]) + 4] ^= 1
     path.write_bytes(content)
-    with partial_results(path, "one") as results:
+    with opened(path) as results:
+        assert list(results.measured) == [bytes([2, 2]), bytes([4, 2])]
+        record(results, 3)
+    with opened(path) as results:
+        assert sorted(results.measured) == [bytes([width, 2]) for width in (2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"zz02 AAEC", b"0203 ****", b"020304 AAEC", b"0203 AAECAw==", b"0203", b"\xff\xff AAEC"],
+)
+def test_a_line_of_another_form_is_passed_over_though_its_checksum_is_right(tmp_path, text):
+    path = tmp_path / "p"
+    with opened(path) as results:
+        record(results, 2)
+    with path.open("ab") as file:
+        file.write(text + b" %08x\n" % binascii.crc32(text))
+    with opened(path) as results:
         assert list(results.measured) == [bytes([2, 2])]
 
 
 def test_partial_results_of_another_build_are_refused(tmp_path):
     path = tmp_path / "p"
-    PartialResults(path, "one").close()
+    PartialResults(path, "one", "code", entries=2, images=24).close()
     with pytest.raises(BenchError, match="left from a build with other settings"):
-        PartialResults(path, "two")
+        PartialResults(path, "two", "code", entries=2, images=24)
+    with pytest.raises(BenchError, match=r"by another version of the code: .* remove the file"):
+        PartialResults(path, "one", "other", entries=2, images=24)
     path.write_bytes(b"something else entirely, and no build\n")
     before = path.read_bytes()
     with pytest.raises(BenchError, match="left from a build"):
-        PartialResults(path, "one")
+        PartialResults(path, "one", "code", entries=2, images=24)
     assert path.read_bytes() == before
 
 
 def test_two_builds_cannot_write_the_same_file(tmp_path):
-    first = PartialResults(tmp_path / "p", "one")
+    first = PartialResults(tmp_path / "p", "one", "code", entries=2, images=24)
     with pytest.raises(BenchError, match="another build is writing"):
-        PartialResults(tmp_path / "p", "one")
+        PartialResults(tmp_path / "p", "one", "code", entries=2, images=24)
     first.close()
 
 

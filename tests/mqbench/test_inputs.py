@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from gp_emq import bench
 from gp_emq.command import run_command
 from gp_emq.errors import BenchError, RunError
-from gp_emq.mqbench import bench_inputs, load_bench, plot_bench
+from gp_emq.mqbench import PROTOCOLS, Protocol, bench_inputs, find_protocol, load_bench, plot_bench
 from gp_emq.networks import load_images, load_network
 from gp_emq.quantization import WeightQuantizer
 
@@ -16,13 +17,29 @@ def test_inputs_of_the_digits_bench():
     inputs = bench_inputs(load_bench("digits"))
     assert inputs.images.shape == (256, 1, 8, 8)
     assert inputs.labels.shape == (256,)
-    assert inputs.quantizer == WeightQuantizer()
+    assert inputs.quantizer == WeightQuantizer(scale_rule="mse-shrunk")
     # Undistorted training images, which the network labels rightly.
     rows = {image.numpy().tobytes() for image in load_images("digits", part="training").images}
     assert all(image.numpy().tobytes() in rows for image in inputs.images)
     with torch.no_grad():
         share = (inputs.network.model(inputs.images).argmax(1) == inputs.labels).double().mean()
     assert share > 0.97
+
+
+def test_scale_rules_in_files_mean_what_they_meant_when_written():
+    earlier = load_bench("digits").provenance["protocol"]
+    assert earlier["weights"]["scale_rule"] == "mse"
+    assert Protocol.from_settings(earlier).weights.scale_rule == "mse-shrunk"
+    assert find_protocol("rtn").weights.scale_rule == "mse"
+    for protocol in PROTOCOLS:
+        again = Protocol.from_settings(json.loads(json.dumps(protocol.settings())))
+        assert replace(again, description=protocol.description) == protocol
+
+
+@pytest.mark.parametrize("wrong", [{"format": 3}, {"weights": None}, {"other": 1}])
+def test_a_protocol_that_does_not_read_is_refused(wrong):
+    with pytest.raises(BenchError, match="the protocol"):
+        Protocol.from_settings({**PROTOCOLS[0].settings(), **wrong})
 
 
 def test_other_weights_are_refused(tmp_path):

@@ -11,11 +11,7 @@ from gp_emq.determinism import one_thread
 from gp_emq.mqbench import MeasurementSettings, Measurer, bench_inputs, list_benches, load_bench
 from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import load_images, load_network
-from gp_emq.quantization import (
-    ActivationQuantizer,
-    WeightQuantizer,
-    integer_convolution_available,
-)
+from gp_emq.quantization import integer_convolution_available
 
 DATA = Path(os.environ.get("GP_EMQ_DATA", Path(__file__).parents[3] / "shared" / "data"))
 WEIGHTS = DATA / "cifar10" / "resnet20-12fca82f.th"
@@ -50,13 +46,7 @@ def test_shipped_benches_were_measured_on_all_test_images(name):
 @pytest.mark.parametrize("name", [n for n in RESNET20 if not n.endswith("adaround")])
 def test_shipped_accuracies_are_measured_again(name):
     bench = load_bench(name)
-    settings = dict(bench.provenance["protocol"])
-    protocol = Protocol(
-        description="",
-        weights=WeightQuantizer(**settings.pop("weights")),
-        activations=ActivationQuantizer(**settings.pop("activations")),
-        **settings,
-    )
+    protocol = Protocol.from_settings(bench.provenance["protocol"])
     arithmetic = "integer" if integer_convolution_available() else "float"
     measurer = Measurer(
         MeasurementSettings(

@@ -155,5 +155,5 @@ def test_weights_that_do_not_read_or_fit_give_one_line(tmp_path, case, capsys):
 def test_a_damaged_safetensors_file_is_refused(tmp_path):
     file = tmp_path / "weights.safetensors"
     file.write_bytes(load_network("digits").weights.read_bytes()[:1000])
-    with pytest.raises(NetworkError, match="does not read as weights"):
+    with pytest.raises(NetworkError, match="does not read as safetensors"):
         read_state_dict(file)

@@ -1,5 +1,6 @@
 """Primitive sets build, are complete, and refuse what they cannot use in one clear line."""
 
+import itertools
 import random
 import re
 
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 from synthetic import random_tree
 
 from gp_emq.errors import PrimitiveSetError
+from gp_emq.proxies import language
 from gp_emq.statistics import STATISTICS as COLLECTED
 from primitives import (
     OPERATORS,
     STATISTICS,
+    TENSOR_TYPES,
+    TREE_TYPES,
     Activations,
     BitTable,
     Input,
@@ -71,6 +75,36 @@ def test_no_two_signatures_share_a_name(name, sets) -> None:
     assert len(listed) == len(set(listed))
     signatures = [(o.operator.name, o.arguments) for o in sets[name].overloads.values()]
     assert len(signatures) == len(set(signatures))
+
+
+def fit(one: type, other: type) -> bool:
+    """Whether values of two types fit: of one geometry, with or without a bit axis each."""
+    geometries = ({Weights, WeightsPerBit}, {Activations}, {LayerVector, BitTable})
+    return any({one, other} <= geometry for geometry in geometries)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "language"])
+def test_types_that_fit_combine_in_both_orders_or_in_one_where_both_are_the_same(
+    name, sets
+) -> None:
+    primitive_set = sets.get(name) or language()
+    kinds = [kind for kind in primitive_set.minimum_depths if kind in TREE_TYPES]
+    if name == "emq":
+        # A set that ends in bits makes tables at its root and takes none.
+        kinds.remove(BitTable)
+    for operator_name in primitive_set.operator_names:
+        operator = OPERATORS[operator_name]
+        if operator.arity != 2 or operator_name == "power" or operator.kind is Kind.MATRIX:
+            continue
+        taken = TENSOR_TYPES if operator.kind is Kind.REDUCTION else kinds
+        found = {overload.arguments for overload in primitive_set.overloads_of(operator_name)}
+        assert len(found) == len(primitive_set.overloads_of(operator_name))
+        for one, other in itertools.product(kinds, repeat=2):
+            orders = {(one, other), (other, one)}
+            expected = 0
+            if fit(one, other) and {one, other} <= set(taken):
+                expected = 1 if operator.commutative else len(orders)
+            assert len(found & orders) == expected, (operator_name, one, other)
 
 
 @pytest.mark.parametrize("name", NAMES)

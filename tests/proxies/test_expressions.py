@@ -52,6 +52,22 @@ def test_an_expression_uses_plain_names_and_the_parser_finds_the_signature() -> 
     assert names("mean(activation)", LayerVector) == ["mean__a", "activation"]
 
 
+def test_a_commutative_operator_may_be_written_in_either_order() -> None:
+    for text in ("multiply(bits, depth)", "multiply(depth, bits)"):
+        assert names(text) == ["multiply__v_t", "depth", "bits"]
+    assert names("mse(quantization_perturbation, weight)") == [
+        "mse__w_wb", "weight", "quantization_perturbation",
+    ]  # fmt: skip
+
+
+def test_the_order_of_what_does_not_commute_is_kept() -> None:
+    assert names("divide(bits, macs)") == ["divide__t_v", "bits", "macs"]
+    assert names("divide(macs, bits)") == ["divide__v_t", "macs", "bits"]
+    assert names("sum(subtract(quantization_perturbation, weight))") == [
+        "sum__wb", "subtract__wb_w", "quantization_perturbation", "weight",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "exponent"),
     [("2", "2.0"), ("2.0", "2.0"), ("-0.5", "-0.5"), ("1", "1.0"), ("3.00", "3.0")],

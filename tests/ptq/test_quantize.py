@@ -246,7 +246,7 @@ def test_images_that_do_not_fit_are_one_clear_error():
 def test_a_plan_of_another_network_is_refused():
     model, images = made(Normed), pictures()
     statistics = gp_emq.collect_statistics(model, images, bits=(2, 3, 4))
-    plan = gp_emq.allocate([[-3, -2, -1]] * 2, statistics.layers, average_bits=3)
+    plan = gp_emq.allocate([[-3, -2, -1]] * 2, statistics.layers, bits=(2, 3, 4), average_bits=3)
     assert set(gp_emq.quantize(model, plan, images).weights) == {"conv", "head"}
     wider = Normed()
     wider.head = nn.Linear(4, 5)
@@ -254,12 +254,22 @@ def test_a_plan_of_another_network_is_refused():
         gp_emq.quantize(wider, plan, images)
     with pytest.raises(QuantizationError, match="a layer 'conv', but Tokens has patches"):
         gp_emq.quantize(made(Tokens), plan, images)
+    part = nn.Sequential(made(Normed).conv)
+    layers = gp_emq.networks.find_layers(part, images[:1])
+    small = gp_emq.allocate([[-3, -2, -1]], layers, bits=(2, 3, 4), average_bits=3)
+    longer = nn.Sequential(part[0], nn.Flatten(), nn.LazyLinear(3))
+    longer(images)
+    with pytest.raises(QuantizationError, match="says nothing of layer '2', the first of 1 lay"):
+        gp_emq.quantize(longer, small, images)
+    assert set(gp_emq.quantize(longer, small.widths, images).weights) == {"0"}
 
 
 def test_a_plan_keeps_excluded_layers_in_float():
     model, images = made(Normed), pictures()
     layers = gp_emq.networks.find_layers(model, images[:1])
-    plan = gp_emq.allocate([[-3, -2, -1]] * 2, layers, average_bits=3, exclude=["head"])
+    plan = gp_emq.allocate(
+        [[-3, -2, -1]] * 2, layers, bits=(2, 3, 4), average_bits=3, exclude=["head"]
+    )
     assert set(gp_emq.quantize(model, plan, images).weights) == {"conv"}
 
 

@@ -42,7 +42,11 @@ def test_a_file_gives_the_same_logits_to_the_last_bit(tmp_path, kind, symmetric,
 def written(tmp_path):
     model, images = made(Normed), pictures()
     plan = gp_emq.allocate(
-        [[-3, -2, -1]] * 2, find_layers(model, images[:1]), average_bits=3, fix={"head": 8}
+        [[-3, -2, -1]] * 2,
+        find_layers(model, images[:1]),
+        bits=(2, 3, 4),
+        average_bits=3,
+        fix={"head": 8},
     )
     quantized = gp_emq.quantize(model, plan, images)
     path = tmp_path / "plan-rtn.safetensors"
@@ -106,9 +110,12 @@ def test_what_does_not_fit_or_is_damaged_is_one_clear_error(written, tmp_path):
     [
         (lambda record: record.update(format=9), "has format 9; this version reads format 1"),
         (lambda record: record["weights"].pop("conv"), "does not fit Normed: the network has no"),
-        (lambda record: record["weights"].update(conv=[0, 1]), "weights of conv leave their grid"),
+        (
+            lambda record: record["weights"].update(conv=[0, 1]),
+            "of conv leave their grid: they reach from",
+        ),
         (lambda record: record["inputs"].update(conv=None), "is damaged"),
-        (lambda record: record.pop("inputs"), "is damaged: 'inputs'"),
+        (lambda record: record.pop("inputs"), "is damaged: it lacks 'inputs'"),
     ],
 )
 def test_damaged_metadata_is_one_clear_error(written, tmp_path, change, message):
@@ -124,6 +131,19 @@ def test_damaged_metadata_is_one_clear_error(written, tmp_path, change, message)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("wrong", [8, -9, 300])
+def test_integers_off_their_grid_are_not_written(written, tmp_path, wrong):
+    _, _, quantized, _ = written
+    weight = quantized.weights["conv"]
+    ends = (weight.parameters.quant_min, weight.parameters.quant_max)
+    weight.integers.view(-1)[3] = wrong
+    path = tmp_path / "wrong.safetensors"
+    message = f"conv leave their grid: .* {wrong}.*{ends[0]} to {ends[1]}"
+    with pytest.raises(QuantizationError, match=message):
+        gp_emq.save_quantized(quantized, path)
+    assert not path.exists()
+
+
 def test_a_damaged_plan_is_one_clear_error(written, tmp_path):
     _, _, _, path = written
     with safetensors.safe_open(path, framework="pt") as file:
@@ -132,5 +152,5 @@ def test_a_damaged_plan_is_one_clear_error(written, tmp_path):
     damaged = tmp_path / "damaged.safetensors"
     tensors = safetensors.torch.load_file(path)
     safetensors.torch.save_file(tensors, damaged, {"gp_emq": json.dumps(record)})
-    with pytest.raises(QuantizationError, match=r"its plan: the plan is missing \['layers'\]"):
+    with pytest.raises(QuantizationError, match="its plan is damaged: it lacks 'layers'"):
         read_record(damaged)

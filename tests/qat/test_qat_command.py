@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,10 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from gp_emq.allocation import allocate, save_plan
-from gp_emq.errors import GpEmqError
+from gp_emq.allocation import CostSettings, allocate, save_plan
+from gp_emq.errors import GpEmqError, TrainingError
 from gp_emq.networks import load_images, network_specifications, registered_layers
+from gp_emq.ptq import read_record
 from gp_emq.qat import RECIPES
 from gp_emq.qat.__main__ import main
 from gp_emq.qat._parser import parse_options, settings_of
@@ -57,23 +58,57 @@ def run(*arguments: str | Path) -> None:
 def test_a_plan_is_trained_with_a_recipe(tmp_path, capsys) -> None:
     plan = tmp_path / "plan.json"
     layers = registered_layers("digits")
-    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, average_bits=2.5)
+    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, bits=(2, 3, 4), average_bits=2.5)
     save_plan(replace(chosen, provenance={"network": "digits"}), plan)
     run("--plan", plan, "--recipe", "digits", "--epochs", "2", "--device", "cpu")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("digits: 14 quantized layers, 2.5")
+    bits = chosen.measures.average_bits
+    assert lines[0] == f"digits: 14 quantized layers, {bits:.3f} bits per parameter"
     assert [line.split("  ")[0] for line in lines[1:]] == ["float", "before training", "trained"]
     folder = tmp_path / "plan-qat"
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["accuracy"] > summary["start_accuracy"] + 0.02
     assert summary["settings"]["batch"] == 64
-    assert summary["planned_bits"] <= 2.5 < summary["average_bits"]
-    assert summary["widths"]["conv1"] == summary["widths"]["linear"] == 8
+    assert summary["planned_bits"] == summary["average_bits"] <= 2.5
+    assert summary["widths"] == chosen.widths
     found = tensors(folder)
     for name, width in summary["widths"].items():
         integers, scale = found[f"{name}.weight.integers"], found[f"{name}.weight.scale"]
         assert -(2 ** (width - 1)) <= int(integers.min()) <= int(integers.max()) < 2 ** (width - 1)
         assert torch.equal(found[f"{name}.weight"], integers * scale)
+
+
+def test_raised_widths_stand_in_the_plan_the_table_and_the_file(tmp_path, capsys) -> None:
+    plan = tmp_path / "plan.json"
+    layers = registered_layers("digits")
+    table = [[-3.0, -2.0, -1.0]] * len(layers)
+    counted = CostSettings(per_channel=False, symmetric=False, activation_bits=4)
+    chosen = allocate(table, layers, bits=(2, 3, 4), average_bits=2.5, settings=counted)
+    save_plan(replace(chosen, provenance={"network": "digits"}), plan)
+    arguments = ["--recipe", "digits", "--epochs", "1", "--device", "cpu"]
+    run("--plan", plan, *arguments, "--first-last-bits", "8")
+    widths = {**chosen.widths, "conv1": 8, "linear": 8}
+    right = allocate(table, layers, bits=(2, 3, 4), average_bits=8, fix=widths, settings=counted)
+    first = capsys.readouterr().out.splitlines()[0]
+    assert f"{right.measures.average_bits:.3f} bits per parameter" in first
+    assert f"({chosen.measures.average_bits:.3f} planned; first and last layer at 8)" in first
+    found = read_record(tmp_path / "plan-qat" / "quantized.safetensors").plan
+    assert found.widths == widths
+    assert found.provenance["revised"] == "conv1, linear at 8 bits in training"
+    assert found.targets == ()
+    for name, value in asdict(right.measures).items():
+        assert getattr(found.measures, name) == pytest.approx(value, rel=1e-12)
+
+
+def test_a_plan_of_part_of_the_network_is_refused(tmp_path) -> None:
+    plan = tmp_path / "plan.json"
+    part = registered_layers("digits")[:5]
+    save_plan(allocate([[-3.0, -1.0]] * 5, part, bits=(2, 4), average_bits=3), plan)
+    missing = registered_layers("digits")[5].name
+    with pytest.raises(
+        TrainingError, match=f"not for digits: .* layer '{missing}', the first of 9"
+    ):
+        run("--plan", plan, "--network", "digits", "--recipe", "digits", "--device", "cpu")
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)

@@ -1,13 +1,16 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
 
-from gp_emq.networks import load_images, load_network, untrained_network
+from gp_emq.networks import find_layers, load_images, load_network, untrained_network
 from gp_emq.quantization import (
     ActivationQuantizer,
     QuantizedWeight,
     RoundingSettings,
     WeightQuantizer,
+    _reconstruction,
     calibrate_activations,
     find_blocks,
     layer_weight,
@@ -107,6 +110,25 @@ def test_learned_rounding_comes_nearer_than_rounding_to_nearest(digits):
     assert ((learned.integers - scaled).abs()[inside] < 1).all()
 
 
+@pytest.mark.parametrize("exponent", [-30, -12, 20])
+def test_decisions_do_not_depend_on_the_size_of_weights_and_outputs(exponent):
+    torch.manual_seed(0)
+    layer, inputs = nn.Linear(20, 6, bias=False), torch.randn(64, 20)
+    learned = []
+    for factor in (1.0, 2.0**exponent):
+        scaled = copy.deepcopy(layer)
+        with torch.no_grad():
+            scaled.weight.mul_(factor)
+            targets = scaled(inputs)
+        grid = WeightQuantizer().parameters(scaled.weight, 3)
+        settings = RoundingSettings(iterations=200)
+        rounded = learn_rounding(scaled, {"weight": grid}, inputs, targets, settings)["weight"]
+        learned.append(rounded.integers)
+        nearest = quantize(scaled.weight, grid)
+        assert not torch.equal(rounded.integers.float(), nearest)
+    assert torch.equal(*learned)
+
+
 def test_learned_rounding_repeats_to_the_last_bit(digits):
     network, images, grids = digits
     results = [
@@ -134,8 +156,117 @@ def test_blocks_are_residual_blocks_and_single_layers():
     assert blocks[-1] == "classifier.1"
 
 
+class Stages(nn.Module):
+    """Two blocks of two layers each."""
+
+    def __init__(self):
+        super().__init__()
+        self.stage = nn.Sequential(*(self._block() for _ in range(2)))
+
+    @staticmethod
+    def _block():
+        block = Residual()
+        with torch.no_grad():
+            for parameter in block.parameters():
+                parameter.mul_(2)
+        return block
+
+    def forward(self, x):
+        return self.stage(x).mean((2, 3))
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.two(self.one(x).relu())
+
+
+def fed_to(monkeypatch):
+    """Record what learning is fed, in order, and round to nearest instead."""
+    fed = []
+
+    def learn(module, named, inputs, targets, _settings, *, step_done=None):
+        fed.append((inputs.clone(), targets.clone()))
+        weights = {name: module.get_parameter(name).detach() for name in named}
+        return {
+            name: QuantizedWeight(quantize(weights[name], grid).short(), grid)
+            for name, grid in named.items()
+        }
+
+    monkeypatch.setattr(_reconstruction, "learn_rounding", learn)
+    return fed
+
+
+def small_network():
+    torch.manual_seed(0)
+    model = Stages().eval()
+    images = torch.randn(8, 3, 6, 6)
+    return model, images, find_layers(model, images[:1])
+
+
+def test_blocks_are_fed_what_quantized_weights_before_them_give(monkeypatch):
+    fed = fed_to(monkeypatch)
+    model, images, layers = small_network()
+    widths = {layer.name: 2 for layer in layers}
+    weights = reconstruct_blocks(
+        model,
+        layers,
+        widths,
+        quantizer=WeightQuantizer(),
+        images=images,
+        settings=RoundingSettings(iterations=1),
+    )
+    first, second = model.stage
+    quantized = copy.deepcopy(first)
+    with torch.no_grad():
+        for name in ("one", "two"):
+            quantized.get_submodule(name).weight.copy_(weights[f"stage.0.{name}"].values())
+        expected = [(images, first(images)), (quantized(images), second(first(images)))]
+    assert len(fed) == 2
+    for found, right in zip(fed, expected, strict=True):
+        torch.testing.assert_close(found, right)
+
+
+def test_layers_are_fed_their_float_input_rounded_to_its_grid(monkeypatch):
+    fed = fed_to(monkeypatch)
+    model, images, layers = small_network()
+    grids = calibrate_activations(model, layers, images, ActivationQuantizer(bits=3))
+    inside = {}
+    handles = [
+        model.get_submodule(layer.name).register_forward_hook(
+            lambda _m, x, y, name=layer.name: inside.update({name: (x[0].detach(), y.detach())})
+        )
+        for layer in layers
+    ]
+    model(images)
+    for handle in handles:
+        handle.remove()
+    for layer, grid in zip(layers, grids, strict=True):
+        for activation in (grid, None):
+            fed.clear()
+            reconstruct_layer(
+                model,
+                layer,
+                3,
+                quantizer=WeightQuantizer(),
+                activation=activation,
+                images=images,
+                settings=RoundingSettings(iterations=1),
+            )
+            x, y = inside[layer.name]
+            rounded = x
+            if activation is not None:
+                rounded = torch.fake_quantize_per_tensor_affine(
+                    x, float(grid.scale), int(grid.zero_point), 0, 7
+                )
+            torch.testing.assert_close(fed[0], (rounded, y))
+
+
 def test_blocks_cover_a_configuration(digits):
-    network, images, grids = digits
+    network, images, _ = digits
     names = [layer.name for layer in network.layers]
     widths = dict(zip(names, [2, 3, 4, 2, 3, 4, 2, 3, 4, 2, 3, 4, 2, 3], strict=True))
     before = {k: v.clone() for k, v in network.model.state_dict().items()}
@@ -144,7 +275,6 @@ def test_blocks_cover_a_configuration(digits):
         network.layers,
         widths,
         quantizer=WeightQuantizer(symmetric=False),
-        activations=dict(zip(names, grids, strict=True)),
         images=images,
         settings=RoundingSettings(iterations=3),
     )

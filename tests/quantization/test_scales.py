@@ -5,13 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gp_emq.quantization import (
+    SCALE_RULES,
     ActivationQuantizer,
     WeightQuantizer,
-    _scales,
     fake_quantize,
-    integer_range,
 )
-from gp_emq.quantization._least_error import SortedRows
 
 
 def weights(seed, shape=(6, 5, 3, 3)):
@@ -63,9 +61,10 @@ def test_zero_is_always_on_an_asymmetric_grid():
 
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("bits", [2, 3, 4])
-def test_mse_is_as_good_as_a_dense_search(bits, symmetric):
+def test_mse_shrunk_is_as_good_as_a_dense_search_below_the_whole_range(bits, symmetric):
     weight = weights(bits)
-    chosen = WeightQuantizer(symmetric=symmetric).parameters(weight, bits)
+    quantizer = WeightQuantizer(symmetric=symmetric, scale_rule="mse-shrunk")
+    chosen = quantizer.parameters(weight, bits)
     x = weight.double().numpy().ravel()
     low, high = x.min(), x.max()
 
@@ -85,7 +84,7 @@ def test_mse_is_as_good_as_a_dense_search(bits, symmetric):
 
 
 @given(st.integers(0, 2**31), st.integers(2, 8), st.booleans(), st.booleans())
-def test_mse_is_never_worse_than_minmax(seed, bits, symmetric, per_channel):
+def test_mse_is_never_worse_than_another_rule(seed, bits, symmetric, per_channel):
     weight = weights(seed, (3, 4))
 
     def error(rule):
@@ -93,58 +92,13 @@ def test_mse_is_never_worse_than_minmax(seed, bits, symmetric, per_channel):
         rounded = fake_quantize(weight, quantizer.parameters(weight, bits))
         return float((rounded - weight).double().square().sum())
 
-    assert error("mse") <= error("minmax") * (1 + 1e-6)
-
-
-@given(st.integers(0, 2**31), st.integers(2, 8), st.booleans(), st.integers(1, 400))
-def test_errors_from_sorted_rows_are_those_summed_one_by_one(seed, bits, symmetric, elements):
-    rng = np.random.default_rng(seed)
-    rows = rng.normal(size=(3, elements)).astype(np.float32) ** rng.choice([1, 3])
-    low, high = integer_range(bits, symmetric=symmetric)
-    factors = rng.uniform(0.02, 1.0, size=(3, 5))
-    least = np.minimum(rows.min(axis=1, keepdims=True), 0) * factors
-    most = np.maximum(rows.max(axis=1, keepdims=True), 0) * factors
-    if symmetric:
-        scale = 2 * np.maximum(-least, most) / (high - low)
-        zero = np.zeros((3, 5))
-    else:
-        scale = (most - least) / (high - low)
-        zero = np.clip(np.rint(-least / scale), low, high)
-    ordered = SortedRows(torch.from_numpy(rows))
-    found = ordered.squared_errors(torch.from_numpy(scale), torch.from_numpy(zero), low, high)
-    for row in range(3):
-        for grid in range(5):
-            x, s, z = rows[row].astype(np.float64), scale[row, grid], zero[row, grid]
-            q = np.clip(np.rint(x / s) + z, low, high)
-            expected = np.square((q - z) * s - x).sum()
-            slack = float(ordered.tolerance[row])
-            assert abs(float(found[row, grid]) - expected) <= slack
-
-
-@pytest.mark.parametrize("bits", [2, 4])
-@pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("rows", ["normal", "ties", "mixed"])
-def test_sorted_rows_choose_the_very_scale_that_trying_them_all_does(
-    bits, symmetric, rows, monkeypatch
-):
-    values = torch.randn(40, 300, generator=torch.Generator().manual_seed(bits))
-    if rows == "ties":
-        values = (values * 2).round() / 4
-    if rows == "mixed":
-        values[::3] = 0
-        values[1::3] = values[1::3].sign()
-    chosen = []
-    for elements_per_cut in (0, 10**6):
-        monkeypatch.setattr(_scales, "ELEMENTS_PER_CUT", elements_per_cut)
-        quantizer = WeightQuantizer(symmetric=symmetric, per_channel=True)
-        chosen.append(quantizer.parameters(values, bits))
-    assert torch.equal(chosen[0].scale, chosen[1].scale)
-    assert torch.equal(chosen[0].zero_point, chosen[1].zero_point)
+    for rule in ("minmax", "percentile", "mse-shrunk"):
+        assert error("mse") <= error(rule) * (1 + 1e-6)
 
 
 def test_scales_follow_the_weights_by_powers_of_two():
     weight = weights(5)
-    for rule in ("mse", "minmax", "percentile"):
+    for rule in SCALE_RULES:
         quantizer = WeightQuantizer(scale_rule=rule)
         small, large = quantizer.parameters(weight, 3), quantizer.parameters(weight * 8, 3)
         assert float(large.scale) == 8 * float(small.scale)
@@ -166,8 +120,6 @@ def test_percentile_takes_the_nearest_rank():
     weight = torch.arange(1001.0)[torch.randperm(1001, generator=torch.Generator().manual_seed(0))]
     parameters = WeightQuantizer(scale_rule="percentile").parameters(weight[None], 3)
     assert float(parameters.scale) == pytest.approx(2 * 999 / 7)
-    shifted = ActivationQuantizer(scale_rule="percentile").parameters(weight - 500)
-    assert float(shifted.scale) == pytest.approx((499 + 499) / 255)
 
 
 def test_weights_that_are_all_zero_stay_zero():
@@ -178,6 +130,7 @@ def test_weights_that_are_all_zero_stay_zero():
 
 
 def test_an_unknown_rule_is_refused():
-    for quantizer in (WeightQuantizer, ActivationQuantizer):
-        with pytest.raises(ValueError, match="one of mse, minmax, percentile, not 'best'"):
-            quantizer(scale_rule="best")
+    with pytest.raises(ValueError, match="one of mse, minmax, percentile, mse-shrunk, not 'best'"):
+        WeightQuantizer(scale_rule="best")
+    with pytest.raises(ValueError, match="one of minmax, robust, percentile, mse, not 'best'"):
+        ActivationQuantizer(scale_rule="best")

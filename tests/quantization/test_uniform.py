@@ -93,3 +93,22 @@ def test_agrees_with_a_loop_in_double_precision():
             q = np.rint(float(weight[place]) / float(scale[place])) + zero[place]
             expected = (min(max(q, p.quant_min), p.quant_max) - zero[place]) * scale[place]
             assert ours[place] == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_every_kind_of_float_is_rounded_as_its_values_are(dtype, symmetric, per_channel):
+    weight = torch.randn(5, 200, generator=torch.Generator().manual_seed(0)).to(dtype)
+    quantizer = WeightQuantizer(symmetric=symmetric, per_channel=per_channel)
+    for bits in (4, 8):
+        p = quantizer.parameters(weight, bits)
+        x = weight.double().numpy()
+        scale, zero = p.scale.double().numpy(), p.zero_point.double().numpy()
+        integers = np.clip(np.rint(x / scale) + zero, p.quant_min, p.quant_max)
+        found = quantize(weight, p)
+        assert found.dtype == dtype
+        assert np.array_equal(found.double().numpy(), integers)
+        expected = torch.from_numpy((integers - zero) * scale).to(dtype)
+        assert fake_quantize(weight, p).dtype == dtype
+        torch.testing.assert_close(fake_quantize(weight, p), expected, rtol=2e-7, atol=0)

@@ -201,6 +201,8 @@ def test_the_default_cache_follows_the_environment(
 def test_the_index_says_what_wrote_it(model: nn.Module, images: Tensor, cache: Path) -> None:
     collected = collect(model, images, cache)
     collected.tensor("depth")
-    index = json.loads((folder_of(collected) / "index.json").read_text())
+    mark, _, content = (folder_of(collected) / "index.json").read_text().partition("\n")
+    index = json.loads(content)
+    assert mark.startswith("gp_emq entry 1 ")
     assert set(index["versions"]) == {"gp_emq", "torch"}
     assert index["bits"] == [2, 3, 4]

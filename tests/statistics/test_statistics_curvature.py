@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from gp_emq.networks import find_layers
+from gp_emq.networks import PrivateNetwork, find_layers, undisturbed
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics, StatisticsSettings, collect_statistics
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._curvature import Hessian, hessian_diagonal
-from gp_emq.statistics._network import FunctionalNetwork, evaluation
+from gp_emq.statistics._network import FunctionalNetwork
 
 SIZES = (36, 72, 12)
 
@@ -56,8 +56,10 @@ def test_orthogonal_sign_patterns_give_the_exact_diagonal(
     layers = find_layers(model, images[:1])
     # The rows of a Hadamard matrix are orthogonal, so that what lies off the diagonal cancels.
     probes = [torch.tensor(row[: sum(SIZES)], dtype=torch.float32) for row in hadamard(128).T]
-    with evaluation(model):
-        hessian = Hessian(FunctionalNetwork(model, layers), Batch(images, labels, chunk))
+    with undisturbed():
+        hessian = Hessian(
+            FunctionalNetwork(PrivateNetwork(model), layers), Batch(images, labels, chunk)
+        )
         found = hessian_diagonal(hessian, probes)
     torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-5)
 

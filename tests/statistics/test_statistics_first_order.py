@@ -151,4 +151,4 @@ def test_a_parameter_shared_by_two_layers_gets_its_whole_gradient(
     found = collect(network, images, labels).tensor("weight_gradient")
     expected = network[2].weight.grad.reshape(-1)
     torch.testing.assert_close(found[-9:], expected)
-    torch.testing.assert_close(found[-18:-9], expected)
+    assert len(found) == 36 * 3 + 9

@@ -337,3 +337,42 @@ def test_arrays_of_a_store_are_little_endian_in_c_order(tmp_path):
     connection.close()
     assert (dtype, json.loads(shape)) == ("<f8", [2, 2])
     assert data == b"".join(struct.pack("<d", v) for v in (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ("UPDATE individuals SET training_tau = 0.625 WHERE id = 7", "generation 1"),
+        ("UPDATE individuals SET sign = 1 WHERE id = 2", "generation 0"),
+        ("DELETE FROM individuals WHERE id = 3", "generation 0"),
+        ("UPDATE generations SET evaluations = 99 WHERE generation = 1", "generation 1"),
+        ("UPDATE meta SET value = '{\"seed\": 2}' WHERE key = 'config'", "meta config"),
+        ("UPDATE arrays SET data = zeroblob(16) WHERE name = 'accuracies'", "arrays"),
+    ],
+)
+def test_a_value_that_was_changed_since_is_not_believed(store, make_generation, change, part):
+    for number in (0, 1):
+        store.commit_generation(*make_generation(number))
+    store.set_meta("summary", {"best": 1})
+    store.close()
+    RunStore.open(store.folder).close()
+    connection = sqlite3.connect(store.folder / STORE_NAME)
+    with connection:
+        connection.execute(change)
+    connection.close()
+    with pytest.raises(RunError, match=f"damaged: its {part} is not what was written"):
+        RunStore.open(store.folder)
+
+
+def test_a_run_that_was_begun_without_checksums_goes_on(store, make_generation):
+    store.commit_generation(*make_generation(0))
+    store.close()
+    connection = sqlite3.connect(store.folder / STORE_NAME)
+    with connection:
+        connection.execute("DROP TABLE checksums")
+    connection.close()
+    with RunStore.open(store.folder) as again:
+        again.commit_generation(*make_generation(1))
+        again.set_meta("summary", {})
+    with RunStore.open(store.folder, readonly=True) as read:
+        assert len(read.generations()) == 2

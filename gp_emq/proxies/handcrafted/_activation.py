@@ -1,8 +1,9 @@
 """Proxies of layers' outputs that no formula over single layers can say: OMPQ and Fisher."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from gp_emq.networks import Layer
 from gp_emq.proxies.handcrafted._proxy import ProxyInputs
 
 
@@ -62,16 +63,51 @@ def fisher(inputs: ProxyInputs) -> Tensor:
     statistics = inputs.statistics
     layout = statistics.layout("Activations")
     products = statistics.tensor("activation") * statistics.tensor("activation_gradient")
-    saliencies = []
-    for view in layout.views(products.double()):
-        # Channels are the second axis of a convolution's output and the last of a product's.
-        by_channel = view.flatten(2).sum(dim=2) if view.dim() == 4 else view
-        if view.dim() == 3:
-            by_channel = view.sum(dim=1)
-        saliencies.append(0.5 * by_channel.square().sum())
+    layers = sorted(statistics.layers, key=lambda layer: layer.entry)
+    saliencies = [
+        0.5 * _channel_sums(layer, view, counts).square().sum()
+        for layer, view, counts in zip(
+            layers, layout.views(products.double()), statistics.activation_elements(), strict=True
+        )
+    ]
     totals = torch.zeros(layout.entry_count, dtype=torch.float64)
     totals.index_add_(0, torch.tensor(layout.entries), torch.stack(saliencies))
     return totals[:, None] * statistics.tensor("bits")
+
+
+def _channel_sums(layer: Layer, values: Tensor, counts: Tensor) -> Tensor:
+    """Sum each channel over the calls and positions of each image.
+
+    Args:
+        layer: The layer: channels are the second axis of a convolution's output and the last of
+            a product's.
+        values: A tensor shaped as its activation.
+        counts: int64 (images,), how many elements are of each image.
+
+    Returns:
+        (images, channels).
+    """
+    is_convolution = layer.kind == "Conv2d"
+    if values.dim() == 1:
+        parts = torch.split(values, counts.tolist())
+        shape = (layer.weight_shape[0], -1) if is_convolution else (-1, layer.weight_shape[0])
+        return torch.stack([part.view(shape).sum(dim=int(is_convolution)) for part in parts])
+    if values.dim() > 2:
+        values = (
+            values.flatten(2).sum(dim=2) if is_convolution else values.flatten(1, -2).sum(dim=1)
+        )
+    if len(values) == len(counts):
+        return values
+    elements = int(counts.sum()) // len(values)
+    owners = torch.repeat_interleave(torch.arange(len(counts)), counts // max(1, elements))
+    sums = torch.zeros(len(counts), values.shape[1], dtype=values.dtype)
+    return sums.index_add_(0, owners, values[: len(owners)])
+
+
+def _features(values: Tensor, counts: Tensor) -> Tensor:
+    """Give each image's elements of an activation, filled up with zeros: (images, features)."""
+    parts = torch.split(values.reshape(-1)[: int(counts.sum())], counts.tolist())
+    return nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
 
 
 def _importance(inputs: ProxyInputs, beta: float) -> tuple[list[int], Tensor]:
@@ -80,18 +116,19 @@ def _importance(inputs: ProxyInputs, beta: float) -> tuple[list[int], Tensor]:
     views = statistics.layout("Activations").views(statistics.tensor("activation"))
     stored = sorted(statistics.layers, key=lambda layer: layer.entry)
     order = sorted(range(len(stored)), key=lambda place: stored[place].depth)
-    similar = orthogonality([views[place].flatten(1) for place in order])
+    counts = statistics.activation_elements()
+    similar = orthogonality([_features(views[place], counts[place]) for place in order])
     return order, torch.exp(-beta * (similar.sum(dim=1) - similar.diagonal()))
 
 
 def _times_bits(inputs: ProxyInputs, order: list[int], values: Tensor) -> Tensor:
     """Average values over tied layers by their weights' elements and multiply with bits."""
     statistics = inputs.statistics
-    layout = statistics.layout("Weights")
-    sizes = torch.tensor([float(torch.Size(shape).numel()) for shape in layout.shapes])
-    sums = torch.zeros(layout.entry_count, dtype=torch.float64)
-    weights = torch.zeros(layout.entry_count, dtype=torch.float64)
+    layers = sorted(statistics.layers, key=lambda layer: layer.entry)
+    sums = torch.zeros(1 + layers[-1].entry, dtype=torch.float64)
+    weights = torch.zeros_like(sums)
     for place, value in zip(order, values, strict=True):
-        sums[layout.entries[place]] += value * sizes[place]
-        weights[layout.entries[place]] += sizes[place]
+        size = float(torch.Size(layers[place].weight_shape).numel())
+        sums[layers[place].entry] += value * size
+        weights[layers[place].entry] += size
     return (sums / weights)[:, None] * statistics.tensor("bits")

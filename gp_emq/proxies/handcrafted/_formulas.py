@@ -4,10 +4,14 @@ Saliencies of single weights are averaged over a layer in the aligned form, sinc
 spent per weight; the public scripts add them up, which mostly ranks layers by their size.
 """
 
+import math
+
 from gp_emq.proxies.handcrafted._emq import emq
 from gp_emq.proxies.handcrafted._proxy import HandcraftedProxy
 
 _PERTURBATION_ENERGY = "sum(square(quantization_perturbation))"
+_FLOAT_RATIO = 2 * 24 * math.log(2)
+"""Signal-to-noise ratio of float32, as a logarithm: what is unchanged may be that far off."""
 _ABDELFATTAH = "Abdelfattah et al., Zero-cost proxies for lightweight NAS, 2021"
 
 SIZE: tuple[HandcraftedProxy, ...] = (
@@ -154,6 +158,7 @@ WEIGHT: tuple[HandcraftedProxy, ...] = (
         "−‖ΔW‖²/‖W‖²",
         "baseline: noise to signal",
         f"negate(multiply(power(sum(square(weight)), -1), {_PERTURBATION_ENERGY}))",
+        unchanged=0.0,
     ),
     HandcraftedProxy(
         "sqnr",
@@ -162,6 +167,7 @@ WEIGHT: tuple[HandcraftedProxy, ...] = (
         "−log(‖ΔW‖²/‖W‖²)",
         "baseline: signal to noise",
         f"negate(log(multiply(power(sum(square(weight)), -1), {_PERTURBATION_ENERGY})))",
+        unchanged=_FLOAT_RATIO,
     ),
     HandcraftedProxy(
         "mse",

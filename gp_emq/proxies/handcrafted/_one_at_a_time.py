@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn import functional
 
-from gp_emq.determinism import one_thread
-from gp_emq.networks import batch_size
+from gp_emq.networks import undisturbed
 from gp_emq.proxies.handcrafted._proxy import ProxyInputs
+from gp_emq.statistics import check_classes
 
 
 @dataclass(frozen=True)
@@ -52,22 +51,22 @@ def accuracy_change(inputs: ProxyInputs) -> Tensor:
 
 def _harms(inputs: ProxyInputs) -> _Harms:
     """Quantize each entry at each width alone, and run the calibration images through."""
-    statistics, model = inputs.statistics, inputs.model
-    device = next(model.parameters()).device
+    statistics, network = inputs.statistics, inputs.network
     entries = 1 + max(layer.entry for layer in statistics.layers)
     table = torch.zeros(entries, len(statistics.bits), 3, dtype=torch.float64)
-    chunk = batch_size(inputs.images.shape[1:])
-    with one_thread(), torch.no_grad():
+    chunk = inputs.chunk
+    with undisturbed(), torch.no_grad():
         for place, images in enumerate(torch.split(inputs.images, chunk)):
-            part = images.to(device)
-            before = model(part).double()
+            before = check_classes(inputs.logits(images)).double()
             if inputs.labels is None:
                 labels = before.argmax(dim=1)
             else:
-                labels = inputs.labels[place * chunk : place * chunk + len(part)].to(device)
+                labels = inputs.labels[place * chunk : place * chunk + len(images)].to(
+                    network.device
+                )
             for entry in range(entries):
                 for column, width in enumerate(statistics.bits):
-                    after = functional_call(model, _quantized(inputs, entry, width), (part,))
+                    after = inputs.logits(images, _quantized(inputs, entry, width))
                     table[entry, column] += _harm(before, after.double(), labels).cpu()
     return _Harms(*(table / len(inputs.images)).unbind(dim=2))
 
@@ -88,8 +87,8 @@ def _quantized(inputs: ProxyInputs, entry: int, width: int) -> dict[str, Tensor]
     """The weights of one entry's layers, quantized, by parameter name."""
     state = {}
     for layer in inputs.statistics.layers:
-        if layer.entry == entry:
-            weight = inputs.model.get_parameter(f"{layer.name}.weight").detach()
+        if layer.entry == entry and not layer.shares:
+            weight = inputs.network.parameters[f"{layer.name}.weight"].detach()
             change = inputs.perturbations[layer.name, width].to(weight.device)
             state[f"{layer.name}.weight"] = weight + change
     return state

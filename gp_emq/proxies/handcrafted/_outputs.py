@@ -1,16 +1,19 @@
 """What quantizing a layer does to that layer's own output, on the float network's inputs."""
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from gp_emq.determinism import one_thread
-from gp_emq.networks import batch_size
+from gp_emq.networks import (
+    Call,
+    PrivateNetwork,
+    is_linear_map,
+    undisturbed,
+    watching,
+)
 from gp_emq.proxies.handcrafted._proxy import ProxyInputs, negative_sums
 
 
@@ -34,10 +37,28 @@ class _Moments:
         self.quantized_squared += float(quantized.square().sum())
 
     @property
-    def quantized_variance(self) -> float:
-        """Variance of the quantized layer's output."""
+    def relative_error(self) -> float:
+        """Squared change relative to the squared output; nothing where nothing changes."""
+        if self.error == 0:
+            return 0.0
+        return self.error / self.output if self.output > 0 else math.inf
+
+    @property
+    def quantized_entropy(self) -> float:
+        """Logarithm of the standard deviation of the quantized layer's output.
+
+        A deviation too small for float32 counts as the smallest that float32 can tell beside
+        the layer's float output; of a layer that gives only zeros it is 0.
+        """
+        if self.count == 0:
+            return 0.0
         mean = self.quantized / self.count
-        return self.quantized_squared / self.count - mean * mean
+        variance = self.quantized_squared / self.count - mean * mean
+        least = torch.finfo(torch.float32).eps ** 2 * self.output / self.count
+        variance = max(variance, least)
+        if variance == 0:
+            return 0.0
+        return 0.5 * torch.tensor(variance, dtype=torch.float64).log().item()
 
 
 def output_error(inputs: ProxyInputs) -> Tensor:
@@ -58,7 +79,7 @@ def relative_output_error(inputs: ProxyInputs) -> Tensor:
         Oriented table −‖Q_b(W)x − Wx‖²/‖Wx‖², float64 (entries, bits).
     """
     moments = inputs.once("outputs", _measure)
-    return negative_sums(inputs, {key: _share(m.error, m.output) for key, m in moments.items()})
+    return negative_sums(inputs, {key: m.relative_error for key, m in moments.items()})
 
 
 def quantization_entropy(inputs: ProxyInputs) -> Tensor:
@@ -73,59 +94,51 @@ def quantization_entropy(inputs: ProxyInputs) -> Tensor:
         Oriented table log std(Q_b(W)x), float64 (entries, bits).
     """
     moments = inputs.once("outputs", _measure)
-    logarithms = {
-        key: -0.5 * torch.tensor(m.quantized_variance, dtype=torch.float64).log().item()
-        for key, m in moments.items()
-    }
-    return negative_sums(inputs, logarithms)
-
-
-def _share(part: float, whole: float) -> float:
-    """Divide; what has no whole is not a number, as the table then is not finite."""
-    return part / whole if whole > 0 else math.nan
+    return negative_sums(inputs, {key: -m.quantized_entropy for key, m in moments.items()})
 
 
 def _measure(inputs: ProxyInputs) -> dict[tuple[str, int], _Moments]:
     """Run the float network once and measure every layer at every width on its inputs."""
-    statistics = inputs.statistics
+    statistics, network = inputs.statistics, inputs.network
     moments = {
         (layer.name, width): _Moments() for layer in statistics.layers for width in statistics.bits
     }
-
-    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(module: nn.Module, taken: tuple[Tensor, ...], output: Tensor) -> None:
-            for width in statistics.bits:
-                # The layer is linear in its weight: the change is the output for ΔW alone.
-                state = {"weight": inputs.perturbations[name, width].to(output.device)}
-                if isinstance(module.bias, Tensor):
-                    state["bias"] = torch.zeros_like(module.bias)
-                with _without_hooks(module):
-                    change = functional_call(module, state, (taken[0],))
-                moments[name, width].add(output, change)
-
-        return hook
-
-    device = next(inputs.model.parameters()).device
-    handles = [
-        inputs.model.get_submodule(layer.name).register_forward_hook(watch(layer.name))
-        for layer in statistics.layers
-    ]
-    try:
-        with one_thread(), torch.no_grad():
-            for part in torch.split(inputs.images, batch_size(inputs.images.shape[1:])):
-                inputs.model(part.to(device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    layers = {layer.name: network.model.get_submodule(layer.name) for layer in statistics.layers}
+    linear = {name: is_linear_map(module) for name, module in layers.items()}
+    with undisturbed(), torch.no_grad():
+        for images in torch.split(inputs.images, inputs.chunk):
+            with watching(list(layers.values()), around_hooks=True) as records:
+                network.run(images)
+            for (name, module), calls in zip(layers.items(), records, strict=True):
+                changes = _linear_changes if linear[name] else _changes
+                weights = {
+                    width: inputs.perturbations[name, width].to(network.device)
+                    for width in statistics.bits
+                }
+                for call in calls:
+                    for width, output, change in changes(network, module, call, weights):
+                        moments[name, width].add(output, change)
     return moments
 
 
-@contextlib.contextmanager
-def _without_hooks(module: nn.Module) -> Iterator[None]:
-    """Call a module inside its own hook without calling the hook again."""
-    hooks = module._forward_hooks.copy()
-    module._forward_hooks.clear()
-    try:
-        yield
-    finally:
-        module._forward_hooks.update(hooks)
+def _linear_changes(
+    network: PrivateNetwork, module: nn.Module, call: Call, perturbations: Mapping[int, Tensor]
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Give width, output and its change: where the module is linear, the output for ΔW alone."""
+    bias = {"bias": torch.zeros_like(module.bias)} if isinstance(module.bias, Tensor) else {}
+    for width, perturbation in perturbations.items():
+        change = network.call(module, call.arguments, call.named, {"weight": perturbation, **bias})
+        yield width, call.output.float(), change
+
+
+def _changes(
+    network: PrivateNetwork, module: nn.Module, call: Call, perturbations: Mapping[int, Tensor]
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Give width, output and its change of a module whose forward or hooks may do anything."""
+    output = network.call(module, call.arguments, call.named)
+    weight = module.get_parameter("weight")
+    for width, perturbation in perturbations.items():
+        changed = network.call(
+            module, call.arguments, call.named, {"weight": weight + perturbation}
+        )
+        yield width, output, changed - output

@@ -1,7 +1,7 @@
 """What a hand-crafted proxy is: a name, where it is from, and one or two ways to compute it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gp_emq.networks import PrivateNetwork, batch_size, weight_layers
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import Statistics
+from gp_emq.statistics import Statistics, logits_of
 
 FloatArray = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -29,7 +30,7 @@ class ProxyInputs:
 
     Attributes:
         statistics: The network's statistics.
-        model: The network, in eval mode; proxies leave it as it is.
+        model: The network; where it is no private copy yet, one is made and run.
         images: The calibration images, float32 (n, C, H, W).
         labels: int64 (n,), or None for the network's own predictions.
         quantizer: The protocol's weight quantizer.
@@ -38,7 +39,7 @@ class ProxyInputs:
     """
 
     statistics: Statistics
-    model: nn.Module
+    model: nn.Module | PrivateNetwork
     images: Tensor
     labels: Tensor | None
     quantizer: WeightQuantizer
@@ -66,13 +67,41 @@ class ProxyInputs:
         return result
 
     @cached_property
+    def network(self) -> PrivateNetwork:
+        """The network to run."""
+        return self.model if isinstance(self.model, PrivateNetwork) else PrivateNetwork(self.model)
+
+    @property
+    def chunk(self) -> int:
+        """Images that may go through the network at once: one where they see each other."""
+        independent = self.statistics.images_are_independent
+        return batch_size(self.images.shape[1:]) if independent else 1
+
+    def logits(self, images: Tensor, given: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Run the network, inside `undisturbed()`.
+
+        Args:
+            images: (n, ...).
+            given: Values to use in place of parameters, by name.
+
+        Returns:
+            (n, classes).
+
+        Raises:
+            StatisticsError: The output is no matrix of logits.
+        """
+        return logits_of(self.network.run(images, given), len(images))
+
+    @cached_property
     def perturbations(self) -> dict[tuple[str, int], Tensor]:
         """Quantized weight minus weight by layer name and width, each shaped as the weight."""
         layers = sorted(self.statistics.layers, key=lambda layer: layer.entry)
+        owners = [layer.name for layer in weight_layers(layers)]
         views = self.statistics.layout("WeightsPerBit").views(self.statistics.perturbation())
+        by_owner = dict(zip(owners, views, strict=True))
         return {
-            (layer.name, width): view[place]
-            for layer, view in zip(layers, views, strict=True)
+            (layer.name, width): by_owner[layer.shares or layer.name][place]
+            for layer in layers
             for place, width in enumerate(self.statistics.bits)
         }
 
@@ -98,6 +127,8 @@ class HandcraftedProxy:
         aligned: The method as its paper derives it, on trained weights.
         as_published: As public ranking scripts compute it; None where that is the same.
         needs: Names of the statistics that its functions use; those of expressions are known.
+        unchanged: Value of its formula where a width changes none of an entry's weights, which
+            are all zero or all on the grid; None where the formula needs no such value.
     """
 
     name: str
@@ -108,6 +139,7 @@ class HandcraftedProxy:
     aligned: str | Measure
     as_published: str | Measure | None = None
     needs: tuple[str, ...] = ()
+    unchanged: float | None = None
 
     def form(self, name: str = ALIGNED) -> str | Measure:
         """Choose a form; the aligned one stands in where the published is the same.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import torch
+from torch import Tensor
 
 from gp_emq.errors import ExpressionError
 from gp_emq.proxies._evaluator import Evaluator
@@ -12,7 +13,13 @@ from gp_emq.proxies._expression import parse_expression
 from gp_emq.proxies._language import language
 from gp_emq.proxies.handcrafted import _activation, _one_at_a_time, _outputs
 from gp_emq.proxies.handcrafted._formulas import CURVATURE, EVOLVED, GRADIENT, SIZE, WEIGHT
-from gp_emq.proxies.handcrafted._proxy import ALIGNED, FloatArray, HandcraftedProxy, ProxyInputs
+from gp_emq.proxies.handcrafted._proxy import (
+    ALIGNED,
+    FloatArray,
+    HandcraftedProxy,
+    Measure,
+    ProxyInputs,
+)
 
 _FISHER = HandcraftedProxy(
     "fisher",
@@ -151,10 +158,17 @@ def handcrafted_table(
         float64 (entries, bits), oriented; it may hold inf or nan where the formula gives it.
     """
     chosen = proxy.form(form)
+    with torch.inference_mode(mode=False), torch.no_grad():
+        values: FloatArray = _table(proxy, chosen, inputs).to(torch.float64).numpy()
+    return values
+
+
+def _table(proxy: HandcraftedProxy, chosen: str | Measure, inputs: ProxyInputs) -> Tensor:
     if isinstance(chosen, str):
         tree = parse_expression(chosen, language())
         table = Evaluator(language(), inputs.statistics).table(tree)
-    else:
-        table = chosen(inputs)
-    values: FloatArray = table.to(torch.float64).numpy()
-    return values
+        if proxy.unchanged is not None:
+            exact = inputs.statistics.tensor("quantization_mse") == 0
+            table = table.masked_fill(exact, proxy.unchanged)
+        return table
+    return chosen(inputs)

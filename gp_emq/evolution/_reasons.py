@@ -1,0 +1,24 @@
+"""Why individuals are rejected, as the store records it."""
+
+SIZE = "too large"
+DEPTH = "too deep"
+NO_STATISTIC = "no statistic"
+EQUIVALENT = "equivalent to one seen"
+SHAPE = "shape mismatch"
+NOT_FINITE = "not finite"
+CONSTANT = "constant scores"
+PRECISION = "rounding noise"
+DUPLICATE = "duplicate table"
+INVALID = frozenset({SHAPE, NOT_FINITE, CONSTANT, PRECISION})
+"""Reasons that blame the operators; being too large or a repetition does not."""
+
+BY_OPERATOR = "operator failed: "
+"""How the reason begins where an operator of a user's own failed; it blames that operator."""
+
+FAILED = "failed: "
+"""How the reason begins where it was a worker that failed, which blames nobody's operators."""
+
+
+def blames_operators(reason: str) -> bool:
+    """Say whether a reason speaks against the operators of a tree."""
+    return reason in INVALID or reason.startswith(BY_OPERATOR)

@@ -1,0 +1,66 @@
+"""What a bench says that it was measured from, checked."""
+
+from dataclasses import dataclass, fields
+
+from gp_emq.errors import BenchError
+from gp_emq.files import check_document
+from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._protocol import present_settings
+from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
+
+
+@dataclass(frozen=True)
+class MeasuredBy:
+    """What of a protocol is asked for after a bench was measured.
+
+    Attributes:
+        weights: how weights were quantized.
+        activations: how the inputs of layers were.
+        calibration_images: images for scales, learned rounding and batch norm.
+        iterations: optimization steps of a learned rounding.
+    """
+
+    weights: WeightQuantizer
+    activations: ActivationQuantizer
+    calibration_images: int
+    iterations: int = 0
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a bench was measured from.
+
+    Attributes:
+        protocol: how.
+        seed: of the draws of images.
+        arithmetic: in which it was measured.
+        weights_sha256: of the file of the network's weights, `None` where there was none.
+    """
+
+    protocol: MeasuredBy
+    seed: int
+    arithmetic: str = "float"
+    weights_sha256: str | None = None
+
+
+def origin_of(bench: Bench) -> Origin | None:
+    """Return what a bench was measured from, `None` if it does not say.
+
+    Raises:
+        BenchError: if what it says is damaged.
+    """
+    provenance = bench.provenance
+    if not isinstance(provenance.get("protocol"), dict):
+        return None
+    known = {field.name for field in fields(Origin)}
+    said = {name: value for name, value in provenance.items() if name in known}
+    asked = {field.name for field in fields(MeasuredBy)}
+    settings = present_settings(provenance["protocol"])
+    said["protocol"] = {name: value for name, value in settings.items() if name in asked}
+    found = check_document(said, Origin, BenchError, f"the provenance of bench {bench.name}")
+    if found.seed < 0 or found.protocol.calibration_images < 1:
+        raise BenchError(
+            f"the provenance of bench {bench.name} is damaged: seed {found.seed}, "
+            f"{found.protocol.calibration_images} calibration images"
+        )
+    return found

@@ -1,0 +1,39 @@
+"""Refusing networks whose numbers are none."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from gp_emq.errors import NetworkError
+
+
+def check_finite(model: nn.Module) -> None:
+    """Refuse a network with parameters or buffers that are not finite.
+
+    A buffer may hold infinities, as masks of attention do, unless it is a norm's statistic.
+
+    Args:
+        model: the network.
+
+    Raises:
+        NetworkError: if a value is not finite; the message names parameter or buffer.
+    """
+    for name, parameter in model.named_parameters():
+        _refuse(name, parameter, bool(parameter.isfinite().all()))
+    for prefix, module in model.named_modules():
+        for name, buffer in module._buffers.items():
+            if buffer is None or not buffer.is_floating_point():
+                continue
+            wrong = ~buffer.isfinite() if isinstance(module, _NormBase) else buffer.isnan()
+            _refuse(f"{prefix}.{name}" if prefix else name, buffer, not bool(wrong.any()))
+
+
+def _refuse(name: str, value: Tensor, is_finite: bool) -> None:
+    if is_finite:
+        return
+    wrong = ~value.detach().isfinite()
+    where = tuple(int(index) for index in torch.nonzero(wrong)[0])
+    raise NetworkError(
+        f"{name} holds {float(value.detach()[where])} at {list(where)} and {int(wrong.sum())} "
+        "such values in all: weights and statistics must be finite"
+    )

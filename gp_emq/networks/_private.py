@@ -1,0 +1,158 @@
+"""A private copy of somebody else's network: plain, in eval mode, and ours to run."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+from gp_emq.errors import NetworkError
+
+_CONTAINERS = (dict, list, tuple, set)
+_DEEPEST = 4
+"""Containers within containers that are searched for tensors that a forward pass kept."""
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the network inside `DataParallel`, `DistributedDataParallel` or `torch.compile`.
+
+    Args:
+        model: a network, wrapped or not.
+
+    Raises:
+        NetworkError: if it is no module, was scripted, or has lazy modules that never ran.
+    """
+    while True:
+        if isinstance(model, (nn.DataParallel, DistributedDataParallel)):
+            model = model.module
+        elif isinstance(model, nn.Module) and "_orig_mod" in model._modules:
+            inner = model._modules["_orig_mod"]
+            assert inner is not None  # noqa: S101 - what torch.compile wraps
+            model = inner
+        else:
+            break
+    if not isinstance(model, nn.Module):
+        raise NetworkError(
+            f"the network must be a torch.nn.Module that maps images to outputs, not "
+            f"{type(model).__name__}"
+        )
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            where = f"its module {name!r}" if name else "the network"
+            raise NetworkError(
+                f"{where} was scripted or traced, so that its layers cannot be watched: give the "
+                "Python module it was made from"
+            )
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(value):
+            raise NetworkError(
+                f"{name} has no shape yet, since its module is lazy: run the network on some "
+                "images once, then give it"
+            )
+    return model
+
+
+def private_copy(model: nn.Module) -> nn.Module:
+    """Copy a network, so that nothing that is done with the copy reaches the original.
+
+    The copy is in eval mode, its floating parameters and buffers are float32 and ask for no
+    gradient, and weights that are computed from others whenever they are used (parametrizations,
+    weight norm, spectral norm, pruning masks) are plain parameters with the values that eval
+    mode gives them. Parameters that the original shares among modules are shared, and so are
+    modules. Hooks of the user are kept.
+
+    Args:
+        model: the network, wrapped or not; it is not touched.
+
+    Raises:
+        NetworkError: as `unwrapped`, or if the network cannot be copied.
+    """
+    model = unwrapped(model)
+    with torch.inference_mode(mode=False), torch.no_grad():
+        try:
+            copied = copy.deepcopy(model, _kept_tensors(model))
+        except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
+            raise NetworkError(f"{type(model).__name__} cannot be copied: {error}") from error
+        copied.eval()
+        _fold_weights(copied)
+        _unwrap_inside(copied)
+        _make_plain(copied)
+    return copied
+
+
+def _kept_tensors(model: nn.Module) -> dict[int, Any]:
+    """Map what deepcopy refuses, tensors with a history, to copies without one."""
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        for value in _tensors(list(module.__dict__.values()), _DEEPEST):
+            if not value.is_leaf or value.is_inference():
+                kept = value.detach().clone()
+                memo[id(value)] = kept
+    return memo
+
+
+def _tensors(value: object, depth: int) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        if not isinstance(value, nn.Parameter):
+            yield value
+    elif isinstance(value, _CONTAINERS) and depth:
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(inner, depth - 1)
+
+
+def _fold_weights(model: nn.Module) -> None:
+    """Replace weights that are computed from others by plain parameters of their values."""
+    for module in list(model.modules()):
+        if parametrize.is_parametrized(module):
+            _fold_parametrizations(module)
+        for hook in list(module._forward_pre_hooks.values()):
+            if isinstance(hook, WeightNorm):
+                remove_weight_norm(module, hook.name)
+            elif isinstance(hook, SpectralNorm):
+                remove_spectral_norm(module, hook.name)
+            elif isinstance(hook, prune.BasePruningMethod):
+                prune.remove(module, hook._tensor_name)  # type: ignore[no-untyped-call]
+
+
+def _fold_parametrizations(module: nn.Module) -> None:
+    # torch's remove_parametrizations deletes properties of the class, which a copy shares with
+    # its original: the original would lose its weights.
+    parametrizations = module._modules["parametrizations"]
+    assert isinstance(parametrizations, nn.ModuleDict)  # noqa: S101 - what torch registers
+    values = {name: getattr(module, name).detach().clone() for name in parametrizations}
+    learned = {
+        name: any(True for _ in parametrization.parameters(recurse=False))
+        for name, parametrization in parametrizations.items()
+    }
+    module.__class__ = type(module).__bases__[0]
+    del module._modules["parametrizations"]
+    for name, value in values.items():
+        if learned[name]:
+            module.register_parameter(name, nn.Parameter(value))
+        else:
+            module.register_buffer(name, value)
+
+
+def _unwrap_inside(model: nn.Module) -> None:
+    """Replace modules that were wrapped or compiled one by one by what they wrap."""
+    for name, module in list(model.named_modules()):
+        if name and unwrapped(module) is not module:
+            model.set_submodule(name, unwrapped(module))
+
+
+def _make_plain(model: nn.Module) -> None:
+    """Give every parameter and buffer a float32 tensor of its own that autograd can use."""
+    for value in (*model.parameters(), *model.buffers()):
+        plain = value.detach()
+        if plain.is_inference():
+            plain = plain.clone()
+        value.data = plain.float() if plain.is_floating_point() else plain
+    model.requires_grad_(requires_grad=False)
+    for parameter in model.parameters():
+        parameter.grad = None

@@ -1,0 +1,217 @@
+"""The one way to run a network: undisturbed by the caller's settings, and disturbing nothing."""
+
+import contextlib
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from gp_emq.determinism import one_thread
+from gp_emq.errors import GpEmqError, NetworkError
+from gp_emq.networks._private import private_copy
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Inside the block: repeatable arithmetic that can be derived twice, whatever surrounds it.
+
+    Gradients are on, `inference_mode` and autocast of the caller are off, sums run on one
+    thread, attention by its plain formula (the fused kernels have no double backward, and the
+    encoder's fast path skips the linear layers), random numbers start from one seed.
+    Everything is put back afterwards, the states of all random generators too.
+    """
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    precision = torch.get_float32_matmul_precision()
+    cudnn = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    with (
+        _own_random_numbers(),
+        one_thread(),
+        sdpa_kernel(SDPBackend.MATH),
+        cudnn,
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+    ):
+        try:
+            torch.backends.mha.set_fastpath_enabled(False)
+            torch.set_float32_matmul_precision("highest")
+            yield
+        finally:
+            torch.set_float32_matmul_precision(precision)
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+@contextlib.contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """Seed every global generator that a network may draw from, and put them back afterwards."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the one networks may use
+    with torch.random.fork_rng():
+        try:
+            random.seed(0)
+            np.random.seed(0)  # noqa: NPY002
+            torch.manual_seed(0)
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+
+
+class PrivateNetwork:
+    """A private copy of a network that gives equal answers however often it is asked.
+
+    Every pass sees clones of the images and of the buffers, and starts from the same attributes
+    of modules and the same random numbers, so that what a forward pass changes or keeps (its
+    input, counters, statistics, features) changes no other pass. Run it inside `undisturbed()`.
+
+    Args:
+        model: the network, wrapped or not; it is copied and not touched.
+
+    Attributes:
+        model: the copy, see `private_copy`; hooks may be registered on its modules.
+        parameters: its parameters by every name that they have; those that modules share are
+            one tensor under several names.
+        device: where it computes.
+
+    Raises:
+        NetworkError: as `private_copy`.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = private_copy(model)
+        self.parameters: dict[str, Tensor] = dict(
+            self.model.named_parameters(remove_duplicate=False)
+        )
+        self._places = list(_places(self.model))
+        self._in_place_of: list[tuple[dict[str, Any], str, Tensor]] = []
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        self.device = tensors[0].device if tensors else torch.device("cpu")
+
+    def names_of(self, name: str) -> tuple[str, ...]:
+        """Return every name of one parameter, those of modules that share it among them."""
+        one = self.parameters[name]
+        return tuple(other for other, value in self.parameters.items() if value is one)
+
+    def run(
+        self,
+        images: Tensor,
+        given: Mapping[str, Tensor] | None = None,
+        dtype: torch.dtype = torch.float32,
+        *,
+        keep: bool = False,
+    ) -> Any:
+        """Run images through the network.
+
+        Args:
+            images: (n, ...), cloned before the network sees them.
+            given: values to use in place of parameters, by any of their names; a parameter that
+                modules share is replaced wherever it is used.
+            dtype: floating type of the pass; what is `given` must have it already.
+            keep: leave the values of this pass in the modules until the next one, for a backward
+                pass that computes parts of the forward pass again, as checkpointing does.
+
+        Returns:
+            What the network gives.
+
+        Raises:
+            NetworkError: if its forward raises anything.
+        """
+        replaced = {id(self.parameters[name]): value for name, value in (given or {}).items()}
+        self._release()
+        for holder, name, value in self._places:
+            if id(value) not in replaced:
+                # What modules share stays shared.
+                used = _floating(value, dtype)
+                replaced[id(value)] = used if isinstance(value, nn.Parameter) else used.clone()
+            self._in_place_of.append((holder, name, value))
+            holder[name] = replaced[id(value)]
+        fed = _floating(images.detach().to(self.device), dtype).clone()
+        torch.manual_seed(0)
+        with self._same_attributes():
+            try:
+                return self.model(fed)
+            except GpEmqError:
+                raise
+            except Exception as error:
+                what = (str(error).splitlines() or [""])[0]
+                raise NetworkError(
+                    f"the network fails on images of shape {tuple(images.shape)}: "
+                    f"{type(error).__name__}: {what}"
+                ) from error
+            finally:
+                if not keep:
+                    self._release()
+
+    def _release(self) -> None:
+        """Put the network's own parameters and buffers back into its modules."""
+        while self._in_place_of:
+            holder, name, value = self._in_place_of.pop()
+            holder[name] = value
+
+    def call(
+        self,
+        module: nn.Module,
+        arguments: Sequence[Any],
+        named: Mapping[str, Any],
+        given: Mapping[str, Tensor] | None = None,
+    ) -> Any:
+        """Call one module of the network as a forward pass does, the user's hooks included.
+
+        Args:
+            module: one of the network's modules.
+            arguments: its positional arguments; floating tensors are cast to float32 copies.
+            named: its keyword arguments, likewise.
+            given: values to use in place of its own parameters, by their names in the module.
+
+        Returns:
+            What the module gives.
+        """
+        self._release()
+        state = dict(given or {})
+        state |= {name: value.clone() for name, value in module.named_buffers()}
+        torch.manual_seed(0)
+        with self._same_attributes():
+            return functional_call(
+                module,
+                state,
+                tuple(_fresh(value) for value in arguments),
+                {name: _fresh(value) for name, value in named.items()},
+                tie_weights=False,
+            )
+
+    @contextlib.contextmanager
+    def _same_attributes(self) -> Iterator[None]:
+        """Put the attributes of all modules back that a pass sets on them."""
+        before = [(module, dict(module.__dict__)) for module in self.model.modules()]
+        try:
+            yield
+        finally:
+            for module, attributes in before:
+                module.__dict__.clear()
+                module.__dict__.update(attributes)
+
+
+def _places(model: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
+    """Give every place that holds a parameter or a buffer once, a module at two names too."""
+    for module in model.modules():
+        for holder in (module._parameters, module._buffers):
+            for name, value in holder.items():
+                if value is not None:
+                    yield holder, name, value
+
+
+def _fresh(value: Any) -> Any:
+    """Copy a tensor, in float32 if it is floating."""
+    return _floating(value, torch.float32).clone() if isinstance(value, Tensor) else value
+
+
+def _floating(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Cast a floating tensor; leave integers (counters, indices) alone."""
+    return value.to(dtype) if value.is_floating_point() else value

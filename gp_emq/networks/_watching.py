@@ -1,0 +1,120 @@
+"""Watching what goes into modules and what comes out of them."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gp_emq.errors import NetworkError
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a module's forward.
+
+    Attributes:
+        arguments: its positional arguments, as the user's pre-hooks left them (or found them).
+        named: its keyword arguments.
+        output: what forward gave, before the user's hooks (or after them) and before anything
+            that works in place.
+    """
+
+    arguments: tuple[Any, ...]
+    named: Mapping[str, Any]
+    output: Tensor
+
+    @property
+    def input(self) -> Tensor:
+        """What a Conv2d or Linear is fed, however it is named."""
+        return input_of(self.arguments, self.named)
+
+
+def input_of(arguments: Sequence[Any], named: Mapping[str, Any]) -> Tensor:
+    """Return the tensor among a layer's arguments that its weight is applied to.
+
+    Args:
+        arguments: the positional arguments; the first is the input.
+        named: the keyword arguments; where there are no others, `input` or the only tensor.
+
+    Raises:
+        NetworkError: if there is no such tensor.
+    """
+    tensors = [value for value in named.values() if isinstance(value, Tensor)]
+    chosen = arguments[0] if arguments else named.get("input", tensors[0] if tensors else None)
+    if not isinstance(chosen, Tensor):
+        raise NetworkError(f"a layer was fed {type(chosen).__name__} instead of a tensor")
+    return chosen
+
+
+def with_input(
+    arguments: Sequence[Any], named: Mapping[str, Any], value: Tensor
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return a layer's arguments with another tensor in the place of its input."""
+    if arguments:
+        return (value, *arguments[1:]), dict(named)
+    old = input_of(arguments, named)
+    return (), {name: value if other is old else other for name, other in named.items()}
+
+
+@contextlib.contextmanager
+def watching(
+    modules: Sequence[nn.Module], *, around_hooks: bool = False
+) -> Iterator[list[list[Call]]]:
+    """Record every call of some modules inside the block.
+
+    What follows a module gets a copy of its output, so that a ReLU that works in place changes
+    the copy and the record stays the module's own output. Inputs are copied where no gradient
+    is recorded; where one is, autograd itself refuses what changes them.
+
+    Args:
+        modules: the modules; one that is named twice shares its record.
+        around_hooks: record what the module was called with before the user's pre-hooks, and
+            what it gave after the user's hooks, instead of what is between them.
+
+    Yields:
+        The calls of each module, in order, as they come.
+    """
+    records: dict[nn.Module, list[Call]] = {module: [] for module in modules}
+    taken: dict[nn.Module, tuple[tuple[Any, ...], Mapping[str, Any]]] = {}
+
+    def before(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if not torch.is_grad_enabled():
+            arguments, named = with_input(arguments, named, input_of(arguments, named).clone())
+        taken[module] = arguments, named
+
+    def after(
+        module: nn.Module, _arguments: tuple[Any, ...], _named: dict[str, Any], output: Any
+    ) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise NetworkError(f"a {type(module).__name__} gave {type(output).__name__}: no tensor")
+        records[module].append(Call(*taken.pop(module), output))
+        return output.clone()
+
+    with contextlib.ExitStack() as stack:
+        for module in records:
+            first = module.register_forward_pre_hook(before, prepend=around_hooks, with_kwargs=True)
+            stack.callback(first.remove)
+            last = module.register_forward_hook(after, prepend=not around_hooks, with_kwargs=True)
+            stack.callback(last.remove)
+        yield [records[module] for module in modules]
+
+
+_HOOKS: tuple[Callable[[nn.Module], Mapping[int, Any]], ...] = (
+    lambda module: module._forward_hooks,
+    lambda module: module._forward_pre_hooks,
+    lambda module: module._backward_hooks,
+    lambda module: module._backward_pre_hooks,
+)
+
+
+def is_linear_map(module: nn.Module) -> bool:
+    """Tell whether a module is torch's own Conv2d or Linear, and nothing hooks into it.
+
+    Its forward is then linear in its weight, and its output is its weight applied to its first
+    argument plus its bias. A subclass, a forward of its own or a hook may compute anything.
+    """
+    plain = type(module) in {nn.Conv2d, nn.Linear} and "forward" not in module.__dict__
+    return plain and not any(hooks(module) for hooks in _HOOKS)

@@ -1,0 +1,144 @@
+"""The networks of the zoo: what each is, and how it was trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from gp_emq.networks._cifar_resnet import CifarResNet
+from gp_emq.networks.zoo._bottleneck import BottleneckNetwork
+from gp_emq.networks.zoo._dense import DenseNetwork
+from gp_emq.networks.zoo._excite import ExcitedNetwork
+from gp_emq.networks.zoo._modern import ModernNetwork
+from gp_emq.networks.zoo._plain import PlainNetwork
+from gp_emq.networks.zoo._separable import SeparableNetwork
+from gp_emq.networks.zoo._transformer import TransformerNetwork
+
+SGD, ADAMW = "sgd", "adamw"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: one cycle of the learning rate.
+
+    Attributes:
+        optimizer: `"sgd"`, with Nesterov momentum of 0.9, or `"adamw"`.
+        learning_rate: its peak.
+        weight_decay: of all parameters.
+        epochs: passes over the training images.
+        batch: images of one step.
+    """
+
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    epochs: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network of the zoo.
+
+    Attributes:
+        name: by which it is registered.
+        description: one line.
+        data_set: `"digits"` or `"cifar10"`.
+        factory: builds it untrained.
+        recipe: how it was trained.
+    """
+
+    name: str
+    description: str
+    data_set: str
+    factory: Callable[[], nn.Module]
+    recipe: Recipe
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        return (1, 8, 8) if self.data_set == "digits" else (3, 32, 32)
+
+
+_DIGITS_SGD = Recipe(SGD, 0.1, 2e-3, epochs=150, batch=64)
+_DIGITS_ADAMW = Recipe(ADAMW, 3e-3, 0.05, epochs=150, batch=64)
+
+
+def _cifar_sgd(epochs: int) -> Recipe:
+    return Recipe(SGD, 0.15, 1e-3, epochs, batch=128)
+
+
+def _cifar_adamw(epochs: int) -> Recipe:
+    return Recipe(ADAMW, 2e-3, 0.05, epochs, batch=128)
+
+
+_KINDS: tuple[
+    tuple[str, str, tuple[Callable[[], nn.Module], Recipe], tuple[Callable[[], nn.Module], Recipe]],
+    ...,
+] = (
+    (
+        "plain",
+        "stack of convolutions with max-pooling, without batch norm",
+        (partial(PlainNetwork, 1, (8, 16, 24)), _DIGITS_ADAMW),
+        (partial(PlainNetwork, 3, (24, 48, 96), stride=2), _cifar_adamw(60)),
+    ),
+    (
+        "separable",
+        "depthwise separable convolutions",
+        (partial(SeparableNetwork, 1, (12, 24, 48)), _DIGITS_SGD),
+        (partial(SeparableNetwork, 3, (32, 64, 128), stride=2), _cifar_sgd(60)),
+    ),
+    (
+        "dense",
+        "densely connected convolutions",
+        (partial(DenseNetwork, 1, 6, (3, 3, 3)), _DIGITS_SGD),
+        (partial(DenseNetwork, 3, 12, (4, 4, 4), stride=2), _cifar_sgd(40)),
+    ),
+    (
+        "bottleneck",
+        "residual bottlenecks with projected shortcuts",
+        (partial(BottleneckNetwork, 1, (6, 8, 12)), _DIGITS_SGD),
+        (partial(BottleneckNetwork, 3, (12, 24, 48), stride=2), _cifar_sgd(60)),
+    ),
+    (
+        "excite",
+        "residual blocks with squeeze and excitation",
+        (partial(ExcitedNetwork, 1, (8, 16, 24)), _DIGITS_SGD),
+        (partial(ExcitedNetwork, 3, (16, 32, 72), stride=2), _cifar_sgd(60)),
+    ),
+    (
+        "modern",
+        "large depthwise kernels, group norm and GELU",
+        (partial(ModernNetwork, 1, (12, 16, 24), kernel=3), _DIGITS_ADAMW),
+        (partial(ModernNetwork, 3, (32, 64, 96), patch=2), _cifar_adamw(40)),
+    ),
+    (
+        "transformer",
+        "vision transformer behind one convolution",
+        (partial(TransformerNetwork, 1, 8, width=32, blocks=3), _DIGITS_ADAMW),
+        (partial(TransformerNetwork, 3, 32, stride=2), _cifar_adamw(60)),
+    ),
+    (
+        "narrow",
+        "deep and narrow residual network",
+        (partial(CifarResNet, 3, (4, 8, 16), channels_in=1), _DIGITS_SGD),
+        (partial(CifarResNet, 3, (8, 16, 32)), _cifar_sgd(60)),
+    ),
+    (
+        "wide",
+        "shallow and wide residual network",
+        (partial(CifarResNet, 1, (16, 32, 64), channels_in=1), _DIGITS_SGD),
+        (partial(CifarResNet, 1, (20, 40, 80)), _cifar_sgd(40)),
+    ),
+)
+
+ZOO: tuple[Member, ...] = tuple(
+    Member(f"{kind}-{data_set}", f"{description}, on {title}", data_set, factory, recipe)
+    for kind, description, digits, cifar in _KINDS
+    for data_set, title, (factory, recipe) in (
+        ("digits", "the digits of scikit-learn", digits),
+        ("cifar10", "CIFAR-10", cifar),
+    )
+)
+"""Every network of the zoo, each kind on both data sets."""

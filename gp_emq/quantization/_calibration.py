@@ -1,0 +1,167 @@
+"""Choosing the grids of what layers are fed, from calibration images."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gp_emq.determinism import one_thread
+from gp_emq.errors import NetworkError
+from gp_emq.networks import Layer
+from gp_emq.quantization._histogram import Histogram
+from gp_emq.quantization._inputs import watch_inputs
+from gp_emq.quantization._quantizers import ActivationQuantizer
+from gp_emq.quantization._ranges import PERCENTILE, spanning
+from gp_emq.quantization._scales import least_error, shaped_parameters
+from gp_emq.quantization._uniform import QuantizationParameters, in_full_precision
+
+PARTS = 32
+"""Batches that the images are taken in where outliers are looked for."""
+OUTLIER = 20.0
+"""Times as large as in the middle one of all parts: what is larger is an outlier."""
+
+
+def calibrate_activations(
+    model: nn.Module, layers: Sequence[Layer], images: Tensor, quantizer: ActivationQuantizer
+) -> tuple[QuantizationParameters, ...]:
+    """Choose the grid of every layer's input from images through the float network.
+
+    The grid of a layer is chosen from the inputs of all of its calls. The rule `minmax` spans them
+    all, from one pass of all images. The others leave outliers out: they take the images in 32
+    parts, and nothing of a part in which a layer's largest input is more than 20 times what it is
+    in the middle one of the parts. A layer whose inputs are all zero has a scale of 1.
+
+    Args:
+        model: the float network, in eval mode.
+        layers: its layers.
+        images: (n, C, H, W).
+        quantizer: how inputs are quantized.
+
+    Returns:
+        One grid per layer, in the order of `layers`.
+
+    Raises:
+        NetworkError: if a layer is not called.
+    """
+    names = [layer.name for layer in layers]
+    whole = quantizer.scale_rule == "minmax"
+    batches = [images] if whole else torch.split(images, -(-len(images) // PARTS))
+    with one_thread():
+        extremes = _extremes(model, layers, batches)
+        for name in names:
+            if name not in extremes:
+                raise NetworkError(f"layer {name!r} is never called by {type(model).__name__}")
+        kept = {name: _without_outliers(parts) for name, parts in extremes.items()}
+        if quantizer.scale_rule in ("minmax", "robust"):
+            return tuple(_spanning(kept[name], quantizer) for name in names)
+        histograms = _histograms(model, layers, batches, kept)
+        choose = _BY_HISTOGRAM[quantizer.scale_rule]
+        return tuple(choose(histograms[name], quantizer) for name in names)
+
+
+def usual_images(images: Tensor) -> Tensor:
+    """Leave out images with values more than 20 times as large as in the middle one.
+
+    Args:
+        images: (n, ...); they are all returned where they are fewer than three.
+    """
+    sizes = in_full_precision(images).flatten(1).abs().amax(1)
+    middle = sizes.sort().values[(len(sizes) - 1) // 2]
+    if len(images) < 3 or middle == 0:
+        return images
+    return images[sizes <= OUTLIER * middle]
+
+
+_Extremes = dict[int, tuple[float, float]]
+"""Least and largest input by the number of the batch."""
+
+
+def _extremes(
+    model: nn.Module, layers: Sequence[Layer], batches: Sequence[Tensor]
+) -> dict[str, _Extremes]:
+    found: dict[str, _Extremes] = defaultdict(dict)
+    for number, batch in enumerate(batches):
+
+        def see(name: str, values: Tensor, number: int = number) -> None:
+            if values.numel() == 0:
+                return
+            low, high = (float(end) for end in in_full_precision(values).aminmax())
+            least, most = found[name].get(number, (low, high))
+            found[name][number] = min(least, low), max(most, high)
+
+        watch_inputs(model, layers, batch, see)
+    return dict(found)
+
+
+def _without_outliers(parts: _Extremes) -> _Extremes:
+    """Leave out the parts of far larger values than the middle one of at least three."""
+    sizes = {number: max(-low, high) for number, (low, high) in parts.items()}
+    middle = sorted(sizes.values())[(len(sizes) - 1) // 2]
+    if len(sizes) < 3 or middle == 0:
+        return parts
+    return {number: parts[number] for number, size in sizes.items() if size <= OUTLIER * middle}
+
+
+def _histograms(
+    model: nn.Module,
+    layers: Sequence[Layer],
+    batches: Sequence[Tensor],
+    kept: dict[str, _Extremes],
+) -> dict[str, Histogram]:
+    found: dict[str, Histogram] = defaultdict(Histogram)
+    for number, batch in enumerate(batches):
+
+        def see(name: str, values: Tensor, number: int = number) -> None:
+            if number in kept[name]:
+                found[name].add(values)
+
+        watch_inputs(model, layers, batch, see)
+    return found
+
+
+def _spanning(parts: _Extremes, quantizer: ActivationQuantizer) -> QuantizationParameters:
+    low = min(0.0, *(least for least, _ in parts.values()))
+    high = max(0.0, *(most for _, most in parts.values()))
+    return _grid_of(low, high, quantizer)
+
+
+def _grid_of(low: float, high: float, quantizer: ActivationQuantizer) -> QuantizationParameters:
+    least, most = (torch.tensor([end], dtype=torch.float64) for end in (low, high))
+    scale, zero_point = spanning(least, most, quantizer.bits, symmetric=quantizer.symmetric)
+    return shaped_parameters(scale, zero_point, quantizer.bits, (), symmetric=quantizer.symmetric)
+
+
+def _percentile(histogram: Histogram, quantizer: ActivationQuantizer) -> QuantizationParameters:
+    values, counts = histogram.values()
+    if quantizer.symmetric:
+        order = np.argsort(np.abs(values), kind="stable")
+        high = _nearest_rank(np.abs(values)[order], counts[order], PERCENTILE)
+        return _grid_of(-high, high, quantizer)
+    low = _nearest_rank(values, counts, 100 - PERCENTILE)
+    high = _nearest_rank(values, counts, PERCENTILE)
+    return _grid_of(min(low, 0.0), max(high, 0.0), quantizer)
+
+
+def _nearest_rank(
+    values: NDArray[np.float64], counts: NDArray[np.float64], percent: float
+) -> float:
+    before = counts.cumsum()
+    rank = 1 + round(percent / 100 * (before[-1] - 1))
+    return float(values[np.searchsorted(before, rank)])
+
+
+def _least_error(histogram: Histogram, quantizer: ActivationQuantizer) -> QuantizationParameters:
+    values, counts = (torch.from_numpy(of)[None] for of in histogram.values())
+    scale, zero_point = least_error(
+        values, quantizer.bits, symmetric=quantizer.symmetric, counts=counts
+    )
+    return shaped_parameters(scale, zero_point, quantizer.bits, (), symmetric=quantizer.symmetric)
+
+
+_BY_HISTOGRAM: dict[str, Callable[[Histogram, ActivationQuantizer], QuantizationParameters]] = {
+    "mse": _least_error,
+    "percentile": _percentile,
+}

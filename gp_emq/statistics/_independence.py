@@ -1,0 +1,94 @@
+"""Whether a network treats an image in a batch as it treats the image alone."""
+
+import contextlib
+
+import torch
+from torch import Tensor
+
+from gp_emq.errors import NetworkError, StatisticsError
+from gp_emq.networks import Call, watching
+from gp_emq.statistics._network import FunctionalNetwork
+
+_SINGLE, _DOUBLE = 1e-5, 1e-9
+"""Differences, relative to the largest value, that are the rounding of float32 and float64."""
+
+
+def independence(network: FunctionalNetwork, images: Tensor, chunk: int) -> Tensor:
+    """Compare what the network does with each image alone and in a chunk of images.
+
+    Args:
+        network: The network.
+        images: (n, ...).
+        chunk: Images at once.
+
+    Returns:
+        int64 (1 + layers,): first 1 if every image's outputs are those that it has alone, then
+        for each layer 1 if besides, each of its calls takes and gives one row for each image.
+
+    Raises:
+        StatisticsError: An output is not finite.
+    """
+    answer = torch.ones(1 + len(network.layers), dtype=torch.int64)
+    if len(images) == 1:
+        answer[1:] = 0
+    first = 0
+    for part in torch.split(images, chunk):
+        found = _compared(network, part, torch.float32, first)
+        if not bool(found.all()):
+            # What differs in float32 may be rounding; in float64 rounding is far smaller. A network
+            # that mixes types itself takes no float64.
+            with contextlib.suppress(NetworkError):
+                found |= _compared(network, part, torch.float64, first)
+        answer &= found
+        first += len(part)
+    if not answer[0]:
+        answer[1:] = 0
+    return answer
+
+
+def _compared(network: FunctionalNetwork, images: Tensor, dtype: torch.dtype, first: int) -> Tensor:
+    """Compare one chunk, in one floating type."""
+    with torch.no_grad():
+        together, rows = _run(network, images, dtype)
+        _check_finite(together, first)
+        answer = torch.ones(1 + len(rows), dtype=torch.int64)
+        alone = (_run(network, image, dtype) for image in torch.split(images, 1))
+        for index, (logits, calls) in enumerate(alone):
+            _check_finite(logits, first + index)
+            answer[0] &= _close(together[index : index + 1], logits, together)
+            for place, (batch, single) in enumerate(zip(rows, calls, strict=True), start=1):
+                answer[place] &= len(batch) == len(single) and all(
+                    _is_row(one.output, other.output, index, len(images))
+                    for one, other in zip(batch, single, strict=True)
+                )
+    return answer
+
+
+def _run(
+    network: FunctionalNetwork, images: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, list[list[Call]]]:
+    weights = [value.detach().to(dtype) for value in network.weights()]
+    with watching(network.modules) as records:
+        logits = network.logits(weights, images, dtype=dtype)
+    return logits, list(records)
+
+
+def _is_row(together: Tensor, alone: Tensor, index: int, count: int) -> bool:
+    """Say whether row `index` of `together` is what the image gives alone."""
+    if together.shape != (count, *alone.shape[1:]) or alone.shape[:1] != (1,):
+        return False
+    return _close(together[index : index + 1], alone, together)
+
+
+def _close(one: Tensor, other: Tensor, whole: Tensor) -> bool:
+    types = {torch.float64: _DOUBLE, torch.float32: _SINGLE}
+    # Under autocast a number may round up in one order of summation and down in another.
+    relative = types.get(one.dtype, 8 * torch.finfo(one.dtype).eps)
+    return float((one - other).abs().max()) <= relative * float(whole.abs().max())
+
+
+def _check_finite(logits: Tensor, first: int) -> None:
+    finite = logits.isfinite().all(dim=1)
+    if not bool(finite.all()):
+        where = first + int(finite.int().argmin())
+        raise StatisticsError(f"the network's output for image {where} is not finite")

@@ -1,0 +1,1 @@
+"""A fuzzer of every kind of file that a user can hand in: `python -m tests.fuzz`."""
