@@ -1,9 +1,7 @@
 """What every command of the package shares: how it ends."""
 
 import contextlib
-import errno
 import os
-import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ from gp_emq._signals import (
 )
 from gp_emq._streams import flush_output, prepare_streams, say
 from gp_emq.errors import GpEmqError
+from gp_emq.outputs import has_no_room
 
 WRONG_INPUT = 2
 CANNOT_WRITE = 1
@@ -30,8 +29,6 @@ NOBODY_READS = 141
 
 KEPT_STATISTICS = "the statistics collected so far are kept: the same command goes on from there"
 """For commands that collect statistics into a cache, and are quick with the rest."""
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def make_callable(module: str, function: Callable[..., object]) -> None:
@@ -58,7 +55,7 @@ def resumption(hint: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, GpEmqError, OSError) as error:
-        if (isinstance(error, KeyboardInterrupt) or _has_no_room(error)) and (text := hint()):
+        if (isinstance(error, KeyboardInterrupt) or has_no_room(error)) and (text := hint()):
             error.add_note(text)
         raise
 
@@ -112,11 +109,11 @@ def _status_of(main: Callable[[], int | None]) -> int:
     except GpEmqError as error:
         flush_output()
         say("; ".join([f"error: {' '.join(str(error).split())}", *_notes(error)]))
-        return CANNOT_WRITE if _has_no_room(error) else WRONG_INPUT
+        return CANNOT_WRITE if has_no_room(error) else WRONG_INPUT
     except OSError as error:
         failure = flush_output()
         if failure is None:
-            if not _has_no_room(error):
+            if not has_no_room(error):
                 if error.filename is None:
                     raise
                 # What nobody foresaw of a file of the user's, as a name that is too long.
@@ -145,21 +142,3 @@ def _result_of(main: Callable[[], int | None]) -> int:
 
 def _notes(error: BaseException) -> list[str]:
     return list(getattr(error, "__notes__", []))
-
-
-def _has_no_room(error: BaseException) -> bool:
-    """Say whether an error is because of a full disk, or one that fails, whoever reported it."""
-    texts = [os.strerror(number) for number in _NO_ROOM]
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
-            return True
-        if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorname", "").startswith(
-            ("SQLITE_FULL", "SQLITE_IOERR")
-        ):
-            return True
-        # Workers send errors without their causes, and safetensors puts them into words.
-        if isinstance(cause, GpEmqError) and any(text in str(cause) for text in texts):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False

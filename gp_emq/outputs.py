@@ -1,14 +1,19 @@
 """Where commands write: checked before any work, and never anything but a regular file."""
 
 import argparse
+import errno
 import os
+import re
+import sqlite3
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gp_emq.errors import RunError
+from gp_emq.errors import GpEmqError, RunError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 PICTURES = (".png", ".svg", ".pdf", ".eps", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 """Endings of figures that a command draws."""
@@ -122,6 +127,25 @@ def refuse_irregular(path: Path) -> None:
         raise RunError(f"cannot write {path}: it is a folder")
     if is_stream or not stat.S_ISREG(mode):
         raise RunError(f"cannot write {path}: it is no regular file, and would be replaced by one")
+
+
+def has_no_room(error: BaseException) -> bool:
+    """Say whether an error is because of a full disk, or one that fails, whoever reported it."""
+    words = "|".join([*map(os.strerror, _NO_ROOM), r"\d+ requested and \d+ written"])
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+            return True
+        if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorname", "").startswith(
+            ("SQLITE_FULL", "SQLITE_IOERR")
+        ):
+            return True
+        # Workers send errors without their causes, safetensors puts them into words, and numpy
+        # says how much it has written.
+        if isinstance(cause, GpEmqError) and re.search(words, str(cause)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def check_outputs(actions: Iterable[argparse.Action], options: argparse.Namespace) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from gp_emq.command import exit_status, resumption
-from gp_emq.errors import GpEmqError, RunError
+from gp_emq.errors import GpEmqError, RunError, StatisticsError
 from gp_emq.experiment import RunConfiguration, how_to_resume
+from gp_emq.mqbench import read_bench
 
 ROOT = Path(__file__).parents[1]
 LIST = ["gp_emq.run", "--list-primitives"]
@@ -96,10 +97,8 @@ def test_a_full_disk_loses_nothing_of_a_build(tmp_path) -> None:
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100,
                            check=False)  # fmt: skip
     assert (again.returncode, again.stderr) == (0, "")
-    undisturbed = [*command[:-1], str(tmp_path / "c" / "b")]
-    (tmp_path / "c").mkdir()
-    subprocess.run(undisturbed, env=environment, check=True, capture_output=True, timeout=100)
-    assert (tmp_path / "b").read_bytes() == (tmp_path / "c" / "b").read_bytes()
+    assert len(read_bench(tmp_path / "b").accuracies) == 16
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def no_room() -> int:
@@ -126,6 +125,22 @@ def test_a_full_disk_is_status_1_and_says_how_to_go_on(main, capsys) -> None:
     assert error.startswith("error: cannot write /disk/file")
     assert error.endswith("; what is there is kept\n")
     assert error.count("\n") == 1
+
+
+def test_a_full_disk_is_no_fault_of_a_proxy(tmp_path, monkeypatch, capsys) -> None:
+    """Statistics that cannot be kept end a ranking, and are no note beside one of its proxies."""
+    from gp_emq.rank import main
+
+    def write(self, name: str, save: object) -> None:
+        raise StatisticsError("cannot write statistics: 43016 requested and 7136 written")
+
+    monkeypatch.setenv("GP_EMQ_CACHE", str(tmp_path))
+    monkeypatch.setattr("gp_emq.statistics._cache.StatisticsFolder._write", write)
+    assert exit_status(lambda: main(["--proxies", "sum_of_bits,snip", "--quiet"])) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: cannot write statistics")
+    assert captured.err.endswith("the same command goes on from there\n")
 
 
 def test_a_users_mistake_has_no_hint(capsys) -> None:

@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.soak._cycle import Count, Victim, cycle
-from tests.soak._targets import TARGETS
+from ._cycle import Count, Victim, cycle
+from ._targets import TARGETS
 
 BACKENDS = ("threading", "loky", "dask")
 
@@ -26,6 +26,7 @@ def soak(name: str, backend: str, kills: int, seed: int, folder: Path) -> Count:
     victim = Victim(name, backend, folder / "command").undisturbed()
     while count.kills < kills and not count.faults:
         cycle(victim, rng, min(rng.randint(1, 6), kills - count.kills), count)
+        sys.stderr.write(f"{name}, {backend}: {count.kills} of {kills} kills\n")
     return count
 
 

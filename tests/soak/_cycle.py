@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.soak._targets import TARGETS, Target, command_line, write_plan
+from ._targets import TARGETS, Target, command_line, write_plan
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 1800.0

@@ -125,5 +125,5 @@ def write_plan(path: Path) -> None:
     from gp_emq.networks import registered_layers
 
     layers = registered_layers("digits")
-    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, average_bits=2.5)
+    chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, bits=(2, 3, 4), average_bits=2.5)
     save_plan(replace(chosen, provenance={"network": "digits"}), path)
