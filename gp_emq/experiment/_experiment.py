@@ -2,6 +2,7 @@
 
 import contextlib
 import platform
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gp_emq.command import resumption
 from gp_emq.errors import RunError
 from gp_emq.evolution import Search
 from gp_emq.experiment._configuration import Execution, RunConfiguration
@@ -24,6 +26,7 @@ from gp_emq.experiment._phases import (
 from gp_emq.experiment._progress import Progress
 from gp_emq.experiment._setting import Setting, load_setting
 from gp_emq.experiment._summary import hall_of_fame, summarise
+from gp_emq.files import is_code
 from gp_emq.statistics import Statistics
 from gp_emq.store import STORE_NAME, GenerationRow, RunStore, write_hall_of_fame, write_logbook
 
@@ -61,7 +64,10 @@ def run(configuration: RunConfiguration, execution: Execution) -> Result:
         GpEmqError: Something asked for does not exist, does not fit, or cannot be written.
     """
     setting = load_setting(configuration)
-    with _folder_of_run(execution.folder):
+    with (
+        resumption(lambda: how_to_resume(execution.folder, configuration)),
+        _folder_of_run(execution.folder),
+    ):
         statistics = setting.collect(execution.farm, quiet=execution.quiet)
         sha256 = statistics.content_sha256(setting.statistic_names)
         with open_store(execution.folder, setting, configuration) as store:
@@ -96,6 +102,27 @@ def _folder_of_run(folder: Path) -> Iterator[None]:
                 for path in made:
                     path.rmdir()
         raise
+
+
+def how_to_resume(folder: Path, configuration: RunConfiguration) -> str:
+    """Say what is kept of a run that was stopped, and how to go on; no full stop.
+
+    Args:
+        folder: Of the run.
+        configuration: What it was started with; code of the user's own has to be named again,
+            since no file may name what runs.
+    """
+    if _has_generation(folder):
+        place = shlex.quote(str(folder))
+        given = [(name, getattr(configuration, name)) for name in ("primitives", "network")]
+        own = "".join(
+            f" --{name} {shlex.quote(code)}" for name, code in given if code and is_code(code)
+        )
+        return f"everything is kept. Resume with: python -m gp_emq.run --resume {place}{own}"
+    return (
+        "no generation was complete; statistics that were collected are kept, and the same "
+        "command begins anew with them"
+    )
 
 
 def _has_generation(folder: Path) -> bool:
@@ -144,7 +171,7 @@ def _carry_out(
         make_farm(setting, statistics, execution.farm, execution.memory) as farm,
     ):
         search = make_search(setting, farm, selection=configuration.selection)
-        reason = _evolve(search, store, execution, interruption)
+        reason = _evolve(search, setting, store, execution, interruption)
         write_hall_of_fame(
             execution.folder / "hall_of_fame.json", hall_of_fame(search, setting, sha256)
         )
@@ -165,7 +192,11 @@ def _carry_out(
 
 
 def _evolve(
-    search: Search, store: RunStore, execution: Execution, interruption: Interruption
+    search: Search,
+    setting: Setting,
+    store: RunStore,
+    execution: Execution,
+    interruption: Interruption,
 ) -> str:
     """Run the search's own phase, and say why it stopped."""
     start = time.monotonic()
@@ -175,6 +206,7 @@ def _evolve(
         execution.generations,
         done=last.generation if last else 0,
         quiet=execution.quiet,
+        validated=setting.is_validated,
     )
     reason = f"{execution.generations} generations completed"
 
@@ -216,6 +248,7 @@ def _search_at_random(
             done=last.evaluations if last else 0,
             quiet=execution.quiet,
             unit="eval",
+            validated=setting.is_validated,
         )
 
         def stop(search: Search) -> bool:

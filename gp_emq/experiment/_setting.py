@@ -13,7 +13,7 @@ from gp_emq.experiment._collecting import StatisticsJob, bench_statistics, share
 from gp_emq.experiment._configuration import RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, load_bench
-from gp_emq.proxies import parse_expression
+from gp_emq.proxies import parse_expression, why_unrankable
 from gp_emq.proxies.handcrafted import seed_expressions
 from gp_emq.statistics import Statistics, default_cache
 from primitives import PrimitiveSet, load_primitive_set
@@ -85,6 +85,11 @@ class Setting:
                 yield items[place]
 
     @property
+    def is_validated(self) -> bool:
+        """Whether the bench's validation configurations can be ranked."""
+        return not why_unrankable(self.bench.accuracies[self.bench.validation], "")
+
+    @property
     def statistic_names(self) -> tuple[str, ...]:
         """Names of the statistics that the run uses."""
         return tuple(sorted({*self.primitive_set.needs, "bits", "parameter_count"}))
@@ -102,8 +107,8 @@ def load_setting(configuration: RunConfiguration) -> Setting:
     """Load a bench and a primitive set; nothing is computed yet.
 
     Raises:
-        GpEmqError: The bench or the set is unknown or damaged, or more training configurations
-            are asked for than there are.
+        GpEmqError: The bench or the set is unknown or damaged, more training configurations
+            are asked for than there are, or none of them is better than another.
     """
     primitive_set = load_primitive_set(configuration.primitives)
     bench = load_bench(configuration.bench)
@@ -113,6 +118,9 @@ def load_setting(configuration: RunConfiguration) -> Setting:
             f"bench {bench.name!r} has {available} training configurations, "
             f"so --bench-samples must be at most that, got {configuration.bench_samples}"
         )
+    reason = why_unrankable(bench.accuracies[bench.training], "training configurations")
+    if reason:
+        raise GpEmqError(f"bench {bench.name!r} gives no fitness: {reason}")
     fitness = KendallFitness(bench, samples=configuration.bench_samples, seed=configuration.seed)
     seeds = _seed_expressions(configuration, primitive_set)
     return Setting(configuration, bench, primitive_set, fitness, seeds)

@@ -16,6 +16,7 @@ from gp_emq.proxies import (
     language,
     parse_expression,
     to_formula,
+    why_unrankable,
 )
 from gp_emq.statistics import Statistics
 from gp_emq.store import HallOfFame, Member, Provenance
@@ -38,19 +39,19 @@ class SummaryRow:
         name: What it is.
         size: Nodes of its tree.
         training: Kendall tau on the training configurations.
-        validation: On the validation configurations.
-        test: On the test configurations.
-        low: Lower end of the bootstrap 95 % interval of the test tau.
+        validation: On the validation configurations; None where they cannot be ranked.
+        test: On the test configurations, likewise.
+        low: Lower end of the bootstrap 95 % interval of the test tau, likewise.
         high: Upper end.
     """
 
     name: str
     size: int
     training: float
-    validation: float
-    test: float
-    low: float
-    high: float
+    validation: float | None
+    test: float | None
+    low: float | None
+    high: float | None
 
 
 def front_of(search: Search) -> list[Individual]:
@@ -124,7 +125,13 @@ def summarise(
         tree = parse_expression(expression, language())
         table = Evaluator(language(), statistics).table(tree).numpy()
         rows.append(_row(name, table, len(tree), setting, oriented=True))
+    undefined = {
+        name: reason
+        for name, part in (("validation", bench.validation), ("test", bench.test))
+        if (reason := why_unrankable(bench.accuracies[part], f"{name} configurations"))
+    }
     return {
+        **({"undefined": undefined} if undefined else {}),
         "best": best.identifier,
         "front": [individual.identifier for individual in front],
         "rows": [asdict(row) for row in rows],
@@ -147,10 +154,15 @@ def _row(
     sign = 1 if oriented else fitness.measure([table])[0].sign
     scores = sign * configuration_scores(centred(table), fitness.choices)
 
-    def tau(split: np.ndarray[Any, np.dtype[np.intp]]) -> float:
-        return kendall_tau(scores[split], bench.accuracies[split])
+    def tau(split: np.ndarray[Any, np.dtype[np.intp]]) -> float | None:
+        accuracies = bench.accuracies[split]
+        return None if why_unrankable(accuracies, "") else kendall_tau(scores[split], accuracies)
 
-    low, high = bootstrap_interval(scores[bench.test], bench.accuracies[bench.test])
-    return SummaryRow(
-        name, size, tau(bench.training), tau(bench.validation), tau(bench.test), low, high
+    test = tau(bench.test)
+    low, high = (
+        (None, None)
+        if test is None
+        else bootstrap_interval(scores[bench.test], bench.accuracies[bench.test])
     )
+    training = kendall_tau(scores[bench.training], bench.accuracies[bench.training])
+    return SummaryRow(name, size, training, tau(bench.validation), test, low, high)
