@@ -144,8 +144,9 @@ class DaskBackend:
         """Give the process of a worker that was started here."""
         if self._local is None:
             return None
-        known = self._client.scheduler_info()["workers"].get(address, {})
-        return int(known.get("name", 0))
+        # It may be gone by now; and there is no process 0 to kill, but a whole group of them.
+        known = self._client.scheduler_info()["workers"].get(address)
+        return None if known is None else int(known["name"])
 
     def _usable(self) -> list[_DaskWorker]:
         return [worker for worker in self._workers.values() if not worker.is_ended]
