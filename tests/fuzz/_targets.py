@@ -459,6 +459,7 @@ def _as_targets() -> tuple[Target, ...]:
                 "gp_emq.store._run_store:RunStore.open",
                 "gp_emq.store._run_store:RunStore.meta",
                 "gp_emq.store._schema:individual_row",
+                "gp_emq.store._schema:bench_row",
                 "gp_emq.store._schema:generation_row",
                 "gp_emq.store._schema:array_value",
                 "gp_emq.store._schema:_ids",

@@ -1,5 +1,6 @@
-"""Fitness: Kendall tau of a table's scores against measured accuracy."""
+"""The simplest objective: Kendall tau of a table's scores against the accuracies of one bench."""
 
+import random
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -7,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from gp_emq.evolution._individual import FloatArray, Measurement
-from gp_emq.evolution._randomness import stream
+from gp_emq.evolution import FloatArray, Measurement, Tables, centred
 from gp_emq.mqbench import Bench
 from gp_emq.proxies import KendallRanker, configuration_scores, rounded
 
 IndexArray = NDArray[np.intp]
 
 
-class KendallFitness:
-    """Measures tables on a bench's training and validation configurations.
+class BenchObjective:
+    """Measures formulas on a bench's training and validation configurations.
 
     A table and its negation are one proxy: the sign that makes the training tau positive is
     stored, and everything else is measured in that orientation. Rows are centred first, since a
@@ -29,41 +29,43 @@ class KendallFitness:
     """
 
     def __init__(self, bench: Bench, *, samples: int | None = None, seed: int = 0) -> None:
+        self.networks = (bench.name,)
         self.choices: IndexArray = np.searchsorted(
             np.asarray(bench.bits), bench.configurations
         ).astype(np.intp)
         training = [int(index) for index in bench.training]
         if samples is not None and samples < len(training):
-            training = sorted(stream(seed, "bench samples").sample(training, samples))
+            # Named like every stream of a search, so that runs of before can be resumed.
+            training = sorted(random.Random(f"{seed}/bench samples").sample(training, samples))
         self._training = np.asarray(training, dtype=np.intp)
         self._validation = np.asarray(bench.validation, dtype=np.intp)
-        self._accuracies: FloatArray = np.asarray(bench.accuracies, dtype=np.float64)
-        self._accuracy_signs = _signs(self._accuracies[self._training])
-        self._rank_training = KendallRanker(self._accuracies[self._training])
-        self._rank_validation = KendallRanker(self._accuracies[self._validation])
+        accuracies: FloatArray = np.asarray(bench.accuracies, dtype=np.float64)
+        self._accuracy_signs = _signs(accuracies[self._training])
+        self._rank_training = KendallRanker(accuracies[self._training])
+        self._rank_validation = KendallRanker(accuracies[self._validation])
 
     @property
     def training_size(self) -> int:
         """How many training configurations are used."""
         return len(self._training)
 
-    def measure(self, tables: Sequence[FloatArray]) -> list[Measurement]:
-        """Measure finite tables side by side; what each comes to depends on no other.
+    def measure(self, formulas: Sequence[Tables]) -> list[Measurement]:
+        """Measure formulas side by side; what each comes to depends on no other.
 
         Args:
-            tables: Sensitivity tables, (entries, bits) each.
+            formulas: The one finite sensitivity table of each, (entries, bits).
 
         Returns:
             The taus in the orientation that the training configurations ask for.
         """
-        if not tables:
+        if not formulas:
             return []
-        scores = configuration_scores(centred(np.stack(tables)), self.choices)
+        tables = np.stack([table for (table,) in formulas])
+        scores = configuration_scores(centred(tables), self.choices)
         training = rounded(scores[:, self._training])
         training_taus = self._rank_training.taus(training)
         signs = np.where(training_taus < 0, -1, 1)
-        validation = rounded(scores[:, self._validation])
-        validation_taus = self._rank_validation.taus(validation)
+        validation_taus = self._rank_validation.taus(rounded(scores[:, self._validation]))
         return [
             _DeferredMeasurement(
                 int(sign), float(sign * tau), float(sign * other), sign * row, self._leave_one_out
@@ -110,8 +112,14 @@ class _DeferredMeasurement(Measurement):
         scores: FloatArray,
         leave_one_out: Callable[[FloatArray], FloatArray],
     ) -> None:
-        known = {"sign": sign, "training": training, "validation": validation}
-        self.__dict__.update(known, _scores=scores, _leave_one_out=leave_one_out)
+        self.__dict__.update(
+            sign=sign,
+            training=training,
+            validation=validation,
+            by_network=((training, validation),),
+            _scores=scores,
+            _leave_one_out=leave_one_out,
+        )
 
     @cached_property
     def left_out(self) -> FloatArray:
@@ -127,28 +135,6 @@ class _DeferredMeasurement(Measurement):
         ranks -= ranks.mean()
         length = float(np.linalg.norm(ranks))
         return ranks / length if length else ranks
-
-
-def centred(table: FloatArray) -> FloatArray:
-    """Take each row's mean off tables (..., entries, bits)."""
-    result: FloatArray = table - table.mean(axis=-1, keepdims=True)
-    return result
-
-
-def paired_standard_error(one: Measurement, other: Measurement) -> float:
-    """Jackknife standard error of the difference of two training taus.
-
-    Args:
-        one: A measurement.
-        other: Another, on the same configurations.
-
-    Returns:
-        ``√((n − 1)/n · Σ (d_i − mean d)²)`` over the leave-one-out differences d.
-        Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapter 11.
-    """
-    differences = one.left_out - other.left_out
-    count = len(differences)
-    return float(np.sqrt((count - 1) / count * np.sum((differences - differences.mean()) ** 2)))
 
 
 def _signs(values: FloatArray) -> FloatArray:
