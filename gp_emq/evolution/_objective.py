@@ -1,7 +1,8 @@
 """What a search maximises: all that evolution knows of benches, accuracies and correlations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +14,9 @@ Tables = tuple[FloatArray, ...]
 """A formula's sensitivity tables, not oriented: one of (entries, bits) for each network."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measurement:
-    """What an objective found of one formula.
+    """What an objective found of one formula; what only selection asks for comes when it asks.
 
     Args:
         sign: +1 or −1; times its tables it gives the orientation in which a higher score predicts
@@ -25,18 +26,29 @@ class Measurement:
         validation: The same on the validation configurations, oriented.
         by_network: Training and validation of each network, in the one orientation that all share;
             a network alone may be below 0.
-        left_out: ``training`` with each configuration of each network left out in turn, (training
-            configurations of all networks,).
-        ranks: What tells the scores of two formulas apart, (training configurations of all
-            networks,): the product of two of them is the Spearman correlation of their scores.
+        make_left_out: Gives `left_out`.
+        make_ranks: Gives `ranks`.
     """
 
     sign: int
     training: float
     validation: float
     by_network: tuple[tuple[float, float], ...]
-    left_out: FloatArray
-    ranks: FloatArray
+    make_left_out: Callable[[], FloatArray]
+    make_ranks: Callable[[], FloatArray]
+
+    @cached_property
+    def left_out(self) -> FloatArray:
+        """Training with each configuration left out in turn, (configurations of all networks,)."""
+        return self.make_left_out()
+
+    @cached_property
+    def ranks(self) -> FloatArray:
+        """What tells scores apart, (configurations of all networks,).
+
+        The product of those of two formulas is the Spearman correlation of their scores.
+        """
+        return self.make_ranks()
 
 
 class Objective(Protocol):

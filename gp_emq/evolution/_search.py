@@ -20,20 +20,22 @@ from gp_emq.evolution._archive import Archive
 from gp_emq.evolution._individual import Individual
 from gp_emq.evolution._objective import Measurement, Objective
 from gp_emq.evolution._prioritisation import Prioritisation
-from gp_emq.evolution._proposal import Proposal, Tree, fresh, make_toolbox, offspring
+from gp_emq.evolution._proposal import Proposal, make_toolbox, offspring
 from gp_emq.evolution._randomness import stream
-from gp_emq.evolution._screening import StructureScreen
+from gp_emq.evolution._screening import StructureScreen, depth_of
 from gp_emq.evolution._selection import Newcomers, Selection, best_first, best_of
 from gp_emq.evolution._settings import SearchSettings
 from gp_emq.evolution._tables import Outcome
 from gp_emq.proxies import Node, parse_expression, simplified, to_expression
-from gp_emq.store import GenerationRow, IndividualRow
+from gp_emq.store import BenchRow, GenerationRow, IndividualRow
 from primitives import PrimitiveSet
 
 Evaluate = Callable[[list[str]], Sequence[Outcome]]
 """What evaluates: expressions in, screened tables out, in the same order."""
 
 _NOT_EVALUATED = Outcome((), None, 0.0)
+_NO_NUMBER = -1
+"""Proposals are numbered in the order in which they are judged."""
 
 
 class Search:
@@ -154,7 +156,7 @@ class Search:
                 proposal = self._proposed(place, pending)
                 self._attempts[place] += 1
                 if proposal is not None:
-                    pending.add(proposal.canonical)
+                    pending.add(proposal.row.canonical)
                     self._waiting.append(proposal)
                     break
             else:
@@ -175,8 +177,9 @@ class Search:
             measurement = next(measured) if outcome.tables else None
             if self._enters(proposal, outcome, measurement):
                 continue
-            exhausted = self._attempts[proposal.place] >= self._settings.attempts
-            (self._exhausted if exhausted else self._open).append(proposal.place)
+            place = proposal.row.place
+            exhausted = self._attempts[place] >= self._settings.attempts
+            (self._exhausted if exhausted else self._open).append(place)
         for place in self._exhausted:
             self._enter_repeated(place)
         self._exhausted = []
@@ -246,17 +249,20 @@ class Search:
             repeats = self._archive.seen(canonical)
             rejected = canonical in pending or self._archive.is_rejected(expression)
             reason = reasons.EQUIVALENT if repeats is not None or rejected else None
-        proposal = Proposal(
+        row = IndividualRow(
+            id=_NO_NUMBER,
             generation=self.generation,
             place=place,
             attempt=self._attempts[place],
-            nodes=nodes,
             operator=operator,
             parents=parents,
             expression=expression,
             canonical=canonical,
+            size=len(nodes),
+            depth=depth_of(nodes),
             seconds=time.perf_counter() - start,
         )
+        proposal = Proposal(nodes, row)
         if repeats is not None:
             self._repeats[place] = proposal, repeats
         if reason is None:
@@ -264,7 +270,7 @@ class Search:
         self._record(proposal, reason=reason)
         return None
 
-    def _tree(self, place: int) -> Tree:
+    def _tree(self, place: int) -> tuple[list[Node], str, tuple[int, ...]]:
         attempt = self._attempts[place]
         if self.generation == 0 and attempt == 0 and place < len(self._seeds):
             return self._seeds[place], "seed", ()
@@ -272,7 +278,7 @@ class Search:
         if self.generation > 0 and place < self._selection.offspring(self._settings.population):
             crossover = self._settings.crossover
             return offspring(self.toolbox, self.population, crossover, rng, self._weights)
-        return fresh(self.toolbox, rng, self._weights)
+        return self.toolbox.generate(rng=rng, weights=self._weights), "fresh", ()
 
     def _enters(
         self, proposal: Proposal, outcome: Outcome, measurement: Measurement | None
@@ -284,7 +290,7 @@ class Search:
         if self._settings.screening:
             repeats = self._archive.same_tables(outcome.tables)
             if repeats is not None:
-                self._repeats[proposal.place] = proposal, repeats
+                self._repeats[proposal.row.place] = proposal, repeats
                 self._record(proposal, reason=reasons.DUPLICATE, outcome=outcome)
                 return False
         self.evaluations += 1
@@ -301,20 +307,22 @@ class Search:
             return
         duplicate, identifier = self._repeats[place]
         known = self._archive[identifier]
-        proposal = replace(
-            duplicate,
+        row = replace(
+            known,
+            generation=self.generation,
+            place=place,
             attempt=self._attempts[place],
-            nodes=self._parsed(known.expression),
-            expression=known.expression,
-            canonical=known.canonical,
+            operator=duplicate.row.operator,
+            parents=duplicate.row.parents,
             seconds=0.0,
         )
+        proposal = Proposal(self._parsed(known.expression), row)
         (measurement,) = self._objective.measure([known.tables])
         self._accept(proposal, replace(_NOT_EVALUATED, tables=known.tables), measurement)
 
     def _accept(self, proposal: Proposal, outcome: Outcome, measurement: Measurement) -> None:
         row = self._record(proposal, reason=None, outcome=outcome, measurement=measurement)
-        self._newcomers[proposal.place] = Individual(proposal.nodes, row, measurement)
+        self._newcomers[row.place] = Individual(proposal.nodes, row, measurement)
 
     def _record(
         self,
@@ -324,13 +332,21 @@ class Search:
         outcome: Outcome = _NOT_EVALUATED,
         measurement: Measurement | None = None,
     ) -> IndividualRow:
-        row = proposal.row(
-            self.proposals,
-            self._objective.networks,
+        taus = measurement.by_network if measurement else [(None, None)] * len(outcome.tables)
+        row = replace(
+            proposal.row,
+            id=self.proposals,
+            training_tau=measurement.training if measurement else None,
+            validation_tau=measurement.validation if measurement else None,
+            sign=measurement.sign if measurement else None,
             reason=reason,
-            tables=outcome.tables,
-            measurement=measurement,
-            seconds=outcome.seconds,
+            seconds=proposal.row.seconds + outcome.seconds,
+            benches=tuple(
+                BenchRow(name, *both, table)
+                for name, both, table in zip(
+                    self._objective.networks, taus, outcome.tables, strict=False
+                )
+            ),
         )
         self.proposals += 1
         self.rows.append(row)

@@ -6,11 +6,12 @@ last completed generation.
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 from gp_emq.evolution import Search
 from gp_emq.experiment._configuration import Execution
 from gp_emq.experiment._interruption import Interruption
-from gp_emq.experiment._progress import EvaluationProgress, GenerationProgress, Progress
+from gp_emq.experiment._progress import Progress
 from gp_emq.store import RunStore
 
 RANDOM_SEARCH = "random_search"
@@ -36,37 +37,26 @@ def evolve(
             return f"time limit of {limit:g} s reached"
         return None
 
-    return _advance(
-        search,
-        store,
-        over,
-        GenerationProgress("evolving", execution.generations, quiet=execution.quiet),
+    last = store.last_generation()
+    bar = Progress(
+        "evolving", execution.generations, unit="gen", before=last, quiet=execution.quiet
     )
+    return _advance(search, store, over, bar)
 
 
 def search_at_random(
-    search: Search,
-    store: RunStore,
-    evaluations: int,
-    interruption: Interruption,
-    *,
-    quiet: bool,
+    search: Search, store: RunStore, most: int, interruption: Interruption, *, quiet: bool
 ) -> None:
-    """Run a random search until it has evaluated exactly as many."""
+    """Run a random search until it has evaluated exactly so many."""
 
     def over() -> str | None:
         if interruption.requested:
             return INTERRUPTED
-        if search.evaluations >= evaluations or search.is_exhausted:
-            return f"{search.evaluations} evaluations"
-        return None
+        return "completed" if search.evaluations >= most or search.is_exhausted else None
 
+    title, last = "random search of equal evaluations", store.last_generation()
     _advance(
-        search,
-        store,
-        over,
-        EvaluationProgress("random search of equal evaluations", evaluations, quiet=quiet),
-        evaluations,
+        search, store, over, Progress(title, most, unit="eval", before=last, quiet=quiet), most
     )
 
 
@@ -75,7 +65,7 @@ def _advance(
     store: RunStore,
     over: Callable[[], str | None],
     progress: Progress,
-    evaluations: int | None = None,
+    most: int | None = None,
 ) -> str:
     """Run a search, from where its store stands, until something says why it is over.
 
@@ -84,15 +74,13 @@ def _advance(
         store: Its store; each completed generation is committed whole.
         over: Asked before each generation.
         progress: Told of each completed generation.
-        evaluations: How many individuals may be evaluated at most.
+        most: How many individuals may be evaluated.
     """
-    generations = store.generations()
-    if generations:
-        search.restore(store.individuals(), generations)
-        progress.begin(generations[-1])
-    with progress:
+    with closing(progress):
+        if generations := store.generations():
+            search.restore(store.individuals(), generations)
         while (reason := over()) is None:
-            row = search.step(None if evaluations is None else evaluations - search.evaluations)
+            row = search.step(None if most is None else most - search.evaluations)
             store.commit_generation(search.rows, row)
             progress.show(row)
         return reason

@@ -1,97 +1,56 @@
-"""The progress bars of searches."""
+"""The progress bar of a search."""
 
 import sys
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Self
 
 from tqdm import tqdm
 
 from gp_emq.store import GenerationRow
 
 
-class Progress(ABC):
-    """A bar that is told of each completed generation; a context manager that leaves it as it is.
+class Progress:
+    """One bar per search, with what a reader wants to know of the latest generation.
 
     Args:
         title: What is being searched.
         total: What the bar is full at.
+        unit: What it counts: ``gen`` or ``eval``.
+        before: The generation that was completed before; None at the start.
         quiet: Whether to show nothing.
     """
 
-    unit: str
-
-    def __init__(self, title: str, total: int, *, quiet: bool = False) -> None:
-        self._before: GenerationRow | None = None
+    def __init__(
+        self, title: str, total: int, *, unit: str, before: GenerationRow | None, quiet: bool
+    ) -> None:
+        self._before = before
+        self._unit = unit
         self._bar = tqdm(
             total=total,
+            initial=self._done(before) if before else 0,
             desc=title,
-            unit=self.unit,
+            unit=unit,
             disable=quiet,
             file=sys.stderr,
             dynamic_ncols=True,
             leave=True,
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-
-    def begin(self, row: GenerationRow) -> None:
-        """Begin after a generation that was completed before."""
-        self._before = row
-        self._bar.initial = self._bar.n = self.done(row)
-        self._bar.refresh()
-
     def show(self, row: GenerationRow) -> None:
         """Show a completed generation."""
-        self._bar.set_postfix_str(self.text(row), refresh=False)
-        self._bar.update(self.done(row) - self._bar.n)
-        self._before = row
-
-    @abstractmethod
-    def done(self, row: GenerationRow) -> int:
-        """How far the bar stands after a generation."""
-
-    def text(self, row: GenerationRow) -> str:
-        """What a reader wants to know of a generation."""
-        return f"τ train {row.best_training:.3f} valid {row.best_validation:.3f}"
-
-
-class GenerationProgress(Progress):
-    """A tick per generation."""
-
-    unit = "gen"
-
-    def done(self, row: GenerationRow) -> int:
-        """The generation."""
-        return row.generation
-
-    def text(self, row: GenerationRow) -> str:
-        """Taus, diversity, and how much was rejected how fast."""
-        before = self._before
+        before, self._before = self._before, row
         proposals = row.proposals - (before.proposals if before else 0)
         evaluations = row.evaluations - (before.evaluations if before else 0)
         rejected = sum(row.rejections.values()) / proposals if proposals else 0.0
         rate = evaluations / row.seconds if row.seconds > 0 else 0.0
-        return (
-            f"{super().text(row)} · "
-            f"diversity {row.diversity:.2f} · rejected {rejected:.0%} · {rate:.0f} eval/s"
+        self._bar.set_postfix_str(
+            f"τ train {row.best_training:.3f} valid {row.best_validation:.3f} · "
+            f"diversity {row.diversity:.2f} · rejected {rejected:.0%} · {rate:.0f} eval/s",
+            refresh=False,
         )
+        self._bar.update(self._done(row) - (self._done(before) if before else 0))
 
+    def _done(self, row: GenerationRow) -> int:
+        return row.generation if self._unit == "gen" else row.evaluations
 
-class EvaluationProgress(Progress):
-    """A tick per evaluation."""
-
-    unit = "eval"
-
-    def done(self, row: GenerationRow) -> int:
-        """The evaluations since the start."""
-        return row.evaluations
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()

@@ -1,8 +1,8 @@
 """The simplest objective: Kendall tau of a table's scores against the accuracies of one bench."""
 
 import random
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,13 +67,18 @@ class BenchObjective:
         signs = np.where(training_taus < 0, -1, 1)
         validation_taus = self._rank_validation.taus(rounded(scores[:, self._validation]))
         return [
-            _DeferredMeasurement(
-                int(sign), float(sign * tau), float(sign * other), sign * row, self._leave_one_out
-            )
+            self._measurement(int(sign), float(sign * tau), float(sign * other), sign * row)
             for sign, row, tau, other in zip(
                 signs, training, training_taus, validation_taus, strict=True
             )
         ]
+
+    def _measurement(
+        self, sign: int, training: float, validation: float, scores: FloatArray
+    ) -> Measurement:
+        taus = ((training, validation),)
+        left_out, ranks = partial(self._leave_one_out, scores), partial(_unit_ranks, scores)
+        return Measurement(sign, training, validation, taus, left_out, ranks)
 
     def _leave_one_out(self, scores: FloatArray) -> FloatArray:
         """Give tau-b with each configuration left out, exactly: (n,) to (n,)."""
@@ -93,48 +98,12 @@ class BenchObjective:
         return taus
 
 
-class _DeferredMeasurement(Measurement):
-    """A measurement that computes what only selection asks for when it asks.
-
-    Args:
-        sign: See `Measurement`.
-        training: See `Measurement`.
-        validation: See `Measurement`.
-        scores: Rounded, oriented scores of the training configurations, (n,).
-        leave_one_out: Gives the training tau with each configuration left out in turn.
-    """
-
-    def __init__(
-        self,
-        sign: int,
-        training: float,
-        validation: float,
-        scores: FloatArray,
-        leave_one_out: Callable[[FloatArray], FloatArray],
-    ) -> None:
-        self.__dict__.update(
-            sign=sign,
-            training=training,
-            validation=validation,
-            by_network=((training, validation),),
-            _scores=scores,
-            _leave_one_out=leave_one_out,
-        )
-
-    @cached_property
-    def left_out(self) -> FloatArray:
-        """Training tau with each configuration left out in turn, (n,)."""
-        scores: FloatArray = self.__dict__["_scores"]
-        taus: FloatArray = self.__dict__["_leave_one_out"](scores)
-        return taus
-
-    @cached_property
-    def ranks(self) -> FloatArray:
-        """Centred ranks of the scores, scaled to unit length, (n,)."""
-        ranks: FloatArray = stats.rankdata(self.__dict__["_scores"])
-        ranks -= ranks.mean()
-        length = float(np.linalg.norm(ranks))
-        return ranks / length if length else ranks
+def _unit_ranks(scores: FloatArray) -> FloatArray:
+    """Centred ranks of scores, scaled to unit length, (n,)."""
+    ranks: FloatArray = stats.rankdata(scores)
+    ranks -= ranks.mean()
+    length = float(np.linalg.norm(ranks))
+    return ranks / length if length else ranks
 
 
 def _signs(values: FloatArray) -> FloatArray:

@@ -1,7 +1,6 @@
 """An objective over several others: their mean, in one orientation for all."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -54,48 +53,27 @@ class MeanObjective:
             one.measure([tables[start:stop] for tables in formulas])
             for one, (start, stop) in zip(self._objectives, pairwise(ends), strict=True)
         ]
-        return [_MeanMeasurement(parts) for parts in zip(*measured, strict=True)]
+        return [_mean(parts) for parts in zip(*measured, strict=True)]
 
 
-class _MeanMeasurement(Measurement):
-    """The mean of measurements; what only selection asks for is computed when it asks.
+def _mean(parts: Sequence[Measurement]) -> Measurement:
+    """Give the mean of measurements, each of which has an orientation of its own."""
+    mean = sum(part.sign * part.training for part in parts) / len(parts)
+    sign = -1 if mean < 0 else 1
+    training = sign * mean
+    turned = [(sign * part.sign, part) for part in parts]
 
-    Args:
-        parts: What each objective found, each in an orientation of its own.
-    """
+    def left_out() -> FloatArray:
+        moved = [turn * (part.left_out - part.training) for turn, part in turned]
+        return training + np.concatenate(moved) / len(parts)
 
-    def __init__(self, parts: Sequence[Measurement]) -> None:
-        mean = sum(part.sign * part.training for part in parts) / len(parts)
-        sign = -1 if mean < 0 else 1
-        turns = [sign * part.sign for part in parts]
-        validations = [turn * part.validation for turn, part in zip(turns, parts, strict=True)]
-        self.__dict__.update(
-            sign=sign,
-            training=sign * mean,
-            validation=sum(validations) / len(parts),
-            by_network=tuple(
-                (turn * training, turn * validation)
-                for turn, part in zip(turns, parts, strict=True)
-                for training, validation in part.by_network
-            ),
-            _turned=list(zip(turns, parts, strict=True)),
-        )
-
-    @cached_property
-    def left_out(self) -> FloatArray:
-        """Mean training with each configuration of each objective left out in turn, (n,)."""
-        turned: list[tuple[int, Measurement]] = self.__dict__["_turned"]
-        return np.concatenate(
-            [
-                self.training + turn * (part.left_out - part.training) / len(turned)
-                for turn, part in turned
-            ]
-        )
-
-    @cached_property
-    def ranks(self) -> FloatArray:
-        """Ranks of each objective, scaled to unit length together, (n,)."""
-        turned: list[tuple[int, Measurement]] = self.__dict__["_turned"]
-        ranks = np.concatenate([turn * part.ranks for turn, part in turned])
-        scaled: FloatArray = ranks / np.sqrt(len(turned))
+    def ranks() -> FloatArray:
+        together = np.concatenate([turn * part.ranks for turn, part in turned])
+        scaled: FloatArray = together / np.sqrt(len(parts))
         return scaled
+
+    validation = sum(turn * part.validation for turn, part in turned) / len(parts)
+    by_network = tuple(
+        (turn * one, turn * other) for turn, part in turned for one, other in part.by_network
+    )
+    return Measurement(sign, training, validation, by_network, left_out, ranks)

@@ -5,6 +5,7 @@ import math
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -93,23 +94,9 @@ def _as_json(value: object) -> str:
 
 def individual_record(row: IndividualRow) -> tuple[Any, ...]:
     """The values of an individual in the order of its table's columns."""
-    return (
-        row.id,
-        row.generation,
-        row.place,
-        row.attempt,
-        row.operator,
-        _as_json(list(row.parents)),
-        row.expression,
-        row.canonical,
-        row.size,
-        row.depth,
-        row.training_tau,
-        row.validation_tau,
-        row.sign,
-        row.reason,
-        row.seconds,
-    )
+    values = {item.name: getattr(row, item.name) for item in fields(row)}
+    del values["benches"]
+    return tuple({**values, "parents": _as_json(list(row.parents))}.values())
 
 
 def measurement_records(row: IndividualRow) -> list[tuple[Any, ...]]:
@@ -149,18 +136,10 @@ def individual_row(record: sqlite3.Row, benches: Sequence[BenchRow]) -> Individu
 
 def generation_record(row: GenerationRow) -> tuple[Any, ...]:
     """The values of a generation in the order of its table's columns."""
-    return (
-        row.generation,
-        _as_json(list(row.population)),
-        row.best_training,
-        row.median_training,
-        row.best_validation,
-        row.diversity,
-        row.evaluations,
-        row.proposals,
-        _as_json(dict(sorted(row.rejections.items()))),
-        row.seconds,
-    )
+    values = {item.name: getattr(row, item.name) for item in fields(row)}
+    values["population"] = _as_json(list(row.population))
+    values["rejections"] = _as_json(dict(sorted(row.rejections.items())))
+    return tuple(values.values())
 
 
 def generation_row(record: sqlite3.Row) -> GenerationRow:

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,14 @@ class Steepness:
             sign = -1 if sum(found) < 0 else 1
             worst = max(0.0, min(sign * value for value in found))
             by_network = tuple((sign * value, 0.0) for value in found)
-            flat = np.concatenate([t.ravel() for t in tables])
-            ranks = sign * flat / np.linalg.norm(flat)
-            left_out = np.array([worst, worst])
-            measurements.append(Measurement(sign, worst, 0.0, by_network, left_out, ranks))
+            ranks = np.concatenate([sign * t.ravel() / np.linalg.norm(t) for t in tables])
+            measurements.append(
+                Measurement(
+                    sign, worst, 0.0, by_network,
+                    make_left_out=partial(np.full, 2, worst),
+                    make_ranks=partial(np.divide, ranks, np.sqrt(2)),
+                )
+            )  # fmt: skip
         return measurements
 
 
@@ -154,4 +159,5 @@ def test_a_formula_that_is_parsed_is_asked_for_as_it_was_written(search) -> None
     primitive_set = load_primitive_set("bit_aware")
     for proposal in search.ask():
         assert list(parse_expression(proposal.expression, primitive_set)) == proposal.nodes
-        assert (proposal.generation, proposal.operator, proposal.parents) == (0, "fresh", ())
+        row = proposal.row
+        assert (row.generation, row.operator, row.parents) == (0, "fresh", ())

@@ -27,8 +27,8 @@ def individual(identifier: int, tau: float, *, nodes=TREE, scores=(1, 2, 3, 4), 
         training=tau,
         validation=0.0,
         by_network=((tau, 0.0),),
-        left_out=np.asarray(left_out, dtype=float),
-        ranks=unit_ranks(scores),
+        make_left_out=lambda: np.asarray(left_out, dtype=float),
+        make_ranks=lambda: unit_ranks(scores),
     )
     row = IndividualRow(
         id=identifier, generation=0, place=0, attempt=0, operator="fresh", parents=(),
