@@ -4,7 +4,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from old_format import as_format_1
+from fuzz._old_store import as_format_1
 
 from gp_emq.errors import RunError
 from gp_emq.store import STORE_NAME, RunStore
