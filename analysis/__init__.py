@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import gp_emq  # noqa: F401 - it sees to Ctrl-C while a command imports matplotlib
+
 if TYPE_CHECKING:
     from analysis._figures import make_figures
     from analysis.convergence import plot_convergence

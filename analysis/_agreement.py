@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_emq.proxies import kendall_tau
+from gp_emq.proxies import kendall_tau, why_unrankable
 
 RESAMPLES = 1000
 
@@ -15,13 +15,15 @@ class Agreement:
     """Kendall tau and what it is on bootstrap resamples of the configurations.
 
     Attributes:
-        tau: Kendall tau-b.
+        tau: Kendall tau-b, nan where the accuracies cannot be ranked.
+        undefined: why they cannot, else empty.
         resampled: float64 (resamples,), the same on each resample; those of two agreements
             with the same accuracies and the same seed belong together.
     """
 
     tau: float
     resampled: NDArray[np.float64]
+    undefined: str = ""
 
     @property
     def low(self) -> float:
@@ -40,6 +42,8 @@ class Agreement:
 
     def __str__(self) -> str:
         """Short enough for a title."""
+        if self.undefined:
+            return "–"
         return f"{self.tau:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
@@ -50,9 +54,12 @@ def agreement(
 
     Args:
         scores: float64 (n,).
-        accuracies: float64 (n,), of the same configurations.
+        accuracies: float64 (n,), of the same test configurations.
         seed: of the resampling.
     """
+    reason = why_unrankable(accuracies, "test configurations")
+    if reason:
+        return Agreement(np.nan, np.full(RESAMPLES, np.nan), reason)
     # The same draws as those of `gp_emq.proxies.bootstrap_interval`, so that a figure shows
     # the interval that the run's summary printed.
     generator = np.random.default_rng(seed)

@@ -9,13 +9,19 @@ from matplotlib.figure import Figure
 
 from analysis._style import STYLE, save
 from gp_emq.options import OptionParser
+from gp_emq.outputs import OutputFile, OutputFolder
 from gp_emq.store import RunStore
 
 FIGURES = "figures"
 
 
 def parse_arguments(
-    program: str, description: str, output: str, arguments: Sequence[str] | None
+    program: str,
+    description: str,
+    output: str,
+    arguments: Sequence[str] | None,
+    *,
+    kind: OutputFile | OutputFolder,
 ) -> tuple[Path, Path | None]:
     """Read the command line of a command of this package.
 
@@ -24,13 +30,14 @@ def parse_arguments(
         description: what the command does.
         output: what `--out` names, with its default.
         arguments: of the command line; None takes those of the process.
+        kind: what `--out` is.
 
     Returns:
         The run's folder and the value of `--out`.
     """
     parser = OptionParser(prog=f"python -m {program}", description=description)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, e.g. runs/digits")
-    parser.add_argument("--out", type=Path, help=output)
+    parser.add_argument("--out", type=kind, help=output)
     options = parser.parse_args(arguments)
     return options.run, options.out
 
@@ -57,6 +64,7 @@ def draw(
         description,
         f"folder for the figure (default: RUN/{FIGURES})",
         arguments,
+        kind=OutputFolder(),
     )
     with RunStore.open(folder, readonly=True) as store:
         written = save(styled(plot, store), out or folder / FIGURES, name)

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gp_emq.errors import RunError
+from gp_emq.store import atomic_write_bytes
 
 # The palette of Okabe and Ito, told apart by all kinds of colour vision.
 BLACK = "#000000"
@@ -125,7 +126,7 @@ def svg_text(figure: Figure) -> str:
 
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write a figure as `name.png` and `name.svg`.
+    """Write a figure as `name.png` and `name.svg`, each complete or not at all.
 
     Args:
         figure: the figure.
@@ -141,9 +142,11 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(STYLE):
-            figure.savefig(png, dpi=DOTS_PER_INCH, metadata={"Software": None})
-        svg.write_text(svg_text(figure), encoding="utf-8")
     except OSError as error:
         raise RunError(f"cannot write figures to {folder}: {error.strerror or error}") from error
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    atomic_write_bytes(png, buffer.getvalue())
+    atomic_write_bytes(svg, svg_text(figure).encode())
     return png, svg

@@ -68,6 +68,8 @@ def plot_correlation(store: RunStore) -> Figure:
 
 
 def _finding(evolved: Agreement, baseline: Agreement) -> str:
+    if evolved.undefined:
+        return f"No τ on the test configurations: {evolved.undefined}"
     against = f"τ = {evolved.tau:.2f} against {baseline.tau:.2f}"
     low, high = evolved.minus(baseline)
     if low > 0:

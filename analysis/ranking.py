@@ -100,6 +100,8 @@ def plot_bars(ranking: Ranking) -> Figure:
         (ranking.quality.noise_ceiling, "noise ceiling"),
         (ranking.quality.additive_ceiling, "additive ceiling"),
     ):
+        if not math.isfinite(value):
+            continue
         axes.axvline(value, color=style.INK, linewidth=1.0, linestyle=(0, (4, 2)))
         axes.text(value - 0.006, len(drawn) - 0.4, label, fontsize=8, ha="right", va="top",
                   rotation=90)  # fmt: skip

@@ -27,6 +27,7 @@ from analysis.convergence import plot_convergence
 from analysis.correlation import plot_correlation
 from analysis.genealogy import plot_genealogy
 from gp_emq.command import run_command
+from gp_emq.outputs import OutputFile
 from gp_emq.store import IndividualRow, RunStore, atomic_write_text
 
 _SECTIONS = (
@@ -101,9 +102,9 @@ def _summary(store: RunStore, best: IndividualRow) -> list[str]:
                 "name": "best formula so far",
                 "training": best.training_tau,
                 "validation": best.validation_tau,
-                "test": found.tau,
-                "low": found.low,
-                "high": found.high,
+                "test": None if found.undefined else found.tau,
+                "low": None if found.undefined else found.low,
+                "high": None if found.undefined else found.high,
                 "size": best.size,
             }
         ]
@@ -114,6 +115,8 @@ def _summary(store: RunStore, best: IndividualRow) -> list[str]:
             f"Test: {summary['test_configurations']} configurations that the search never saw, "
             f"with 95 % intervals. Protocol: {summary['protocol']}."
         )
+        reasons: Mapping[str, str] = summary.get("undefined", {})
+        note = " ".join([note, *(f"–: {reason}." for reason in reasons.values())])
     columns = (
         ("proxy", "text"), ("training", "number"), ("validation", "number"), ("test", "number"),
         ("95 % interval", "number"), ("size", "number"),
@@ -177,6 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "Write one self-contained HTML page about a run.",
         f"the page (default: RUN/{FIGURES}/report.html)",
         arguments,
+        kind=OutputFile((".html", ".htm")),
     )
     with RunStore.open(folder, readonly=True) as store:
         written = write_report(store, out or folder / FIGURES / "report.html")

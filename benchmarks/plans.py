@@ -8,7 +8,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -18,6 +17,7 @@ from benchmarks.plan_studies import EVOLVED, PROXIES, STUDIES, UNIFORM, Planned,
 from gp_emq.command import run_command
 from gp_emq.networks import file_sha256
 from gp_emq.options import OptionParser, not_negative, positive
+from gp_emq.outputs import OutputFile
 from gp_emq.ptq import (
     EvaluationInputs,
     Measured,
@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
         f"{', '.join((UNIFORM, *PROXIES))}, and an evolved proxy: Markdown tables.",
     )
     parser.add_argument(
-        "--rows", type=Path, required=True, metavar="FILE.jsonl",
+        "--rows", type=OutputFile(), required=True, metavar="FILE.jsonl",
         help="where measured plans are kept; what it has is not measured again",
     )  # fmt: skip
     parser.add_argument(

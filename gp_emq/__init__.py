@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from gp_emq._signals import guard_imports
+
 if TYPE_CHECKING:
     from gp_emq.allocation import allocate, load_plan
     from gp_emq.proxies import SensitivityTable
@@ -44,6 +46,9 @@ _PACKAGES = frozenset(
     }
 )  # fmt: skip
 """What `import gp_emq` alone makes reachable, as in `gp_emq.networks.find_layers`."""
+
+# Of a command, this package is what is imported first, and what comes after it takes seconds.
+guard_imports()
 
 
 def __getattr__(name: str) -> Any:

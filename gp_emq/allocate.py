@@ -34,9 +34,10 @@ from gp_emq.allocation import (
     uniform_baseline,
 )
 from gp_emq.allocation._parser import BASELINES, make_parser, widths_of
-from gp_emq.command import make_callable, run_command
-from gp_emq.errors import AllocationError, RunError
+from gp_emq.command import KEPT_STATISTICS, make_callable, resumption, run_command
+from gp_emq.errors import AllocationError
 from gp_emq.networks import file_sha256
+from gp_emq.outputs import check_output_file
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics, collect_statistics, default_cache
@@ -57,8 +58,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         GpEmqError: What was asked for is unknown, missing or cannot be met.
     """
     options = make_parser().parse_args(arguments)
-    if options.out is not None and not options.out.resolve().parent.is_dir():
-        raise RunError(f"cannot write {options.out}: there is no folder {options.out.parent}")
+    for path in _files(options):
+        check_output_file(path)
+    with resumption(lambda: "" if options.no_cache else KEPT_STATISTICS):
+        _allocate(options)
+    return 0
+
+
+def _files(options: argparse.Namespace) -> list[Path]:
+    """Name what will be written beside each other."""
+    out: Path | None = options.out
+    if out is None:
+        return []
+    figures = [] if options.no_plot else ["bits.png", "bits.svg"]
+    if options.sweep is not None:
+        figures += ["sweep.json"] + ([] if options.no_plot else ["pareto.png", "pareto.svg"])
+    return [out, *(out.with_name(f"{out.stem}-{ending}") for ending in figures)]
+
+
+def _allocate(options: argparse.Namespace) -> None:
     proxy = load_proxy(options.proxy, primitives=options.primitives)
     baselines = _baseline_names(options.baselines)
     costs = _cost_tables(options)
@@ -115,13 +133,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             kept_in_float=kept_in_float(inputs.network.model, inputs.network.layers),
         )
-        sys.stdout.write(format_plan(plan))
     front = None if options.sweep is None else sweep(problem, settings, options.sweep)
-    if front is not None:
-        sys.stdout.write(("\n" if plan else "") + format_sweep(front))
+    # Files first: they are not lost where nobody reads what is printed.
     if options.out is not None:
         _write(options, plan, front, problem, settings)
-    return 0
+    texts = [] if plan is None else [format_plan(plan)]
+    texts += [] if front is None else [format_sweep(front)]
+    sys.stdout.write("\n".join(texts))
 
 
 def _space(options: argparse.Namespace, inputs: Inputs) -> Space:

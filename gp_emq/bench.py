@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gp_emq.command import run_command
+from gp_emq.command import resumption, run_command
 from gp_emq.errors import BenchError
 from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import (
@@ -22,14 +23,24 @@ from gp_emq.mqbench import (
     plot_bench,
     write_bench,
 )
-from gp_emq.options import OptionParser, not_negative, positive
+from gp_emq.options import OptionParser, positive, seed
+from gp_emq.outputs import PICTURES, OutputFile
 from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
 
 
-def main() -> None:
-    """Parse the arguments and run one of the sub-commands."""
-    parser = _parser()
-    arguments = parser.parse_args()
+def main(given: Sequence[str] | None = None) -> int:
+    """Run one of the sub-commands.
+
+    Args:
+        given: Command line; ``sys.argv`` if None.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        GpEmqError: What was asked for is unknown, missing or does not fit.
+    """
+    arguments = _parser().parse_args(given)
     commands = {
         "build": _build,
         "uniform": _uniform,
@@ -38,6 +49,7 @@ def main() -> None:
         "import": _import,
     }
     commands[arguments.command](arguments)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument(
         "--network", help="package.module:factory of a bench of one's own, for --plot"
     )
-    show.add_argument("--plot", type=Path, metavar="FILE", help="draw accuracy against size")
+    show.add_argument(
+        "--plot",
+        type=OutputFile(PICTURES),
+        metavar="FILE",
+        help=f"draw accuracy against size ({', '.join(PICTURES)})",
+    )
     commands.add_parser("list", help="the benches that ship with the package")
     _add_import(commands.add_parser("import", help="read MQ-Bench-101 as it was published"))
     return parser
@@ -70,9 +87,7 @@ def _add_measurement(build: argparse.ArgumentParser) -> None:
     what.add_argument("--data", type=Path, nargs="+", default=[], help="files or folders of images")
     what.add_argument("--bits", default="2,3,4", help="bit choices (default %(default)s)")
     what.add_argument("--test-images", type=positive, help="how many (default all)")
-    what.add_argument(
-        "--seed", type=not_negative, default=0, help="of all draws (default %(default)s)"
-    )
+    what.add_argument("--seed", type=seed, default=0, help="of all draws (default %(default)s)")
     how = build.add_argument_group("how it is measured")
     how.add_argument(
         "--protocol",
@@ -99,7 +114,7 @@ def _add_running(build: argparse.ArgumentParser) -> None:
         default=425,
         help="configurations to measure (default %(default)s)",
     )
-    running.add_argument("--out", type=Path, required=True, help="the bench file")
+    running.add_argument("--out", type=OutputFile(), required=True, help="the bench file")
     running.add_argument("--name", help="of the bench (default the file's name)")
     add_farm_options(running, task_timeout=None)
     running.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -107,7 +122,7 @@ def _add_running(build: argparse.ArgumentParser) -> None:
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="the published pickle, or its text form")
-    parser.add_argument("--out", type=Path, required=True, help="the bench file")
+    parser.add_argument("--out", type=OutputFile(), required=True, help="the bench file")
     parser.add_argument("--name", help="of the bench (default the file's name)")
     parser.add_argument("--network", default="resnet18", help="(default %(default)s)")
     parser.add_argument(
@@ -116,9 +131,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         default=50_000,
         help="behind its accuracies (default %(default)s)",
     )
-    parser.add_argument(
-        "--seed", type=not_negative, default=0, help="of the split (default %(default)s)"
-    )
+    parser.add_argument("--seed", type=seed, default=0, help="of the split (default %(default)s)")
 
 
 def _build(arguments: argparse.Namespace) -> None:
@@ -127,14 +140,19 @@ def _build(arguments: argparse.Namespace) -> None:
     if farm.devices != ("cpu",):
         arithmetic = choose_arithmetic(settings.protocol, "float")
         settings = replace(settings, device=farm.devices[0], arithmetic=arithmetic)
-    bench = build_bench(
-        settings,
-        count=arguments.configs,
-        out=arguments.out,
-        name=arguments.name,
-        farm=farm,
-        progress=not arguments.quiet and sys.stderr.isatty(),
-    )
+    with resumption(
+        lambda: (
+            "what is measured is kept beside the bench file: the same command goes on from there"
+        )
+    ):
+        bench = build_bench(
+            settings,
+            count=arguments.configs,
+            out=arguments.out,
+            name=arguments.name,
+            farm=farm,
+            progress=not arguments.quiet and sys.stderr.isatty(),
+        )
     print(f"{arguments.out}: {len(bench.accuracies)} configurations of {bench.network}")
 
 
@@ -168,9 +186,10 @@ def _settings(arguments: argparse.Namespace) -> MeasurementSettings:
 
 def _show(arguments: argparse.Namespace) -> None:
     bench = load_bench(arguments.bench)
-    print(describe_bench(bench))
     if arguments.plot is not None:
         plot_bench(bench, arguments.plot, arguments.network)
+    print(describe_bench(bench))
+    if arguments.plot is not None:
         print(f"drawn: {arguments.plot}")
 
 

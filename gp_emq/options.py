@@ -2,12 +2,15 @@
 
 import argparse
 import math
+import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gp_emq.errors import GpEmqError
 from gp_emq.files import read_toml, refuse_code, shortened
+from gp_emq.outputs import check_outputs
 
 _LONGEST = 400
 _PLAIN = str | int | float
@@ -16,7 +19,24 @@ _CODE = ("network", "primitives")
 
 
 class OptionParser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like all the package's."""
+    """A parser whose complaints are one line, like all the package's.
+
+    What options of the types of `gp_emq.outputs` name is checked before the command begins.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Read a command line as `argparse.ArgumentParser` does.
+
+        Raises:
+            GpEmqError: It is wrong, or names what could not be written.
+        """
+        given = sys.argv[1:] if args is None else list(args)
+        for text in given:
+            if "\0" in text:
+                self.error(f"no option takes a null character, as in {shortened(text)}")
+        options, rest = super().parse_known_args(given, namespace)
+        check_outputs(self._actions, options)
+        return options, rest
 
     def error(self, message: str) -> NoReturn:
         """Complain.
@@ -28,22 +48,32 @@ class OptionParser(argparse.ArgumentParser):
         raise GpEmqError(f"{' '.join(shown.split())} (see --help)")
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """Give the type of options that are whole numbers of at least ``least``."""
+MOST = 2**31 - 1
+"""The largest number of anything: what is counted, and what libraries count with."""
+
+MOST_SEEDS = 2**63 - 1
+"""The largest seed that every generator takes."""
+
+
+def whole(least: int, most: int = MOST) -> Callable[[str], int]:
+    """Give the type of options that are whole numbers from ``least`` to ``most``."""
 
     def read(text: str) -> int:
-        value = _number(text)
-        if value is None or value < least or value != int(value):
+        value = _whole_number(text)
+        if value is None or value < least:
             raise argparse.ArgumentTypeError(
-                f"must be a whole number of at least {least}, got {text!r}"
+                f"must be a whole number of at least {least}, got {shortened(text)}"
             )
-        return int(value)
+        if value > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most}, got {shortened(text)}")
+        return value
 
     return read
 
 
 positive = whole(1)
 not_negative = whole(0)
+seed = whole(0, MOST_SEEDS)
 
 
 def share(text: str) -> float:
@@ -68,6 +98,14 @@ def positive_number(text: str) -> float:
     if value is None or value <= 0:
         raise argparse.ArgumentTypeError(f"must be a positive number, got {text!r}")
     return value
+
+
+def _whole_number(text: str) -> int | None:
+    # Not through a float, which would round a large one without a word.
+    if re.fullmatch(r"[+-]?[0-9]{1,30}", text):
+        return int(text)
+    value = _number(text)
+    return None if value is None or value != int(value) else int(value)
 
 
 def _number(text: str) -> float | None:

@@ -11,11 +11,12 @@ import torch
 from tqdm import tqdm
 
 from gp_emq.allocation import Plan, kept_in_float, load_plan, plan_document
-from gp_emq.command import make_callable, run_command
-from gp_emq.errors import QuantizationError, RunError
+from gp_emq.command import make_callable, resumption, run_command
+from gp_emq.errors import QuantizationError
 from gp_emq.export import EXPORT_OPTIONS, check_exports, export_files
 from gp_emq.files import refuse_code
 from gp_emq.networks import file_sha256
+from gp_emq.outputs import check_output_file, check_output_folder
 from gp_emq.ptq import (
     METHODS,
     EvaluationInputs,
@@ -49,6 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         GpEmqError: What was asked for is unknown, missing or does not fit.
     """
     options = make_parser().parse_args(arguments)
+    with resumption(lambda: _kept(options)):
+        return _run(options)
+
+
+def _kept(options: argparse.Namespace) -> str:
+    """Say how to go on after an interruption."""
+    learns = any(name != QAT and find_method(name).learns for name in options.method)
+    kept = ["learned rounding"] if learns and not options.no_cache else []
+    kept += ["every complete epoch"] if QAT in options.method else []
+    if not kept:
+        return ""
+    return f"{' and '.join(kept)} is kept: the same command goes on from there"
+
+
+def _run(options: argparse.Namespace) -> int:
     if options.list_methods:
         for method in METHODS:
             steps = f" ({method.iterations:,} iterations)" if method.learns else ""
@@ -133,12 +149,15 @@ def _files(options: argparse.Namespace, names: Sequence[str]) -> list[Path]:
                 f"--{option} names one file: give one --method, or leave it out"
             )
     check_exports(options)
-    if options.out is None:
-        return [plan.with_name(f"{plan.stem}-{name}.safetensors") for name in names]
-    out: Path = options.out
-    if not out.resolve().parent.is_dir():
-        raise RunError(f"cannot write {out}: there is no folder {out.parent}")
-    return [out]
+    out: Path | None = options.out
+    files = [
+        plan.with_name(f"{plan.stem}-{name}.safetensors") if out is None else out for name in names
+    ]
+    for name, file in zip(names, files, strict=True):
+        check_output_file(file)
+        if name == QAT:
+            check_output_folder(file.with_suffix(""))
+    return files
 
 
 def _settings(options: argparse.Namespace, names: Sequence[str]) -> QuantizationSettings:

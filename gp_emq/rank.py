@@ -8,10 +8,11 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from gp_emq.command import run_command
+from gp_emq.command import KEPT_STATISTICS, resumption, run_command
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import list_benches
-from gp_emq.options import OptionParser, not_negative, positive
+from gp_emq.options import OptionParser, not_negative, positive, seed
+from gp_emq.outputs import OutputFolder
 from gp_emq.proxies.handcrafted import ALIGNED, AS_PUBLISHED, FORMS, HANDCRAFTED
 from gp_emq.ranking import (
     FORMATS,
@@ -45,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         GpEmqError: What was asked for is unknown, missing or damaged.
     """
     options = _parser().parse_args(arguments)
+    with resumption(lambda: "" if options.no_cache else KEPT_STATISTICS):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     if options.list_proxies:
         for proxy in HANDCRAFTED.values():
             sys.stdout.write(f"{proxy.name:22} {proxy.family:11} {proxy.description}\n")
@@ -247,16 +253,14 @@ def _parser() -> argparse.ArgumentParser:
         "--resamples", type=positive, default=1000, metavar="N",
         help="bootstrap resamples (default: 1000)",
     )  # fmt: skip
-    how.add_argument(
-        "--seed", type=not_negative, default=0, metavar="N", help="of all draws (default: 0)"
-    )
+    how.add_argument("--seed", type=seed, default=0, metavar="N", help="of all draws (default: 0)")
     show = parser.add_argument_group("what to show")
     show.add_argument(
         "--format", choices=FORMATS, default="table", help="of the result (default: table)"
     )
     show.add_argument(
         "--plot",
-        type=Path,
+        type=OutputFolder(),
         nargs="?",
         const=Path("figures"),
         metavar="FOLDER",

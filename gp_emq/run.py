@@ -6,15 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gp_emq.command import run_command
+from gp_emq.command import resumption, run_command
 from gp_emq.errors import RunError
 from gp_emq.evolution import SELECTIONS
-from gp_emq.experiment import Execution, Result, RunConfiguration, run
+from gp_emq.experiment import Execution, Result, RunConfiguration, how_to_resume, run
 from gp_emq.experiment.report import summary_lines
 from gp_emq.farm import add_farm_options, farm_settings
-from gp_emq.files import is_code, refuse_code
+from gp_emq.files import refuse_code
 from gp_emq.mqbench import list_benches
-from gp_emq.options import OptionParser, not_negative, options_from_file, positive, seconds, share
+from gp_emq.options import (
+    OptionParser,
+    not_negative,
+    options_from_file,
+    positive,
+    seconds,
+    seed,
+    share,
+)
+from gp_emq.outputs import OutputFolder
 from gp_emq.store import RunStore
 from primitives import load_primitive_set, primitive_set_names
 
@@ -54,11 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result = run(configuration, execution)
     if not result.completed:
         sys.stderr.write(
-            f"{result.reason} after generation {result.generations}; everything is kept. Resume "
-            f"with: python -m gp_emq.run --resume {result.folder}{_own_code(configuration)}\n"
+            f"{result.reason} after generation {result.generations}; "
+            f"{how_to_resume(result.folder, configuration)}\n"
         )
         return 130
-    figures = _draw(result) if execution.figures else []
+    with resumption(lambda: how_to_resume(result.folder, configuration)):
+        figures = _draw(result) if execution.figures else []
     if not execution.quiet:
         sys.stdout.writelines(f"{line}\n" for line in summary_lines(result, figures))
     return 0
@@ -118,7 +128,7 @@ def _parser() -> OptionParser:
     )
     how.add_argument(
         "--seed",
-        type=int,
+        type=seed,
         metavar="N",
         help=f"seed of everything random (default: {_DEFAULTS.seed})",
     )
@@ -186,7 +196,7 @@ def _parser() -> OptionParser:
     where = parser.add_argument_group("where")
     where.add_argument(
         "--out",
-        type=Path,
+        type=OutputFolder(),
         metavar="FOLDER",
         help="the run's folder (default: runs/ and a name made of the above)",
     )
@@ -256,12 +266,6 @@ def _resolved(name: str) -> str:
         return str(Path(name).resolve())
     except (OSError, ValueError):  # as above: whoever looks for it says that it is not there
         return name
-
-
-def _own_code(configuration: RunConfiguration) -> str:
-    """Give the options that no store may name, and that resuming therefore needs again."""
-    given = [(name, getattr(configuration, name)) for name in ("primitives", "network")]
-    return "".join(f" --{name} {code}" for name, code in given if code and is_code(code))
 
 
 def _execution(options: argparse.Namespace) -> Execution:

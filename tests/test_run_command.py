@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import gp_emq.run as command
-from gp_emq.command import run_command
+from gp_emq.command import exit_status
 from gp_emq.errors import GpEmqError
 from gp_emq.experiment import Result, RunConfiguration
 from gp_emq.farm import FarmSettings
@@ -27,9 +27,7 @@ SMALL = ("--gens", "4", "--pop", "8", "--no-figures", "--quiet")
 
 
 def run_in_this_process(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as ended:
-        run_command(lambda: command.main([str(argument) for argument in arguments]))
-    return int(ended.value.code)
+    return exit_status(lambda: command.main([str(argument) for argument in arguments]))
 
 
 def started(*arguments: str | Path, hash_seed: str = "0") -> subprocess.Popen:
@@ -101,7 +99,8 @@ class TestTheSameRun:
         out, err = process.communicate(timeout=100)
         assert process.returncode == 130
         assert out == ""
-        (line,) = err.splitlines()
+        notice, line = err.split("\n")[1:-1]
+        assert notice == "stopping after this generation; Ctrl-C again stops at once"
         read_hall_of_fame(tmp_path / "run")
         hint = re.search(r"Resume with: python -m gp_emq\.run (.*)$", line)
         assert hint
@@ -221,7 +220,7 @@ class TestErrors:
             ("--crossover 1.1", "--crossover: must be a share between 0 and 1"),
             ("--crossover nan", "--crossover: must be a share between 0 and 1"),
             ("--time-limit 0", "--time-limit: must be a positive number of seconds"),
-            ("--seed x", "--seed: invalid int value: 'x'"),
+            ("--seed x", "--seed: must be a whole number of at least 0, got 'x'"),
             ("--selection best", "invalid choice: 'best'"),
             ("--devices tpu", "unknown device 'tpu'; available are cpu"),
             ("--backend mpi", "invalid choice: 'mpi'"),

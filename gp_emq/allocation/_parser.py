@@ -6,7 +6,8 @@ from pathlib import Path
 from gp_emq.allocation._inputs import CALIBRATION_IMAGES
 from gp_emq.allocation._sweep import AXES
 from gp_emq.networks import ACCOUNTINGS
-from gp_emq.options import OptionParser, not_negative, positive, positive_number
+from gp_emq.options import OptionParser, positive, positive_number, seed
+from gp_emq.outputs import OutputFile
 
 BASELINES = ("uniform", "random", "hawq_v2", "fit", "ompq")
 """What a plan is compared with unless the user chooses otherwise."""
@@ -47,9 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--images", type=positive, default=CALIBRATION_IMAGES, metavar="N",
         help=f"calibration images (default: {CALIBRATION_IMAGES})",
     )  # fmt: skip
-    what.add_argument(
-        "--seed", type=not_negative, default=0, metavar="N", help="of all draws (default: 0)"
-    )
+    what.add_argument("--seed", type=seed, default=0, metavar="N", help="of all draws (default: 0)")
     what.add_argument(
         "--proxy", required=True, metavar="NAME|RUN|EXPRESSION",
         help="a hand-crafted proxy, the folder of a run, or a typed expression",
@@ -78,7 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"what to compare with: any proxy, uniform, random (all: {', '.join(BASELINES)})",
     )  # fmt: skip
     show.add_argument(
-        "--out", type=Path, metavar="FILE",
+        "--out", type=OutputFile(), metavar="FILE",
         help="write the plan as JSON; sweep and figures go beside it",
     )  # fmt: skip
     show.add_argument("--no-plot", action="store_true", help="write no figures")

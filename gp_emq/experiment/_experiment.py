@@ -2,12 +2,14 @@
 
 import contextlib
 import platform
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gp_emq.command import resumption
 from gp_emq.errors import RunError
 from gp_emq.experiment._configuration import Execution, RunConfiguration
 from gp_emq.experiment._interruption import Interruption
@@ -15,6 +17,7 @@ from gp_emq.experiment._parts import make_farm, make_search, open_store
 from gp_emq.experiment._phases import INTERRUPTED, RANDOM_SEARCH, evolve, search_at_random
 from gp_emq.experiment._setting import Setting, bench_sha256, load_setting
 from gp_emq.experiment._summary import hall_of_fame, summarise
+from gp_emq.files import is_code
 from gp_emq.statistics import Statistics
 from gp_emq.store import STORE_NAME, RunStore, bench_key, write_hall_of_fame, write_logbook
 
@@ -52,7 +55,10 @@ def run(configuration: RunConfiguration, execution: Execution) -> Result:
         GpEmqError: Something asked for does not exist, does not fit, or cannot be written.
     """
     setting = load_setting(configuration)
-    with _folder_of_run(execution.folder):
+    with (
+        resumption(lambda: how_to_resume(execution.folder, configuration)),
+        _folder_of_run(execution.folder),
+    ):
         networks = setting.collect(execution.farm, quiet=execution.quiet)
         with open_store(execution.folder, setting, configuration.selection) as store:
             _check_benches(store, setting)
@@ -86,6 +92,27 @@ def _folder_of_run(folder: Path) -> Iterator[None]:
                 for path in made:
                     path.rmdir()
         raise
+
+
+def how_to_resume(folder: Path, configuration: RunConfiguration) -> str:
+    """Say what is kept of a run that was stopped, and how to go on; no full stop.
+
+    Args:
+        folder: Of the run.
+        configuration: What it was started with; code of the user's own has to be named again,
+            since no file may name what runs.
+    """
+    if _has_generation(folder):
+        place = shlex.quote(str(folder))
+        given = [(name, getattr(configuration, name)) for name in ("primitives", "network")]
+        own = "".join(
+            f" --{name} {shlex.quote(code)}" for name, code in given if code and is_code(code)
+        )
+        return f"everything is kept. Resume with: python -m gp_emq.run --resume {place}{own}"
+    return (
+        "no generation was complete; statistics that were collected are kept, and the same "
+        "command begins anew with them"
+    )
 
 
 def _has_generation(folder: Path) -> bool:
@@ -132,7 +159,8 @@ def _carry_out(
         make_farm(setting, networks, execution.farm, execution.memory) as farm,
     ):
         search = make_search(setting, farm, selection)
-        reason = evolve(search, store, execution, interruption)
+        validated = setting.is_validated
+        reason = evolve(search, store, execution, interruption, validated=validated)
         found = hall_of_fame(search, setting, store.meta_as("statistics_sha256", str))
         write_hall_of_fame(folder / "hall_of_fame.json", found)
         write_logbook(folder / "logbook.csv", store.generations())
@@ -146,6 +174,7 @@ def _carry_out(
                     search.evaluations,
                     interruption,
                     quiet=execution.quiet,
+                    validated=validated,
                 )
         if interruption.requested:
             return Result(folder, False, search.generation, None, INTERRUPTED)

@@ -1,8 +1,12 @@
 """Ctrl-C as a request, not an accident."""
 
+import contextlib
+import os
 import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+_NOTICE = b"\nstopping after this generation; Ctrl-C again stops at once\n"
 
 
 class Interruption:
@@ -36,3 +40,6 @@ class Interruption:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        # Not through sys.stderr, which may be in the middle of a line of the progress bar.
+        with contextlib.suppress(OSError):
+            os.write(2, _NOTICE)

@@ -21,7 +21,12 @@ INTERRUPTED = "interrupted by Ctrl-C"
 
 
 def evolve(
-    search: Search, store: RunStore, execution: Execution, interruption: Interruption
+    search: Search,
+    store: RunStore,
+    execution: Execution,
+    interruption: Interruption,
+    *,
+    validated: bool,
 ) -> str:
     """Run the search's own phase, and say why it stopped."""
     start, limit = time.monotonic(), execution.time_limit
@@ -38,14 +43,19 @@ def evolve(
         return None
 
     last = store.last_generation()
-    bar = Progress(
-        "evolving", execution.generations, unit="gen", before=last, quiet=execution.quiet
-    )
+    total, quiet = execution.generations, execution.quiet
+    bar = Progress("evolving", total, unit="gen", before=last, quiet=quiet, validated=validated)
     return _advance(search, store, over, bar)
 
 
 def search_at_random(
-    search: Search, store: RunStore, most: int, interruption: Interruption, *, quiet: bool
+    search: Search,
+    store: RunStore,
+    most: int,
+    interruption: Interruption,
+    *,
+    quiet: bool,
+    validated: bool,
 ) -> None:
     """Run a random search until it has evaluated exactly so many."""
 
@@ -55,9 +65,8 @@ def search_at_random(
         return "completed" if search.evaluations >= most or search.is_exhausted else None
 
     title, last = "random search of equal evaluations", store.last_generation()
-    _advance(
-        search, store, over, Progress(title, most, unit="eval", before=last, quiet=quiet), most
-    )
+    bar = Progress(title, most, unit="eval", before=last, quiet=quiet, validated=validated)
+    _advance(search, store, over, bar, most)
 
 
 def _advance(

@@ -16,11 +16,20 @@ class Progress:
         unit: What it counts: ``gen`` or ``eval``.
         before: The generation that was completed before; None at the start.
         quiet: Whether to show nothing.
+        validated: Whether there is a validation tau to show.
     """
 
     def __init__(
-        self, title: str, total: int, *, unit: str, before: GenerationRow | None, quiet: bool
+        self,
+        title: str,
+        total: int,
+        *,
+        unit: str,
+        before: GenerationRow | None,
+        quiet: bool,
+        validated: bool,
     ) -> None:
+        self._validated = validated
         self._before = before
         self._unit = unit
         self._bar = tqdm(
@@ -41,8 +50,9 @@ class Progress:
         evaluations = row.evaluations - (before.evaluations if before else 0)
         rejected = sum(row.rejections.values()) / proposals if proposals else 0.0
         rate = evaluations / row.seconds if row.seconds > 0 else 0.0
+        validation = f"{row.best_validation:.3f}" if self._validated else "–"
         self._bar.set_postfix_str(
-            f"τ train {row.best_training:.3f} valid {row.best_validation:.3f} · "
+            f"τ train {row.best_training:.3f} valid {validation} · "
             f"diversity {row.diversity:.2f} · rejected {rejected:.0%} · {rate:.0f} eval/s",
             refresh=False,
         )

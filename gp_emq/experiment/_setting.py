@@ -14,7 +14,7 @@ from gp_emq.experiment._configuration import RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, load_bench
 from gp_emq.objectives import BenchObjective, MeanObjective
-from gp_emq.proxies import parse_expression
+from gp_emq.proxies import parse_expression, why_unrankable
 from gp_emq.proxies.handcrafted import seed_expressions
 from gp_emq.statistics import Statistics, default_cache
 from primitives import PrimitiveSet, load_primitive_set
@@ -89,6 +89,11 @@ class Setting:
                 yield items[place]
 
     @property
+    def is_validated(self) -> bool:
+        """Whether the validation configurations of every bench can be ranked."""
+        return not any(why_unrankable(one.accuracies[one.validation], "") for one in self.benches)
+
+    @property
     def statistic_names(self) -> tuple[str, ...]:
         """Names of the statistics that the run uses."""
         return tuple(sorted({*self.primitive_set.needs, "bits", "parameter_count"}))
@@ -118,7 +123,8 @@ def load_setting(configuration: RunConfiguration) -> Setting:
 
     Raises:
         GpEmqError: A bench or the set is unknown or damaged, two benches are the same, or more
-            training configurations are asked for than there are.
+            training configurations are asked for than there are, or none of them is better
+            than another.
     """
     primitive_set = load_primitive_set(configuration.primitives)
     benches = tuple(load_bench(name) for name in configuration.benches)
@@ -129,6 +135,9 @@ def load_setting(configuration: RunConfiguration) -> Setting:
                 f"bench {bench.name!r} has {len(bench.training)} training configurations, "
                 f"so --bench-samples must be at most that, got {samples}"
             )
+        reason = why_unrankable(bench.accuracies[bench.training], "training configurations")
+        if reason:
+            raise GpEmqError(f"bench {bench.name!r} gives no fitness: {reason}")
     parts = tuple(BenchObjective(one, samples=samples, seed=configuration.seed) for one in benches)
     seeds = _seed_expressions(configuration, primitive_set)
     objective = parts[0] if len(parts) == 1 else MeanObjective(parts)

@@ -17,6 +17,7 @@ from gp_emq.proxies import (
     language,
     parse_expression,
     to_formula,
+    why_unrankable,
 )
 from gp_emq.statistics import Statistics
 from gp_emq.store import HallOfFame, Member, Provenance
@@ -39,19 +40,19 @@ class SummaryRow:
         name: What it is.
         size: Nodes of its tree.
         training: Kendall tau on the training configurations.
-        validation: On the validation configurations.
-        test: On the test configurations.
-        low: Lower end of the bootstrap 95 % interval of the test tau.
+        validation: On the validation configurations; None where they cannot be ranked.
+        test: On the test configurations, likewise.
+        low: Lower end of the bootstrap 95 % interval of the test tau, likewise.
         high: Upper end.
     """
 
     name: str
     size: int
     training: float
-    validation: float
-    test: float
-    low: float
-    high: float
+    validation: float | None
+    test: float | None
+    low: float | None
+    high: float | None
 
 
 def front_of(search: Search) -> list[Individual]:
@@ -124,7 +125,13 @@ def summarise(
         for place, statistics in enumerate(networks):
             table = Evaluator(language(), statistics).table(tree).numpy()
             rows.append(_row(name, table, len(tree), setting, place))
+    undefined = {
+        name: "; ".join(reasons)
+        for name in ("validation", "test")
+        if (reasons := _why_undefined(setting, name))
+    }
     return {
+        **({"undefined": undefined} if undefined else {}),
         "best": best.identifier,
         "front": [individual.identifier for individual in front],
         "rows": [asdict(row) for row in rows],
@@ -132,6 +139,17 @@ def summarise(
         "evaluations": search.evaluations,
         "test_configurations": sum(len(bench.test) for bench in setting.benches),
     }
+
+
+def _why_undefined(setting: Setting, split: str) -> list[str]:
+    """Say of which benches the configurations of a split cannot be ranked, and why."""
+    reasons = []
+    for bench in setting.benches:
+        what = f"{split} configurations"
+        if len(setting.benches) > 1:
+            what += f" of {bench.name}"
+        reasons.append(why_unrankable(bench.accuracies[getattr(bench, split)], what))
+    return [reason for reason in reasons if reason]
 
 
 def _rows(name: str, individual: Individual, setting: Setting) -> list[SummaryRow]:
@@ -147,12 +165,17 @@ def _row(name: str, oriented: FloatArray, size: int, setting: Setting, place: in
     bench, choices = setting.benches[place], setting.parts[place].choices
     scores = configuration_scores(centred(oriented), choices)
 
-    def tau(split: NDArray[np.intp]) -> float:
-        return kendall_tau(scores[split], bench.accuracies[split])
+    def tau(split: NDArray[np.intp]) -> float | None:
+        accuracies = bench.accuracies[split]
+        return None if why_unrankable(accuracies, "") else kendall_tau(scores[split], accuracies)
 
-    low, high = bootstrap_interval(scores[bench.test], bench.accuracies[bench.test])
+    test = tau(bench.test)
+    low, high = (
+        (None, None)
+        if test is None
+        else bootstrap_interval(scores[bench.test], bench.accuracies[bench.test])
+    )
+    training = kendall_tau(scores[bench.training], bench.accuracies[bench.training])
     if len(setting.benches) > 1:
         name = f"{name}, on {bench.name}"
-    return SummaryRow(
-        name, size, tau(bench.training), tau(bench.validation), tau(bench.test), low, high
-    )
+    return SummaryRow(name, size, training, tau(bench.validation), test, low, high)

@@ -1,7 +1,8 @@
 """The summary that a run ends with, as lines of text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gp_emq.experiment._experiment import Result
 from gp_emq.store import Member, read_hall_of_fame
@@ -31,8 +32,9 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
         "Pareto front of training tau against size:",
         f"  {'size':>4}  {'train':>6}  {'valid':>6}  formula (table = sign × formula), expression",
     ]
+    validated = "validation" not in summary.get("undefined", {})
     for member in hall.members:
-        lines += [_member_line(member), " " * 25 + member.expression]
+        lines += [_member_line(member, validated=validated), " " * 25 + member.expression]
     best = hall.best
     lines += [
         "",
@@ -47,19 +49,30 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
         f"  {'proxy':40} {'train':>6}  {'valid':>6}  {'test':>6}  interval",
     ]
     lines.extend(
-        f"  {row['name']:40} {row['training']:6.3f}  {row['validation']:6.3f}  "
-        f"{row['test']:6.3f}  [{row['low']:.3f}, {row['high']:.3f}]"
+        f"  {row['name']:40} {row['training']:6.3f}  {_tau(row['validation'])}  "
+        f"{_tau(row['test'])}  {_interval(row)}"
         for row in summary["rows"]
     )
+    undefined: Mapping[str, str] = summary.get("undefined", {})
+    lines.extend(f"  –: {reason}" for reason in undefined.values())
     lines += ["", f"run:     {result.folder}"]
     lines.extend(f"figure:  {path}" for path in figures)
     return lines
 
 
-def _member_line(member: Member) -> str:
+def _tau(value: float | None) -> str:
+    return f"{'–':>6}" if value is None else f"{value:6.3f}"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return "–" if row["low"] is None else f"[{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def _member_line(member: Member, *, validated: bool) -> str:
     mark = "*" if member.best else " "
     sign = "−" if member.sign < 0 else " "
     return (
-        f"{mark} {member.size:4}  {member.training_tau:6.3f}  {member.validation_tau:6.3f}  "
+        f"{mark} {member.size:4}  {member.training_tau:6.3f}  "
+        f"{_tau(member.validation_tau if validated else None)}  "
         f"{sign}{member.formula}"
     )

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gp_emq.errors import RunError
 from gp_emq.export._onnx import export_onnx, require_onnx
 from gp_emq.export._packed import save_packed
 from gp_emq.export._report import ExportReport, format_report
 from gp_emq.networks import Network
+from gp_emq.outputs import OutputFile
 from gp_emq.quantization import QuantizedModel
 
 EXPORT_OPTIONS = ("packed", "onnx")
@@ -24,11 +24,11 @@ def add_export_options(group: argparse._ActionsContainer) -> None:
         group: A parser, or a group of its options.
     """
     group.add_argument(
-        "--packed", type=Path, metavar="FILE.safetensors",
+        "--packed", type=OutputFile(), metavar="FILE.safetensors",
         help="also write the network in as few bytes as its bits say; see docs/export.md",
     )  # fmt: skip
     group.add_argument(
-        "--onnx", type=Path, metavar="FILE.onnx",
+        "--onnx", type=OutputFile(), metavar="FILE.onnx",
         help="also write it as an ONNX graph with quantizing and dequantizing nodes (needs pip "
         "install gp_emq[onnx])",
     )  # fmt: skip
@@ -39,12 +39,7 @@ def check_exports(options: argparse.Namespace) -> None:
 
     Raises:
         ExportError: ONNX files are wanted, and their packages are not installed.
-        RunError: A folder is missing.
     """
-    for name in EXPORT_OPTIONS:
-        path: Path | None = getattr(options, name)
-        if path is not None and not path.resolve().parent.is_dir():
-            raise RunError(f"cannot write {path}: there is no folder {path.parent}")
     if options.onnx is not None:
         require_onnx()
 

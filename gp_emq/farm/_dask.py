@@ -1,7 +1,8 @@
 """Workers of a dask cluster: one started for the occasion, or one that is there already."""
 
 import contextlib
-import logging
+import os
+import signal
 import threading
 import time
 import uuid
@@ -9,9 +10,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any
 
+from gp_emq._signals import interruptions_left_to_this_process
 from gp_emq.errors import GpEmqError
-from gp_emq.farm import _processes
 from gp_emq.farm._backends import Worker, WorkerDiedError, require
+from gp_emq.farm._local_dask import LocalDask
 from gp_emq.farm._processes import kill_this_process
 
 CONNECT = 10.0
@@ -20,21 +22,25 @@ CONNECT = 10.0
 PATIENCE = 10.0
 """Seconds after which a worker that should have killed itself is left to its nanny."""
 
-HEAL = 5.0
-"""Seconds after which a local cluster that lacks workers is asked to start some."""
-
 
 class _DaskWorker:
     """One worker process of the cluster, however many threads it has.
 
     Tasks are tied to their worker: where dask retries them itself, a poisonous one takes down one
     worker after the other, and others' tasks with them.
+
+    Args:
+        client: Of the cluster.
+        address: Of the worker.
+        number: Which of the workers of its machine it is.
+        process: Its process, where that was started here.
     """
 
-    def __init__(self, client: Any, address: str, number: int) -> None:
+    def __init__(self, client: Any, address: str, number: int, process: int | None) -> None:
         self.number = number
         self.address = address
         self.is_ended = False
+        self.process = process
         self._client = client
         self._source: Any = None
         self._outcome: Future[Any] = Future()
@@ -71,6 +77,10 @@ class _DaskWorker:
         # It may be gone already, or the client closed meanwhile.
         with contextlib.suppress(Exception):
             self._source.cancel()
+            if self.process is not None:
+                # One that is stopped could not kill itself.
+                _kill(self.process)
+                return
             # A nanny that is asked for a restart waits for tasks first, and may get stuck.
             self._client.run(kill_this_process, workers=[self.address], wait=False)
             time.sleep(PATIENCE)
@@ -95,23 +105,14 @@ class DaskBackend:
     def __init__(self, jobs: int | None, scheduler: str | None) -> None:
         distributed = require("distributed", "dask")
         self._jobs = jobs
-        self._cluster: Any = None
+        self._local: LocalDask | None = None
         self._workers: dict[str, _DaskWorker] = {}
-        self._complete = time.monotonic()
         if scheduler is None:
-            self._cluster = distributed.LocalCluster(
-                n_workers=jobs,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                # Mapped statistics would count as memory that a worker uses up.
-                memory_limit=None,
-                silence_logs=logging.CRITICAL,
-                preload=[_processes.__name__],
-            )
-            scheduler = self._cluster.scheduler_address
+            self._local = LocalDask(distributed, jobs or 1)
+            scheduler = self._local.scheduler
         try:
-            self._client = distributed.Client(scheduler, timeout=CONNECT, set_as_default=False)
+            with interruptions_left_to_this_process():
+                self._client = distributed.Client(scheduler, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise GpEmqError(
                 f"no dask scheduler answers at {scheduler!r}; start one with `dask scheduler` and "
@@ -126,27 +127,25 @@ class DaskBackend:
         for address in present:
             if address not in self._workers and not self._is_enough():
                 number = self._free_number(_host(address))
-                self._workers[address] = _DaskWorker(self._client, address, number)
-        self._heal()
+                self._workers[address] = _DaskWorker(
+                    self._client, address, number, self._process_of(address)
+                )
+        if self._local is not None:
+            self._local.refill({worker.process for worker in self._workers.values()})
         return self._usable()
 
     def close(self) -> None:
         """Leave the cluster, and stop it where it was started here."""
         self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        if self._local is not None:
+            self._local.close()
 
-    def _heal(self) -> None:
-        """Start workers where a local cluster has given some up.
-
-        It does so with a worker that happens to be restarting fifteen seconds after it died.
-        """
-        now = time.monotonic()
-        if self._is_enough():
-            self._complete = now
-        elif self._cluster is not None and now - self._complete > HEAL:
-            self._complete = now
-            self._cluster.scale(self._jobs)
+    def _process_of(self, address: str) -> int | None:
+        """Give the process of a worker that was started here."""
+        if self._local is None:
+            return None
+        known = self._client.scheduler_info()["workers"].get(address, {})
+        return int(known.get("name", 0))
 
     def _usable(self) -> list[_DaskWorker]:
         return [worker for worker in self._workers.values() if not worker.is_ended]
@@ -158,6 +157,12 @@ class DaskBackend:
         """Number the workers of each machine for themselves, so that they share its devices."""
         taken = {w.number for w in self._workers.values() if _host(w.address) == host}
         return next(number for number in range(len(taken) + 1) if number not in taken)
+
+
+def _kill(process: int) -> None:
+    # It may be gone by itself.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 def _host(address: str) -> str:

@@ -1,11 +1,14 @@
 """Hands tasks to workers, and keeps at it until each item is done or given up."""
 
+import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from tqdm import tqdm
 
 from gp_emq.errors import GpEmqError
 from gp_emq.farm._backends import Backend, Worker, WorkerDiedError
@@ -17,7 +20,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SET_UP_LIMIT = 600.0
-"""Seconds that a worker may take to start and to set a job up, or the task limit if longer."""
+"""Seconds that a worker may take to start and to set a job up, where tasks have no limit."""
+
+LATE_SET_UPS = 6
+"""After so many that were too late a worker is given no more, though each may take twice as long
+as the one before, up to `SET_UP_LIMIT`: what is slow at first is not what hangs for ever."""
 
 ABSENCE_LIMIT = 60.0
 """Seconds to wait for a worker where a cluster has none."""
@@ -62,6 +69,7 @@ class Dispatcher(Generic[Item, Result]):
         self._busy: dict[Future[Any], _Assignment] = {}
         self._prepared: set[Worker] = set()
         self._latest_loss: dict[Worker, float] = {}
+        self._late: Counter[int] = Counter()
         self._losses_in_a_row = 0
         self._absent_since: float | None = None
 
@@ -104,7 +112,13 @@ class Dispatcher(Generic[Item, Result]):
         occupied = {assignment.worker for assignment in self._busy.values()}
         present = self._backend.workers()
         self._check_presence(present)
-        idle = [worker for worker in present if worker not in occupied]
+        usable = [worker for worker in present if self._late[worker.number] < LATE_SET_UPS]
+        if present and not usable and not occupied:
+            raise GpEmqError(
+                f"no worker gets ready: each was ended {LATE_SET_UPS} times, the last time after "
+                f"{self._set_up_limit(present[0]):g} s; a longer --task-timeout allows for more"
+            )
+        idle = [worker for worker in usable if worker not in occupied]
         # Those ready come first, and those that just lost a task last: it is tried elsewhere.
         idle.sort(key=lambda w: (w not in self._prepared, self._latest_loss.get(w, 0.0)))
         setting_up = len(occupied & set(present) - self._prepared)
@@ -116,8 +130,15 @@ class Dispatcher(Generic[Item, Result]):
                 self._start(worker, worker.submit(work, job, chosen), task, self._limit)
             elif worker not in self._prepared and setting_up < len(waiting):
                 setting_up += 1
-                limit = None if self._limit is None else max(self._limit, SET_UP_LIMIT)
-                self._start(worker, worker.submit(prepare, job), None, limit)
+                self._start(worker, worker.submit(prepare, job), None, self._set_up_limit(worker))
+
+    def _set_up_limit(self, worker: Worker) -> float | None:
+        """Give the seconds that a worker may take to start and set up: a task's, at first."""
+        if not self._backend.ends_workers:
+            return None
+        limit = self._limit or SET_UP_LIMIT
+        late = min(self._late[worker.number], LATE_SET_UPS - 1)
+        return float(min(limit * 2**late, max(limit, SET_UP_LIMIT)))
 
     def _start(
         self, worker: Worker, future: "Future[Any]", task: Task | None, limit: float | None
@@ -138,7 +159,18 @@ class Dispatcher(Generic[Item, Result]):
         for future, assignment in list(self._busy.items()):
             if assignment.deadline is not None and now > assignment.deadline:
                 del self._busy[future]
+                self._tell_late(assignment)
                 yield from self._lost(assignment, TIMED_OUT)
+
+    def _tell_late(self, assignment: _Assignment) -> None:
+        """Say on standard error that a worker is late, and is ended."""
+        worker = assignment.worker
+        if worker not in self._prepared:
+            what = f"was not ready after {self._set_up_limit(worker):g} s"
+            self._late[worker.number] += 1
+        else:
+            what = f"was not done with a task after {self._limit:g} s"
+        tqdm.write(f"worker {worker.number} {what}; another takes its place", file=sys.stderr)
 
     def _outcome(
         self, assignment: _Assignment, future: "Future[Any]"

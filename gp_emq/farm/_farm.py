@@ -24,8 +24,8 @@ class Farm(Generic[Item, Result]):
     What an item comes to depends on nothing but the item, so the results are the same for any
     number of workers of any kind. On loky, dask and ray a worker that dies, runs out of memory or
     takes too long costs its tasks only: their items are tried again elsewhere, in smaller tasks
-    and finally each alone, and then given to the job's ``failed``. With one job and no back end
-    asked for, and on threads, a crash is everybody's.
+    and finally each alone, and then given to the job's ``failed``. So it is on threads, but that
+    a crash is everybody's; with one job and no back end asked for, nothing has a time limit either.
 
     Workers are started by the first items; a farm is a context manager that ends them.
 

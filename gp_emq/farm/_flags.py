@@ -27,8 +27,8 @@ def add_farm_options(
     group.add_argument(
         "--backend",
         choices=BACKENDS,
-        help="what the workers are: threads, of which one that crashes or hangs takes the whole "
-        "run along; loky: processes of this machine; dask, ray: processes of a cluster (need pip "
+        help="what the workers are: threads, of which one that crashes takes the whole run "
+        "along; loky: processes of this machine; dask, ray: processes of a cluster (need pip "
         "install gp_emq[dask] or gp_emq[ray]). On the last three a worker that dies, runs out of "
         "memory or hangs costs its tasks only, which are tried again and else recorded as failed "
         "(default: loky where there is more than one worker)",
@@ -52,7 +52,8 @@ def add_farm_options(
         type=seconds,
         default=task_timeout,
         metavar="SECONDS",
-        help="after so long a task is taken for hung, and its worker ended; threads cannot be "
+        help="after so long a task, or a worker that gets ready for its first, is taken for hung, "
+        "and the worker ended; a thread is left to itself, and another takes its place "
         f"(default: {'never' if task_timeout is None else format(task_timeout, 'g')})",
     )
 

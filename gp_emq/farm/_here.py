@@ -3,8 +3,10 @@
 Torch is imported late, since worker processes of other back ends import this package too.
 """
 
+import queue
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 from gp_emq.farm._backends import Worker
@@ -42,28 +44,55 @@ class SerialBackend:
 
 
 class _Thread:
+    """A thread, started when it is first needed, and anew after each end.
+
+    No thread can be ended from outside. One that hangs is left to itself: it is a daemon, which
+    does not keep the process from ending, and what it may come to in the end nobody waits for.
+    """
+
     def __init__(self, number: int) -> None:
         self.number = number
-        self._executor = ThreadPoolExecutor(1, f"gp_emq-{number}", initializer=on_one_thread)
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] | None = None
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        return self._executor.submit(function, *arguments)
+        if self._tasks is None:
+            self._tasks = queue.SimpleQueue()
+            threading.Thread(
+                target=_do_all, args=(self._tasks,), name=f"gp_emq-{self.number}", daemon=True
+            ).start()
+        outcome: Future[Any] = Future()
+        self._tasks.put(lambda: _call(outcome, function, arguments))
+        return outcome
 
     def end(self) -> None:
-        """Do nothing: a thread cannot be ended from outside."""
+        tasks, self._tasks = self._tasks, None
+        if tasks is not None:
+            tasks.put(None)
 
-    def close(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+
+def _do_all(tasks: "queue.SimpleQueue[Callable[[], None] | None]") -> None:
+    on_one_thread()
+    while (task := tasks.get()) is not None:
+        task()
+
+
+def _call(outcome: "Future[Any]", function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    try:
+        result = function(*arguments)
+    except BaseException as error:  # noqa: BLE001 - the future raises it where it is looked at
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(result)
 
 
 class ThreadingBackend:
-    """Threads of this process: quick to start, but a crash or a hang takes all of them along.
+    """Threads of this process: quick to start, but a crash takes all of them along.
 
     Args:
         jobs: Number of threads.
     """
 
-    ends_workers = False
+    ends_workers = True
     poll = None
 
     def __init__(self, jobs: int) -> None:
@@ -83,5 +112,5 @@ class ThreadingBackend:
         import torch  # noqa: PLC0415
 
         for worker in self._workers:
-            worker.close()
+            worker.end()
         torch.set_num_threads(self._threads_before)

@@ -6,7 +6,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from joblib.externals.loky import process_executor  # type: ignore[import-untyped]
+from joblib.externals.loky.backend import resource_tracker  # type: ignore[import-untyped]
 
+from gp_emq._signals import interruptions_left_to_this_process
 from gp_emq.farm._backends import Worker, WorkerDiedError
 from gp_emq.farm._processes import follow, leave_interruptions
 
@@ -30,15 +32,21 @@ class _Process:
         self._executor: Any = None
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        if self._executor is None:
+        outcome: Future[Any] = Future()
+        if self._executor is not None:
+            source = self._executor.submit(function, *arguments)
+        else:
+            # The first task starts the process.
             self._executor = process_executor.ProcessPoolExecutor(
                 max_workers=1,
                 initializer=_settle,
                 initargs=(os.getpid(),),
                 env=dict.fromkeys(THREAD_VARIABLES, "1"),
             )
-        outcome: Future[Any] = Future()
-        source = self._executor.submit(function, *arguments)
+            # It lets interruptions through again wherever it starts its own process.
+            resource_tracker.ensure_running()
+            with interruptions_left_to_this_process():
+                source = self._executor.submit(function, *arguments)
         source.add_done_callback(lambda done: _pass_on(done, outcome))
         return outcome
 

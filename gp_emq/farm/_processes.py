@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 WATCH = 1.0
 """Seconds between looks at whether the process that started a worker still lives."""
@@ -18,11 +17,6 @@ def leave_interruptions() -> None:
     # Only Linux has it, and a sandbox may not let it be written.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
-
-
-def dask_setup(_worker: Any) -> None:
-    """Settle a dask worker that preloads this module."""
-    leave_interruptions()
 
 
 async def kill_this_process() -> None:

@@ -27,8 +27,9 @@ class FarmSettings:
         backend: One of `BACKENDS`; None for what is fastest.
         scheduler: Address of a dask scheduler or a ray cluster; None for workers of this machine.
         devices: Devices that workers take turns on.
-        task_timeout: Seconds after which a task is taken for hung; None for never. Threads
-            cannot be stopped, so it does not apply to them.
+        task_timeout: Seconds after which a task, or a worker's getting ready, is taken for hung;
+            None for never, but a worker gets ready within ten minutes. A thread cannot be ended:
+            one that hangs is left to itself, and another takes its place.
 
     Raises:
         GpEmqError: A value is none of those allowed, or two of them contradict each other.

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from gp_emq.errors import RunError
+from gp_emq.outputs import refuse_irregular
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -15,7 +16,7 @@ def atomic_write_text(path: Path, text: str) -> None:
         text: the whole content, written with the line endings it has.
 
     Raises:
-        RunError: the folder is missing or cannot be written.
+        RunError: as for `atomic_write_bytes`.
     """
     atomic_write_bytes(path, text.encode())
 
@@ -24,12 +25,15 @@ def atomic_write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that a kill at any moment leaves the old or the new one.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file; its folder must exist. A link to a file stays one.
         content: the whole content.
 
     Raises:
-        RunError: the folder is missing or cannot be written.
+        RunError: the folder is missing or cannot be written, or there is something that is no
+            regular file.
     """
+    refuse_irregular(path)
+    path = Path(os.path.realpath(path))
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
         partial = Path(name)

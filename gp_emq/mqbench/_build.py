@@ -21,6 +21,7 @@ from gp_emq.mqbench._measure import MeasurementSettings, Measurer, measurer_of
 from gp_emq.mqbench._partial import PartialResults, partial_results
 from gp_emq.mqbench._sampling import sample_configurations, split_configurations
 from gp_emq.networks import entry_layers
+from gp_emq.outputs import check_output_file, check_output_folder
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,11 +53,13 @@ def build_bench(
         The bench, as written.
 
     Raises:
-        BenchError: if `out` holds another bench, or cannot be written.
+        BenchError: if `out` holds another bench.
+        RunError: if it cannot be written, or the disk is full.
         GpEmqError: if network, weights or images are missing or do not fit.
     """
-    if not out.parent.is_dir():
-        raise BenchError(f"no folder {out.parent} to write {out.name} into")
+    partial = out.with_name(f"{out.name}.partial")
+    check_output_file(out)
+    check_output_file(partial)
     farm = farm or FarmSettings(jobs=1, task_timeout=None)
     measurer = measurer_of(settings)
     entries = entry_layers(measurer.network.layers)
@@ -68,12 +71,9 @@ def build_bench(
     code, images = code_sha256("gp_emq.mqbench._measure"), len(measurer.test.labels)
     learned = out.with_name(f"{out.name}.rounding-{fingerprint[:12]}-{code[:12]}")
     measurer.keep_roundings(learned)
+    check_output_folder(learned)
     with partial_results(
-        out.with_name(f"{out.name}.partial"),
-        fingerprint,
-        code,
-        entries=len(entries),
-        images=images,
+        partial, fingerprint, code, entries=len(entries), images=images
     ) as results:
         _learn_all(measurer, farm, progress=progress)
         todo = [c for c in configurations if c.tobytes() not in results.measured]

@@ -1,7 +1,6 @@
 """Bench files: safetensors with the arrays, and one metadata key of JSON."""
 
 import json
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from gp_emq.errors import BenchError
 from gp_emq.files import decode_document, read_tensors, shortened
 from gp_emq.mqbench._bench import Bench
+from gp_emq.store import atomic_write_bytes
 
 FORMAT = 1
 # One key, because the order of several in a file is not fixed.
@@ -41,7 +41,7 @@ def write_bench(bench: Bench, path: Path) -> None:
     """Write a bench file; it appears complete or not at all.
 
     Raises:
-        BenchError: if the file cannot be written.
+        RunError: if the file cannot be written.
     """
     arrays: dict[str, Any] = {
         "configurations": bench.configurations,
@@ -53,13 +53,7 @@ def write_bench(bench: Bench, path: Path) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header = {"format": FORMAT, **{name: getattr(bench, name) for name in _FIELDS}}
     text = json.dumps(header, sort_keys=True, separators=(",", ":"))
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(safetensors.numpy.save(arrays, metadata={_METADATA_KEY: text}))
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise BenchError(f"cannot write the bench {path}: {error}") from error
+    atomic_write_bytes(path, safetensors.numpy.save(arrays, metadata={_METADATA_KEY: text}))
 
 
 def read_bench(path: Path) -> Bench:

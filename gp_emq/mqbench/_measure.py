@@ -1,9 +1,9 @@
 """Measuring one bit configuration after another under a protocol."""
 
 import platform
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -311,7 +311,17 @@ def _rounding_key(index: int, bits: int) -> str:
     return f"layer{index:03d}-bits{bits}"
 
 
-@lru_cache(maxsize=1)
+class _Latest(threading.local):
+    """The measurer that this thread asked for last: no two may change one network's weights."""
+
+    measurer: Measurer | None = None
+
+
+_latest = _Latest()
+
+
 def measurer_of(settings: MeasurementSettings) -> Measurer:
-    """Return the process's measurer for some settings, made when first asked for."""
-    return Measurer(settings)
+    """Return the thread's measurer for some settings, made when first asked for."""
+    if _latest.measurer is None or _latest.measurer.settings != settings:
+        _latest.measurer = Measurer(settings)
+    return _latest.measurer

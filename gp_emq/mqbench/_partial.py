@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_emq.errors import BenchError
+from gp_emq.errors import BenchError, GpEmqError, RunError
 
 
 class PartialResults:
@@ -50,19 +50,21 @@ class PartialResults:
             raise BenchError(f"another build is writing {path}") from error
         try:
             self._recover(fingerprint, code)
-        except BenchError:
+        except GpEmqError:
             self._file.close()
             raise
 
     def add(
         self, configuration: Sequence[int] | NDArray[np.int8], packed: NDArray[np.uint8]
     ) -> None:
-        """Append one configuration's packed correctness and see it safely on disk."""
+        """Append one configuration's packed correctness and see it safely on disk.
+
+        Raises:
+            RunError: the disk does not take it.
+        """
         key = np.asarray(configuration, dtype=np.int8).tobytes()
         text = key.hex().encode() + b" " + base64.b64encode(packed.tobytes())
-        self._file.write(text + b" %08x\n" % binascii.crc32(text))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._append(text + b" %08x\n" % binascii.crc32(text))
         self.measured[key] = packed
 
     def close(self) -> None:
@@ -74,6 +76,15 @@ class PartialResults:
         self.path.unlink(missing_ok=True)
         self._file.close()
 
+    def _append(self, content: bytes) -> None:
+        # Without a buffer: what does not fit is not tried again when the file is closed.
+        try:
+            while content:
+                content = content[os.write(self._file.fileno(), content) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error.strerror}") from error
+
     def _recover(self, fingerprint: str, code: str) -> None:
         header = f"gp_emq bench build {fingerprint} {code}\n".encode()
         self._file.seek(0)
@@ -81,8 +92,7 @@ class PartialResults:
         first, newline, _ = content.partition(b"\n")
         if not newline and header.startswith(content):
             self._file.truncate(0)
-            self._file.write(header)
-            self._file.flush()
+            self._append(header)
             return
         if first + newline != header:
             same = first.split(b" ")[:4] == header.split(b" ")[:4]

@@ -1,12 +1,15 @@
 """How much of a bench's spread is signal, and how well any proxy could rank it."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from gp_emq.mqbench._bench import Bench
+from gp_emq.proxies import why_unrankable
 
 REPEATS = 20
 RIDGE = 3.0
@@ -14,7 +17,7 @@ RIDGE = 3.0
 
 @dataclass(frozen=True)
 class Quality:
-    """What a bench can tell.
+    """What a bench can tell; numbers that it cannot are nan, and `undefined` says why.
 
     Attributes:
         mean: of the accuracies.
@@ -28,6 +31,8 @@ class Quality:
             on the training configurations; a table can reach about this.
         binomial: sampling error and noise ceiling rest on a binomial model, because the bench
             does not say which images were right; there is no reliability then.
+        undefined: why a number is none, by its name: there are too few configurations, or all
+            have the same accuracy.
     """
 
     mean: float
@@ -37,6 +42,7 @@ class Quality:
     noise_ceiling: float
     additive_ceiling: float
     binomial: bool
+    undefined: Mapping[str, str] = field(default_factory=dict)
 
 
 def bench_quality(bench: Bench, seed: int = 0) -> Quality:
@@ -55,6 +61,7 @@ def bench_quality(bench: Bench, seed: int = 0) -> Quality:
         seed: of halves and simulated noise.
     """
     generator = np.random.default_rng(seed)
+    undefined = _undefined(bench)
     by_image = _by_base_image(bench)
     accuracies = bench.accuracies
     if by_image is None:
@@ -62,17 +69,36 @@ def bench_quality(bench: Bench, seed: int = 0) -> Quality:
         reliability = None
     else:
         errors = by_image.std(axis=1, ddof=1) / np.sqrt(bench.groups)
-        reliability = _reliability(by_image, generator)
+        known = "reliability" not in undefined
+        reliability = _reliability(by_image, generator) if known else math.nan
     noises = _noises(by_image, errors, generator)
     return Quality(
         mean=float(accuracies.mean()),
-        spread=float(accuracies.std(ddof=1)) if len(accuracies) > 1 else 0.0,
+        spread=math.nan if "spread" in undefined else float(accuracies.std(ddof=1)),
         sampling_error=float(np.sqrt((errors**2).mean())),
         reliability=reliability,
-        noise_ceiling=_noise_ceiling(accuracies, noises),
-        additive_ceiling=_additive_ceiling(bench),
+        noise_ceiling=(
+            math.nan if "noise_ceiling" in undefined else _noise_ceiling(accuracies, noises)
+        ),
+        additive_ceiling=math.nan if "additive_ceiling" in undefined else _additive_ceiling(bench),
         binomial=by_image is None,
+        undefined=undefined,
     )
+
+
+def _undefined(bench: Bench) -> dict[str, str]:
+    """Say which numbers a bench does not have, and why."""
+    undefined = {}
+    reason = why_unrankable(bench.accuracies, "configurations")
+    if reason:
+        undefined = {"reliability": reason, "noise_ceiling": reason}
+        if len(bench.accuracies) < 2:
+            undefined["spread"] = reason
+    for name, part in (("training", bench.training), ("test", bench.test)):
+        reason = why_unrankable(bench.accuracies[part], f"{name} configurations")
+        if reason:
+            undefined.setdefault("additive_ceiling", reason)
+    return undefined
 
 
 def _by_base_image(bench: Bench) -> NDArray[np.float32] | None:
@@ -124,8 +150,6 @@ def _additive_ceiling(bench: Bench) -> float:
     widths = bench.configurations[:, :, None] == np.asarray(bench.bits)
     features = widths.reshape(len(widths), -1).astype(np.float64)
     fit, test = bench.training, bench.test
-    if len(fit) < 2 or len(test) < 2:
-        return float("nan")
     centre = features[fit].mean(axis=0)
     x = features[fit] - centre
     y = bench.accuracies[fit] - bench.accuracies[fit].mean()

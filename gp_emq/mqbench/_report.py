@@ -1,5 +1,6 @@
 """Showing a bench: a table for people, and a picture."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from gp_emq.networks import (
     size_table,
     total_cost,
 )
+from gp_emq.outputs import PICTURES, check_output_file
+from gp_emq.store import atomic_write_bytes
 
 
 def describe_bench(bench: Bench) -> str:
@@ -38,11 +41,25 @@ def describe_bench(bench: Bench) -> str:
             "accuracy",
             f"mean {_percent(quality.mean)}, {_percent(lowest)} to {_percent(highest)}",
         ),
-        ("spread", f"{_percent(quality.spread)} (standard deviation)"),
+        ("spread", _told(quality, "spread", f"{_percent(quality.spread)} (standard deviation)")),
         ("sampling error", _error_line(quality)),
         ("reliability", _reliability_line(quality)),
-        ("noise ceiling", f"tau {quality.noise_ceiling:.3f}" + _binomial_note(quality)),
-        ("additive ceiling", f"tau {quality.additive_ceiling:.3f} on the test configurations"),
+        (
+            "noise ceiling",
+            _told(
+                quality,
+                "noise_ceiling",
+                f"tau {quality.noise_ceiling:.3f}" + _binomial_note(quality),
+            ),
+        ),
+        (
+            "additive ceiling",
+            _told(
+                quality,
+                "additive_ceiling",
+                f"tau {quality.additive_ceiling:.3f} on the test configurations",
+            ),
+        ),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(
@@ -59,8 +76,10 @@ def plot_bench(bench: Bench, path: Path, network: str | None = None) -> None:
         network: as for `model_sizes`.
 
     Raises:
-        BenchError: if the picture cannot be written, or the bench names code to run.
+        BenchError: if the bench names code to run.
+        RunError: if the picture cannot be written, or its format is unknown.
     """
+    check_output_file(path, PICTURES)
     import matplotlib as mpl  # noqa: PLC0415 - slow to import, needed for pictures alone
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -90,10 +109,10 @@ def plot_bench(bench: Bench, path: Path, network: str | None = None) -> None:
         axes.set_title(f"{bench.name}: {len(sizes)} configurations, {bench.protocol}")
         axes.grid(alpha=0.3, linewidth=0.5)
         figure.colorbar(drawn, ax=axes, label="mean bits of the entries")
-        try:
-            figure.savefig(path, dpi=160, metadata=_no_dates(path))
-        except (OSError, ValueError) as error:
-            raise BenchError(f"cannot draw {path}: {error}") from error
+        buffer = io.BytesIO()
+        ending = path.suffix.lower()
+        figure.savefig(buffer, format=ending[1:], dpi=160, metadata=_no_dates(ending))
+    atomic_write_bytes(path, buffer.getvalue())
 
 
 def model_sizes(bench: Bench, network: str | None = None) -> NDArray[np.float64]:
@@ -116,8 +135,8 @@ def model_sizes(bench: Bench, network: str | None = None) -> NDArray[np.float64]
     return total_cost(table, bench.bits, bench.configurations) / MEBIBYTE
 
 
-def _no_dates(path: Path) -> dict[str, None] | None:
-    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
+def _no_dates(ending: str) -> dict[str, None] | None:
+    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending)
 
 
 def _protocol_line(bench: Bench) -> str:
@@ -151,17 +170,23 @@ def _float_row(bench: Bench) -> list[tuple[str, str]]:
 
 
 def _error_line(quality: Quality) -> str:
-    ratio = quality.spread / quality.sampling_error if quality.sampling_error else float("inf")
-    return (
-        f"{_percent(quality.sampling_error)}, {ratio:.1f} times smaller than the spread"
-        + _binomial_note(quality)
-    )
+    text = _percent(quality.sampling_error)
+    if quality.spread > 0 and quality.sampling_error > 0:
+        text += f", {quality.spread / quality.sampling_error:.1f} times smaller than the spread"
+    return text + _binomial_note(quality)
+
+
+def _told(quality: Quality, name: str, text: str) -> str:
+    """Give a number's line, or why there is none."""
+    reason = quality.undefined.get(name)
+    return text if reason is None else f"–: {reason}"
 
 
 def _reliability_line(quality: Quality) -> str:
     if quality.reliability is None:
         return "not known: the bench does not say which images were right"
-    return f"tau {quality.reliability:.3f} between halves of the test images"
+    text = f"tau {quality.reliability:.3f} between halves of the test images"
+    return _told(quality, "reliability", text)
 
 
 def _binomial_note(quality: Quality) -> str:

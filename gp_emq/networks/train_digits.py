@@ -4,6 +4,7 @@ The result is the same to the last bit on one kind of machine: one thread, and e
 is a constant below. It takes about half a minute.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from gp_emq.command import run_command
 from gp_emq.determinism import one_thread
-from gp_emq.errors import DataError
 from gp_emq.networks._digits import (
     TRAINING_NOISE,
     digits_split,
@@ -24,6 +24,8 @@ from gp_emq.networks._digits import (
 )
 from gp_emq.networks._registry import Network, untrained_network
 from gp_emq.options import OptionParser
+from gp_emq.outputs import OutputFile
+from gp_emq.store import atomic_write_bytes
 
 DEFAULT_OUT = Path(__file__).parent / "data" / "digits.safetensors"
 WEIGHT_SEED = 0
@@ -87,20 +89,19 @@ def _optimize(network: Network, images: Tensor, labels: Tensor, epochs: int) -> 
     model.eval()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Train, save, and print the accuracy on the distorted test images."""
     parser = OptionParser(
         prog="python -m gp_emq.networks.train_digits", description="Train the digits network."
     )
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="file of the weights")
-    arguments = parser.parse_args()
-    if not arguments.out.parent.is_dir():
-        raise DataError(f"no folder {arguments.out.parent} to write {arguments.out.name} into")
+    parser.add_argument("--out", type=OutputFile(), default=DEFAULT_OUT, help="file of the weights")
+    options = parser.parse_args(arguments)
     network = train_digits()
     state = {key: value.contiguous() for key, value in network.model.state_dict().items()}
-    safetensors.torch.save_file(state, arguments.out)
+    atomic_write_bytes(options.out, safetensors.torch.save(state))
     share = accuracy(network, *digits_test())
-    print(f"{arguments.out}: {100 * share:.2f} % of the distorted test images")
+    print(f"{options.out}: {100 * share:.2f} % of the distorted test images")
+    return 0
 
 
 if __name__ == "__main__":

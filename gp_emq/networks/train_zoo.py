@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from gp_emq.command import run_command
+from gp_emq.command import resumption, run_command
 from gp_emq.determinism import one_thread
 from gp_emq.errors import DataError, NetworkError
 from gp_emq.files import (
@@ -34,6 +34,7 @@ from gp_emq.networks._digits import TRAINING_NOISE, digits_split, distort, stand
 from gp_emq.networks._images import load_images
 from gp_emq.networks.zoo import SGD, ZOO, Member, Recipe
 from gp_emq.options import OptionParser
+from gp_emq.outputs import OutputFolder
 
 DEFAULT_OUT = Path(__file__).parent / "data" / "zoo"
 WEIGHT_SEED = 0
@@ -243,25 +244,32 @@ def find_members(names: Sequence[str]) -> tuple[Member, ...]:
     return tuple(known[name] for name in names) if names else ZOO
 
 
-def _parse() -> argparse.Namespace:
+def _parse(given: Sequence[str] | None) -> argparse.Namespace:
     parser = OptionParser(
         prog="python -m gp_emq.networks.train_zoo",
         description="Train networks of the zoo; what was interrupted goes on.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="of a network; all by default")
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder of the weights")
+    parser.add_argument(
+        "--out", type=OutputFolder(), default=DEFAULT_OUT, help="folder of the weights"
+    )
     parser.add_argument(
         "--data", type=Path, nargs="+", default=(), help="files or folders of CIFAR-10"
     )
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> int:
     """Train, save, and print accuracies on test images."""
-    arguments = _parse()
+    arguments = _parse(given)
     members = find_members(arguments.names)
-    if not arguments.out.is_dir():
-        raise DataError(f"no folder {arguments.out} to write weights into")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with resumption(lambda: "every complete epoch is kept: the same command goes on from there"):
+        _train_all(members, arguments)
+    return 0
+
+
+def _train_all(members: Sequence[Member], arguments: argparse.Namespace) -> None:
     for member in members:
         file = arguments.out / f"{member.name}.safetensors"
         partial = file.with_suffix(".partial")
@@ -272,7 +280,7 @@ def main() -> None:
 
         model = train_member(member, arguments.data, partial=partial, report=report)
         state = {key: value.contiguous() for key, value in model.state_dict().items()}
-        safetensors.torch.save_file(state, file)
+        atomic_write_bytes(file, safetensors.torch.save(state))
         partial.unlink(missing_ok=True)
         test = load_images(member.data_set, arguments.data, part="test")
         if test is not None:

@@ -11,6 +11,7 @@ from gp_emq.proxies._scores import (
     configuration_scores,
     kendall_tau,
     rounded,
+    why_unrankable,
 )
 from gp_emq.proxies._sharing import share_expressions
 from gp_emq.proxies._table import SensitivityTable
@@ -34,4 +35,5 @@ __all__ = [
     "simplified",
     "to_expression",
     "to_formula",
+    "why_unrankable",
 ]

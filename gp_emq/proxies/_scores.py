@@ -44,6 +44,23 @@ def rounded(scores: FloatArray) -> FloatArray:
     return shares
 
 
+def why_unrankable(accuracies: FloatArray, what: str) -> str:
+    """Say why no ranking of some configurations can be right or wrong.
+
+    Args:
+        accuracies: Their measured top-1, (n,).
+        what: What they are, as in "test configurations".
+
+    Returns:
+        The reason, half a sentence; empty where they can be ranked.
+    """
+    if len(accuracies) < 2:
+        return f"there are {len(accuracies)} {what}, and it takes 2"
+    if bool((accuracies == accuracies[0]).all()):
+        return f"all {len(accuracies)} {what} have the same accuracy"
+    return ""
+
+
 def kendall_tau(scores: NDArray[np.float64], accuracies: NDArray[np.float64]) -> float:
     """Kendall's tau-b between rounded scores and accuracies.
 
@@ -52,8 +69,10 @@ def kendall_tau(scores: NDArray[np.float64], accuracies: NDArray[np.float64]) ->
         accuracies: Measured top-1 of the same configurations, (n,).
 
     Returns:
-        Tau-b in [−1, 1]; 0 if either side is constant.
+        Tau-b in [−1, 1]; 0 if either side is constant, or there are fewer than two.
     """
+    if len(scores) < 2:
+        return 0.0
     tau = float(stats.kendalltau(rounded(scores), accuracies).statistic)
     return 0.0 if np.isnan(tau) else tau
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from gp_emq.allocation import CALIBRATION_IMAGES
 from gp_emq.export import add_export_options
-from gp_emq.options import OptionParser, not_negative, positive
+from gp_emq.options import OptionParser, positive, seed
+from gp_emq.outputs import OutputFile
 from gp_emq.ptq._methods import METHODS
 from gp_emq.ptq._settings import ROBUST
 from gp_emq.ptq._text import FORMATS
@@ -43,9 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--tests", type=positive, metavar="N", help="test images (default: all there are)"
     )
-    what.add_argument(
-        "--seed", type=not_negative, default=0, metavar="N", help="of all draws (default: 0)"
-    )
+    what.add_argument("--seed", type=seed, default=0, metavar="N", help="of all draws (default: 0)")
     how = parser.add_argument_group("how to quantize")
     how.add_argument(
         "--method", nargs="+", choices=[*(method.name for method in METHODS), QAT],
@@ -87,7 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     show = parser.add_argument_group("what to show and write")
     show.add_argument(
-        "--out", type=Path, metavar="FILE",
+        "--out", type=OutputFile(), metavar="FILE",
         help="the quantized network, for one method (default: PLAN-METHOD.safetensors beside the "
         "plan)",
     )  # fmt: skip

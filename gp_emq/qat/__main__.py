@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gp_emq.allocation import FLOAT_BITS, Plan, load_plan
-from gp_emq.command import run_command
+from gp_emq.command import resumption, run_command
 from gp_emq.determinism import threads
 from gp_emq.errors import TrainingError
 from gp_emq.files import refuse_code
 from gp_emq.networks import file_sha256
+from gp_emq.outputs import check_output_folder
+from gp_emq.qat._checkpoint import CHECKPOINT_NAME
 from gp_emq.qat._evaluation import evaluate
 from gp_emq.qat._inputs import QatInputs, load_qat_inputs
 from gp_emq.qat._parser import parse_options, recipe_lines, settings_of
@@ -46,7 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise TrainingError("no network: give --network, or a plan that names one")
     if options.network is None:
         refuse_code(network, TrainingError, f"{options.plan} names the network", "--network")
-    with joined_processes(options.device) as processes, threads(settings.threads):
+    options.out = options.out or _default_folder(options, network)
+    check_output_folder(options.out)
+    with (
+        resumption(lambda: _kept(options.out)),
+        joined_processes(options.device) as processes,
+        threads(settings.threads),
+    ):
         inputs = load_qat_inputs(
             network,
             options.weights,
@@ -61,6 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _kept(folder: Path) -> str:
+    """Say how to go on after an interruption."""
+    if not (folder / CHECKPOINT_NAME).exists():
+        return "no epoch is complete yet: the same command begins anew"
+    return f"every complete epoch is kept in {folder}: the same command goes on from there"
+
+
 def _train(
     options: argparse.Namespace,
     settings: QatSettings,
@@ -68,11 +83,11 @@ def _train(
     inputs: QatInputs,
     processes: Processes,
 ) -> None:
+    folder: Path = options.out
     model, layers = inputs.network.model, inputs.network.layers
     planned = plan.widths if plan is not None else {layer.name: options.bits for layer in layers}
     widths = trained_widths(layers, planned, settings.first_last_bits)
     start = warm_start(model, layers, widths, inputs.calibration, settings)
-    folder = options.out or _default_folder(options, inputs)
     trained = train(
         model,
         layers,
@@ -135,12 +150,11 @@ def _check_origin(plan: Plan, inputs: QatInputs, path: Path) -> None:
         sys.stderr.write(f"note: {path} was made for other weights than {weights}\n")
 
 
-def _default_folder(options: argparse.Namespace, inputs: QatInputs) -> Path:
+def _default_folder(options: argparse.Namespace, network: str) -> Path:
     if options.plan is not None:
         plan: Path = options.plan
         return plan.with_name(f"{plan.stem}-qat")
-    name = inputs.network.name.replace(":", "-")
-    return Path(f"{name}-{options.bits}bit-qat")
+    return Path(f"{network.replace(':', '-')}-{options.bits}bit-qat")
 
 
 if __name__ == "__main__":

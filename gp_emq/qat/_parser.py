@@ -6,7 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from gp_emq.options import OptionParser, options_from_file, positive
+from gp_emq.options import OptionParser, not_negative, options_from_file, positive, seed
+from gp_emq.outputs import OutputFolder
 from gp_emq.qat._recipes import RECIPES, find_recipe
 from gp_emq.qat._settings import PRECISIONS, QatSettings
 
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_argument_group("what to train")
     plan = what.add_mutually_exclusive_group()
     plan.add_argument("--plan", type=Path, metavar="FILE", help="a plan of gp_emq.allocate")
-    plan.add_argument("--bits", type=int, metavar="B", help="one width for all layers instead")
+    plan.add_argument("--bits", type=positive, metavar="B", help="one width for all layers instead")
     what.add_argument(
         "--network", metavar="NAME|MODULE:FACTORY",
         help="a known network, or a function that returns one (default: the plan's)",
@@ -98,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(parser)
     where = parser.add_argument_group("where, and from what")
     where.add_argument(
-        "--out", type=Path, metavar="FOLDER",
+        "--out", type=OutputFolder(), metavar="FOLDER",
         help="checkpoint, log and result (default: a name made of the plan's)",
     )  # fmt: skip
     where.add_argument(
@@ -121,8 +122,9 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     for name, (kind, placeholder, text) in _SETTINGS.items():
         default = getattr(_DEFAULTS, name)
         shown = "" if default is None else f" (default: {default})"
+        reader = seed if name == "seed" else not_negative if kind is int else kind
         group.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, default=default, metavar=placeholder,
+            f"--{name.replace('_', '-')}", type=reader, default=default, metavar=placeholder,
             help=text + shown,
         )  # fmt: skip
     group.add_argument(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Bench
+from gp_emq.outputs import has_no_room
 from gp_emq.proxies import (
     Evaluator,
     configuration_scores,
@@ -18,6 +19,7 @@ from gp_emq.proxies import (
     language,
     parse_expression,
     to_formula,
+    why_unrankable,
 )
 from gp_emq.proxies.handcrafted import (
     HANDCRAFTED,
@@ -159,11 +161,18 @@ def score(candidate: Candidate, inputs: ProxyInputs, bench: Bench, form: str) ->
         choices = np.searchsorted(np.asarray(bench.bits), bench.configurations)
         scores = configuration_scores(table - table.mean(axis=1, keepdims=True), choices)
     except GpEmqError as error:
+        if has_no_room(error):
+            # Not the proxy's fault, and the next one would fare no better.
+            raise
         return Scored(None, sum(statistics.seconds.values()), 0.0, str(error))
     seconds = time.perf_counter() - start + sum(own.borrowed.values())
     collected = sum(statistics.seconds.values())
     if not np.isfinite(table).all():
         return Scored(None, collected, seconds, "its table is not finite")
+    if not candidate.handcrafted and not candidate.sign:
+        training = why_unrankable(bench.accuracies[bench.training], "training configurations")
+        if training:
+            return Scored(None, collected, seconds, f"nothing gives its sign: {training}")
     if not candidate.handcrafted:
         scores = _sign(candidate, scores, bench) * scores
     return Scored(scores, collected, seconds, "")

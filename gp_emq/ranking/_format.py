@@ -99,7 +99,9 @@ def _one_bench(ranking: Ranking, style: str) -> str:
 
 def _heading(ranking: Ranking) -> list[str]:
     quality, options = ranking.quality, ranking.options
-    reliability = "" if quality.reliability is None else f", reliability {quality.reliability:.3f}"
+    known = quality.reliability is not None
+    reliability = f", reliability {_number(quality.reliability)}" if known else ""
+    reasons = dict.fromkeys(quality.undefined.values())
     split = "" if options.split == "all" else f"{options.split} "
     what = (
         f"bench {ranking.bench} ({ranking.network}, protocol {ranking.protocol}), "
@@ -107,10 +109,10 @@ def _heading(ranking: Ranking) -> list[str]:
         f"95 % intervals from {options.resamples} bootstrap resamples"
     )
     ceilings = (
-        f"ceilings of tau: noise {quality.noise_ceiling:.3f}{reliability}; additive table fitted "
-        f"on the training part {quality.additive_ceiling:.3f} (on the test part)"
+        f"ceilings of tau: noise {_number(quality.noise_ceiling)}{reliability}; additive table "
+        f"fitted on the training part {_number(quality.additive_ceiling)} (on the test part)"
     )
-    return [what, ceilings]
+    return [what, ceilings, *(f"–: {reason}" for reason in reasons)]
 
 
 def _row_cells(ranking: Ranking, row: Row, *, calibrated: bool) -> list[str]:
@@ -134,12 +136,16 @@ def _matrix(rankings: Sequence[Ranking], rows: Sequence[MatrixRow], style: str) 
         [row.name, f"{row.mean_rank:.1f}", *(_cell(figure) for figure in row.figures)]
         for row in rows
     ]
-    cells.append(["noise ceiling", "", *(f"{r.quality.noise_ceiling:.3f}" for r in rankings)])
-    cells.append(["additive ceiling", "", *(f"{r.quality.additive_ceiling:.3f}" for r in rankings)])
+    cells.append(["noise ceiling", "", *(_number(r.quality.noise_ceiling) for r in rankings)])
+    cells.append(["additive ceiling", "", *(_number(r.quality.additive_ceiling) for r in rankings)])
     counts = ", ".join(f"{ranking.bench} {len(ranking.chosen)}" for ranking in rankings)
     split = rankings[0].options.split
     title = f"{TITLES[KENDALL]} with 95 % intervals, {split} configurations: {counts}"
     return "\n".join([title, "", *_table(header, cells, style), ""])
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
 
 
 def _cell(figure: Figure | None) -> str:

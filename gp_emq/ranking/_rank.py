@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Quality, bench_quality
-from gp_emq.proxies import rounded
+from gp_emq.proxies import rounded, why_unrankable
 from gp_emq.proxies.handcrafted import ALIGNED, AS_PUBLISHED
 from gp_emq.ranking._bench import RankedBench
 from gp_emq.ranking._bootstrap import Figure, draw_weights, figure, interval, whole
@@ -109,15 +109,11 @@ def rank(
         progress: Told the name of each proxy when it has been scored.
 
     Raises:
-        GpEmqError: The split has fewer than two configurations.
+        GpEmqError: The split has fewer than two configurations, or all have one accuracy.
     """
     chosen = target.indices(options.split)
-    if len(chosen) < 2:
-        raise GpEmqError(
-            f"bench {target.bench.name} has {len(chosen)} {options.split} configurations; "
-            "ranking needs at least 2"
-        )
     accuracies = target.bench.accuracies[chosen]
+    _check_rankable(target, accuracies, options.split)
     sizes = target.sizes[chosen]
     weights = draw_weights(len(chosen), len(chosen), options.resamples, options.seed)
     budgets = budgets_of(sizes)
@@ -211,8 +207,12 @@ def rank_as_published(
 
     Returns:
         One spread per proxy, by falling mean of Kendall's tau.
+
+    Raises:
+        GpEmqError: The bench has fewer than two configurations, or all have one accuracy.
     """
     chosen = target.indices("all")
+    _check_rankable(target, target.bench.accuracies, "all")
     weights = draw_weights(len(chosen), samples, repeats, seed)
     inputs = target.untrained(seed).proxy_inputs()
     by_name = measures(target.bit_sums, target.sizes)
@@ -235,6 +235,13 @@ def rank_as_published(
         return -float(np.nan_to_num(value, nan=-2.0))
 
     return tuple(sorted(spreads, key=order))
+
+
+def _check_rankable(target: RankedBench, accuracies: FloatArray, split: str) -> None:
+    what = "configurations" if split == "all" else f"{split} configurations"
+    reason = why_unrankable(accuracies, what)
+    if reason:
+        raise GpEmqError(f"bench {target.bench.name} ranks nothing: {reason}")
 
 
 def _tau_of(scored: Scored, chosen: NDArray[np.intp], accuracies: FloatArray) -> float:

@@ -92,3 +92,17 @@ class Surroundings(Accidents):
         time.sleep(0.05)
         ignores = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         return torch.get_num_threads(), ignores, threading.current_thread().name
+
+
+@dataclass(frozen=True)
+class Stalls(Accidents):
+    """Has its worker stall while it gets ready, the first time or always."""
+
+    how: str = "hangs"
+
+    def set_up(self) -> list[int]:
+        if self.is_first_time() or self.how.startswith("always"):
+            if self.how == "stops":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(1000)
+        return super().set_up()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from gp_emq.errors import BenchError
+from gp_emq.errors import BenchError, RunError
 from gp_emq.mqbench import Bench, list_benches, load_bench, read_bench, write_bench
 
 IMAGES = 12
@@ -161,7 +161,7 @@ def test_unknown_benches_are_named(tmp_path):
 
 
 def test_an_unwritable_place_gives_one_line(tmp_path):
-    with pytest.raises(BenchError, match="cannot write the bench"):
+    with pytest.raises(RunError, match="cannot write"):
         write_bench(small_bench(), tmp_path / "no" / "b.safetensors")
 
 

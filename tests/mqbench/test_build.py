@@ -328,3 +328,13 @@ def test_integer_arithmetic_needs_symmetric_weights():
     with pytest.raises(BenchError, match="needs symmetric weights"):
         choose_arithmetic(find_protocol("brecq"), "integer")
     assert choose_arithmetic(find_protocol("brecq")) == "float"
+
+
+@pytest.mark.parametrize("protocol", ["rtn+bn", "adaround"])
+def test_threads_do_not_change_each_others_networks(tmp_path, protocol):
+    chosen = settings(protocol, iterations=3 if protocol == "adaround" else None)
+    alone = build_bench(chosen, count=8, out=tmp_path / "a")
+    together = build_bench(
+        chosen, count=8, out=tmp_path / "b", farm=FarmSettings(jobs=4, backend="threading")
+    )
+    assert np.array_equal(alone.correct, together.correct)

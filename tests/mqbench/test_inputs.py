@@ -7,7 +7,7 @@ import torch
 
 from gp_emq import bench
 from gp_emq.command import run_command
-from gp_emq.errors import BenchError
+from gp_emq.errors import BenchError, RunError
 from gp_emq.mqbench import PROTOCOLS, Protocol, bench_inputs, find_protocol, load_bench, plot_bench
 from gp_emq.networks import load_images, load_network
 from gp_emq.quantization import WeightQuantizer
@@ -89,7 +89,7 @@ def test_pictures_are_the_same_every_time(tmp_path):
     for name in ("one.svg", "two.svg"):
         plot_bench(load_bench("digits"), tmp_path / name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
-    with pytest.raises(BenchError, match="cannot draw"):
+    with pytest.raises(RunError, match="there is no folder"):
         plot_bench(load_bench("digits"), tmp_path / "no" / "one.svg")
 
 

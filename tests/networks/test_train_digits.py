@@ -2,7 +2,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from gp_emq.errors import DataError
+from gp_emq.errors import RunError
 from gp_emq.networks import load_images, load_network, train_digits
 
 
@@ -30,5 +30,5 @@ def test_the_command_writes_weights(tmp_path, monkeypatch, capsys):
 
 def test_a_missing_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train_digits", "--out", str(tmp_path / "no" / "w")])
-    with pytest.raises(DataError, match="no folder"):
+    with pytest.raises(RunError, match="there is no folder"):
         train_digits.main()

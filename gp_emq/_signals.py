@@ -1,0 +1,107 @@
+"""Ctrl-C and SIGTERM: a command's ends, from its first import on, without a traceback."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+_OURS = ("gp_emq", "analysis")
+_USUAL: dict[int, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+
+
+class Termination(KeyboardInterrupt):
+    """SIGTERM has come: what tidies up after Ctrl-C does so after it, too."""
+
+
+def guard_imports() -> None:
+    """End the process without a traceback if Ctrl-C or SIGTERM comes while a command still imports.
+
+    Nothing is open then that would have to be closed. It does so for ``python -m`` with a command
+    of this project only: to whoever else imports the package, Ctrl-C is their own.
+    """
+    starting = sys.argv[:1] == ["-m"]
+    module = sys.orig_argv[-len(sys.argv)].removeprefix("-m") if starting else ""
+    if module.partition(".")[0] not in _OURS:
+        return
+    for number, usual in _USUAL.items():
+        # One that whoever started the process wants ignored stays ignored.
+        if signal.getsignal(number) == usual:
+            signal.signal(number, _leave)
+
+
+@contextlib.contextmanager
+def ends_as_exceptions() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` for Ctrl-C and `Termination` for SIGTERM, within the block.
+
+    A signal that whoever started the process wants ignored stays ignored. Outside the main thread
+    it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hook = sys.unraisablehook
+    if before[signal.SIGINT] is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if before[signal.SIGTERM] in (_leave, signal.SIG_DFL):
+        signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _raise_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            # None is a handler that was not installed from Python, and cannot be put back.
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def ignore_ends() -> None:
+    """Ignore Ctrl-C and SIGTERM from here on: the process is ending already."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def interruptions_left_to_this_process() -> Iterator[None]:
+    """Start processes and threads within the block that Ctrl-C does not reach.
+
+    They inherit that SIGINT is blocked, from their first instruction on; here it waits until the
+    end of the block, so none is lost.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    with contextlib.suppress(OSError):
+        os.write(2, b"interrupted\n" if number == signal.SIGINT else b"terminated\n")
+    os._exit(128 + number)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise Termination
+
+
+def _raise_again(report: "sys.UnraisableHookArgs") -> None:
+    """Raise an interruption that came where nothing can be raised, as in a destructor, later."""
+    ends: dict[Any, int] = {KeyboardInterrupt: signal.SIGINT, Termination: signal.SIGTERM}
+    number = ends.get(report.exc_type)
+    if number is None:
+        sys.__unraisablehook__(report)
+    else:
+        signal.raise_signal(number)
