@@ -104,7 +104,9 @@ def _from_list(folder: Path, labels: Path) -> list[tuple[Path, int]]:
             )
         path = folder / row[0].strip()
         if not _is_file(path):
-            raise DataError(f"{labels}, line {number}: no image {str(path)[:200]}")
+            raise DataError(
+                f"{labels}, line {number}: no image {shortened(row[0].strip())} in {folder}"
+            )
         files.append((path, int(label)))
     if not files:
         raise DataError(f"{labels} lists no images")

@@ -129,13 +129,15 @@ class _Parser:
             self._close()
         else:
             if not self._expects_operand:
-                raise ExpressionError(f"unexpected {token!r} in expression; a ',' is missing")
+                raise ExpressionError(
+                    f"unexpected {shortened(token)} in expression; a ',' is missing"
+                )
             self._pending_name, self._expects_operand = token, False
 
     def finish(self) -> _Parsed:
         self._settle()
         if len(self._open) > 1:
-            raise ExpressionError(f"')' is missing after {self._open[-1][0]}(...")
+            raise ExpressionError(f"')' is missing after {_shortened(self._open[-1][0])}(...")
         arguments = self._open[0][1]
         if len(arguments) != 1:
             raise ExpressionError("the expression must be one formula")
@@ -162,7 +164,7 @@ class _Parser:
 
     def _unknown(self, name: str) -> str:
         if name in self._set.operator_names:
-            return f"operator {name!r} needs its arguments in parentheses"
+            return f"operator {shortened(name)} needs its arguments in parentheses"
         known = ", ".join(sorted(self._set.statistics))
         return (
             f"unknown statistic {shortened(name)} in primitive set {self._set.name!r}; known are "

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.errors import StatisticsError
-from gp_emq.files import code_sha256
+from gp_emq.files import code_sha256, shortened
 from gp_emq.networks import Layer, weight_layers
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._layout import Layout
@@ -42,7 +42,9 @@ class Header:
         if not self.layers:
             raise StatisticsError("there is no layer to collect statistics of")
         if not self.bits or list(self.bits) != sorted(set(self.bits)):
-            raise StatisticsError(f"bit widths must rise, as in 2,3,4; got {list(self.bits)}")
+            raise StatisticsError(
+                f"bit widths must rise, as in 2,3,4; got {shortened(list(self.bits))}"
+            )
 
     @property
     def ordered_layers(self) -> tuple[Layer, ...]:

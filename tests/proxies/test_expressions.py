@@ -176,3 +176,12 @@ def test_three_thousand_levels_are_no_obstacle() -> None:
 def test_a_set_reads_only_what_it_has() -> None:
     with pytest.raises(ExpressionError, match=r"unknown statistic 'activation'.*'weights_only'"):
         parse_expression("times_bits(mean(activation))", SETS["weights_only"])
+
+
+def test_long_or_broken_names_are_shortened():
+    name = "9" * 5000
+    for text in (f"abs(weight {name})", f"{name}(weight", f"{name}"):
+        with pytest.raises(ExpressionError) as caught:
+            parse_expression(text, SETS["emq"])
+        assert len(str(caught.value)) < 1000
+        assert "\n" not in str(caught.value)
