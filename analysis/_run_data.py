@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gp_emq.errors import RunError
 from gp_emq.files import check_document
 from gp_emq.proxies import configuration_scores
-from gp_emq.store import STORE_NAME, GenerationRow, IndividualRow, RunStore
+from gp_emq.store import STORE_NAME, GenerationRow, IndividualRow, RunStore, bench_key
 
 RANDOM_SEARCH = "random_search"
 """The folder within a run that holds the random search of equal evaluations."""
@@ -30,6 +30,7 @@ class BenchData:
         split: int (n,), 0 training, 1 validation, 2 test.
         bits: the bit choices, in the order of a table's columns.
         entry_names: one name per entry.
+        place: which of the run's benches it is.
     """
 
     name: str
@@ -38,6 +39,7 @@ class BenchData:
     split: NDArray[np.int64]
     bits: tuple[int, ...]
     entry_names: tuple[str, ...]
+    place: int = 0
 
     def part(self, which: int) -> NDArray[np.int64]:
         """Indices of the training, validation or test configurations."""
@@ -57,27 +59,36 @@ class BenchData:
         return configuration_scores(table - table.mean(axis=1, keepdims=True), choices)
 
 
-def bench_of(store: RunStore) -> BenchData:
-    """The bench of a run, as its store holds it.
+def bench_of(store: RunStore, place: int = 0) -> BenchData:
+    """A bench of a run, as its store holds it.
+
+    Args:
+        store: of the run.
+        place: which of the run's benches; most runs have one.
 
     Raises:
         RunError: the store lacks a part of it, or the parts do not fit.
     """
-    configurations = store.array("configurations").astype(np.int64)
+
+    def array(name: str) -> NDArray[Any]:
+        return store.array(bench_key(name, place))
+
+    configurations = array("configurations").astype(np.int64)
     entries = configurations.shape[1] if configurations.ndim == 2 else -1
-    bits = tuple(int(width) for width in store.array("bits"))
-    accuracies = store.array("accuracies").astype(np.float64)
-    split = store.array("split").astype(np.int64)
+    bits = tuple(int(width) for width in array("bits"))
+    accuracies = array("accuracies").astype(np.float64)
+    split = array("split").astype(np.int64)
     if not len(configurations) == len(accuracies) == len(split) or entries < 1:
         raise RunError(f"the run {store.folder} is damaged: the arrays of its bench do not fit")
     if not np.isin(configurations, bits).all() or list(bits) != sorted(set(bits)):
         raise RunError(f"the run {store.folder} is damaged: its configurations have other bits")
-    known = "entry_names" in store.meta_keys()
-    names: Sequence[str] = store.meta_as("entry_names", list[str]) if known else []
+    key = bench_key("entry_names", place)
+    known = key in store.meta_keys()
+    names: Sequence[str] = store.meta_as(key, list[str]) if known else []
     if len(names) != entries:
         names = [f"entry {number}" for number in range(entries)]
-    name = str(store.meta_as("bench", dict[str, Any]).get("name"))
-    return BenchData(name, configurations, accuracies, split, bits, tuple(names))
+    name = str(store.meta_as(bench_key("bench", place), dict[str, Any]).get("name"))
+    return BenchData(name, configurations, accuracies, split, bits, tuple(names), place)
 
 
 def meta_or(store: RunStore, key: str, default: Any) -> Any:
@@ -162,9 +173,10 @@ def oriented_table(row: IndividualRow, bench: BenchData, folder: Path) -> NDArra
     Raises:
         RunError: the store holds none for this individual, or one of another shape.
     """
-    table = row.oriented_table
-    if table is None:
+    tables = row.oriented_tables
+    if bench.place >= len(tables):
         raise RunError(f"the run {folder} holds no table of individual {row.id}")
+    table = tables[bench.place]
     expected = (bench.configurations.shape[1], len(bench.bits))
     if table.shape != expected:
         raise RunError(

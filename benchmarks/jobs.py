@@ -53,7 +53,7 @@ class RandomTables:
         primitive_set, screen = state
         trees = [parse_expression(item, primitive_set) for item in items]
         return [
-            Outcome(None, table, 0.0) if isinstance(table, str) else Outcome(table, None, 0.0)
+            Outcome((), table, 0.0) if isinstance(table, str) else Outcome((table,), None, 0.0)
             for table in screen.tables(trees)
         ]
 

@@ -126,7 +126,7 @@ def main() -> None:
     for name in options.sets or primitive_set_names():
         primitive_set = load_primitive_set(name)
         setting = load_setting(RunConfiguration(bench=options.bench, primitives=name))
-        statistics = setting.collect(FarmSettings())
+        (statistics,) = setting.collect(FarmSettings())
         trees = random_trees(primitive_set, options.trees)
         count = count_false_rejects(primitive_set, statistics, trees)
         sys.stdout.write(count.line(name) + "\n")

@@ -6,8 +6,9 @@ here both are done once per network, and all training configurations are scored.
 
 from benchmarks.timing import Row, compare
 from gp_emq.determinism import one_thread
-from gp_emq.evolution import KendallFitness, TableScreen
+from gp_emq.evolution import TableScreen
 from gp_emq.mqbench import bench_inputs, load_bench
+from gp_emq.objectives import BenchObjective
 from gp_emq.proxies import parse_expression
 from gp_emq.statistics import Statistics, collect_statistics
 from primitives import load_primitive_set
@@ -22,7 +23,7 @@ def benchmark() -> list[Row]:
     inputs = bench_inputs(bench)
     primitive_set = load_primitive_set("bit_aware")
     tree = parse_expression(EXPRESSION, primitive_set)
-    fitness = KendallFitness(bench)
+    objective = BenchObjective(bench)
 
     def collected() -> Statistics:
         return collect_statistics(
@@ -41,7 +42,7 @@ def benchmark() -> list[Row]:
     def ours() -> None:
         table = screen.tables([tree])[0]
         if not isinstance(table, str):
-            fitness.measure([table])
+            objective.measure([(table,)])
 
     def published() -> None:
         # One configuration's worth: statistics, then the tree.
@@ -49,7 +50,7 @@ def benchmark() -> list[Row]:
 
     with one_thread():
         row = compare(
-            f"a candidate's fitness, {fitness.training_size} configurations",
+            f"a candidate's fitness, {objective.training_size} configurations",
             ours,
             f"statistics and tree anew for each of {CONFIGURATIONS} configurations",
             published,

@@ -19,16 +19,10 @@ from benchmarks.plain import PlainContext, PlainDeap
 from benchmarks.shapes import random_statistics, store_statistics
 from benchmarks.timing import Row
 from gp_emq.determinism import one_thread
-from gp_emq.evolution import (
-    KendallFitness,
-    Outcome,
-    Search,
-    SearchSettings,
-    TableJob,
-    make_selection,
-)
+from gp_emq.evolution import Outcome, Search, SearchSettings, TableJob, make_selection
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench
+from gp_emq.objectives import BenchObjective
 from gp_emq.proxies import (
     Evaluator,
     configuration_scores,
@@ -119,7 +113,7 @@ def _searched(
     waited = 0.0
     with tempfile.TemporaryDirectory() as folder:
         store_statistics(network, primitive_set.needs, Path(folder))
-        job = TableJob(PRIMITIVES, Path(folder))
+        job = TableJob(PRIMITIVES, (Path(folder),))
         share = partial(share_expressions, primitive_set=primitive_set)
         with Farm([job], jobs=workers, backend=backend, share=share) as farm:
             farm.map(["mean(quantization_perturbation)"] * (workers or 1))
@@ -134,8 +128,8 @@ def _searched(
 
             search = Search(
                 primitive_set=primitive_set,
-                fitness=KendallFitness(synthetic_bench(statistics)),
-                tables=tables,
+                objective=BenchObjective(synthetic_bench(statistics)),
+                evaluate=tables,
                 selection=make_selection("diversity"),
                 settings=SearchSettings(population=POPULATION),
             )

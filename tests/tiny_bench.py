@@ -8,16 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gp_emq.evolution import (
-    KendallFitness,
-    Outcome,
-    Search,
-    SearchSettings,
-    TableJob,
-    make_selection,
-)
+from gp_emq.evolution import Outcome, Search, SearchSettings, TableJob, make_selection
 from gp_emq.mqbench import Bench, BenchInputs
 from gp_emq.networks import Network, find_layers
+from gp_emq.objectives import BenchObjective
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics, collect_statistics
 from primitives import load_primitive_set
@@ -50,9 +44,9 @@ class Tiny:
     statistics: Statistics
     folder: Path
 
-    def tables(self, primitives: str, *, probing: bool = True):
-        """A function from expressions to screened tables, in this process."""
-        job = TableJob(primitives, self.folder, probing)
+    def tables(self, primitives: str, *, probing: bool = True, networks: int = 1):
+        """A function from expressions to screened tables, of the network so often, right here."""
+        job = TableJob(primitives, (self.folder,) * networks, probing)
         state = job.set_up()
 
         def tabulate(expressions: list[str]) -> list[Outcome]:
@@ -68,14 +62,14 @@ class Tiny:
         seeds=(),
         samples: int | None = None,
         tables=None,
-        progress=None,
+        progress=lambda done, wanted: None,
         **settings,
     ) -> Search:
         screening = settings.get("screening", True)
         return Search(
             primitive_set=load_primitive_set(primitives),
-            fitness=KendallFitness(self.bench, samples=samples, seed=settings.get("seed", 0)),
-            tables=tables or self.tables(primitives, probing=screening),
+            objective=BenchObjective(self.bench, samples=samples, seed=settings.get("seed", 0)),
+            evaluate=tables or self.tables(primitives, probing=screening),
             selection=make_selection(selection),
             settings=SearchSettings(**{"population": 10, **settings}),
             seeds=seeds,
@@ -83,7 +77,7 @@ class Tiny:
         )
 
 
-def make_bench(statistics: Statistics, noise: float = 0.02) -> Bench:
+def make_bench(statistics: Statistics, name: str = "tiny", noise: float = 0.02) -> Bench:
     """All 81 configurations; accuracy falls with the loss that FIT expects, and some noise."""
     fisher, moved = statistics.tensor("fisher_diagonal"), statistics.tensor("perturbation")
     table = statistics.layout("Weights").sum_entries(fisher * moved.square()).T.numpy()
@@ -94,7 +88,7 @@ def make_bench(statistics: Statistics, noise: float = 0.02) -> Bench:
     accuracies = 0.9 - 0.5 * ranks + rng.normal(scale=noise, size=len(loss))
     split = rng.permutation(np.repeat([0, 1, 2], (41, 12, 28))).astype(np.int8)
     return Bench(
-        name="tiny",
+        name=name,
         network="tiny",
         layers=tuple(layer.name for layer in statistics.layers),
         entries=((0,), (1, 2), (3,), (4,)),
@@ -109,10 +103,10 @@ def make_bench(statistics: Statistics, noise: float = 0.02) -> Bench:
     )
 
 
-def make_tiny(cache: Path) -> Tiny:
+def make_tiny(cache: Path, name: str = "tiny", seed: int = 11) -> Tiny:
     """Collect the statistics of all primitive sets into a folder, and make the bench."""
     with torch.random.fork_rng():
-        torch.manual_seed(11)
+        torch.manual_seed(seed)
         model = TinyNetwork().eval()
     images = torch.randn(12, 1, 8, 8, generator=torch.Generator().manual_seed(12))
     labels = torch.randint(0, 3, (12,), generator=torch.Generator().manual_seed(13))
@@ -121,9 +115,9 @@ def make_tiny(cache: Path) -> Tiny:
     statistics = collect_statistics(
         model, images, labels, bits=BITS, quantizer=quantizer, ties=ties, cache=cache
     )
-    for name in ("bit_aware", "emq"):
-        statistics.prepare(load_primitive_set(name).needs)
+    for primitives in ("bit_aware", "emq"):
+        statistics.prepare(load_primitive_set(primitives).needs)
     assert statistics.folder is not None
     network = Network("tiny", model, find_layers(model, images[:1], ties), (1, 8, 8))
     inputs = BenchInputs(network, images, labels, quantizer)
-    return Tiny(make_bench(statistics), inputs, statistics, statistics.folder)
+    return Tiny(make_bench(statistics, name), inputs, statistics, statistics.folder)

@@ -1,47 +1,22 @@
-"""Individuals: DEAP trees with a stored sign, a table, and where they came from."""
+"""Individuals: DEAP trees with their tables and what the objective made of them."""
 
-from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
 from deap import base, gp
-from numpy.typing import NDArray
 
+from gp_emq.evolution._objective import Measurement
 from gp_emq.proxies import Node
-
-FloatArray = NDArray[np.float64]
+from gp_emq.store import IndividualRow
 
 
 class Fitness(base.Fitness):  # type: ignore[misc]
-    """Training tau, to be maximised, and size, to be minimised.
+    """Training, to be maximised, and size, to be minimised.
 
-    DEAP compares lexicographically, so equal taus are decided by the smaller tree, and
+    DEAP compares lexicographically, so equal ones are decided by the smaller tree, and
     ``dominates`` gives the Pareto front of the two.
     """
 
     weights = (1.0, -1.0)
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What the fitness function found of one table.
-
-    Args:
-        sign: +1 or −1; times the table it gives the orientation in which a higher score predicts
-            higher accuracy on the training configurations.
-        training: Kendall tau on the training configurations, oriented, so at least 0.
-        validation: Kendall tau on the validation configurations, oriented.
-        left_out: Training tau with each configuration left out in turn, oriented,
-            (training configurations,).
-        ranks: Centred ranks of the oriented training scores, scaled to unit length,
-            (training configurations,).
-    """
-
-    sign: int
-    training: float
-    validation: float
-    left_out: FloatArray
-    ranks: FloatArray
 
 
 class Individual(gp.PrimitiveTree):  # type: ignore[misc]
@@ -49,37 +24,29 @@ class Individual(gp.PrimitiveTree):  # type: ignore[misc]
 
     Args:
         nodes: The tree, in prefix order.
-        expression: The same as text.
-        canonical: Its canonical form.
-        table: Its sensitivity table, not oriented, (entries, bits).
-        measurement: What the fitness function found.
-        identifier: Its row in the store.
-        generation: When it entered.
+        row: What the store keeps of it, tables included.
+        measurement: What the objective found.
     """
 
-    def __init__(
-        self,
-        nodes: list[Node],
-        *,
-        expression: str,
-        canonical: str,
-        table: FloatArray,
-        measurement: Measurement,
-        identifier: int,
-        generation: int,
-    ) -> None:
+    def __init__(self, nodes: list[Node], row: IndividualRow, measurement: Measurement) -> None:
         super().__init__(nodes)
-        self.expression = expression
-        self.canonical = canonical
-        self.table = table
+        self.row = row
         self.measurement = measurement
-        self.identifier = identifier
-        self.generation = generation
         self.fitness = Fitness((measurement.training, len(nodes)))
 
     @property
+    def identifier(self) -> int:
+        """Its number in the search."""
+        return self.row.id
+
+    @property
+    def expression(self) -> str:
+        """Its tree as text."""
+        return self.row.expression
+
+    @property
     def tau(self) -> float:
-        """Training tau."""
+        """What the search maximises, on the training configurations."""
         return self.measurement.training
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import OperatorError
-from gp_emq.evolution._fitness import centred
-from gp_emq.evolution._individual import FloatArray
+from gp_emq.evolution._objective import FloatArray, centred
 from gp_emq.evolution._reasons import BY_OPERATOR, CONSTANT, NOT_FINITE, PRECISION, SHAPE
 from gp_emq.proxies import TreeError
 

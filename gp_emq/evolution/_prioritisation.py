@@ -7,6 +7,7 @@ from 26.40 % to 36.45 %.
 from collections import Counter
 from collections.abc import Sequence
 
+from gp_emq.evolution._reasons import blames_operators, is_telling
 from gp_emq.proxies import Node
 from primitives import BinaryOperator, UnaryOperator
 
@@ -30,6 +31,11 @@ class Prioritisation:
         self._enabled = enabled
         self._tried: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()
+
+    def learn(self, tree: Sequence[Node], reason: str | None) -> None:
+        """Count a tree that was accepted, or rejected for a reason, if that says anything."""
+        if is_telling(reason):
+            self.record(tree, passed=not blames_operators(reason or ""))
 
     def record(self, tree: Sequence[Node], *, passed: bool) -> None:
         """Count one screened tree."""

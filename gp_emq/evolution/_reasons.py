@@ -9,6 +9,8 @@ NOT_FINITE = "not finite"
 CONSTANT = "constant scores"
 PRECISION = "rounding noise"
 DUPLICATE = "duplicate table"
+CHEAP = frozenset({SIZE, DEPTH, NO_STATISTIC, EQUIVALENT})
+"""Reasons that cost no evaluation."""
 INVALID = frozenset({SHAPE, NOT_FINITE, CONSTANT, PRECISION})
 """Reasons that blame the operators; being too large or a repetition does not."""
 
@@ -22,3 +24,8 @@ FAILED = "failed: "
 def blames_operators(reason: str) -> bool:
     """Say whether a reason speaks against the operators of a tree."""
     return reason in INVALID or reason.startswith(BY_OPERATOR)
+
+
+def is_telling(reason: str | None) -> bool:
+    """Say whether an individual that was rejected so, or accepted, says anything of operators."""
+    return reason not in CHEAP and not (reason or "").startswith(FAILED)

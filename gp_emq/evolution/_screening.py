@@ -8,8 +8,8 @@ the store records.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gp_emq.evolution._individual import FloatArray
 from gp_emq.evolution._judging import judged
+from gp_emq.evolution._objective import FloatArray
 from gp_emq.evolution._probe import Probe
 from gp_emq.evolution._reasons import DEPTH, NO_STATISTIC, SIZE
 from gp_emq.proxies import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator, Node

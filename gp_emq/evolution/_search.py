@@ -1,46 +1,55 @@
-"""The loop: fill the places of a generation, select, and say what happened."""
+"""The loop: ask for proposals, evaluate them, tell what they came to, and let selection decide."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from operator import attrgetter
 
 import numpy as np
 from deap import tools
 
-from gp_emq.errors import PrimitiveSetError, RunError
-from gp_emq.evolution._breeding import Breeder, Draft
-from gp_emq.evolution._filling import Filler, Place, Tables
-from gp_emq.evolution._fitness import KendallFitness
+from gp_emq.evolution import _reasons as reasons
+from gp_emq.evolution._account import (
+    best_of_sizes,
+    check_first_population,
+    check_front,
+    generation_row,
+    log,
+)
+from gp_emq.evolution._archive import Archive
 from gp_emq.evolution._individual import Individual
-from gp_emq.evolution._judging import is_same
-from gp_emq.evolution._ledger import Ledger
+from gp_emq.evolution._objective import Measurement, Objective
 from gp_emq.evolution._prioritisation import Prioritisation
+from gp_emq.evolution._proposal import Proposal, make_toolbox, offspring
 from gp_emq.evolution._randomness import stream
-from gp_emq.evolution._reasons import FAILED
-from gp_emq.evolution._selection import Selection, best_first, best_of, diversity
+from gp_emq.evolution._screening import StructureScreen, depth_of
+from gp_emq.evolution._selection import Newcomers, Selection, best_first, best_of
 from gp_emq.evolution._settings import SearchSettings
-from gp_emq.proxies import parse_expression
-from gp_emq.store import GenerationRow, IndividualRow
+from gp_emq.evolution._tables import Outcome
+from gp_emq.proxies import Node, parse_expression, simplified, to_expression
+from gp_emq.store import BenchRow, GenerationRow, IndividualRow
 from primitives import PrimitiveSet
 
+Evaluate = Callable[[list[str]], Sequence[Outcome]]
+"""What evaluates: expressions in, screened tables out, in the same order."""
 
-@dataclass(frozen=True)
-class Step:
-    """What one generation adds to the store."""
-
-    individuals: list[IndividualRow]
-    generation: GenerationRow
+_NOT_EVALUATED = Outcome((), None, 0.0)
+_NO_NUMBER = -1
+"""Proposals are numbered in the order in which they are judged."""
 
 
 class Search:
-    """A search for proxies, one generation at a time.
+    """A search for proxies: `ask` it for proposals, evaluate them, and `tell` it the outcomes.
+
+    A generation is a number of places to be filled. Each `ask` gives a proposal for every place
+    that is still open, after the screens that cost nothing; `tell` screens and measures what came
+    back, in order of place, so that what is evaluated where and when changes nothing. `step` does
+    a whole generation, with the evaluator that the search was made with.
 
     Args:
         primitive_set: The operators and terminals.
-        fitness: Measures tables.
-        tables: Evaluates expressions.
+        objective: Measures what the evaluator gives.
+        evaluate: Evaluates expressions on the objective's networks.
         selection: Parents and survivors.
         settings: The rest.
         seeds: Expressions that enter the first generation, exempt from the structural screen.
@@ -52,56 +61,42 @@ class Search:
         self,
         *,
         primitive_set: PrimitiveSet,
-        fitness: KendallFitness,
-        tables: Tables,
+        objective: Objective,
+        evaluate: Evaluate,
         selection: Selection,
         settings: SearchSettings,
         seeds: Sequence[str] = (),
-        progress: Callable[[int, int], None] | None = None,
+        progress: Callable[[int, int], None] = lambda done, wanted: None,  # noqa: ARG005
     ) -> None:
         self._set = primitive_set
-        self._fitness = fitness
-        self._tables = tables
+        self._objective = objective
+        self._evaluate = evaluate
         self._selection = selection
         self._settings = settings
-        self._seeds = [Draft(list(parse_expression(text, primitive_set)), "seed") for text in seeds]
+        self._seeds = [self._parsed(text) for text in seeds]
+        self._progress = progress
+        self._structure = StructureScreen(primitive_set, settings.max_size, settings.max_depth)
         self._prioritisation = Prioritisation(enabled=settings.prioritisation)
-        self._ledger = Ledger(primitive_set, self._prioritisation)
-        self._filler = Filler(
-            primitive_set=primitive_set,
-            breeder=Breeder(
-                primitive_set,
-                selection,
-                initial_depths=settings.initial_depths,
-                crossover=settings.crossover,
-            ),
-            fitness=fitness,
-            tables=tables,
-            ledger=self._ledger,
-            settings=settings,
-            progress=progress,
-        )
+        self._weights: dict[str, float] = {}
+        self._archive = Archive()
+        self._attempts: dict[int, int] = {}
+        self._open: list[int] = []
+        self._waiting: list[Proposal] = []
+        self._exhausted: list[int] = []
+        self._repeats: dict[int, tuple[Proposal, int]] = {}
+        self._newcomers: Newcomers = {}
+        self._trees: list[list[Node]] = []
+        self.toolbox = make_toolbox(primitive_set, selection, settings)
+        self.rows: list[IndividualRow] = []
+        self.generation = -1
+        self.evaluations = 0
+        self.proposals = 0
         self.population: list[Individual] = []
         self.hall_of_fame = tools.ParetoFront()
         self.logbook = tools.Logbook()
         self.statistics = tools.Statistics(key=attrgetter("tau"))
         self.statistics.register("best", max)
         self.statistics.register("median", np.median)
-
-    @property
-    def generation(self) -> int:
-        """The latest generation; −1 before the initial population."""
-        return self._ledger.generation
-
-    @property
-    def evaluations(self) -> int:
-        """Fitness evaluations so far."""
-        return self._filler.evaluations
-
-    @property
-    def proposals(self) -> int:
-        """Individuals proposed so far."""
-        return self._ledger.proposals
 
     @property
     def best(self) -> Individual:
@@ -114,34 +109,97 @@ class Search:
         evaluations = self.logbook.select("nevals")
         return len(evaluations) > 1 and evaluations[-1] == evaluations[-2]
 
-    def step(self, most: int | None = None) -> Step:
+    def step(self, most: int | None = None) -> GenerationRow:
         """Make one generation; the first call makes the initial population.
 
         Args:
             most: Most individuals to evaluate; None for as many as the selection asks for.
 
         Returns:
-            The rows to store.
+            The row of the generation; `rows` are those of everyone proposed in it.
 
         Raises:
             PrimitiveSetError: No individual of the initial population passes the screen.
         """
         start = time.perf_counter()
-        self._ledger.begin(self.generation + 1)
+        self.begin(most)
+        while proposals := self.ask():
+            self.tell(self._evaluate([proposal.expression for proposal in proposals]))
+        self.finish()
+        row = generation_row(self, time.perf_counter() - start)
+        log(self.logbook, row)
+        return row
+
+    def begin(self, most: int | None = None) -> None:
+        """Open the places of the next generation."""
+        self.generation += 1
+        self.rows, self._trees = [], []
         self.population.sort(key=best_first)
-        weights = self._prioritisation.weights()
-        newcomers = self._filler.fill(self._places(most), self.population, weights)
+        self._weights = self._prioritisation.weights()
+        wanted = size = self._settings.population
+        if self.generation > 0:
+            wanted = self._selection.offspring(size) + self._selection.fresh(size)
+        self._open = list(range(wanted))[:most]
+        self._attempts = dict.fromkeys(self._open, 0)
+        self._exhausted, self._repeats, self._newcomers = [], {}, {}
+
+    def ask(self) -> list[Proposal]:
+        """Propose for each open place until something passes the screens that cost nothing.
+
+        Returns:
+            At most one proposal for each place; none if the generation is complete.
+        """
+        self._waiting = []
+        pending: set[str] = set()
+        for place in self._open:
+            while self._attempts[place] < self._settings.attempts:
+                proposal = self._proposed(place, pending)
+                self._attempts[place] += 1
+                if proposal is not None:
+                    pending.add(proposal.row.canonical)
+                    self._waiting.append(proposal)
+                    break
+            else:
+                self._exhausted.append(place)
+        if self._open and not self._waiting:
+            self.tell([])
+        return self._waiting
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Judge what the latest proposals came to.
+
+        Args:
+            outcomes: One for each proposal, in the order that `ask` gave them.
+        """
+        measured = iter(self._objective.measure([one.tables for one in outcomes if one.tables]))
+        self._open = []
+        for proposal, outcome in zip(self._waiting, outcomes, strict=True):
+            measurement = next(measured) if outcome.tables else None
+            if self._enters(proposal, outcome, measurement):
+                continue
+            place = proposal.row.place
+            exhausted = self._attempts[place] >= self._settings.attempts
+            (self._exhausted if exhausted else self._open).append(place)
+        for place in self._exhausted:
+            self._enter_repeated(place)
+        self._exhausted = []
+        self._progress(len(self._newcomers), len(self._attempts))
+
+    def finish(self) -> None:
+        """Let selection choose among the population and the newcomers."""
+        newcomers = dict(sorted(self._newcomers.items()))
         if self.generation == 0:
             self.population = list(newcomers.values())
-            self._check_population()
+            check_first_population(self.population, self.rows, self._set.name)
         else:
             rng = stream(self._settings.seed, self.generation, "survivors")
             self.population = self._selection.survivors(
                 self.population, newcomers, self._settings.population, rng
             )
         self.hall_of_fame.update(list(newcomers.values()))
-        rows = self._ledger.finish()
-        return Step(rows, self._generation_row(rows, time.perf_counter() - start))
+        # At the end of a generation, so that the order of evaluation is no matter.
+        for row, tree in zip(self.rows, self._trees, strict=True):
+            self._prioritisation.learn(tree, row.reason)
 
     def restore(
         self, individuals: Sequence[IndividualRow], generations: Sequence[GenerationRow]
@@ -153,101 +211,145 @@ class Search:
             generations: All completed generations, in order.
 
         Raises:
-            RunError: A formula of the front no longer gives the table that is stored with it.
+            RunError: A formula of the front no longer gives the tables that are stored with it.
         """
-        last = generations[-1]
-        self._ledger.restore(individuals, generation=last.generation, proposals=last.proposals)
-        self._filler.evaluations = last.evaluations
-        rows = {row.id: row for row in individuals}
-        self.population = [self._restored(rows[identifier]) for identifier in last.population]
-        best_of_size: dict[int, IndividualRow] = {}
         for row in individuals:
-            best = best_of_size.get(row.size)
-            if row.training_tau is not None and (
-                best is None or row.training_tau > (best.training_tau or 0.0)
-            ):
-                best_of_size[row.size] = row
-        self.hall_of_fame.update([self._restored(row) for row in best_of_size.values()])
-        self._check_front()
-        for generation in generations:
-            self._log(generation)
-
-    def _check_front(self) -> None:
-        """Compare the front's tables, and with them their signs, with those of its formulas."""
+            self._archive.remember(row)
+            if reasons.is_telling(row.reason):
+                self._prioritisation.learn(self._parsed(row.expression), row.reason)
+        last = generations[-1]
+        self.generation, self.proposals = last.generation, last.proposals
+        self.evaluations = last.evaluations
+        self.population = [self._restored(self._archive[number]) for number in last.population]
+        self.hall_of_fame.update([self._restored(row) for row in best_of_sizes(individuals)])
         front = list(self.hall_of_fame)
-        outcomes = self._tables([individual.expression for individual in front])
-        for individual, outcome in zip(front, outcomes, strict=True):
-            if outcome.reason is not None and outcome.reason.startswith(FAILED):
-                continue
-            if outcome.table is None or not is_same(outcome.table, individual.table):
-                raise RunError(
-                    f"individual {individual.identifier} of the run, {individual.expression}, no "
-                    f"longer gives the table that is stored with it: primitive set "
-                    f"{self._set.name!r} has changed, or an earlier version made the run; start a "
-                    "new one instead"
-                )
+        check_front(front, self._evaluate([one.expression for one in front]), self._set.name)
+        for generation in generations:
+            log(self.logbook, generation)
 
     def _restored(self, row: IndividualRow) -> Individual:
-        assert row.scores_table is not None  # noqa: S101 - only accepted rows are restored
-        return Individual(
-            list(parse_expression(row.expression, self._set)),
-            expression=row.expression,
-            canonical=row.canonical,
-            table=row.scores_table,
-            measurement=self._fitness.measure([row.scores_table])[0],
-            identifier=row.id,
-            generation=row.generation,
-        )
+        (measurement,) = self._objective.measure([row.tables])
+        return Individual(self._parsed(row.expression), row, measurement)
 
-    def _check_population(self) -> None:
-        if self.population:
-            return
-        rows = self._ledger.rows
-        counts = Counter(row.reason for row in rows)
-        reasons = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
-        raise PrimitiveSetError(
-            f"primitive set {self._set.name!r}: none of {len(rows)} random individuals "
-            f"passes the screen: {reasons or 'none was asked for'}"
-        )
+    def _parsed(self, expression: str) -> list[Node]:
+        return list(parse_expression(expression, self._set))
 
-    def _places(self, most: int | None) -> list[Place]:
-        size = self._settings.population
-        if self.generation == 0:
-            places = [Place(number, is_offspring=False) for number in range(size)]
-            for place, seed in zip(places, self._seeds, strict=False):
-                place.seed = seed
-        else:
-            offspring = self._selection.offspring(size)
-            places = [
-                Place(number, is_offspring=number < offspring)
-                for number in range(offspring + self._selection.fresh(size))
-            ]
-        return places if most is None else places[:most]
-
-    def _generation_row(self, rows: Sequence[IndividualRow], seconds: float) -> GenerationRow:
-        taus = self.statistics.compile(self.population)
-        rejections = Counter(row.reason for row in rows if row.reason is not None)
-        row = GenerationRow(
+    def _proposed(self, place: int, pending: set[str]) -> Proposal | None:
+        """Make a proposal; None if a screen that costs nothing rejects it."""
+        start = time.perf_counter()
+        tree, operator, parents = self._tree(place)
+        is_seed = operator == "seed"
+        nodes, canonical = simplified(tree, self._set)
+        if not self._settings.screening or is_seed:
+            nodes = tree
+        expression = to_expression(nodes, self._set)
+        reason = None if is_seed else self._structure.reason(nodes)
+        repeats = None
+        if reason is None and self._settings.screening:
+            repeats = self._archive.seen(canonical)
+            rejected = canonical in pending or self._archive.is_rejected(expression)
+            reason = reasons.EQUIVALENT if repeats is not None or rejected else None
+        row = IndividualRow(
+            id=_NO_NUMBER,
             generation=self.generation,
-            population=tuple(individual.identifier for individual in self.population),
-            best_training=float(taus["best"]),
-            median_training=float(taus["median"]),
-            best_validation=self.best.measurement.validation,
-            diversity=diversity(self.population),
-            evaluations=self.evaluations,
-            proposals=self.proposals,
-            rejections=dict(sorted(rejections.items())),
-            seconds=seconds,
+            place=place,
+            attempt=self._attempts[place],
+            operator=operator,
+            parents=parents,
+            expression=expression,
+            canonical=canonical,
+            size=len(nodes),
+            depth=depth_of(nodes),
+            seconds=time.perf_counter() - start,
         )
-        self._log(row)
-        return row
+        proposal = Proposal(nodes, row)
+        if repeats is not None:
+            self._repeats[place] = proposal, repeats
+        if reason is None:
+            return proposal
+        self._record(proposal, reason=reason)
+        return None
 
-    def _log(self, row: GenerationRow) -> None:
-        self.logbook.record(
-            gen=row.generation,
-            nevals=row.evaluations,
-            best=row.best_training,
-            median=row.median_training,
-            validation=row.best_validation,
-            diversity=row.diversity,
+    def _tree(self, place: int) -> tuple[list[Node], str, tuple[int, ...]]:
+        attempt = self._attempts[place]
+        if self.generation == 0 and attempt == 0 and place < len(self._seeds):
+            return self._seeds[place], "seed", ()
+        rng = stream(self._settings.seed, self.generation, place, attempt)
+        if self.generation > 0 and place < self._selection.offspring(self._settings.population):
+            crossover = self._settings.crossover
+            return offspring(self.toolbox, self.population, crossover, rng, self._weights)
+        return self.toolbox.generate(rng=rng, weights=self._weights), "fresh", ()
+
+    def _enters(
+        self, proposal: Proposal, outcome: Outcome, measurement: Measurement | None
+    ) -> bool:
+        """Accept or reject what was evaluated."""
+        if measurement is None:
+            self._record(proposal, reason=outcome.reason, outcome=outcome)
+            return False
+        if self._settings.screening:
+            repeats = self._archive.same_tables(outcome.tables)
+            if repeats is not None:
+                self._repeats[proposal.row.place] = proposal, repeats
+                self._record(proposal, reason=reasons.DUPLICATE, outcome=outcome)
+                return False
+        self.evaluations += 1
+        self._accept(proposal, outcome, measurement)
+        return True
+
+    def _enter_repeated(self, place: int) -> None:
+        """Let what a duplicate repeats enter once more, so that small sets never stall.
+
+        It enters as it was accepted: the duplicate's own formula may be its negation, or differ
+        from it in the last digits, so tables, sign and fitness are not the duplicate's.
+        """
+        if place not in self._repeats:
+            return
+        duplicate, identifier = self._repeats[place]
+        known = self._archive[identifier]
+        row = replace(
+            known,
+            generation=self.generation,
+            place=place,
+            attempt=self._attempts[place],
+            operator=duplicate.row.operator,
+            parents=duplicate.row.parents,
+            seconds=0.0,
         )
+        proposal = Proposal(self._parsed(known.expression), row)
+        (measurement,) = self._objective.measure([known.tables])
+        self._accept(proposal, replace(_NOT_EVALUATED, tables=known.tables), measurement)
+
+    def _accept(self, proposal: Proposal, outcome: Outcome, measurement: Measurement) -> None:
+        row = self._record(proposal, reason=None, outcome=outcome, measurement=measurement)
+        self._newcomers[row.place] = Individual(proposal.nodes, row, measurement)
+
+    def _record(
+        self,
+        proposal: Proposal,
+        *,
+        reason: str | None,
+        outcome: Outcome = _NOT_EVALUATED,
+        measurement: Measurement | None = None,
+    ) -> IndividualRow:
+        taus = measurement.by_network if measurement else [(None, None)] * len(outcome.tables)
+        row = replace(
+            proposal.row,
+            id=self.proposals,
+            training_tau=measurement.training if measurement else None,
+            validation_tau=measurement.validation if measurement else None,
+            sign=measurement.sign if measurement else None,
+            reason=reason,
+            seconds=proposal.row.seconds + outcome.seconds,
+            benches=tuple(
+                BenchRow(name, *both, table)
+                for name, both, table in zip(
+                    self._objective.networks, taus, outcome.tables, strict=False
+                )
+            ),
+        )
+        self.proposals += 1
+        self.rows.append(row)
+        self._trees.append(proposal.nodes)
+        self._archive.remember(row)
+        return row

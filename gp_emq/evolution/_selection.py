@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from gp_emq.errors import GpEmqError
-from gp_emq.evolution._fitness import paired_standard_error
 from gp_emq.evolution._individual import Individual
+from gp_emq.evolution._objective import paired_standard_error
 
 Newcomers = dict[int, Individual]
 """Individuals that passed the screen, by place: offspring first, then fresh ones."""

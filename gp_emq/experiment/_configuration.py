@@ -18,6 +18,7 @@ class RunConfiguration:
 
     Args:
         bench: Name or file of the bench.
+        more_benches: Those of further benches: the search then maximises the mean of all.
         primitives: Name or file of the primitive set.
         selection: Name of the selection.
         population: Members of the population.
@@ -35,7 +36,7 @@ class RunConfiguration:
         network: `package.module:factory` of the bench's network, where it is one's own.
 
     Raises:
-        RunError: A number is out of its range.
+        RunError: A number is out of its range, or several benches are to share the files of one.
     """
 
     bench: str = "digits"
@@ -53,8 +54,14 @@ class RunConfiguration:
     weights: str | None = None
     data: tuple[str, ...] = ()
     network: str | None = None
+    more_benches: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.more_benches and (self.weights or self.data or self.network):
+            raise RunError(
+                "weights, data and network belong to one bench; several benches must bring "
+                "their own, or find them through GP_EMQ_DATA"
+            )
         samples = self.bench_samples
         for name, right in (
             ("population", 1 <= self.population <= _MOST),
@@ -68,6 +75,11 @@ class RunConfiguration:
                     f"{name.replace('_', ' ')} cannot be {shortened(getattr(self, name))}"
                 )
 
+    @property
+    def benches(self) -> tuple[str, ...]:
+        """Names or files of all benches."""
+        return (self.bench, *self.more_benches)
+
     def to_json(self) -> dict[str, Any]:
         """Give the configuration as JSON holds it."""
         return asdict(self)
@@ -79,9 +91,10 @@ class RunConfiguration:
         Raises:
             RunError: Something is missing, unknown or of another kind.
         """
-        # A run that was started before benches could have networks of one's own says nothing.
-        names = {item.name for item in fields(cls)} - {"network"}
-        if not isinstance(values, dict) or set(values) - {"network"} != names:
+        # A run that was started before there were these says nothing of them.
+        later = {"network", "more_benches"}
+        names = {item.name for item in fields(cls)} - later
+        if not isinstance(values, dict) or set(values) - later != names:
             raise RunError("the run's stored configuration is damaged or of another version")
         return check_document(values, cls, RunError, "the run's stored configuration")
 

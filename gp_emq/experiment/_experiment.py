@@ -3,8 +3,7 @@
 import contextlib
 import platform
 import shlex
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -12,23 +11,15 @@ from typing import Any
 
 from gp_emq.command import resumption
 from gp_emq.errors import RunError
-from gp_emq.evolution import Search
 from gp_emq.experiment._configuration import Execution, RunConfiguration
 from gp_emq.experiment._interruption import Interruption
-from gp_emq.experiment._phases import (
-    RANDOM_SEARCH,
-    advance,
-    make_farm,
-    make_search,
-    open_store,
-    random_configuration,
-)
-from gp_emq.experiment._progress import Progress
-from gp_emq.experiment._setting import Setting, load_setting
+from gp_emq.experiment._parts import make_farm, make_search, open_store
+from gp_emq.experiment._phases import INTERRUPTED, RANDOM_SEARCH, evolve, search_at_random
+from gp_emq.experiment._setting import Setting, bench_sha256, load_setting
 from gp_emq.experiment._summary import hall_of_fame, summarise
 from gp_emq.files import is_code
 from gp_emq.statistics import Statistics
-from gp_emq.store import STORE_NAME, GenerationRow, RunStore, write_hall_of_fame, write_logbook
+from gp_emq.store import STORE_NAME, RunStore, bench_key, write_hall_of_fame, write_logbook
 
 
 @dataclass(frozen=True)
@@ -68,14 +59,13 @@ def run(configuration: RunConfiguration, execution: Execution) -> Result:
         resumption(lambda: how_to_resume(execution.folder, configuration)),
         _folder_of_run(execution.folder),
     ):
-        statistics = setting.collect(execution.farm, quiet=execution.quiet)
-        sha256 = statistics.content_sha256(setting.statistic_names)
-        with open_store(execution.folder, setting, configuration) as store:
-            _check_bench(store, setting)
-            _check_statistics(store, sha256)
+        networks = setting.collect(execution.farm, quiet=execution.quiet)
+        with open_store(execution.folder, setting, configuration.selection) as store:
+            _check_benches(store, setting)
+            _check_statistics(store, setting.statistics_sha256(networks))
             # Not part of what defines the run, but what resuming it aims at unless told otherwise.
             store.set_meta("generations", execution.generations)
-            return _carry_out(setting, execution, store, statistics, sha256)
+            return _carry_out(setting, execution, store, networks)
 
 
 @contextlib.contextmanager
@@ -133,12 +123,14 @@ def _has_generation(folder: Path) -> bool:
         return False
 
 
-def _check_bench(store: RunStore, setting: Setting) -> None:
-    if store.meta_as("bench", dict[str, Any]).get("sha256") != setting.bench_sha256:
-        raise RunError(
-            f"the run {store.folder} was searched on another bench {setting.bench.name!r}: its "
-            "configurations, accuracies or split have changed; start a new run instead"
-        )
+def _check_benches(store: RunStore, setting: Setting) -> None:
+    for place, bench in enumerate(setting.benches):
+        stored = store.meta_as(bench_key("bench", place), dict[str, Any])
+        if stored.get("sha256") != bench_sha256(bench):
+            raise RunError(
+                f"the run {store.folder} was searched on another bench {bench.name!r}: its "
+                "configurations, accuracies or split have changed; start a new run instead"
+            )
 
 
 def _check_statistics(store: RunStore, sha256: str) -> None:
@@ -159,119 +151,33 @@ def _versions() -> dict[str, str]:
 
 
 def _carry_out(
-    setting: Setting,
-    execution: Execution,
-    store: RunStore,
-    statistics: Statistics,
-    sha256: str,
+    setting: Setting, execution: Execution, store: RunStore, networks: tuple[Statistics, ...]
 ) -> Result:
-    configuration = setting.configuration
+    folder, selection = execution.folder, setting.configuration.selection
     with (
         Interruption() as interruption,
-        make_farm(setting, statistics, execution.farm, execution.memory) as farm,
+        make_farm(setting, networks, execution.farm, execution.memory) as farm,
     ):
-        search = make_search(setting, farm, selection=configuration.selection)
-        reason = _evolve(search, setting, store, execution, interruption)
-        write_hall_of_fame(
-            execution.folder / "hall_of_fame.json", hall_of_fame(search, setting, sha256)
-        )
-        write_logbook(execution.folder / "logbook.csv", store.generations())
-        if interruption.requested:
-            return Result(execution.folder, False, search.generation, None, reason)
+        search = make_search(setting, farm, selection)
+        validated = setting.is_validated
+        reason = evolve(search, store, execution, interruption, validated=validated)
+        found = hall_of_fame(search, setting, store.meta_as("statistics_sha256", str))
+        write_hall_of_fame(folder / "hall_of_fame.json", found)
+        write_logbook(folder / "logbook.csv", store.generations())
         random_search = None
-        if execution.random_search and configuration.selection != "random":
-            random_search = make_search(setting, farm, selection="random")
-            _search_at_random(random_search, search.evaluations, setting, execution, interruption)
-            if interruption.requested:
-                return Result(
-                    execution.folder, False, search.generation, None, "interrupted by Ctrl-C"
+        if execution.random_search and selection != "random" and not interruption.requested:
+            random_search = make_search(setting, farm, "random")
+            with open_store(folder / RANDOM_SEARCH, setting, "random") as random_store:
+                search_at_random(
+                    random_search,
+                    random_store,
+                    search.evaluations,
+                    interruption,
+                    quiet=execution.quiet,
+                    validated=validated,
                 )
-    summary = summarise(search, random_search, setting, statistics)
-    store.set_meta("summary", summary)
-    return Result(execution.folder, True, search.generation, summary, reason)
-
-
-def _evolve(
-    search: Search,
-    setting: Setting,
-    store: RunStore,
-    execution: Execution,
-    interruption: Interruption,
-) -> str:
-    """Run the search's own phase, and say why it stopped."""
-    start = time.monotonic()
-    last = store.last_generation()
-    progress = Progress(
-        "evolving",
-        execution.generations,
-        done=last.generation if last else 0,
-        quiet=execution.quiet,
-        validated=setting.is_validated,
-    )
-    reason = f"{execution.generations} generations completed"
-
-    def stop(search: Search) -> bool:
-        nonlocal reason
-        if search.generation < 0:
-            return False
         if interruption.requested:
-            reason = "interrupted by Ctrl-C"
-        elif search.generation >= execution.generations:
-            pass
-        elif execution.time_limit is not None and time.monotonic() - start > execution.time_limit:
-            reason = f"time limit of {execution.time_limit:g} s reached"
-        else:
-            return False
-        return True
-
-    def report(row: GenerationRow, before: GenerationRow | None) -> None:
-        progress.generation(row, before=before)
-
-    _advanced(search, store, stop, report, progress)
-    return reason
-
-
-def _search_at_random(
-    search: Search,
-    evaluations: int,
-    setting: Setting,
-    execution: Execution,
-    interruption: Interruption,
-) -> None:
-    """Run the random search until it has evaluated exactly as many."""
-    configuration = random_configuration(setting.configuration)
-    with open_store(execution.folder / RANDOM_SEARCH, setting, configuration) as store:
-        last = store.last_generation()
-        progress = Progress(
-            "random search of equal evaluations",
-            evaluations,
-            done=last.evaluations if last else 0,
-            quiet=execution.quiet,
-            unit="eval",
-            validated=setting.is_validated,
-        )
-
-        def stop(search: Search) -> bool:
-            return (
-                interruption.requested or search.evaluations >= evaluations or search.is_exhausted
-            )
-
-        def report(row: GenerationRow, before: GenerationRow | None) -> None:  # noqa: ARG001
-            progress.evaluations(row)
-
-        _advanced(search, store, stop, report, progress, most=lambda s: evaluations - s.evaluations)
-
-
-def _advanced(
-    search: Search,
-    store: RunStore,
-    stop: Callable[[Search], bool],
-    report: Callable[[GenerationRow, GenerationRow | None], None],
-    progress: Progress,
-    *,
-    most: Callable[[Search], int | None] = lambda search: None,  # noqa: ARG005
-) -> None:
-    try:
-        advance(search, store, stop=stop, most=most, report=report)
-    finally:
-        progress.close()
+            return Result(folder, False, search.generation, None, INTERRUPTED)
+    summary = summarise(search, random_search, setting, networks)
+    store.set_meta("summary", summary)
+    return Result(folder, True, search.generation, summary, reason)

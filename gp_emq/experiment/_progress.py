@@ -8,14 +8,14 @@ from gp_emq.store import GenerationRow
 
 
 class Progress:
-    """One bar per search: a tick per generation, with what a reader wants to know of it.
+    """One bar per search, with what a reader wants to know of the latest generation.
 
     Args:
         title: What is being searched.
         total: What the bar is full at.
-        done: What is completed already.
+        unit: What it counts: ``gen`` or ``eval``.
+        before: The generation that was completed before; None at the start.
         quiet: Whether to show nothing.
-        unit: What the bar counts.
         validated: Whether there is a validation tau to show.
     """
 
@@ -24,15 +24,17 @@ class Progress:
         title: str,
         total: int,
         *,
-        done: int = 0,
-        quiet: bool = False,
-        unit: str = "gen",
-        validated: bool = True,
+        unit: str,
+        before: GenerationRow | None,
+        quiet: bool,
+        validated: bool,
     ) -> None:
         self._validated = validated
+        self._before = before
+        self._unit = unit
         self._bar = tqdm(
             total=total,
-            initial=done,
+            initial=self._done(before) if before else 0,
             desc=title,
             unit=unit,
             disable=quiet,
@@ -41,28 +43,23 @@ class Progress:
             leave=True,
         )
 
-    def generation(self, row: GenerationRow, *, before: GenerationRow | None) -> None:
+    def show(self, row: GenerationRow) -> None:
         """Show a completed generation."""
+        before, self._before = self._before, row
         proposals = row.proposals - (before.proposals if before else 0)
         evaluations = row.evaluations - (before.evaluations if before else 0)
         rejected = sum(row.rejections.values()) / proposals if proposals else 0.0
         rate = evaluations / row.seconds if row.seconds > 0 else 0.0
+        validation = f"{row.best_validation:.3f}" if self._validated else "–"
         self._bar.set_postfix_str(
-            f"{self._taus(row)} · "
+            f"τ train {row.best_training:.3f} valid {validation} · "
             f"diversity {row.diversity:.2f} · rejected {rejected:.0%} · {rate:.0f} eval/s",
             refresh=False,
         )
-        if row.generation > 0:
-            self._bar.update(1)
+        self._bar.update(self._done(row) - (self._done(before) if before else 0))
 
-    def evaluations(self, row: GenerationRow) -> None:
-        """Show how far a search of fixed evaluations has come."""
-        self._bar.set_postfix_str(self._taus(row), refresh=False)
-        self._bar.update(row.evaluations - self._bar.n)
-
-    def _taus(self, row: GenerationRow) -> str:
-        validation = f"{row.best_validation:.3f}" if self._validated else "–"
-        return f"τ train {row.best_training:.3f} valid {validation}"
+    def _done(self, row: GenerationRow) -> int:
+        return row.generation if self._unit == "gen" else row.evaluations
 
     def close(self) -> None:
         """Leave the bar as it is."""

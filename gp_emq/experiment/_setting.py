@@ -1,4 +1,4 @@
-"""Everything a search needs, loaded once: bench, statistics, primitive set, fitness."""
+"""Everything a search needs, loaded once: benches, statistics, primitive set, objective."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -8,11 +8,12 @@ import numpy as np
 from tqdm import tqdm
 
 from gp_emq.errors import ExpressionError, GpEmqError
-from gp_emq.evolution import KendallFitness
+from gp_emq.evolution import Objective
 from gp_emq.experiment._collecting import StatisticsJob, bench_statistics, shared_out
 from gp_emq.experiment._configuration import RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, load_bench
+from gp_emq.objectives import BenchObjective, MeanObjective
 from gp_emq.proxies import parse_expression, why_unrankable
 from gp_emq.proxies.handcrafted import seed_expressions
 from gp_emq.statistics import Statistics, default_cache
@@ -25,46 +26,49 @@ class Setting:
 
     Args:
         configuration: What was asked for.
-        bench: The bench.
+        benches: The benches.
         primitive_set: The operators and terminals.
-        fitness: Measures tables on the bench.
+        parts: What measures formulas on each bench.
+        objective: What the search maximises: on several benches the mean of the parts.
         seeds: Expressions that enter the first generation.
     """
 
     configuration: RunConfiguration
-    bench: Bench
+    benches: tuple[Bench, ...]
     primitive_set: PrimitiveSet
-    fitness: KendallFitness
+    parts: tuple[BenchObjective, ...]
+    objective: Objective
     seeds: tuple[str, ...] = ()
 
-    def collect(self, farm: FarmSettings, *, quiet: bool = True) -> Statistics:
+    def collect(self, farm: FarmSettings, *, quiet: bool = True) -> tuple[Statistics, ...]:
         """Collect what the primitive set and the size baselines name, or read it from the cache.
 
         Args:
             farm: Who collects. Workers of other machines do not: their cache may be another.
             quiet: Whether to show no progress.
 
+        Returns:
+            The statistics of each bench's network.
+
         Raises:
             GpEmqError: Weights or data are missing, or a statistic is not finite.
         """
         configuration, cache = self.configuration, default_cache()
-        job = StatisticsJob(
-            configuration.bench,
-            configuration.weights,
-            configuration.data,
-            cache,
-            configuration.network,
-        )
-        statistics = bench_statistics(self.bench, job.weights, job.data, cache, job.network)
-        missing = [name for name in self.statistic_names if not statistics.is_stored(name)]
-        with tqdm(
-            total=len(missing), desc="statistics", unit="statistic", disable=quiet, leave=False
-        ) as bar:
-            for name in self._collected(job, statistics, missing, farm):
-                bar.set_postfix_str(name)
-                bar.update()
-        statistics.prepare(self.statistic_names)
-        return statistics
+        where = (configuration.weights, configuration.data, cache, configuration.network)
+        found = []
+        for name, bench in zip(configuration.benches, self.benches, strict=True):
+            statistics = bench_statistics(bench, *where)
+            missing = [name for name in self.statistic_names if not statistics.is_stored(name)]
+            with tqdm(
+                total=len(missing), desc="statistics", unit="statistic", disable=quiet, leave=False
+            ) as bar:
+                job = StatisticsJob(name, *where)
+                for statistic in self._collected(job, statistics, missing, farm):
+                    bar.set_postfix_str(statistic)
+                    bar.update()
+            statistics.prepare(self.statistic_names)
+            found.append(statistics)
+        return tuple(found)
 
     @staticmethod
     def _collected(
@@ -86,44 +90,58 @@ class Setting:
 
     @property
     def is_validated(self) -> bool:
-        """Whether the bench's validation configurations can be ranked."""
-        return not why_unrankable(self.bench.accuracies[self.bench.validation], "")
+        """Whether the validation configurations of every bench can be ranked."""
+        return not any(why_unrankable(one.accuracies[one.validation], "") for one in self.benches)
 
     @property
     def statistic_names(self) -> tuple[str, ...]:
         """Names of the statistics that the run uses."""
         return tuple(sorted({*self.primitive_set.needs, "bits", "parameter_count"}))
 
-    @property
-    def bench_sha256(self) -> str:
-        """Sha256 of the bench's configurations, accuracies and split."""
-        digest = hashlib.sha256()
-        for array in (self.bench.configurations, self.bench.accuracies, self.bench.split):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+    def statistics_sha256(self, networks: Sequence[Statistics]) -> str:
+        """Sha256 of the statistics that the run uses."""
+        return joint_sha256([one.content_sha256(self.statistic_names) for one in networks])
+
+
+def bench_sha256(bench: Bench) -> str:
+    """Sha256 of a bench's configurations, accuracies and split."""
+    digest = hashlib.sha256()
+    for array in (bench.configurations, bench.accuracies, bench.split):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def joint_sha256(digests: Sequence[str]) -> str:
+    """The sha256 of several things by theirs; of one its own."""
+    return (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    )
 
 
 def load_setting(configuration: RunConfiguration) -> Setting:
-    """Load a bench and a primitive set; nothing is computed yet.
+    """Load benches and a primitive set; nothing is computed yet.
 
     Raises:
-        GpEmqError: The bench or the set is unknown or damaged, more training configurations
-            are asked for than there are, or none of them is better than another.
+        GpEmqError: A bench or the set is unknown or damaged, two benches are the same, or more
+            training configurations are asked for than there are, or none of them is better
+            than another.
     """
     primitive_set = load_primitive_set(configuration.primitives)
-    bench = load_bench(configuration.bench)
-    available = len(bench.training)
-    if configuration.bench_samples is not None and configuration.bench_samples > available:
-        raise GpEmqError(
-            f"bench {bench.name!r} has {available} training configurations, "
-            f"so --bench-samples must be at most that, got {configuration.bench_samples}"
-        )
-    reason = why_unrankable(bench.accuracies[bench.training], "training configurations")
-    if reason:
-        raise GpEmqError(f"bench {bench.name!r} gives no fitness: {reason}")
-    fitness = KendallFitness(bench, samples=configuration.bench_samples, seed=configuration.seed)
+    benches = tuple(load_bench(name) for name in configuration.benches)
+    samples = configuration.bench_samples
+    for bench in benches:
+        if samples is not None and samples > len(bench.training):
+            raise GpEmqError(
+                f"bench {bench.name!r} has {len(bench.training)} training configurations, "
+                f"so --bench-samples must be at most that, got {samples}"
+            )
+        reason = why_unrankable(bench.accuracies[bench.training], "training configurations")
+        if reason:
+            raise GpEmqError(f"bench {bench.name!r} gives no fitness: {reason}")
+    parts = tuple(BenchObjective(one, samples=samples, seed=configuration.seed) for one in benches)
     seeds = _seed_expressions(configuration, primitive_set)
-    return Setting(configuration, bench, primitive_set, fitness, seeds)
+    objective = parts[0] if len(parts) == 1 else MeanObjective(parts)
+    return Setting(configuration, benches, primitive_set, parts, objective, seeds)
 
 
 def _seed_expressions(

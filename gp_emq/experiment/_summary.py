@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gp_emq.evolution import Individual, Search, centred
-from gp_emq.experiment._setting import Setting
+from gp_emq.evolution import FloatArray, Individual, Search, centred
+from gp_emq.experiment._setting import Setting, bench_sha256, joint_sha256
 from gp_emq.proxies import (
     Evaluator,
     bootstrap_interval,
@@ -78,8 +79,8 @@ def hall_of_fame(search: Search, setting: Setting, statistics_sha256: str) -> Ha
     front = front_of(search)
     best = recommended(front)
     provenance = Provenance(
-        bench=setting.bench.name,
-        bench_sha256=setting.bench_sha256,
+        bench=" + ".join(bench.name for bench in setting.benches),
+        bench_sha256=joint_sha256([bench_sha256(bench) for bench in setting.benches]),
         statistics_sha256=statistics_sha256,
         primitive_set=setting.primitive_set.name,
         seed=setting.configuration.seed,
@@ -89,9 +90,9 @@ def hall_of_fame(search: Search, setting: Setting, statistics_sha256: str) -> Ha
     members = tuple(
         Member(
             id=individual.identifier,
-            generation=individual.generation,
+            generation=individual.row.generation,
             expression=individual.expression,
-            canonical=individual.canonical,
+            canonical=individual.row.canonical,
             formula=to_formula(individual, setting.primitive_set),
             size=len(individual),
             depth=individual.height,
@@ -106,55 +107,65 @@ def hall_of_fame(search: Search, setting: Setting, statistics_sha256: str) -> Ha
 
 
 def summarise(
-    search: Search, random_search: Search | None, setting: Setting, statistics: Statistics
+    search: Search, random_search: Search | None, setting: Setting, networks: Sequence[Statistics]
 ) -> dict[str, Any]:
     """Measure the recommended formula, the random search's and the size baselines on the test.
 
     Returns:
         The summary that the store keeps and the report shows.
     """
-    bench = setting.bench
     front = front_of(search)
     best = recommended(front)
-    rows = [_row(f"evolved ({setting.configuration.selection})", best.table, len(best), setting)]
+    rows = _rows(f"evolved ({setting.configuration.selection})", best, setting)
     if random_search is not None:
-        found = recommended(front_of(random_search))
         name = f"random search, {random_search.evaluations} evaluations"
-        rows.append(_row(name, found.table, len(found), setting))
+        rows += _rows(name, recommended(front_of(random_search)), setting)
     for name, expression in SIZE_BASELINES.items():
         tree = parse_expression(expression, language())
-        table = Evaluator(language(), statistics).table(tree).numpy()
-        rows.append(_row(name, table, len(tree), setting, oriented=True))
+        for place, statistics in enumerate(networks):
+            table = Evaluator(language(), statistics).table(tree).numpy()
+            rows.append(_row(name, table, len(tree), setting, place))
     undefined = {
-        name: reason
-        for name, part in (("validation", bench.validation), ("test", bench.test))
-        if (reason := why_unrankable(bench.accuracies[part], f"{name} configurations"))
+        name: "; ".join(reasons)
+        for name in ("validation", "test")
+        if (reasons := _why_undefined(setting, name))
     }
     return {
         **({"undefined": undefined} if undefined else {}),
         "best": best.identifier,
         "front": [individual.identifier for individual in front],
         "rows": [asdict(row) for row in rows],
-        "protocol": str(bench.protocol),
+        "protocol": " + ".join(str(bench.protocol) for bench in setting.benches),
         "evaluations": search.evaluations,
-        "test_configurations": len(bench.test),
+        "test_configurations": sum(len(bench.test) for bench in setting.benches),
     }
 
 
-def _row(
-    name: str,
-    table: np.ndarray[Any, np.dtype[np.float64]],
-    size: int,
-    setting: Setting,
-    *,
-    oriented: bool = False,
-) -> SummaryRow:
-    """Measure one table; its sign comes from the training configurations unless it has one."""
-    bench, fitness = setting.bench, setting.fitness
-    sign = 1 if oriented else fitness.measure([table])[0].sign
-    scores = sign * configuration_scores(centred(table), fitness.choices)
+def _why_undefined(setting: Setting, split: str) -> list[str]:
+    """Say of which benches the configurations of a split cannot be ranked, and why."""
+    reasons = []
+    for bench in setting.benches:
+        what = f"{split} configurations"
+        if len(setting.benches) > 1:
+            what += f" of {bench.name}"
+        reasons.append(why_unrankable(bench.accuracies[getattr(bench, split)], what))
+    return [reason for reason in reasons if reason]
 
-    def tau(split: np.ndarray[Any, np.dtype[np.intp]]) -> float | None:
+
+def _rows(name: str, individual: Individual, setting: Setting) -> list[SummaryRow]:
+    """Measure an individual on each bench, in the orientation of its training configurations."""
+    return [
+        _row(name, individual.measurement.sign * table, len(individual), setting, place)
+        for place, table in enumerate(individual.row.tables)
+    ]
+
+
+def _row(name: str, oriented: FloatArray, size: int, setting: Setting, place: int) -> SummaryRow:
+    """Measure one oriented table on one bench."""
+    bench, choices = setting.benches[place], setting.parts[place].choices
+    scores = configuration_scores(centred(oriented), choices)
+
+    def tau(split: NDArray[np.intp]) -> float | None:
         accuracies = bench.accuracies[split]
         return None if why_unrankable(accuracies, "") else kendall_tau(scores[split], accuracies)
 
@@ -165,4 +176,6 @@ def _row(
         else bootstrap_interval(scores[bench.test], bench.accuracies[bench.test])
     )
     training = kendall_tau(scores[bench.training], bench.accuracies[bench.training])
+    if len(setting.benches) > 1:
+        name = f"{name}, on {bench.name}"
     return SummaryRow(name, size, training, tau(bench.validation), test, low, high)

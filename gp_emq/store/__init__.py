@@ -1,7 +1,7 @@
 """What a run leaves behind: its store, its hall of fame, its logbook."""
 
 from gp_emq.files import atomic_write_bytes, atomic_write_text
-from gp_emq.store._rows import GenerationRow, IndividualRow
+from gp_emq.store._rows import BenchRow, GenerationRow, IndividualRow, bench_key
 from gp_emq.store._run_store import STORE_NAME, RunStore
 from gp_emq.store.hall_of_fame import (
     HallOfFame,
@@ -14,6 +14,7 @@ from gp_emq.store.logbook import write_logbook
 
 __all__ = [
     "STORE_NAME",
+    "BenchRow",
     "GenerationRow",
     "HallOfFame",
     "IndividualRow",
@@ -22,6 +23,7 @@ __all__ = [
     "RunStore",
     "atomic_write_bytes",
     "atomic_write_text",
+    "bench_key",
     "read_hall_of_fame",
     "write_hall_of_fame",
     "write_logbook",

@@ -7,6 +7,17 @@ from collections.abc import Iterable
 from gp_emq.store import _schema as schema
 
 _ARRAYS = "arrays"
+_QUERIES = {
+    "arrays": ["SELECT * FROM arrays ORDER BY name"],
+    "meta": ["SELECT * FROM meta WHERE key = ?"],
+    "generation": [
+        "SELECT * FROM generations WHERE generation = ?",
+        "SELECT * FROM individuals WHERE generation = ? ORDER BY id",
+        """SELECT * FROM measurements
+        WHERE individual IN (SELECT id FROM individuals WHERE generation = ?) ORDER BY rowid""",
+    ],
+}
+"""What each kind of part consists of."""
 
 
 def seal_new(connection: sqlite3.Connection, keys: Iterable[str]) -> None:
@@ -29,8 +40,7 @@ def seal(connection: sqlite3.Connection, part: str) -> None:
 
 def damaged_part(connection: sqlite3.Connection) -> str | None:
     """Name a part that is not what was written; None if all are, or have no checksum."""
-    table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'checksums'"
-    if connection.execute(table).fetchone() is None:
+    if not _has_table(connection, "checksums"):
         return None
     for part, expected in connection.execute("SELECT part, sha256 FROM checksums").fetchall():
         if _sha256(connection, str(part)) != expected:
@@ -38,16 +48,16 @@ def damaged_part(connection: sqlite3.Connection) -> str | None:
     return None
 
 
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return connection.execute(found, (name,)).fetchone() is not None
+
+
 def _sha256(connection: sqlite3.Connection, part: str) -> str:
     kind, _, name = part.partition(" ")
-    queries = {
-        "arrays": ["SELECT * FROM arrays ORDER BY name"],
-        "meta": ["SELECT * FROM meta WHERE key = ?"],
-        "generation": [
-            "SELECT * FROM generations WHERE generation = ?",
-            "SELECT * FROM individuals WHERE generation = ? ORDER BY id",
-        ],
-    }
+    queries = dict(_QUERIES)
+    if not _has_table(connection, "measurements"):
+        queries["generation"] = queries["generation"][:2]
     digest = hashlib.sha256(part.encode())
     for query in queries.get(kind, []):
         for record in connection.execute(query, (name,) if "?" in query else ()):

@@ -1,10 +1,38 @@
-"""The two kinds of rows that a run's store holds."""
+"""The kinds of rows that a run's store holds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def bench_key(name: str, place: int) -> str:
+    """Under what a store keeps a value or an array of one of a run's benches.
+
+    Args:
+        name: what it is, such as `configurations`.
+        place: which bench; the first, often the only one, goes without a number.
+    """
+    return f"{name} {place}" if place else name
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """What an individual came to on one bench.
+
+    Attributes:
+        bench: name of the bench.
+        training_tau: Kendall tau on its training configurations, in the orientation that the
+            individual has on all benches; None without a fitness.
+        validation_tau: the same on its validation configurations.
+        table: float64 (entries, bits), as the tree gives it. Not part of a comparison.
+    """
+
+    bench: str
+    training_tau: float | None = None
+    validation_tau: float | None = None
+    table: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +50,13 @@ class IndividualRow:
         canonical: the same with commutative arguments sorted and identities folded.
         size: nodes of the tree.
         depth: edges from the root to the deepest leaf.
-        training_tau: Kendall tau on the training configurations, None without a fitness.
+        training_tau: Kendall tau on the training configurations, on several benches its mean;
+            None without a fitness.
         validation_tau: the same on the validation configurations.
-        sign: +1 or -1, whichever orients the table; None without a fitness.
+        sign: +1 or -1, whichever orients the tables; None without a fitness.
         reason: why the screen rejected it, None if it was accepted.
         seconds: what it took to screen and evaluate it.
-        scores_table: float64 (entries, bits), as the tree gives it; None if never computed.
-            Not part of a comparison between rows.
+        benches: what it came to on each bench; empty if its tables were never computed.
     """
 
     id: int
@@ -46,7 +74,7 @@ class IndividualRow:
     sign: int | None = None
     reason: str | None = None
     seconds: float = 0.0
-    scores_table: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
+    benches: tuple[BenchRow, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -54,11 +82,15 @@ class IndividualRow:
         return self.reason is None
 
     @property
-    def oriented_table(self) -> NDArray[np.float64] | None:
-        """float64 (entries, bits) whose higher sums predict higher accuracy, if known."""
-        if self.scores_table is None or self.sign is None:
-            return None
-        return self.sign * self.scores_table
+    def tables(self) -> tuple[NDArray[np.float64], ...]:
+        """float64 (entries, bits) of each bench, as the tree gives them; empty if not all known."""
+        known = tuple(row.table for row in self.benches if row.table is not None)
+        return known if len(known) == len(self.benches) else ()
+
+    @property
+    def oriented_tables(self) -> tuple[NDArray[np.float64], ...]:
+        """The same with higher sums predicting higher accuracy; empty if not known."""
+        return () if self.sign is None else tuple(self.sign * table for table in self.tables)
 
 
 @dataclass(frozen=True, kw_only=True)

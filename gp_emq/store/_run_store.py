@@ -16,7 +16,8 @@ from gp_emq.errors import RunError
 from gp_emq.files import check_document, one_line, shortened
 from gp_emq.store import _schema as schema
 from gp_emq.store._checksums import damaged_part, seal, seal_new
-from gp_emq.store._rows import GenerationRow, IndividualRow
+from gp_emq.store._rows import BenchRow, GenerationRow, IndividualRow
+from gp_emq.store._upgrade import upgrade
 
 STORE_NAME = "store.sqlite"
 _TABLE_NAMES = {"meta", "arrays", "individuals", "generations"}
@@ -116,7 +117,7 @@ class RunStore:
         try:
             store._check(readonly=readonly)
         except BaseException:
-            connection.close()
+            store.close()
             raise
         return store
 
@@ -124,16 +125,14 @@ class RunStore:
         with self._one_clear_line():
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA synchronous = FULL")
-            if readonly:
-                self._connection.execute("PRAGMA query_only = ON")
             found = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             if not {row["name"] for row in found} >= _TABLE_NAMES:
                 raise RunError(f"{self._folder} is no run: {STORE_NAME} lacks the tables of one")
             version = self.meta("format")
-            if version != schema.FORMAT:
+            if version not in {schema.FORMAT, schema.FORMAT - 1}:
                 raise RunError(
                     f"the run {self._folder} has format {shortened(version, 40)}; "
-                    f"this version reads format {schema.FORMAT}"
+                    f"this version reads formats {schema.FORMAT - 1} and {schema.FORMAT}"
                 )
             health = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if health != "ok":
@@ -143,6 +142,13 @@ class RunStore:
                 raise RunError(
                     f"the run {self._folder} is damaged: its {damaged} is not what was written"
                 )
+            if version != schema.FORMAT:
+                if readonly:
+                    self._connection = _copy(self._connection)
+                with self._transaction():
+                    upgrade(self._connection)
+            if readonly:
+                self._connection.execute("PRAGMA query_only = ON")
 
     @contextlib.contextmanager
     def _one_clear_line(self) -> Iterator[None]:
@@ -184,6 +190,7 @@ class RunStore:
             ValueError: a scores table that is no matrix.
         """
         records = [schema.individual_record(row) for row in individuals]
+        measurements = [item for row in individuals for item in schema.measurement_records(row)]
         try:
             with self._transaction():
                 last = self._connection.execute("SELECT max(generation) FROM generations")
@@ -194,6 +201,7 @@ class RunStore:
                         f"{self._folder} goes on with {expected}; is another process writing to it?"
                     )
                 self._connection.executemany(schema.INSERT_INDIVIDUAL, records)
+                self._connection.executemany(schema.INSERT_MEASUREMENT, measurements)
                 record = schema.generation_record(generation)
                 self._connection.execute(schema.INSERT_GENERATION, record)
                 seal(self._connection, f"generation {generation.generation}")
@@ -248,8 +256,16 @@ class RunStore:
         return self._individuals(query, (id_,))
 
     def _individuals(self, query: str, values: tuple[object, ...]) -> list[IndividualRow]:
+        measurements = (
+            f"WITH asked AS ({query}) SELECT measurements.* FROM measurements "  # noqa: S608 - ours
+            "JOIN asked ON individual = asked.id ORDER BY measurements.rowid"
+        )
         with self._one_clear_line():
-            return [schema.individual_row(row) for row in self._connection.execute(query, values)]
+            benches: dict[int, list[BenchRow]] = {}
+            for row in self._connection.execute(measurements, values):
+                benches.setdefault(row["individual"], []).append(schema.bench_row(row))
+            found = self._connection.execute(query, values)
+            return [schema.individual_row(row, benches.get(row["id"], ())) for row in found]
 
     def generations(self) -> list[GenerationRow]:
         """The completed generations, in order."""
@@ -334,6 +350,15 @@ class RunStore:
                 seal(self._connection, f"meta {key}")
         except sqlite3.Error as error:
             raise RunError(f"cannot write to the run {self._folder}: {one_line(error)}") from error
+
+
+def _copy(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Copy a store into memory, and let go of its file."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    copy.row_factory = sqlite3.Row
+    connection.backup(copy)
+    connection.close()
+    return copy
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -4,7 +4,8 @@ import json
 import math
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -12,14 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.files import shortened
-from gp_emq.store._rows import GenerationRow, IndividualRow
+from gp_emq.store._rows import BenchRow, GenerationRow, IndividualRow
 
-FORMAT = 1
+FORMAT = 2
 
 CHECKSUMS = """
 CREATE TABLE IF NOT EXISTS checksums (
     part TEXT PRIMARY KEY,              -- "arrays", "meta KEY" or "generation NUMBER"
     sha256 TEXT NOT NULL                -- of its records
+);
+"""
+
+MEASUREMENTS = """
+CREATE TABLE measurements (             -- in order of the run's benches
+    individual INTEGER NOT NULL,
+    bench TEXT NOT NULL,
+    training_tau REAL,
+    validation_tau REAL,
+    table_columns INTEGER,              -- bit choices of the table
+    table_data BLOB,                    -- float64 little-endian, (entries, bit choices)
+    PRIMARY KEY (individual, bench)
 );
 """
 
@@ -49,10 +62,9 @@ CREATE TABLE individuals (
     validation_tau REAL,
     sign INTEGER,
     reason TEXT,                        -- NULL: accepted
-    seconds REAL NOT NULL,
-    scores_columns INTEGER,             -- bit choices of the table
-    scores_table BLOB                   -- float64 little-endian, (entries, bit choices)
+    seconds REAL NOT NULL
 );
+{MEASUREMENTS}
 CREATE TABLE generations (
     generation INTEGER PRIMARY KEY,
     population TEXT NOT NULL,           -- JSON list of ids
@@ -71,9 +83,8 @@ _STORED_KINDS = "biufU"
 _STORED_TYPE = re.compile(f"[<|][{_STORED_KINDS}][1-9][0-9]{{0,5}}")
 
 INSERT_CHECKSUM = "INSERT OR REPLACE INTO checksums VALUES (?, ?)"
-INSERT_INDIVIDUAL = (
-    "INSERT INTO individuals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+INSERT_INDIVIDUAL = "INSERT INTO individuals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_MEASUREMENT = "INSERT INTO measurements VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_GENERATION = "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -83,59 +94,52 @@ def _as_json(value: object) -> str:
 
 def individual_record(row: IndividualRow) -> tuple[Any, ...]:
     """The values of an individual in the order of its table's columns."""
-    table, columns, data = row.scores_table, None, None
-    if table is not None:
-        little = np.ascontiguousarray(table, dtype="<f8")
-        if little.ndim != 2:
-            raise ValueError(f"a scores table has shape (entries, bits), not {little.shape}")
-        columns, data = little.shape[1], little.tobytes()
-    return (
-        row.id,
-        row.generation,
-        row.place,
-        row.attempt,
-        row.operator,
-        _as_json(list(row.parents)),
-        row.expression,
-        row.canonical,
-        row.size,
-        row.depth,
-        row.training_tau,
-        row.validation_tau,
-        row.sign,
-        row.reason,
-        row.seconds,
-        columns,
-        data,
-    )
+    values = {item.name: getattr(row, item.name) for item in fields(row)}
+    del values["benches"]
+    return tuple({**values, "parents": _as_json(list(row.parents))}.values())
 
 
-def individual_row(record: sqlite3.Row) -> IndividualRow:
-    """The individual that a record of its table holds."""
+def measurement_records(row: IndividualRow) -> list[tuple[Any, ...]]:
+    """The values of an individual on each bench in the order of their table's columns."""
+    records = []
+    for bench in row.benches:
+        columns, data = None, None
+        if bench.table is not None:
+            little = np.ascontiguousarray(bench.table, dtype="<f8")
+            if little.ndim != 2:
+                raise ValueError(f"a scores table has shape (entries, bits), not {little.shape}")
+            columns, data = little.shape[1], little.tobytes()
+        taus = bench.training_tau, bench.validation_tau
+        records.append((row.id, bench.bench, *taus, columns, data))
+    return records
+
+
+def bench_row(record: sqlite3.Row) -> BenchRow:
+    """What a record of the measurements holds, but for the individual."""
     values = dict(record)
-    columns, data = values.pop("scores_columns"), values.pop("scores_table")
+    columns, data = values.pop("table_columns"), values.pop("table_data")
+    del values["individual"]
+    _check(values, _MEASUREMENT)
+    table = None if data is None else np.frombuffer(data, dtype="<f8").reshape(-1, columns)
+    return BenchRow(**values, table=table)
+
+
+def individual_row(record: sqlite3.Row, benches: Sequence[BenchRow]) -> IndividualRow:
+    """The individual that a record of its table holds, with its measurements."""
+    values = dict(record)
     values["parents"] = _ids(values["parents"])
     _check(values, _INDIVIDUAL)
     if values["sign"] not in {None, -1, 1}:
         raise ValueError(f"individual {values['id']} has the sign {values['sign']}")
-    table = None if data is None else np.frombuffer(data, dtype="<f8").reshape(-1, columns)
-    return IndividualRow(**values, scores_table=table)
+    return IndividualRow(**values, benches=tuple(benches))
 
 
 def generation_record(row: GenerationRow) -> tuple[Any, ...]:
     """The values of a generation in the order of its table's columns."""
-    return (
-        row.generation,
-        _as_json(list(row.population)),
-        row.best_training,
-        row.median_training,
-        row.best_validation,
-        row.diversity,
-        row.evaluations,
-        row.proposals,
-        _as_json(dict(sorted(row.rejections.items()))),
-        row.seconds,
-    )
+    values = {item.name: getattr(row, item.name) for item in fields(row)}
+    values["population"] = _as_json(list(row.population))
+    values["rejections"] = _as_json(dict(sorted(row.rejections.items())))
+    return tuple(values.values())
 
 
 def generation_row(record: sqlite3.Row) -> GenerationRow:
@@ -158,6 +162,10 @@ _INDIVIDUAL: Mapping[str, tuple[type, ...]] = {
     "sign": (int, type(None)),
     "reason": (str, type(None)),
     "seconds": _NUMBER,
+}
+_MEASUREMENT: Mapping[str, tuple[type, ...]] = {
+    "bench": _TEXT,
+    **dict.fromkeys(("training_tau", "validation_tau"), (*_NUMBER, type(None))),
 }
 _GENERATION: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("generation", "evaluations", "proposals"), _COUNT),

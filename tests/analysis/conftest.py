@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gp_emq.proxies import kendall_tau
-from gp_emq.store import GenerationRow, IndividualRow, RunStore
+from gp_emq.store import BenchRow, GenerationRow, IndividualRow, RunStore
 
 ENTRIES, BITS = 20, (2, 3, 4)
 UNARY = ("abs", "square", "sqrt", "log_abs", "sigmoid", "relu", "negate")
@@ -67,7 +67,7 @@ class SyntheticRun:
         noise = self.random.normal(0, 1, (ENTRIES, len(BITS))) * np.array([1.0, 0.4, 0.2])
         if not parents:
             return noise * 1.5 + 0.35 * self.truth * self.random.uniform(0.3, 1.2)
-        mixed = sum(self.rows[p].oriented_table for p in parents) / len(parents)
+        mixed = sum(self.rows[p].oriented_tables[0] for p in parents) / len(parents)
         return mixed + 0.12 * noise + 0.03 * self.truth
 
     def propose(self, generation, place, attempt, operator, reason):
@@ -87,7 +87,7 @@ class SyntheticRun:
                 "training_tau": sign * tau,
                 "validation_tau": sign * self.tau(table, 1),
                 "sign": sign,
-                "scores_table": table,
+                "benches": (BenchRow("made up", sign * tau, sign * self.tau(table, 1), table),),
             }
             self.evaluations += 1
         self.proposals += 1

@@ -25,8 +25,7 @@ def poor(write_set) -> str:
 
 
 def accepted(search, generations: int):
-    steps = [search.step() for _ in range(generations)]
-    return [row for step in steps for row in step.individuals if row.accepted]
+    return [row for _ in range(generations) if search.step() for row in search.rows if row.accepted]
 
 
 def tau_of(table: np.ndarray, bench) -> float:
@@ -78,7 +77,7 @@ def test_the_stored_table_of_every_row_is_that_of_its_expression(
     evaluator = Evaluator(primitive_set, tiny.statistics)
     for row in accepted(tiny.search(primitives, selection=selection, population=8), 4):
         table = evaluator.table(parse_expression(row.expression, primitive_set)).numpy()
-        np.testing.assert_array_equal(table, row.scores_table)
+        np.testing.assert_array_equal(table, *row.tables)
         assert row.sign * tau_of(table, tiny.bench) == pytest.approx(row.training_tau, abs=1e-12)
 
 
@@ -86,11 +85,11 @@ def test_signs_survive_an_interruption(tiny, poor) -> None:
     primitive_set = load_primitive_set(poor)
     options = {"selection": "emq", "population": 12, "seed": 1}
     first = tiny.search(poor, **options)
-    steps = [first.step() for _ in range(5)]
+    steps = [(first.step(), first.rows) for _ in range(5)]
     search = tiny.search(poor, **options)
     search.restore(
-        list(itertools.chain.from_iterable(step.individuals for step in steps)),
-        [step.generation for step in steps],
+        list(itertools.chain.from_iterable(rows for _, rows in steps)),
+        [generation for generation, _ in steps],
     )
     for one in [*search.population, *search.hall_of_fame, *accepted(search, 3)]:
         is_row = hasattr(one, "training_tau")

@@ -9,7 +9,7 @@ import pytest
 from deap import tools
 
 from gp_emq.errors import GpEmqError, RunError
-from gp_emq.evolution import SELECTIONS, Outcome, TableIndex
+from gp_emq.evolution import SELECTIONS, Archive, Outcome
 from gp_emq.proxies import canonical_form, parse_expression
 from gp_emq.store import GenerationRow, IndividualRow
 from primitives import load_primitive_set
@@ -26,9 +26,8 @@ class Record:
 
     def advance(self, generations: int) -> None:
         for _ in range(generations):
-            step = self.search.step()
-            self.individuals += step.individuals
-            self.generations.append(step.generation)
+            self.generations.append(self.search.step())
+            self.individuals += self.search.rows
 
     @property
     def accepted(self) -> list[IndividualRow]:
@@ -36,10 +35,7 @@ class Record:
 
     def comparable(self):
         """Everything but the time it took; tables to the last bit."""
-        tables = [
-            None if row.scores_table is None else row.scores_table.tobytes()
-            for row in self.individuals
-        ]
+        tables = [[table.tobytes() for table in row.tables] for row in self.individuals]
         rows = [replace(row, seconds=0.0) for row in self.individuals]
         return rows, tables, [replace(row, seconds=0.0) for row in self.generations]
 
@@ -102,26 +98,26 @@ def test_accepted_rows_fit_the_screen_and_have_a_fitness(record, tiny) -> None:
         assert row.depth <= settings.max_depth
         assert 0 <= row.training_tau <= 1
         assert row.sign in (-1, 1)
-        assert np.isfinite(row.scores_table).all()
+        assert all(np.isfinite(table).all() for table in row.tables)
 
 
 def test_nothing_is_evaluated_twice(record) -> None:
     forms = [row.canonical for row in record.accepted]
     assert len(set(forms)) == len(forms)
-    index = TableIndex()
+    archive = Archive()
     for row in record.accepted:
-        assert index.find(row.scores_table) is None
-        index.add(row.id, row.scores_table)
+        assert archive.same_tables(row.tables) is None
+        archive.remember(row)
 
 
 def test_duplicates_have_the_table_of_one_accepted_before(record) -> None:
-    index, duplicates = TableIndex(), 0
+    archive, duplicates = Archive(), 0
     for row in record.individuals:
         if row.reason == "duplicate table":
-            assert index.find(row.scores_table) is not None
+            assert archive.same_tables(row.tables) is not None
             duplicates += 1
         elif row.reason is None:
-            index.add(row.id, row.scores_table)
+            archive.remember(row)
     assert duplicates
 
 
@@ -259,12 +255,12 @@ def test_a_search_is_not_resumed_with_tables_that_are_not_those_of_its_formulas(
 ) -> None:
     best = max(record.accepted, key=lambda row: (row.training_tau, -row.size, -row.id))
     search = tiny.search()
-    tables, changed = search._tables, {}
+    tables, changed = search._evaluate, {}
     if damage == "no table any more":
-        changed[best.expression] = Outcome(None, "not finite", 0.0)
+        changed[best.expression] = Outcome((), "not finite", 0.0)
     else:
         (other,) = tables(["quantization_mse"])
-        found = -best.scores_table if damage == "negated" else other.table
+        found = (-best.tables[0],) if damage == "negated" else other.tables
         changed[best.expression] = Outcome(found, None, 0.0)
 
     def tabulate(expressions):
@@ -298,7 +294,7 @@ class TestWithoutScreening:
         assert loose.search.evaluations == len(loose.accepted)
 
     def test_constants_have_a_fitness_of_zero(self, loose) -> None:
-        constant = [row for row in loose.accepted if np.ptp(row.scores_table, axis=1).max() == 0]
+        constant = [row for row in loose.accepted if np.ptp(*row.tables, axis=1).max() == 0]
         assert constant
         assert {row.training_tau for row in constant} == {0}
 
@@ -334,7 +330,7 @@ class TestSeeds:
 
 def test_a_generation_may_be_cut_short(tiny) -> None:
     search = tiny.search(selection="random", population=5)
-    counts = [search.step(most).generation.evaluations for most in (None, 3, 0, None)]
+    counts = [search.step(most).evaluations for most in (None, 3, 0, None)]
     assert [b - a for a, b in itertools.pairwise(counts)] == [3, 0, 5]
 
 

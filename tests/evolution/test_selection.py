@@ -10,6 +10,7 @@ from scipy import stats
 from gp_emq.errors import GpEmqError
 from gp_emq.evolution import SELECTIONS, Individual, Measurement, diversity, make_selection
 from gp_emq.proxies import language, parse_expression
+from gp_emq.store import IndividualRow
 
 TREE = list(parse_expression("log(bits)", language()))
 LARGER = list(parse_expression("log(log(bits))", language()))
@@ -25,13 +26,15 @@ def individual(identifier: int, tau: float, *, nodes=TREE, scores=(1, 2, 3, 4), 
         sign=1,
         training=tau,
         validation=0.0,
-        left_out=np.asarray(left_out, dtype=float),
-        ranks=unit_ranks(scores),
+        by_network=((tau, 0.0),),
+        make_left_out=lambda: np.asarray(left_out, dtype=float),
+        make_ranks=lambda: unit_ranks(scores),
     )
-    return Individual(
-        nodes, expression="log(bits)", canonical="log(bits)", table=np.zeros((4, 3)),
-        measurement=measurement, identifier=identifier, generation=0,
+    row = IndividualRow(
+        id=identifier, generation=0, place=0, attempt=0, operator="fresh", parents=(),
+        expression="log(bits)", canonical="log(bits)", size=2, depth=1,
     )  # fmt: skip
+    return Individual(nodes, row, measurement)
 
 
 def sorted_population(*taus: float) -> list[Individual]:

@@ -16,7 +16,7 @@ def test_workers_collect_what_one_process_does(primitives, tmp_path, monkeypatch
     found, times = [], []
     for name, jobs in (("alone", 1), ("together", 2)):
         monkeypatch.setenv("GP_EMQ_CACHE", str(tmp_path / name))
-        statistics = setting.collect(FarmSettings(jobs=jobs))
+        (statistics,) = setting.collect(FarmSettings(jobs=jobs))
         assert all(statistics.is_stored(name) for name in setting.statistic_names)
         found.append(statistics.content_sha256(setting.statistic_names))
         times.append({path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzz._old_store import as_format_1
 from scipy import stats
 from tiny_runs import CONFIGURATION, patch_setting
 
@@ -23,10 +24,7 @@ def rows_of(folder: Path):
     """Everything a store holds but the time it took."""
     with RunStore.open(folder) as store:
         individuals = [replace(row, seconds=0.0) for row in store.individuals()]
-        tables = [
-            None if row.scores_table is None else row.scores_table.tobytes()
-            for row in store.individuals()
-        ]
+        tables = [[table.tobytes() for table in row.tables] for row in store.individuals()]
         generations = [replace(row, seconds=0.0) for row in store.generations()]
         summary = store.meta("summary") if "summary" in store.meta_keys() else None
     return individuals, tables, generations, summary
@@ -64,7 +62,7 @@ def test_a_run_leaves_what_it_promises(finished, tiny) -> None:
     assert left == {"store.sqlite", "hall_of_fame.json", "logbook.csv", "random_search"}
     with RunStore.open(finished.folder) as store:
         assert store.meta("config") == {
-            **CONFIGURATION.to_json(), "seed_proxies": [], "data": [],
+            **CONFIGURATION.to_json(), "seed_proxies": [], "data": [], "more_benches": [],
         }  # fmt: skip
         assert store.meta("bench")["name"] == "tiny"
         assert set(store.meta("versions")) == {"python", "deap", "torch", "numpy", "scipy"}
@@ -109,7 +107,7 @@ def test_oriented_tables_reproduce_the_taus_of_the_hall_of_fame(finished, tiny) 
     bench = tiny.bench
     with RunStore.open(finished.folder) as store:
         for member in read_hall_of_fame(finished.folder).members:
-            scores = scores_of(store.individual(member.id).oriented_table, bench)
+            scores = scores_of(*store.individual(member.id).oriented_tables, bench)
             for split, expected in (
                 (bench.training, member.training_tau), (bench.validation, member.validation_tau),
             ):  # fmt: skip
@@ -135,7 +133,7 @@ def test_the_summary_reads_the_test_configurations_rightly(finished, tiny) -> No
     with RunStore.open(finished.folder) as store:
         best = store.individual(read_hall_of_fame(finished.folder).best.id)
     expected = {
-        "evolved (diversity)": scores_of(best.oriented_table, bench),
+        "evolved (diversity)": scores_of(*best.oriented_tables, bench),
         "sum of bits": bits.sum(axis=1),
         "BParams": bits @ parameters,
     }
@@ -211,10 +209,10 @@ def test_memory_changes_nothing_of_a_run(start, undisturbed, tmp_path) -> None:
         assert rows == rows_before
         assert rest == rest_before
         for table, before in zip(tables, tables_before, strict=True):
-            assert (table is None) == (before is None)
-            if table is not None:
+            assert len(table) == len(before)
+            if table:
                 np.testing.assert_allclose(
-                    np.frombuffer(table), np.frombuffer(before), rtol=1e-12, equal_nan=True
+                    np.frombuffer(*table), np.frombuffer(*before), rtol=1e-12, equal_nan=True
                 )
 
 
@@ -321,6 +319,16 @@ def test_more_generations_go_on_as_if_asked_for_at_first(start, undisturbed, tmp
     start(tmp_path / "run", generations=1)
     result = start(tmp_path / "run")
     assert result.generations == 3
+    hall_of_fame, rows, _ = everything_of(tmp_path / "run")
+    assert hall_of_fame == undisturbed[0]
+    assert rows[:3] == undisturbed[1][:3]
+
+
+def test_a_run_of_the_format_before_goes_on_to_the_same(start, undisturbed, tmp_path) -> None:
+    start(tmp_path / "run", generations=1)
+    for folder in (tmp_path / "run", tmp_path / "run" / "random_search"):
+        as_format_1(folder)
+    start(tmp_path / "run")
     hall_of_fame, rows, _ = everything_of(tmp_path / "run")
     assert hall_of_fame == undisturbed[0]
     assert rows[:3] == undisturbed[1][:3]

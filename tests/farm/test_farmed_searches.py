@@ -63,12 +63,12 @@ def test_a_mistake_in_the_work_is_no_secret() -> None:
 
 
 def test_a_search_is_the_same_for_any_number_of_jobs_and_devices(tiny) -> None:
-    job = TableJob("bit_aware", tiny.folder)
+    job = TableJob("bit_aware", (tiny.folder,))
     found = []
     for variants, jobs in (([job], 1), ([job, job], 2)):
         with Farm(variants, jobs=jobs) as farm:
             search = tiny.search(tables=farm.map, population=8)
-            rows = [row for _ in range(3) for row in search.step().individuals]
-        tables = [None if row.scores_table is None else row.scores_table.tobytes() for row in rows]
+            rows = [row for _ in range(3) if search.step() for row in search.rows]
+        tables = [[table.tobytes() for table in row.tables] for row in rows]
         found.append(([replace(row, seconds=0.0) for row in rows], tables))
     assert found[0] == found[1]

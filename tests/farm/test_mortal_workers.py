@@ -23,7 +23,7 @@ def hall_of_fame(tiny, tmp_path, monkeypatch):
     )
 
     def of_run(name: str, job: type[TableJob] = TableJob, **farm) -> bytes:
-        monkeypatch.setattr("gp_emq.experiment._phases.TableJob", job)
+        monkeypatch.setattr("gp_emq.experiment._parts.TableJob", job)
         execution = Execution(
             folder=tmp_path / name, generations=2, random_search=False, figures=False, quiet=True,
             farm=FarmSettings(**farm),
@@ -48,7 +48,7 @@ def test_a_search_that_lost_a_worker_in_mid_run_finds_the_same(
 
 
 def test_what_kills_every_worker_is_recorded_and_no_operator_is_blamed(tiny, monkeypatch) -> None:
-    job, tables = TableJob("bit_aware", tiny.folder), tiny.tables("bit_aware")
+    job, tables = TableJob("bit_aware", (tiny.folder,)), tiny.tables("bit_aware")
     asked_for, counted = [], []
 
     def mortal(expressions: list[str]) -> list[Outcome]:
@@ -63,10 +63,10 @@ def test_what_kills_every_worker_is_recorded_and_no_operator_is_blamed(tiny, mon
 
     monkeypatch.setattr("gp_emq.evolution._prioritisation.Prioritisation.record", record)
     search = tiny.search(tables=mortal, population=10)
-    rows = [row for _ in range(3) for row in search.step().individuals]
+    rows = [row for _ in range(3) if search.step() for row in search.rows]
     failed = [row for row in rows if row.reason == "failed: worker died"]
     assert failed
-    assert all("fisher_diagonal" in row.expression and row.scores_table is None for row in failed)
+    assert all("fisher_diagonal" in row.expression and not row.benches for row in failed)
     # Nothing is learnt of their operators, and none is tried again.
     assert counted
     assert not any("fisher_diagonal" in expression for expression in counted)

@@ -31,6 +31,7 @@ from gp_emq.qat._checkpoint import CHECKPOINT_NAME, Checkpoint, EpochRecord, sav
 from gp_emq.quantization import LearnedRoundings
 from gp_emq.statistics import Statistics, collect_statistics
 from gp_emq.store import (
+    BenchRow,
     GenerationRow,
     HallOfFame,
     IndividualRow,
@@ -186,7 +187,7 @@ def store(path: Path) -> None:
             id=k, generation=k // 2, place=k % 2, attempt=0, operator="seed",
             parents=() if k < 2 else (k - 2,), expression="bits", canonical="bits", size=1,
             depth=0, training_tau=0.5 + k / 10, validation_tau=0.25, sign=1, seconds=0.1,
-            scores_table=np.full((2, 2), float(k)),
+            benches=(BenchRow("small", 0.5, 0.25, np.full((2, 2), float(k))),),
         )
         for k in range(4)
     ]  # fmt: skip

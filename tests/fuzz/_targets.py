@@ -37,6 +37,7 @@ from gp_emq.store import STORE_NAME, RunStore
 
 from . import _mutations as change
 from . import _samples as sample
+from ._old_store import as_format_1
 
 _KEY = "key"
 
@@ -459,10 +460,19 @@ def _as_targets() -> tuple[Target, ...]:
                 "gp_emq.store._run_store:RunStore.open",
                 "gp_emq.store._run_store:RunStore.meta",
                 "gp_emq.store._schema:individual_row",
+                "gp_emq.store._schema:bench_row",
                 "gp_emq.store._schema:generation_row",
                 "gp_emq.store._schema:array_value",
                 "gp_emq.store._schema:_ids",
             ),
+        ),
+        Target(
+            "store-of-the-format-before",
+            STORE_NAME,
+            _old_store,
+            change.any_of(change.of_database, change.of_database, change.of_bytes),
+            _read_store,
+            ("gp_emq.store._upgrade:upgrade",),
         ),
     )
 
@@ -480,6 +490,11 @@ def _labels(path: Path) -> None:
 def _store(path: Path) -> None:
     path.unlink(missing_ok=True)
     sample.store(path)
+
+
+def _old_store(path: Path) -> None:
+    _store(path)
+    as_format_1(path.parent)
 
 
 TARGETS = _as_targets()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gp_emq.store import GenerationRow, IndividualRow, RunStore
+from gp_emq.store import BenchRow, GenerationRow, IndividualRow, RunStore
 
 
 @pytest.fixture
@@ -27,7 +27,9 @@ def make_generation():
                 sign=-1,
                 reason=None if place else "duplicate",
                 seconds=0.125,
-                scores_table=np.full((3, 2), first + place, dtype=np.float64),
+                benches=(
+                    BenchRow("digits", 0.5, 0.25, np.full((3, 2), first + place, dtype=np.float64)),
+                ),
             )
             for place in range(members)
         ]

@@ -17,11 +17,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gp_emq.errors import RunError
-from gp_emq.store import STORE_NAME, GenerationRow, IndividualRow, RunStore
+from gp_emq.store import STORE_NAME, BenchRow, GenerationRow, IndividualRow, RunStore
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 COUNTS = st.integers(0, 2**40)
+
+
+BENCH_ROWS = st.builds(
+    BenchRow,
+    bench=TEXT,
+    training_tau=st.none() | FINITE,
+    validation_tau=st.none() | FINITE,
+    table=st.none() | hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1)),
+)
 
 
 def individual_rows(id_: int) -> st.SearchStrategy[IndividualRow]:
@@ -42,8 +51,7 @@ def individual_rows(id_: int) -> st.SearchStrategy[IndividualRow]:
         sign=st.sampled_from([None, -1, 1]),
         reason=st.none() | TEXT,
         seconds=FINITE,
-        scores_table=st.none()
-        | hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1)),
+        benches=st.lists(BENCH_ROWS, max_size=3, unique_by=lambda row: row.bench).map(tuple),
     )
 
 
@@ -83,10 +91,10 @@ def test_what_is_committed_is_what_is_read(tmp_path_factory, individuals, genera
         accepted = [row for row in individuals if row.reason is None]
         assert store.individuals(accepted_only=True) == accepted
         for before, after in zip(individuals, read, strict=True):
-            if before.scores_table is None:
-                assert after.scores_table is None
-            else:
-                np.testing.assert_array_equal(after.scores_table, before.scores_table)
+            for one, other in zip(before.benches, after.benches, strict=True):
+                assert (one.table is None) == (other.table is None)
+                if one.table is not None:
+                    np.testing.assert_array_equal(other.table, one.table)
 
 
 @settings(
@@ -109,8 +117,9 @@ def test_arrays_come_back_with_shape_and_values(tmp_path_factory, array):
 
 def test_a_table_times_its_sign_is_oriented(make_generation):
     individuals, _ = make_generation(0)
-    np.testing.assert_array_equal(individuals[2].oriented_table, -individuals[2].scores_table)
-    assert replace(individuals[2], sign=None).oriented_table is None
+    (table,), (oriented,) = individuals[2].tables, individuals[2].oriented_tables
+    np.testing.assert_array_equal(oriented, -table)
+    assert replace(individuals[2], sign=None).oriented_tables == ()
 
 
 def test_meta_keeps_what_it_was_given(store):
@@ -179,8 +188,9 @@ def test_reading_only_changes_nothing(store, make_generation):
 
 def test_what_cannot_be_stored_is_refused(store, make_generation, tmp_path):
     individuals, generation = make_generation(0, members=1)
+    flat = (BenchRow("digits", table=np.zeros(3)),)
     with pytest.raises(ValueError, match=r"\(entries, bits\)"):
-        store.commit_generation([replace(individuals[0], scores_table=np.zeros(3))], generation)
+        store.commit_generation([replace(individuals[0], benches=flat)], generation)
     with pytest.raises(ValueError, match="numbers and text"):
         RunStore.create(tmp_path / "other", {}, {"objects": np.array([{}])})
     with pytest.raises(ValueError, match="format"):
@@ -266,8 +276,8 @@ def test_a_damaged_run_gives_one_clear_line(store, make_generation, damage, mess
     "change",
     [
         "UPDATE individuals SET parents = 'nonsense'",
-        "UPDATE individuals SET scores_table = x'00'",
-        "UPDATE individuals SET scores_columns = 'four'",
+        "UPDATE measurements SET table_data = x'00'",
+        "UPDATE measurements SET table_columns = 'four'",
         "UPDATE generations SET rejections = '{'",
     ],
 )
@@ -285,7 +295,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from gp_emq.store import GenerationRow, IndividualRow, RunStore
+from gp_emq.store import BenchRow, GenerationRow, IndividualRow, RunStore
 
 store = RunStore.open(Path(sys.argv[1]))
 last = store.last_generation()
@@ -294,7 +304,7 @@ while True:
     rows = [
         IndividualRow(id=number * 200 + k, generation=number, place=k, attempt=0, operator="seed",
                       parents=(), expression="weight", canonical="weight", size=1, depth=0,
-                      scores_table=np.full((20, 3), number, dtype=float))
+                      benches=(BenchRow("b", table=np.full((20, 3), number, dtype=float)),))
         for k in range(200)
     ]
     store.commit_generation(rows, GenerationRow(
@@ -344,6 +354,8 @@ def test_arrays_of_a_store_are_little_endian_in_c_order(tmp_path):
     [
         ("UPDATE individuals SET training_tau = 0.625 WHERE id = 7", "generation 1"),
         ("UPDATE individuals SET sign = 1 WHERE id = 2", "generation 0"),
+        ("UPDATE measurements SET training_tau = 0.625 WHERE individual = 7", "generation 1"),
+        ("UPDATE measurements SET table_data = zeroblob(48) WHERE individual = 2", "generation 0"),
         ("DELETE FROM individuals WHERE id = 3", "generation 0"),
         ("UPDATE generations SET evaluations = 99 WHERE generation = 1", "generation 1"),
         ("UPDATE meta SET value = '{\"seed\": 2}' WHERE key = 'config'", "meta config"),

@@ -1,0 +1,88 @@
+"""What a search maximises: all that evolution knows of benches, accuracies and correlations."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+Tables = tuple[FloatArray, ...]
+"""A formula's sensitivity tables, not oriented: one of (entries, bits) for each network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What an objective found of one formula; what only selection asks for comes when it asks.
+
+    Args:
+        sign: +1 or −1; times its tables it gives the orientation in which a higher score predicts
+            higher accuracy on the training configurations of all networks together.
+        training: What the search maximises, on the training configurations, oriented, so at least
+            0.
+        validation: The same on the validation configurations, oriented.
+        by_network: Training and validation of each network, in the one orientation that all share;
+            a network alone may be below 0.
+        make_left_out: Gives `left_out`.
+        make_ranks: Gives `ranks`.
+    """
+
+    sign: int
+    training: float
+    validation: float
+    by_network: tuple[tuple[float, float], ...]
+    make_left_out: Callable[[], FloatArray]
+    make_ranks: Callable[[], FloatArray]
+
+    @cached_property
+    def left_out(self) -> FloatArray:
+        """Training with each configuration left out in turn, (configurations of all networks,)."""
+        return self.make_left_out()
+
+    @cached_property
+    def ranks(self) -> FloatArray:
+        """What tells scores apart, (configurations of all networks,).
+
+        The product of those of two formulas is the Spearman correlation of their scores.
+        """
+        return self.make_ranks()
+
+
+class Objective(Protocol):
+    """Names the networks that a formula is evaluated on, and measures what it comes to there."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the networks, each as a bench quantizes it and named after that bench."""
+
+    def measure(self, formulas: Sequence[Tables]) -> list[Measurement]:
+        """Measure formulas side by side; what each comes to depends on no other.
+
+        Args:
+            formulas: Finite tables of each formula, one for each of `networks`.
+        """
+
+
+def centred(table: FloatArray) -> FloatArray:
+    """Take each row's mean off tables (..., entries, bits): a row offset changes no ranking."""
+    result: FloatArray = table - table.mean(axis=-1, keepdims=True)
+    return result
+
+
+def paired_standard_error(one: Measurement, other: Measurement) -> float:
+    """Jackknife standard error of the difference of what two formulas come to in training.
+
+    Args:
+        one: A measurement.
+        other: Another, of the same objective.
+
+    Returns:
+        ``√((n − 1)/n · Σ (d_i − mean d)²)`` over the leave-one-out differences d. Source: Efron
+        and Tibshirani, An Introduction to the Bootstrap, chapter 11.
+    """
+    differences = one.left_out - other.left_out
+    count = len(differences)
+    return float(np.sqrt((count - 1) / count * np.sum((differences - differences.mean()) ** 2)))

@@ -1,0 +1,6 @@
+"""What a search may maximise: how well a formula ranks the accuracies of one bench, or of many."""
+
+from gp_emq.objectives._bench import BenchObjective
+from gp_emq.objectives._mean import MeanObjective
+
+__all__ = ["BenchObjective", "MeanObjective"]
