@@ -140,8 +140,7 @@ def test_whole_tensors_may_be_recomputed_instead_of_kept(memory) -> None:
     kept, recomputed = (Evaluator(SETS["bit_aware"], statistics, memory=m) for m in (2**30, memory))
     for population in populations(2, 25):
         for one, other in zip(kept.tables(population), recomputed.tables(population), strict=True):
-            # Layer by layer, elements are the same but are added up in another order.
-            assert torch.allclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)
+            assert same(one, other)
 
 
 @pytest.mark.parametrize("block", [3, 7, 50])
