@@ -15,7 +15,7 @@ from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, load_bench
 from gp_emq.proxies import parse_expression
 from gp_emq.proxies.handcrafted import seed_expressions
-from gp_emq.statistics import Statistics, default_cache
+from gp_emq.statistics import Statistics, default_cache, is_own
 from primitives import PrimitiveSet, load_primitive_set
 
 
@@ -56,7 +56,12 @@ class Setting:
             configuration.network,
         )
         statistics = bench_statistics(self.bench, job.weights, job.data, cache, job.network)
-        missing = [name for name in self.statistic_names if not statistics.is_stored(name)]
+        missing = [
+            name
+            for name in self.statistic_names
+            # Workers know the built-in ones alone.
+            if not (statistics.is_stored(name) or is_own(name))
+        ]
         with tqdm(
             total=len(missing), desc="statistics", unit="statistic", disable=quiet, leave=False
         ) as bar:

@@ -22,11 +22,6 @@ from primitives import (
     WeightsPerBit,
 )  # fmt: skip
 
-NON_NEGATIVE_STATISTICS = frozenset(
-    {"fisher_diagonal", "parameter_count", "macs", "depth", "bits", "quantization_mse"}
-)
-"""Names of the statistics that are never negative."""
-
 _KEEPS_NON_NEGATIVE = frozenset(
     {"add", "multiply", "divide", "power", "mean", "sum", "minimum", "maximum", "identity",
      "leaky_relu", "reciprocal", "times_bits", "swish", "mish", "cosine_similarity"}
@@ -93,7 +88,7 @@ def _canonical_term(tree: Sequence[Node], primitive_set: PrimitiveSet) -> "_Term
     stack: list[_Term] = []
     for node in reversed(tree):
         if node.arity == 0:
-            stack.append(_leaf(node))
+            stack.append(_leaf(node, primitive_set))
             continue
         arguments = tuple(stack.pop() for _ in range(node.arity))
         overload = primitive_set.overloads[node.name]
@@ -102,8 +97,10 @@ def _canonical_term(tree: Sequence[Node], primitive_set: PrimitiveSet) -> "_Term
     return root.arguments[0] if root.name == "negate" else root
 
 
-def _leaf(node: Node) -> _Term:
-    return _Term(node.name, node.ret, node.name, non_negative=node.name in NON_NEGATIVE_STATISTICS)
+def _leaf(node: Node, primitive_set: PrimitiveSet) -> _Term:
+    terminal = primitive_set.statistics.get(node.name)
+    non_negative = terminal is not None and terminal.non_negative
+    return _Term(node.name, node.ret, node.name, non_negative=non_negative)
 
 
 def _plain(name: str, kind: type, arguments: tuple[_Term, ...]) -> _Term:
