@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from gp_emq.proxies._affine import AFFINE_NORMALISERS
 from gp_emq.proxies._expression import Node
 from primitives import (
     TENSOR_TYPES,
@@ -121,9 +120,7 @@ class Graph:
             vertex.streams for vertex in below if vertex.node.ret in TENSOR_TYPES
         )
         normalises = flows and overload is not None and kind is Kind.NORMALISER
-        affine = (
-            normalises and overload is not None and overload.operator.name in AFFINE_NORMALISERS
-        )
+        affine = normalises and overload is not None and overload.operator.affine is not None
         rank = max((vertex.rank for vertex in below if not vertex.is_reduced), default=0)
         vertex = Vertex(
             identifier=number,

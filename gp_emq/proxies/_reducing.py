@@ -7,17 +7,17 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gp_emq.proxies._accumulators import Accumulator, make_accumulator
-from gp_emq.proxies._affine import AFFINE_NORMALISERS, AffineKernel
 from gp_emq.proxies._cache import ByteCache
 from gp_emq.proxies._graph import Graph, Vertex
 from gp_emq.proxies._layerwise import Layerwise
 from gp_emq.proxies._leaves import Leaves
 from gp_emq.proxies._streaming import ReductionSink, Sink, StoreSink, Stream
 from gp_emq.proxies._window import Window
-from gp_emq.proxies._workspace import Workspace
 from gp_emq.statistics import Layout
-from primitives import Activations, BitTable, Kind, Weights, WeightsPerBit
+from primitives import Activations, BitTable, Kind, Weights, WeightsPerBit, _terms
+from primitives._accumulators import Accumulator, Collected, sums
+from primitives._affine import AffineKernel, AffineNormaliser
+from primitives._workspace import Workspace
 
 _Group = tuple[int, bool, bool]
 """Rank, whether over activations, and whether by width: what streams together."""
@@ -114,7 +114,7 @@ class Reducer:
             found = [number for number, pair in finders.items() if pair[0] in groups[group]]
             for number in found:
                 vertex = graph.vertices[number]
-                normaliser = AFFINE_NORMALISERS[_operator_name(vertex)]
+                normaliser = _affine_of(vertex)
                 value = normaliser.parameters([sink.accumulator for sink in finders.pop(number)])
                 parameters[number] = value
                 self._cache.put(_parameters_of(vertex), value)
@@ -123,9 +123,7 @@ class Reducer:
         """Make what finds the two numbers of each layer that an affine normaliser needs."""
         layers = len(self._leaves.layout_of(vertex).shapes)
         shape = (layers, self._leaves.bits) if vertex.per_bit else (layers,)
-        first, second = AFFINE_NORMALISERS[_operator_name(vertex)].accumulators(
-            shape, self._leaves.device, self._workspace
-        )
+        first, second = _affine_of(vertex).accumulators(shape, self._leaves.device, self._workspace)
         return (
             ReductionSink(vertex, first, by_layer=True),
             ReductionSink(vertex, second, by_layer=True),
@@ -250,17 +248,18 @@ class Reducer:
         overload = vertex.overload
         assert overload is not None  # noqa: S101 - reductions are operators
         operator = overload.operator
-        name = "sum" if operator.kind is Kind.MATRIX_REDUCTION else operator.name
+        make = operator.accumulator or partial(Collected, function=operator.function)
+        if operator.kind is Kind.MATRIX_REDUCTION:
+            make = sums(_terms.itself, _terms.plain)
         per_bit = overload.result is BitTable
         shape = (entries, self._leaves.bits) if per_bit else (entries,)
-        return make_accumulator(
-            name, operator.function, shape, self._leaves.device, self._workspace
-        )
+        return make(shape, self._leaves.device, self._workspace)
 
 
-def _operator_name(vertex: Vertex) -> str:
+def _affine_of(vertex: Vertex) -> AffineNormaliser:
     assert vertex.overload is not None  # noqa: S101 - normalisers are operators
-    return vertex.overload.operator.name
+    assert vertex.overload.operator.affine is not None  # noqa: S101 - affine ones at that
+    return vertex.overload.operator.affine
 
 
 def _parameters_of(vertex: Vertex) -> str:

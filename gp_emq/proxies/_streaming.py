@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gp_emq.proxies._accumulators import Accumulator
-from gp_emq.proxies._affine import AffineKernel
 from gp_emq.proxies._graph import Vertex
-from gp_emq.proxies._kernels import Kernel, kernel_of
+from gp_emq.proxies._kernels import kernel_of
 from gp_emq.statistics import Layout
-from primitives import Exponent, WeightsPerBit
+from primitives import Exponent, Kernel, WeightsPerBit
+from primitives._accumulators import Accumulator
+from primitives._affine import AffineKernel
 
 BLOCK = 131072
 """Elements of a block on a CPU, the bit axis included (rounded down)."""

@@ -30,7 +30,7 @@ class Window:
         if missing:
             together = range(missing[0], missing[-1] + 1)
             sizes = [offsets[layer + 1] - offsets[layer] for layer in together]
-            parts = torch.split(self._compute(together), sizes, dim=-1)  # type: ignore[no-untyped-call]
+            parts = torch.split(self._compute(together), sizes, dim=-1)
             self._layers.update(zip(together, parts, strict=True))
         pieces = [
             self._layers[layer][..., max(start - offsets[layer], 0) : stop - offsets[layer]]

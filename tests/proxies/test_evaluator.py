@@ -166,7 +166,7 @@ def test_reductions_by_tensors_alone_as_on_a_gpu_give_the_same(monkeypatch) -> N
     drawn = list(populations(3, 25))
     here = Evaluator(SETS["bit_aware"], DOUBLES)
     expected = [here.tables(population) for population in drawn]
-    monkeypatch.setattr("gp_emq.proxies._accumulators._in_main_memory", lambda device: False)
+    monkeypatch.setattr("primitives._accumulators._in_main_memory", lambda device: False)
     there = Evaluator(SETS["bit_aware"], DOUBLES)
     for population, tables in zip(drawn, expected, strict=True):
         for one, other in zip(there.tables(population), tables, strict=True):

@@ -9,10 +9,11 @@ from scipy import special
 from synthetic import synthetic_statistics
 
 from gp_emq.proxies import Evaluator, language, parse_expression
-from gp_emq.proxies._affine import AFFINE_NORMALISERS, AffineKernel
 from gp_emq.proxies._cache import ByteCache
 from gp_emq.proxies._streaming import Segments
-from gp_emq.proxies._workspace import Workspace
+from primitives import OPERATORS
+from primitives._affine import AffineKernel
+from primitives._workspace import Workspace
 
 DOUBLES = synthetic_statistics(3, dtype=torch.float64)
 LAYOUT = DOUBLES.layout("Weights")
@@ -111,7 +112,7 @@ def test_a_layer_at_hand_is_normalised_as_one_in_blocks(per_bit) -> None:
     x = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     flat = x.flatten(1) if per_bit else x.reshape(-1)
     for name, expected in (("z_normalise", z), ("min_max", min_max)):
-        found = AFFINE_NORMALISERS[name].of_layer(x, Workspace(), per_bit=per_bit)
+        found = OPERATORS[name].affine.of_layer(x, Workspace(), per_bit=per_bit)
         np.testing.assert_allclose(found.reshape(flat.shape), expected(flat.numpy()))
 
 
