@@ -88,18 +88,23 @@ def _check_algebra(operator: Operator, x: torch.Tensor) -> None:
                 f"operator {operator.name!r} is declared {law}, but is not: mixed signs give "
                 "something else"
             )
-    for other, arity, both in (
-        (operator.mirror, 1, lambda g: (function(-x), -_call_with(g, x))),
-        (operator.converse, 2, lambda g: (function(x, 1 - x), _call_with(g, 1 - x, x))),
-    ):
+    for other, both in ((operator.mirror, _mirrors), (operator.converse, _swaps)):
         if other and not (
             other in OPERATORS
-            and operator.arity == OPERATORS[other].arity == arity
-            and _same(*both(OPERATORS[other]))
+            and operator.arity == OPERATORS[other].arity
+            and _same(*both(function, partial(_call_with, OPERATORS[other]), x))
         ):
             raise PrimitiveSetError(
                 f"operator {operator.name!r} is declared to go with {other!r}, but does not"
             )
+
+
+def _mirrors(f: _Function, g: _Function, x: torch.Tensor) -> _Arguments:
+    return f(-x), -g(x)
+
+
+def _swaps(f: _Function, g: _Function, x: torch.Tensor) -> _Arguments:
+    return f(x, 1 - x), g(1 - x, x)
 
 
 def _check_identity(operator: Operator, text: str, x: torch.Tensor) -> None:
