@@ -53,6 +53,23 @@ def norm_tensors(name: str, module: _BatchNorm) -> dict[str, Tensor]:
     return {f"{name}.{of}": tensor for of, tensor in zip(_NORM_TENSORS, tensors, strict=True)}
 
 
+def sharing_modules(model: nn.Module, quantized: Iterable[str]) -> dict[str, str]:
+    """Map every layer whose weight is that of a quantized one to the first of these, itself too.
+
+    Args:
+        model: The network.
+        quantized: Names of layers with quantized weights, in the order in which it took them.
+    """
+    owners: dict[int, str] = {}
+    for name in quantized:
+        owners.setdefault(id(model.get_submodule(name).get_parameter("weight")), name)
+    return {
+        name: owners[id(module.weight)]
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Conv2d, nn.Linear)) and id(module.weight) in owners
+    }
+
+
 def tensors_beside_weights(model: nn.Module, quantized: Iterable[str]) -> dict[str, Tensor]:
     """Return what a file holds beside the quantized weights: biases, batch norms and all else.
 

@@ -11,11 +11,17 @@ from torch import Tensor, nn
 from gp_emq.errors import ExportError
 from gp_emq.export._bits import packed_size, unpack_integers
 from gp_emq.export._container import read_container
-from gp_emq.export._contents import batch_norms, tensors_beside_weights
+from gp_emq.export._contents import batch_norms, sharing_modules, tensors_beside_weights
 from gp_emq.export._grids import StoredGrid
 from gp_emq.export._header import PackedWeight
 from gp_emq.export._packed import INTEGERS, SCALE, ZERO_POINT
-from gp_emq.quantization import QuantizedModel, QuantizedWeight
+from gp_emq.networks import private_copy, unwrapped
+from gp_emq.quantization import (
+    QuantizedModel,
+    QuantizedWeight,
+    ask_for_gradients,
+    floating_type,
+)
 
 _SHOWN = 3
 
@@ -25,7 +31,8 @@ def load_packed(path: Path | str, model: nn.Module) -> QuantizedModel:
 
     Args:
         path: The file, as `save_packed` has written it.
-        model: The network that it was made from, with weights that do not matter; it is copied.
+        model: The network that it was made from, with weights that do not matter; it is copied,
+            and may be of any floating type, pruned, parametrized or wrapped.
 
     Returns:
         The quantized network, which gives the same outputs to the last bit. The counters of
@@ -36,6 +43,7 @@ def load_packed(path: Path | str, model: nn.Module) -> QuantizedModel:
     """
     path = Path(path)
     header, tensors = read_container(path)
+    given, model = unwrapped(model), private_copy(model).cpu()
     for name, packed in header.weights.items():
         _check_layer(path, model, name, packed.shape)
     for name in header.inputs:
@@ -45,14 +53,20 @@ def load_packed(path: Path | str, model: nn.Module) -> QuantizedModel:
     }
     _check_beside(path, model, tensors_beside_weights(model, weights), tensors)
     inputs = {name: grid.parameters(1) for name, grid in header.inputs.items()}
-    quantized = QuantizedModel(model, weights, inputs)
-    state = quantized.network.state_dict()
+    state = model.state_dict()
     for name, tensor in tensors.items():
         if name in state:
             state[name].copy_(tensor)
-    for norm in batch_norms(quantized.network).values():
+    for norm in batch_norms(model).values():
         if norm.num_batches_tracked is not None:
             norm.num_batches_tracked.zero_()
+    for name, owner in sharing_modules(model, weights).items():
+        weights[name] = weights[owner]
+    for name, weight in weights.items():
+        # What it was before is of no matter, finite or not.
+        model.get_submodule(name).get_parameter("weight").data = weight.values()
+    quantized = QuantizedModel(model, weights, inputs, dtype=floating_type(given))
+    ask_for_gradients(quantized.network, given)
     return quantized
 
 

@@ -7,12 +7,12 @@ from types import ModuleType
 from typing import Any
 
 from gp_emq.errors import ExportError
-from gp_emq.export._contents import norm_tensor_names
+from gp_emq.export._contents import norm_tensor_names, sharing_modules
 from gp_emq.export._grids import StoredGrid, weight_grids
 from gp_emq.export._header import describe, header_text
 from gp_emq.export._onnx_types import DEFAULT_OPSET, check_opset, integer_type
 from gp_emq.export._report import ExportReport, StoredWeight, report_of
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, check_finite
 from gp_emq.quantization import QuantizedModel
 from gp_emq.store import atomic_write_bytes
 
@@ -58,14 +58,17 @@ def export_onnx(
     check_opset(opset)
     if batch is not None and batch < 1:
         raise ExportError(f"the batch must have at least one image, not {batch}")
+    check_finite(quantized.network)
     weights = weight_grids(quantized, layers)
-    header = describe(quantized, weights, provenance)
+    owners = sharing_modules(quantized.network, weights)
+    own = {name: grid for name, grid in weights.items() if owners[name] == name}
+    header = describe(quantized, own, provenance)
     if strict:
         _check_types(weights, header.inputs, opset)
     graphs = _with_onnx("gp_emq.export._onnx_graph")
     model = _with_onnx("gp_emq.export._onnx_trace").trace(quantized, input_shape, opset, batch)
     quantizer = graphs.GraphQuantizer(model, opset)
-    quantizer.put_weights(quantized, weights)
+    quantizer.put_weights(quantized, own)
     quantizer.put_inputs(header.inputs)
     content = graphs.serialize(model, header_text(header))
     atomic_write_bytes(Path(path), content)
@@ -73,11 +76,12 @@ def export_onnx(
     stored = {}
     for name, grid in weights.items():
         kind = integer_type(grid.bits, opset, signed=grid.symmetric)
-        # Of layers with a tied weight only the last has one.
+        # Of layers that share a weight only the first has one.
         integers, scale, zero_point = (
             sizes.pop(f"{name}.weight.{of}", 0) for of in ("integers", "scale", "zero_point")
         )
-        stored[name] = StoredWeight(kind.name, integers, scale + zero_point)
+        what = kind.name if name in own else f"that of {owners[name]}"
+        stored[name] = StoredWeight(what, integers, scale + zero_point)
     return report_of(
         layers,
         weights,

@@ -46,7 +46,7 @@ class GraphQuantizer:
         aliases: dict[int, list[str]] = {}
         for name, parameter in network.named_parameters(remove_duplicate=False):
             aliases.setdefault(id(parameter), []).append(name)
-        # A tied parameter has the values that the last of its layers gave it.
+        # Layers that share a weight are named by the first of them.
         layers = {id(network.get_submodule(n).get_parameter("weight")): n for n in grids}
         for parameter_id, name in layers.items():
             found = [a for a in aliases[parameter_id] if a in self._graph.initializers]

@@ -5,12 +5,14 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import onnx_ir as ir
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gp_emq.errors import ExportError
+from gp_emq.networks import input_of, with_input
 from gp_emq.quantization import QuantizedModel
 
 DOMAIN, MARKER, LAYER = "gp_emq", "RoundInput", "layer"
@@ -42,10 +44,18 @@ def trace(
     """
     network = quantized.without_rounded_inputs().cpu()
     for name in quantized.activations:
-        network.get_submodule(name).register_forward_pre_hook(_marking(name))
+        module = network.get_submodule(name)
+        module.register_forward_pre_hook(_marking(name), with_kwargs=True)
     example = torch.zeros(batch or _TRACED_BATCH, *input_shape)
     axes = {0: torch.export.Dim("batch")} if batch is None else {}
-    with _quiet(), torch.no_grad():
+    plain = (
+        torch.inference_mode(mode=False),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+    )
+    with contextlib.ExitStack() as stack:
+        for mode in (*plain, _quiet(), torch.no_grad()):
+            stack.enter_context(mode)
         try:
             program = torch.onnx.export(
                 network,
@@ -90,9 +100,11 @@ def _quiet() -> Iterator[None]:
             logging.disable(before)
 
 
-def _marking(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    def mark(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        first = inputs[0]
+def _marking(name: str) -> Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]:
+    def mark(
+        _module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        first = input_of(inputs, named)
         marked = torch.onnx.ops.symbolic(
             f"{DOMAIN}::{MARKER}",
             (first,),
@@ -101,7 +113,7 @@ def _marking(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tenso
             shape=first.shape,
             version=1,
         )
-        return (marked, *inputs[1:])
+        return with_input(inputs, named, marked)
 
     return mark
 

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from gp_emq.export._bits import pack_integers
 from gp_emq.export._container import write_container
-from gp_emq.export._contents import norm_tensor_names, tensors_beside_weights
+from gp_emq.export._contents import norm_tensor_names, sharing_modules, tensors_beside_weights
 from gp_emq.export._grids import integers_of, weight_grids
 from gp_emq.export._header import describe
 from gp_emq.export._report import ExportReport, StoredWeight, report_of
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, check_finite
 from gp_emq.quantization import QuantizedModel
 
 INTEGERS, SCALE, ZERO_POINT = "weight.integers", "weight.scale", "weight.zero_point"
@@ -29,7 +29,8 @@ def save_packed(
 ) -> ExportReport:
     """Write a quantized network as a packed file; it appears complete or not at all.
 
-    The numbers of the file, its header excluded, take what `size_table` with the accounting
+    A weight that layers share is in the file once, under the name of the first. The numbers of
+    the file, its header excluded, take what `size_table` with the accounting
     `stored` counts, and what the report says to be beyond it: tensors that belong to no layer,
     and batch norms that follow none. docs/export.md has the layout.
 
@@ -47,16 +48,19 @@ def save_packed(
             keeps no running statistics, or the provenance does not fit into JSON.
         RunError: The file cannot be written.
     """
+    check_finite(quantized.network)
     grids = weight_grids(quantized, layers)
+    owners = sharing_modules(quantized.network, grids)
+    own = {name: grid for name, grid in grids.items() if owners[name] == name}
     tensors: dict[str, Tensor] = {}
-    for name, grid in grids.items():
+    for name, grid in own.items():
         integers = integers_of(quantized.weights[name])
         tensors[f"{name}.{INTEGERS}"] = torch.from_numpy(pack_integers(integers, grid.bits))
         tensors[f"{name}.{SCALE}"] = grid.scale
         if not grid.symmetric:
             tensors[f"{name}.{ZERO_POINT}"] = grid.zero_point
     beside = tensors_beside_weights(quantized.network, grids)
-    header = describe(quantized, grids, provenance)
+    header = describe(quantized, own, provenance)
     file_bytes = write_container(Path(path), header, tensors | beside)
     return report_of(
         layers,
@@ -67,6 +71,8 @@ def save_packed(
                 tensors[f"{name}.{INTEGERS}"].nbytes,
                 grid.stored_bytes,
             )
+            if name in own
+            else StoredWeight(f"that of {owners[name]}", 0, 0)
             for name, grid in grids.items()
         },
         sizes={name: tensor.nbytes for name, tensor in beside.items()},

@@ -5,6 +5,9 @@ from typing import NoReturn
 from gp_emq.errors import GpEmqError
 from gp_emq.files._messages import shortened
 
+LONGEST_PATH = 200
+"""Characters of a path that a message repeats whole."""
+
 
 def is_code(name: str) -> bool:
     """Say whether a name is one of code to run, `package.module:factory` or the path of a file."""
@@ -30,8 +33,9 @@ def refuse_code(name: str, error: type[GpEmqError], where: str, option: str) -> 
 
 
 def _refuse(name: str, error: type[GpEmqError], where: str, option: str) -> NoReturn:
-    shown = shortened(name)
+    # What is to be given is whole, so that it can be copied, unless nobody has such a path.
+    given = name if name.isprintable() and len(name) <= LONGEST_PATH else shortened(name).strip("'")
     raise error(
-        f"{where} {shown}, and no file may name code that runs: if you trust it, give "
-        f"{option} {shown.strip(chr(39))}"
+        f"{where} {shortened(name)}, and no file may name code that runs: if you trust it, give "
+        f"{option} {given}"
     )

@@ -19,12 +19,14 @@ from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import (
     ImageSet,
     Network,
+    PrivateNetwork,
     batch_size,
     data_set_of,
     file_sha256,
     load_calibration,
     load_network,
     load_test,
+    undisturbed,
 )
 from gp_emq.quantization import (
     LearnedRoundings,
@@ -141,6 +143,7 @@ class Measurer:
             index: of the layer.
             bits: its width.
         """
+        index = self._owner(index)
         layer, model = self.network.layers[index], self.network.model
         integers = self.kept_rounding(index, bits)
         with one_thread():
@@ -155,15 +158,27 @@ class Measurer:
                 activation=self._activations[index],
                 images=self.calibration.images,
                 settings=self._rounding_settings(),
+                sharing={
+                    other.name: self._activations[place]
+                    for place, other in enumerate(self.network.layers)
+                    if other.shares == layer.name
+                },
             )
         self.learned.put(_rounding_key(index, bits), {layer.name: weight.integers})
         return weight
 
     def kept_rounding(self, index: int, bits: int) -> Tensor | None:
         """Return a layer's integers, int16 shaped as its weight, or `None` if not learned yet."""
+        index = self._owner(index)
         layer = self.network.layers[index]
         kept = self.learned.get(_rounding_key(index, bits), {layer.name: layer.weight_shape})
         return None if kept is None else kept[layer.name]
+
+    def _owner(self, index: int) -> int:
+        """Return the first layer with the very same weight: mostly the layer itself."""
+        names = [layer.name for layer in self.network.layers]
+        shares = self.network.layers[index].shares
+        return names.index(shares) if shares else index
 
     def _quantized_for(self, configuration: Sequence[int]) -> QuantizedNetwork:
         protocol = self.settings.protocol
@@ -212,9 +227,10 @@ class Measurer:
 
     def float_accuracy(self) -> float:
         """Return the top-1 accuracy of the float network on the test images, in [0, 1]."""
-        with one_thread(), torch.no_grad():
+        network = PrivateNetwork(self.network.model)
+        with undisturbed(), torch.no_grad():
             right = [
-                self.network.model(images).argmax(1)
+                network.run(images).argmax(1)
                 for images in torch.split(self.test.images, self.batch)
             ]
             return float((torch.cat(right) == self.test.labels).double().mean())
@@ -242,8 +258,8 @@ class Measurer:
         }
 
     def _check_classes(self) -> None:
-        with torch.no_grad():
-            classes = self.network.model(self.test.images[:1]).shape[-1]
+        with undisturbed(), torch.no_grad():
+            classes = PrivateNetwork(self.network.model).run(self.test.images[:1]).shape[-1]
         if int(self.test.labels.max()) >= classes:
             raise BenchError(
                 f"{self.network.name} tells {classes} classes apart, but the data has the label "

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from torch import Tensor, nn
 
-from gp_emq.determinism import one_thread
+from gp_emq.networks import PrivateNetwork, undisturbed
 
 _Z = float(norm.ppf(0.975))
 
@@ -36,15 +36,16 @@ def predictions(model: nn.Module, images: Tensor, batch: int) -> Tensor:
     """Return the class with the largest logit of each image.
 
     Args:
-        model: Maps (n, C, H, W) to logits (n, classes), in eval mode.
+        model: Maps (n, C, H, W) to logits (n, classes); it is left alone, and run in eval mode.
         images: float32 (n, C, H, W).
         batch: Images per pass.
 
     Returns:
         int64 (n,).
     """
-    with one_thread(), torch.no_grad():
-        parts = [model(part).argmax(dim=1) for part in torch.split(images, batch)]
+    network = PrivateNetwork(model)
+    with undisturbed(), torch.no_grad():
+        parts = [network.run(part).argmax(dim=1).cpu() for part in torch.split(images, batch)]
     return torch.cat(parts)
 
 

@@ -1,6 +1,5 @@
 """Quantized networks as safetensors files: equal ones give equal bytes."""
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,15 @@ from gp_emq.files import (
     read_tensors,
     shortened,
 )
-from gp_emq.networks import take_state_dict
-from gp_emq.quantization import MAX_BITS, QuantizationParameters, QuantizedModel, QuantizedWeight
+from gp_emq.networks import check_finite, private_copy, take_state_dict, unwrapped
+from gp_emq.quantization import (
+    MAX_BITS,
+    QuantizationParameters,
+    QuantizedModel,
+    QuantizedWeight,
+    ask_for_gradients,
+    floating_type,
+)
 from gp_emq.statistics import sha256_of
 
 FORMAT = 1
@@ -73,6 +79,7 @@ def save_quantized(
             lies off its grid.
         RunError: The file cannot be written.
     """
+    check_finite(quantized.network)
     tensors = {
         name: value.detach().cpu().contiguous().clone()
         for name, value in quantized.network.state_dict().items()
@@ -99,7 +106,8 @@ def load_quantized(path: Path | str, model: nn.Module) -> QuantizedModel:
 
     Args:
         path: A file that `save_quantized` or `python -m gp_emq.quantize` wrote.
-        model: A network of the same structure, whatever its weights; it is left alone.
+        model: A network of the same structure, whatever its weights; it is left alone. It may be
+            pruned, parametrized or wrapped as the one that was quantized.
 
     Returns:
         The quantized network; its logits are those of the one that was saved, to the last bit.
@@ -131,14 +139,18 @@ def load_quantized(path: Path | str, model: nn.Module) -> QuantizedModel:
         }
     except (KeyError, ValueError, RuntimeError) as error:
         raise QuantizationError(f"{path} is damaged: {one_line(error)}") from error
-    network = copy.deepcopy(model).cpu().float()
+    network = private_copy(model).cpu()
     take_state_dict(network, tensors, path)
     try:
-        return QuantizedModel(network, weights, activations)
+        quantized = QuantizedModel(
+            network, weights, activations, dtype=floating_type(unwrapped(model))
+        )
     except (NetworkError, AttributeError) as error:
         raise NetworkError(
             f"{path} does not fit {type(model).__name__}: {one_line(error)}"
         ) from error
+    ask_for_gradients(quantized.network, unwrapped(model))
+    return quantized
 
 
 def read_record(path: Path | str) -> QuantizationRecord:

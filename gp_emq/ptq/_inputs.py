@@ -11,12 +11,14 @@ from torch import Tensor
 from gp_emq.errors import DataError
 from gp_emq.networks import (
     Network,
+    PrivateNetwork,
     batch_size,
     data_set_of,
     load_calibration,
     load_network,
     load_test,
     read_arrays,
+    undisturbed,
 )
 from gp_emq.ptq._accuracy import Right, predictions
 from gp_emq.quantization import QuantizedModel
@@ -131,8 +133,8 @@ def _from_arrays(
 
 
 def _classes(network: Network, images: Tensor) -> int:
-    with torch.no_grad():
-        logits = network.model(images[:1])
+    with undisturbed(), torch.no_grad():
+        logits = PrivateNetwork(network.model).run(images[:1])
     if not isinstance(logits, Tensor) or logits.dim() != 2:
         raise DataError(f"{network.name} gives no logits (n, classes): it cannot be evaluated")
     return int(logits.shape[1])

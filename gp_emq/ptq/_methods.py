@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from gp_emq.errors import QuantizationError
+from gp_emq.networks import PrivateNetwork, undisturbed
 from gp_emq.ptq._task import Counter, Task
 from gp_emq.quantization import (
     QuantizedModel,
@@ -64,7 +65,7 @@ def round_to_nearest(task: Task) -> QuantizedModel:
     weights = {}
     for layer in task.distinct_layers:
         width = task.widths[layer.name]
-        rounded = quantize_weights(task.model, [layer], [width], task.settings.weights)
+        rounded = quantize_weights(task.network.model, [layer], [width], task.settings.weights)
         weights[layer.name] = rounded[0, width]
         counter.advance(layer.name)
     return task.finish(weights)
@@ -80,8 +81,11 @@ def reestimate_batch_norm(task: Task) -> QuantizedModel:
     norms = batch_norms(quantized.network)
     if norms and len(task.images) < 2:
         raise QuantizationError("batch-norm statistics need at least 2 images, not 1")
-    with estimating(norms), torch.no_grad():
-        quantized(task.images)
+    network = PrivateNetwork(quantized.network)
+    with undisturbed(), estimating(batch_norms(network.model)), torch.no_grad():
+        network.run(task.images)
+    for norm, estimated in zip(norms, batch_norms(network.model), strict=True):
+        norm.running_mean, norm.running_var = estimated.running_mean, estimated.running_var
     return quantized
 
 
@@ -101,18 +105,23 @@ def reconstruct_layers(task: Task) -> QuantizedModel:
         kept = task.learned.get(key, {"integers": layer.weight_shape})
         if kept is None:
             weights[layer.name] = reconstruct_layer(
-                task.model,
+                task.network,
                 layer,
                 width,
                 quantizer=task.settings.weights,
                 activation=task.activations.get(layer.name),
                 images=task.images,
                 settings=task.rounding,
+                sharing={
+                    name: task.activations.get(name)
+                    for name, owner in task.owners.items()
+                    if owner == layer.name != name
+                },
                 report=counter.advance,
             )
             task.learned.put(key, {"integers": weights[layer.name].integers})
         else:
-            grid = task.settings.weights.parameters(layer_weight(task.model, layer), width)
+            grid = task.settings.weights.parameters(layer_weight(task.network.model, layer), width)
             weights[layer.name] = QuantizedWeight(kept["integers"], grid)
             counter.advance(layer.name, steps)
     return task.finish(weights)
@@ -125,14 +134,12 @@ def reconstruct_network(task: Task) -> QuantizedModel:
     reconstruction, 2021, with the squared error of a block's output in place of the one weighted
     by its gradient.
     """
-    layers = task.distinct_layers
-    widths = {layer.name: task.widths[layer.name] for layer in layers}
-    blocks = reconstructed_blocks(task.model, layers, widths, task.images)
+    blocks = reconstructed_blocks(task.network, task.layers, task.widths, task.images)
     counter = Counter(task.progress, task.rounding.iterations * len(blocks))
     weights = reconstruct_blocks(
-        task.model,
-        layers,
-        widths,
+        task.network,
+        task.layers,
+        task.widths,
         quantizer=task.settings.weights,
         images=task.images,
         settings=task.rounding,

@@ -1,18 +1,27 @@
 """From a network and a plan to a quantized network."""
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from gp_emq.allocation import FLOAT_BITS, Plan
 from gp_emq.errors import NetworkError, QuantizationError
 from gp_emq.files import code_sha256
-from gp_emq.networks import Layer, find_layers
+from gp_emq.networks import (
+    Images,
+    Layer,
+    PrivateNetwork,
+    check_finite,
+    image_batch,
+    layers_of,
+    undisturbed,
+    unwrapped,
+)
 from gp_emq.ptq._methods import Method, find_method
 from gp_emq.ptq._settings import ROBUST, QuantizationSettings
 from gp_emq.ptq._task import Progress, Task
@@ -23,9 +32,13 @@ from gp_emq.quantization import (
     QuantizedModel,
     RoundingSettings,
     WeightQuantizer,
+    ask_for_gradients,
+    first_not_finite,
+    floating_type,
+    passes,
     usual_images,
 )
-from gp_emq.statistics import check_images, evaluation, sha256_of, state_sha256
+from gp_emq.statistics import sha256_of, state_sha256
 
 PER_CHANNEL = WeightQuantizer(per_channel=True)
 """One scale of least squared error per output channel."""
@@ -34,7 +47,7 @@ PER_CHANNEL = WeightQuantizer(per_channel=True)
 def quantize(
     model: nn.Module,
     plan: Plan | Mapping[str, int],
-    images: Tensor,
+    images: Images,
     *,
     method: str = "rtn",
     quantizer: WeightQuantizer = PER_CHANNEL,
@@ -47,14 +60,18 @@ def quantize(
 ) -> QuantizedModel:
     """Quantize a network as a plan says.
 
-    The model itself is left alone. Everything is computed on the CPU, on one thread, so that
-    equal inputs give equal results.
+    The model itself is left alone: a private copy of it is run, in eval mode. Everything is
+    computed on the CPU, on one thread, so that equal inputs give equal results. Weights that the
+    network computes from others (pruning, weight norm, parametrizations) are quantized as they
+    are used, and are plain ones in the result.
 
     Args:
-        model: Maps (n, C, H, W) to logits or anything else.
+        model: Maps (n, C, H, W) to logits or anything else; of any floating type. A network in
+            `DataParallel` or `torch.compile` is taken out of it.
         plan: What `allocate` gives, or widths by name of the layer; layers that it does not name,
             or gives 32 bits, stay in float, their inputs too.
-        images: Calibration images without labels, float32 (n, C, H, W): they choose the grids of
+        images: Calibration images (n, C, H, W), in whatever `image_batch` takes, such as a tensor,
+            an array or a DataLoader; labels are not looked at. They choose the grids of
             activations, re-estimate batch norms, and are what learned rounding learns from.
         method: `"rtn"`, `"rtn+bn"`, `"adaround"` or `"brecq"`; `python -m gp_emq.quantize
             --list-methods` describes them.
@@ -71,13 +88,14 @@ def quantize(
         progress: Told what is being quantized, and how many steps of how many are done.
 
     Returns:
-        The quantized network, on the CPU.
+        The quantized network, on the CPU, whose outputs have the floating type of the model's.
 
     Raises:
         DataError: Images of a wrong shape or value.
-        NetworkError: A layer's weight is no plain parameter.
-        QuantizationError: The plan does not fit the network, or the method or a setting is
-            unknown.
+        NetworkError: The network cannot be copied or run, a parameter or an output of it is not
+            finite, or no image calls a layer whose input is to be quantized.
+        QuantizationError: The plan does not fit the network, the method or a setting is unknown,
+            or an output of the quantized network is not finite.
 
     Examples:
         >>> import gp_emq
@@ -104,7 +122,7 @@ def run_method(
     method: Method,
     model: nn.Module,
     plan: Plan | Mapping[str, int],
-    images: Tensor,
+    images: Images,
     settings: QuantizationSettings,
     *,
     cache: Path | None = None,
@@ -113,36 +131,51 @@ def run_method(
     """Quantize a network by a method; the arguments are those of `quantize`."""
     if settings.iterations is not None and not method.learns:
         raise QuantizationError(f"method {method.name} learns nothing: it takes no iterations")
-    images = check_images(images)
+    batch, _ = image_batch(images)
     if settings.activation_rule != "minmax":
-        images = usual_images(images)
+        batch = usual_images(batch)
     rounding = RoundingSettings(
         iterations=method.iterations if settings.iterations is None else settings.iterations,
         seed=settings.seed,
     )
-    copied = copy.deepcopy(model).cpu().float().eval()
-    copied.requires_grad_(requires_grad=False)
-    with evaluation(copied):
-        layers = find_layers(copied, images[:1])
-        widths = _widths(plan, layers, copied)
-        folder = _folder(cache, method, copied, images=images, settings=settings, rounding=rounding)
+    network = PrivateNetwork(model)
+    network.model.cpu()
+    network.device = torch.device("cpu")
+    check_finite(network.model)
+    with undisturbed():
+        layers = _layers(network, batch, plan)
+        widths = _widths(plan, layers, network.model)
         task = Task(
-            model=copied,
+            network=network,
             layers=tuple(layer for layer in layers if layer.name in widths),
             widths=widths,
-            images=images,
+            images=batch,
             settings=settings,
             rounding=rounding,
-            learned=LearnedRoundings(folder),
+            learned=LearnedRoundings(
+                _folder(
+                    cache, method, network.model, images=batch, settings=settings, rounding=rounding
+                )
+            ),
             progress=progress,
         )
-        _check_shared(task, layers)
-        quantized = method.function(task)
-    # Some modules compute otherwise where nothing asks for gradients: it stays the user's choice.
-    wanted = dict(model.named_parameters())
-    for name, parameter in quantized.network.named_parameters():
-        parameter.requires_grad_(wanted[name].requires_grad)
-    return quantized
+        _check_shared(layers, widths)
+        made = method.function(task)
+        _check_outputs(network, made, batch)
+    made.dtype = floating_type(unwrapped(model))
+    ask_for_gradients(made.network, unwrapped(model))
+    return made
+
+
+def _layers(
+    network: PrivateNetwork, images: Tensor, plan: Plan | Mapping[str, int]
+) -> tuple[Layer, ...]:
+    """Find the layers that the first image calls, or all images where the plan has others."""
+    found = layers_of(network, images[:1])
+    planned = {item.name for item in plan.layers} if isinstance(plan, Plan) else set(plan)
+    if planned <= {layer.name for layer in found}:
+        return found
+    return layers_of(network, images)
 
 
 def _widths(
@@ -181,27 +214,42 @@ def _widths(
     widths = {name: given[name] for name in known if given.get(name, FLOAT_BITS) != FLOAT_BITS}
     if not widths:
         raise QuantizationError("the plan quantizes no layer")
-    for name in widths:
-        if "weight" not in dict(model.get_submodule(name).named_parameters(recurse=False)):
-            raise NetworkError(f"the weight of layer {name!r} is no plain parameter of the network")
     return widths
 
 
-def _check_shared(task: Task, layers: tuple[Layer, ...]) -> None:
+def _check_shared(layers: tuple[Layer, ...], widths: Mapping[str, int]) -> None:
     """Refuse a plan that gives one weight, shared by several layers, several widths."""
-    widths = {id(_weight(task.model, layer.name)): layer.name for layer in task.layers}
     for layer in layers:
-        other = widths.get(id(_weight(task.model, layer.name)), layer.name)
-        mine, theirs = (task.widths.get(name, FLOAT_BITS) for name in (layer.name, other))
+        if not layer.shares:
+            continue
+        mine, theirs = (widths.get(name, FLOAT_BITS) for name in (layer.name, layer.shares))
         if mine != theirs:
             raise QuantizationError(
-                f"layers {layer.name!r} and {other!r} share one weight, but the plan gives them "
-                f"{mine} and {theirs} bits"
+                f"layers {layer.shares!r} and {layer.name!r} share one weight, but the plan gives "
+                f"them {theirs} and {mine} bits"
             )
 
 
-def _weight(model: nn.Module, name: str) -> nn.Module | Tensor:
-    return model.get_submodule(name).weight
+def _check_outputs(network: PrivateNetwork, quantized: QuantizedModel, images: Tensor) -> None:
+    """Refuse a quantized network whose outputs for the calibration images are not finite.
+
+    Where a network itself gives infinities, as for classes that it masks, they may stay.
+    """
+    rounded, start = PrivateNetwork(quantized.network), 0
+    with torch.no_grad():
+        for part in passes(network, images):
+            found = rounded.run(part)
+            if first_not_finite(found) is not None:
+                before = network.run(part)
+                place = first_not_finite(before)
+                if place is not None and bool(before.isnan().any()):
+                    raise NetworkError(f"the network's output for image {start + place} is NaN")
+                place = first_not_finite(torch.where(before.isfinite(), found, 0.0))
+                if place is not None:
+                    raise QuantizationError(
+                        f"the quantized network's output for image {start + place} is not finite"
+                    )
+            start += len(part)
 
 
 def _folder(

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, PrivateNetwork
 from gp_emq.ptq._settings import QuantizationSettings
 from gp_emq.quantization import (
     LearnedRoundings,
@@ -15,6 +15,7 @@ from gp_emq.quantization import (
     QuantizedWeight,
     RoundingSettings,
     calibrate_activations,
+    weight_owners,
 )
 
 Progress = Callable[[str, int, int], None]
@@ -26,7 +27,7 @@ class Task:
     """A network to quantize.
 
     Attributes:
-        model: The float network on the CPU, in eval mode; it must not be changed.
+        network: The float network, a private copy on the CPU; it must not be changed.
         layers: The layers to quantize, in forward order.
         widths: Their widths by name.
         images: Calibration images, float32 (n, C, H, W).
@@ -36,7 +37,7 @@ class Task:
         progress: Told what is done, if given.
     """
 
-    model: nn.Module
+    network: PrivateNetwork
     layers: tuple[Layer, ...]
     widths: Mapping[str, int]
     images: Tensor
@@ -51,18 +52,13 @@ class Task:
         quantizer = self.settings.activations
         if quantizer is None:
             return {}
-        grids = calibrate_activations(self.model, self.layers, self.images, quantizer)
+        grids = calibrate_activations(self.network, self.layers, self.images, quantizer)
         return {layer.name: grid for layer, grid in zip(self.layers, grids, strict=True)}
 
     @cached_property
     def owners(self) -> dict[str, str]:
         """By name of each layer the first layer that has the very same weight: mostly itself."""
-        first: dict[int, str] = {}
-        owners = {}
-        for layer in self.layers:
-            weight = self.model.get_submodule(layer.name).get_parameter("weight")
-            owners[layer.name] = first.setdefault(id(weight), layer.name)
-        return owners
+        return weight_owners(self.network.model, self.layers)
 
     @property
     def distinct_layers(self) -> tuple[Layer, ...]:
@@ -76,7 +72,7 @@ class Task:
             weights: By name, of the distinct layers.
         """
         shared = {name: weights[owner] for name, owner in self.owners.items()}
-        return QuantizedModel(self.model, shared, self.activations)
+        return QuantizedModel(self.network.model, shared, self.activations)
 
 
 class Counter:

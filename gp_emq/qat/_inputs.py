@@ -14,13 +14,16 @@ from gp_emq.networks import (
     DATA_VARIABLE,
     Augmentation,
     Network,
+    PrivateNetwork,
     data_set_of,
     import_torchvision,
     load_calibration,
     load_images,
     load_network,
     read_arrays,
+    undisturbed,
 )
+from gp_emq.ptq import predictions
 from gp_emq.qat._evaluation import LabelledImages
 from gp_emq.qat._samples import FileImages, PreparedImages, Samples, TensorImages
 
@@ -106,8 +109,7 @@ def _own(
     found, labels = arrays
     _check_shape(network, found, path)
     if labels is None:
-        with torch.no_grad():
-            labels = torch.cat([network.model(part).argmax(1) for part in torch.split(found, 256)])
+        labels = predictions(network.model, found, 256)
     _check_labels(network, labels, str(path))
     source = TensorImages(found, labels)
     return QatInputs(network, Samples(source), found[_draw(len(found), images, seed)], None)
@@ -185,8 +187,9 @@ def _draw(count: int, wanted: int, seed: int) -> Tensor:
 
 
 def _classes_of(network: Network) -> int:
-    with torch.no_grad():
-        return int(network.model(torch.zeros(1, *network.input_shape)).shape[-1])
+    with undisturbed(), torch.no_grad():
+        example = torch.zeros(1, *network.input_shape)
+        return int(PrivateNetwork(network.model).run(example).shape[-1])
 
 
 def _check_shape(network: Network, images: Tensor, path: Path) -> None:

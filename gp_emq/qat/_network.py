@@ -1,6 +1,5 @@
 """A network whose grids learn: made from a quantized model, and made into one again."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,12 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from gp_emq.networks import input_of, with_input
+from gp_emq.networks import input_of, private_copy, unwrapped, with_input
 from gp_emq.qat._learned_grid import LearnedGrid
 from gp_emq.quantization import (
     QuantizationParameters,
     QuantizedModel,
     QuantizedWeight,
+    ask_for_gradients,
+    floating_type,
     quantize,
 )
 
@@ -38,12 +39,15 @@ def learnable_network(model: nn.Module, start: QuantizedModel) -> nn.Module:
         The network, in the mode of training. Batch norms use the statistics of each batch.
     """
     network = float_network(model, start)
+    shared: dict[int, LearnedGrid] = {}
     for name, weight in start.weights.items():
         module = network.get_submodule(name)
         parameter = module.get_parameter("weight")
-        parameter.data = rounding_alike(parameter.detach(), weight)
-        grid = LearnedGrid(weight.parameters, batched=False)
-        parametrize.register_parametrization(module, "weight", grid)
+        if id(parameter) not in shared:
+            parameter.data = rounding_alike(parameter.detach(), weight)
+            shared[id(parameter)] = LearnedGrid(weight.parameters, batched=False)
+        # Layers that share a weight go on sharing it, and its grid.
+        parametrize.register_parametrization(module, "weight", shared[id(parameter)])
     for name, parameters in start.activations.items():
         module = network.get_submodule(name)
         module.add_module(INPUT_GRID, LearnedGrid(parameters, batched=True))
@@ -59,7 +63,7 @@ def float_network(model: nn.Module, start: QuantizedModel) -> nn.Module:
         model: The network whose weights it has where the quantized model has quantized ones.
         start: The quantized model.
     """
-    network = copy.deepcopy(model)
+    network = private_copy(model)
     quantized = {f"{name}.weight" for name in start.weights}
     state = {key: v for key, v in start.network.state_dict().items() if key not in quantized}
     network.load_state_dict(state, strict=False)
@@ -102,7 +106,7 @@ def quantized_model(
         The quantized model, on the CPU.
     """
     trained: Mapping[str, Tensor] = network.state_dict()
-    base = copy.deepcopy(model).cpu()
+    base = private_copy(model).cpu()
     base.load_state_dict(
         {key: trained[key] for key in base.state_dict() if key in trained}, strict=False
     )
@@ -115,7 +119,9 @@ def quantized_model(
     inputs = {
         name: _parameters(network.get_submodule(f"{name}.{INPUT_GRID}")) for name in activations
     }
-    return QuantizedModel(base, quantized, inputs)
+    made = QuantizedModel(base, quantized, inputs, dtype=floating_type(unwrapped(model)))
+    ask_for_gradients(made.network, unwrapped(model))
+    return made
 
 
 def _parameters(grid: nn.Module) -> QuantizationParameters:

@@ -1,17 +1,18 @@
 """Training a network while it is quantized."""
 
-import copy
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from gp_emq.determinism import threads
 from gp_emq.errors import TrainingError
 from gp_emq.files import code_sha256
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, check_finite, private_copy
 from gp_emq.qat._checkpoint import CODE, load_checkpoint, make_folder
 from gp_emq.qat._evaluation import LabelledImages
 from gp_emq.qat._network import learnable_network, quantized_model
@@ -82,9 +83,11 @@ def train(
         -2
     """
     settings = settings or QatSettings()
+    given, model = model, private_copy(model)
+    check_finite(model)
     found = trained_widths(layers, widths, settings.first_last_bits)
     start = fitted_start(model, layers, found, start, settings)
-    with joined_processes(device) as processes, threads(settings.threads):
+    with _own_modes(), joined_processes(device) as processes, threads(settings.threads):
         _check_batch(settings, samples, processes)
         network = learnable_network(model, start)
         description = _description(settings, model, network, samples, processes)
@@ -92,7 +95,7 @@ def train(
             make_folder(folder)
         trainer = Trainer(
             network,
-            copy.deepcopy(model) if settings.distillation > 0 else None,
+            private_copy(model) if settings.distillation > 0 else None,
             found,
             samples,
             settings,
@@ -104,7 +107,19 @@ def train(
             if checkpoint is not None:
                 trainer.restore(checkpoint)
         trainer.run(description, folder=folder, report=report, quiet=quiet)
-        return quantized_model(model, trainer.network, list(start.weights), list(start.activations))
+        return quantized_model(given, trainer.network, list(start.weights), list(start.activations))
+
+
+@contextlib.contextmanager
+def _own_modes() -> Iterator[None]:
+    """Train with gradients and without the caller's autocast, wherever the caller is."""
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+    ):
+        yield
 
 
 def _check_batch(settings: QatSettings, samples: Samples, processes: Processes) -> None:

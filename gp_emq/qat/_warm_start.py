@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from gp_emq.allocation import FLOAT_BITS, Plan, revised_plan
 from gp_emq.errors import TrainingError
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, private_copy
 from gp_emq.qat._network import float_network
 from gp_emq.qat._settings import QatSettings
 from gp_emq.quantization import (
@@ -96,7 +96,7 @@ def warm_start(
     out.
 
     Args:
-        model: The float network, in eval mode.
+        model: The float network; it is left alone.
         layers: Its layers, in forward order.
         widths: Width by name of the layer; `FLOAT_BITS` or absent for layers kept in float.
         images: Calibration images, float32 (n, C, H, W).
@@ -105,11 +105,12 @@ def warm_start(
     Raises:
         TrainingError: See `trained_widths`.
     """
+    network = private_copy(model)
     found = trained_widths(layers, widths, settings.first_last_bits)
     chosen = [layer for layer in layers if layer.name in found]
     quantizer = WeightQuantizer(per_channel=True)
     weights = {
-        layer.name: quantize_weights(model, [layer], [found[layer.name]], quantizer)[
+        layer.name: quantize_weights(network, [layer], [found[layer.name]], quantizer)[
             0, found[layer.name]
         ]
         for layer in chosen
@@ -120,7 +121,7 @@ def warm_start(
         rule = "robust" if bits == MAX_BITS else "mse"
         some = [layer for layer in chosen if inputs[layer.name] == bits]
         calibrated = calibrate_activations(
-            model, some, images, ActivationQuantizer(bits=bits, scale_rule=rule)
+            network, some, images, ActivationQuantizer(bits=bits, scale_rule=rule)
         )
         grids.update(zip((layer.name for layer in some), calibrated, strict=True))
     return QuantizedModel(model, weights, {layer.name: grids[layer.name] for layer in chosen})

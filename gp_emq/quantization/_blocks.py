@@ -1,16 +1,12 @@
-"""The blocks of a network, and what they are fed and give."""
+"""The blocks of a network."""
 
-import inspect
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gp_emq.networks import Layer
 
-_CAPTURE_BATCH = 64
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 
@@ -59,56 +55,3 @@ def _outer_names(name: str) -> list[str]:
     """Names of the modules that a layer lies in."""
     parts = name.split(".")
     return [".".join(parts[:depth]) for depth in range(1, len(parts))]
-
-
-class NotOneTensorError(Exception):
-    """A module is no function of one tensor, so that it cannot be reconstructed as a whole."""
-
-
-def capture(model: nn.Module, module: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what a module of a network is fed and gives, (n, ...) each, for some images.
-
-    Of a module that one pass calls several times all calls are returned, one after the other,
-    but those whose shapes are others than the first call's.
-
-    Args:
-        model: the network.
-        module: one of its modules.
-        images: (n, C, H, W).
-
-    Raises:
-        NotOneTensorError: if the module takes or gives anything but one tensor.
-    """
-    inputs: list[Tensor] = []
-    outputs: list[Tensor] = []
-
-    first = next(iter(inspect.signature(module.forward).parameters), "")
-
-    def before(_module: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-        given = [*arguments, *named.values()]
-        if len(given) != 1 or not set(named) <= {first} or not isinstance(given[0], Tensor):
-            raise NotOneTensorError
-        inputs.append(given[0].clone())
-
-    def after(_module: nn.Module, _arguments: object, output: object) -> None:
-        if not isinstance(output, Tensor):
-            raise NotOneTensorError
-        outputs.append(output.clone())
-
-    handles = [
-        module.register_forward_pre_hook(before, with_kwargs=True),
-        module.register_forward_hook(after),
-    ]
-    try:
-        with torch.no_grad():
-            for batch in torch.split(images, _CAPTURE_BATCH):
-                model(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
-    kept = [
-        (x, y)
-        for x, y in zip(inputs, outputs, strict=True)
-        if x.shape[1:] == inputs[0].shape[1:] and y.shape[1:] == outputs[0].shape[1:]
-    ]
-    return torch.cat([x for x, _ in kept]), torch.cat([y for _, y in kept])

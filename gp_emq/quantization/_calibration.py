@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gp_emq.determinism import one_thread
 from gp_emq.errors import NetworkError
-from gp_emq.networks import Layer
+from gp_emq.networks import Layer, PrivateNetwork, undisturbed
 from gp_emq.quantization._histogram import Histogram
 from gp_emq.quantization._inputs import watch_inputs
+from gp_emq.quantization._passes import CHUNK, passes, private
 from gp_emq.quantization._quantizers import ActivationQuantizer
 from gp_emq.quantization._ranges import PERCENTILE, spanning
 from gp_emq.quantization._scales import least_error, shaped_parameters
@@ -25,17 +25,21 @@ OUTLIER = 20.0
 
 
 def calibrate_activations(
-    model: nn.Module, layers: Sequence[Layer], images: Tensor, quantizer: ActivationQuantizer
+    model: nn.Module | PrivateNetwork,
+    layers: Sequence[Layer],
+    images: Tensor,
+    quantizer: ActivationQuantizer,
 ) -> tuple[QuantizationParameters, ...]:
     """Choose the grid of every layer's input from images through the float network.
 
     The grid of a layer is chosen from the inputs of all of its calls. The rule `minmax` spans them
-    all, from one pass of all images. The others leave outliers out: they take the images in 32
-    parts, and nothing of a part in which a layer's largest input is more than 20 times what it is
-    in the middle one of the parts. A layer whose inputs are all zero has a scale of 1.
+    all. The others leave outliers out: they take the images in 32 parts, and nothing of a part in
+    which a layer's largest input is more than 20 times what it is in the middle one of the parts.
+    Where a network's images see each other there is one part. A layer whose inputs are all zero
+    has a scale of 1.
 
     Args:
-        model: the float network, in eval mode.
+        model: the float network; it is left alone.
         layers: its layers.
         images: (n, C, H, W).
         quantizer: how inputs are quantized.
@@ -44,20 +48,25 @@ def calibrate_activations(
         One grid per layer, in the order of `layers`.
 
     Raises:
-        NetworkError: if a layer is not called.
+        NetworkError: if no image calls a layer.
     """
     names = [layer.name for layer in layers]
-    whole = quantizer.scale_rule == "minmax"
-    batches = [images] if whole else torch.split(images, -(-len(images) // PARTS))
-    with one_thread():
-        extremes = _extremes(model, layers, batches)
+    network = private(model)
+    with undisturbed():
+        most = CHUNK if quantizer.scale_rule == "minmax" else -(-len(images) // PARTS)
+        batches = passes(network, images, most)
+        extremes = _extremes(network, layers, batches)
         for name in names:
             if name not in extremes:
-                raise NetworkError(f"layer {name!r} is never called by {type(model).__name__}")
+                raise NetworkError(
+                    f"no calibration image calls layer {name!r}, so that there is no grid for its "
+                    f"input: give images that do, leave the layer in float ({name!r}: 32), or the "
+                    "inputs of all (activation_bits=32)"
+                )
         kept = {name: _without_outliers(parts) for name, parts in extremes.items()}
         if quantizer.scale_rule in ("minmax", "robust"):
             return tuple(_spanning(kept[name], quantizer) for name in names)
-        histograms = _histograms(model, layers, batches, kept)
+        histograms = _histograms(network, layers, batches, kept)
         choose = _BY_HISTOGRAM[quantizer.scale_rule]
         return tuple(choose(histograms[name], quantizer) for name in names)
 
@@ -80,7 +89,7 @@ _Extremes = dict[int, tuple[float, float]]
 
 
 def _extremes(
-    model: nn.Module, layers: Sequence[Layer], batches: Sequence[Tensor]
+    network: PrivateNetwork, layers: Sequence[Layer], batches: Sequence[Tensor]
 ) -> dict[str, _Extremes]:
     found: dict[str, _Extremes] = defaultdict(dict)
     for number, batch in enumerate(batches):
@@ -92,7 +101,7 @@ def _extremes(
             least, most = found[name].get(number, (low, high))
             found[name][number] = min(least, low), max(most, high)
 
-        watch_inputs(model, layers, batch, see)
+        watch_inputs(network, layers, batch, see)
     return dict(found)
 
 
@@ -106,7 +115,7 @@ def _without_outliers(parts: _Extremes) -> _Extremes:
 
 
 def _histograms(
-    model: nn.Module,
+    network: PrivateNetwork,
     layers: Sequence[Layer],
     batches: Sequence[Tensor],
     kept: dict[str, _Extremes],
@@ -118,7 +127,7 @@ def _histograms(
             if number in kept[name]:
                 found[name].add(values)
 
-        watch_inputs(model, layers, batch, see)
+        watch_inputs(network, layers, batch, see)
     return found
 
 

@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gp_emq.quantization._integer import IntegerConv2d
 
+_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 _SUMS = (operator.add, operator.iadd, torch.add)
 # Calls whose result is a tensor of its own, which a convolution may overwrite.
 _FRESH = (F.relu, F.pad, torch.relu, *_SUMS)
@@ -29,6 +30,9 @@ def fuse_integer_convolutions(model: nn.Module) -> nn.Module:
         A network that shares the modules of `model` and computes the same; `model` itself
         where its forward cannot be traced.
     """
+    if any(_hooked(module) for module in model.modules()):
+        # Tracing leaves hooks of the network itself out.
+        return model
     try:
         graph = _Tracer().trace(model)
     except (fx.proxy.TraceError, TypeError, RuntimeError, NotImplementedError, ValueError):
@@ -45,11 +49,14 @@ def fuse_integer_convolutions(model: nn.Module) -> nn.Module:
 def _fuse(graph: fx.Graph, node: fx.Node, modules: dict[str, nn.Module]) -> None:
     convolution = modules[str(node.target)]
     assert isinstance(convolution, IntegerConv2d)  # noqa: S101 - checked by the caller
-    if _calls_of(graph, node) != 1:
+    if _calls_of(graph, node) != 1 or len(node.args) != 1 or node.kwargs:
         return
     user = _only_user(node)
     norm = _module(user, modules)
-    if isinstance(norm, _BatchNorm) and norm.running_mean is not None:
+    if type(norm) in _NORMS and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
+        assert user is not None  # noqa: S101 - narrows; it is the norm's call
+        if len(user.args) != 1 or user.kwargs or _calls_of(graph, user) != 1:
+            return
         convolution.norm = norm
         user = _absorb(graph, node, user)
     if user is not None and user.op == "call_function" and user.target in _SUMS:
@@ -124,6 +131,10 @@ def _module(node: fx.Node | None, modules: dict[str, nn.Module]) -> nn.Module | 
     return modules.get(str(node.target))
 
 
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
 def _is_relu(node: fx.Node | None, modules: dict[str, nn.Module]) -> bool:
     if node is None:
         return False
@@ -131,4 +142,4 @@ def _is_relu(node: fx.Node | None, modules: dict[str, nn.Module]) -> bool:
         return node.target in (F.relu, torch.relu)
     if node.op == "call_method":
         return node.target in ("relu", "relu_")
-    return isinstance(_module(node, modules), nn.ReLU)
+    return type(_module(node, modules)) is nn.ReLU

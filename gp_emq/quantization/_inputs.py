@@ -1,5 +1,6 @@
 """What layers are fed: rounding it, and watching it."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from gp_emq.networks import Layer, input_of, with_input
+from gp_emq.networks import Layer, PrivateNetwork, input_of, with_input
 from gp_emq.quantization._uniform import QuantizationParameters, fake_quantize
 
 
@@ -24,7 +25,7 @@ class InputRounding:
     def __call__(
         self, _module: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Round the input, however it is named."""
+        """Round the first of the inputs, or where all have names the one called input."""
         values = input_of(inputs, named)
         return with_input(inputs, named, fake_quantize(values, self._grid.to(values.device)))
 
@@ -43,25 +44,26 @@ def round_input(module: nn.Module, grid: QuantizationParameters) -> RemovableHan
 
 
 def watch_inputs(
-    model: nn.Module, layers: Sequence[Layer], images: Tensor, see: Callable[[str, Tensor], None]
+    network: PrivateNetwork,
+    layers: Sequence[Layer],
+    images: Tensor,
+    see: Callable[[str, Tensor], None],
 ) -> None:
-    """Run some images, and show the name and the input of every call of a layer."""
-    handles = []
-    for layer in layers:
+    """Run some images, and show the name and the input of every call of a layer.
 
-        def hook(
-            _module: nn.Module,
-            inputs: tuple[Any, ...],
-            named: dict[str, Any],
-            name: str = layer.name,
-        ) -> None:
-            see(name, input_of(inputs, named).detach())
+    Run it inside `undisturbed()`.
+    """
+    with contextlib.ExitStack() as stack, torch.no_grad():
+        for layer in layers:
 
-        module = model.get_submodule(layer.name)
-        handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
-    try:
-        with torch.no_grad():
-            model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
+            def hook(
+                _module: nn.Module,
+                inputs: tuple[Any, ...],
+                named: dict[str, Any],
+                name: str = layer.name,
+            ) -> None:
+                see(name, input_of(inputs, named).detach())
+
+            module = network.model.get_submodule(layer.name)
+            stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
+        network.run(images)

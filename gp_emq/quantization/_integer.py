@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from gp_emq.networks import is_linear_map
 from gp_emq.quantization._uniform import QuantizationParameters
 
 _INPUT_MAX = 255
@@ -36,9 +37,13 @@ def integer_convolution_available() -> bool:
 def fits_integer_convolution(
     module: nn.Module, activation: QuantizationParameters, weight: QuantizationParameters
 ) -> bool:
-    """Say whether a layer can run over integers with these grids."""
+    """Say whether a layer can run over integers with these grids, and compute the same.
+
+    Only torch's own convolution can, with nothing hooked into it.
+    """
     return (
         isinstance(module, nn.Conv2d)
+        and is_linear_map(module)
         and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
         and weight.quant_min < 0
@@ -107,18 +112,20 @@ class IntegerConv2d(nn.Module):
         self._weight = weight
         self._folded = None
 
-    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:  # noqa: A002 - as nn.Conv2d has it
         """Convolve, normalize, add the residual, rectify and quantize, as the attributes say.
 
         Args:
-            x: (n, in, h, w), float32, or uint8 where it is on this layer's grid already.
+            input: (n, in, h, w) or (in, h, w), floats, or uint8 where it is on this layer's grid
+                already.
             residual: float32 (n, out, h', w'), which is overwritten.
 
         Returns:
             (n, out, h', w'), float32, or uint8 where `output` is a grid.
         """
-        if x.dtype != torch.uint8:
-            x = self._quantize(x)
+        if input.dim() == 3:
+            return self.forward(input[None], residual)[0]
+        x = input if input.dtype == torch.uint8 else self._quantize(input.float())
         if self.norm is not None and self.norm.training:
             return self._normalize(x, residual, self.norm)
         if self._folded is None:

@@ -1,13 +1,12 @@
 """A network whose layers are quantized as a bit configuration says."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from gp_emq.networks import Layer, entry_layers
+from gp_emq.networks import Layer, check_finite, entry_layers, private_copy, undisturbed
 from gp_emq.quantization._batch_norm import batch_norms, estimating
 from gp_emq.quantization._fusion import fuse_integer_convolutions
 from gp_emq.quantization._inputs import round_input
@@ -67,7 +66,8 @@ class QuantizedNetwork:
 
     Args:
         model: the float network; it is copied.
-        layers: its layers in forward order.
+        layers: its layers in forward order; one that shares its weight with others has the widths
+            of their entry.
         weights: quantized weights by (index of the layer, bits).
         activations: the grid of each layer's input, or `None` for float activations.
         integer: run the convolutions that allow it over integers; on the CPU alone.
@@ -85,8 +85,8 @@ class QuantizedNetwork:
         device: str = "cpu",
     ) -> None:
         self._device = torch.device(device)
-        self.model = copy.deepcopy(model).eval().to(self._device)
-        self.model.requires_grad_(requires_grad=False)
+        self.model = private_copy(model).to(self._device)
+        check_finite(self.model)
         self._entries = entry_layers(layers)
         self._norms = batch_norms(self.model)
         self._statistics = [(_clone(m.running_mean), _clone(m.running_var)) for m in self._norms]
@@ -137,10 +137,13 @@ class QuantizedNetwork:
 
     def logits(self, images: Tensor) -> Tensor:
         """Map images (n, C, H, W) to float32 logits (n, classes)."""
-        with torch.no_grad():
-            there = images.to(self._device).contiguous(memory_format=torch.channels_last)
+        with undisturbed(), torch.no_grad():
+            # A copy, for networks that change their images in place.
+            there = images.to(self._device, copy=True)
+            if there.dim() == 4:
+                there = there.contiguous(memory_format=torch.channels_last)
             result: Tensor = self.model(there)
-        return result.cpu()
+        return result.float().cpu()
 
     def correct(self, images: Tensor, labels: Tensor, batch: int) -> Tensor:
         """Say which images are labelled rightly.

@@ -1,27 +1,30 @@
 """What learned rounding reconstructs: single layers, or the blocks of a network."""
 
-import copy
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
-from gp_emq.errors import QuantizationError
-from gp_emq.networks import Layer
-from gp_emq.quantization._blocks import NotOneTensorError, capture, find_blocks
+from gp_emq.errors import NetworkError
+from gp_emq.networks import Layer, PrivateNetwork, undisturbed
+from gp_emq.quantization._blocks import find_blocks
+from gp_emq.quantization._inputs import round_input
 from gp_emq.quantization._learned import LearnedRoundings
+from gp_emq.quantization._passes import private
 from gp_emq.quantization._quantized_network import QuantizedWeight, layer_weight
 from gp_emq.quantization._quantizers import WeightQuantizer
-from gp_emq.quantization._rounding import RoundingSettings, learn_rounding
-from gp_emq.quantization._uniform import QuantizationParameters, fake_quantize
+from gp_emq.quantization._recording import Recording, record, watched
+from gp_emq.quantization._rounding import Reconstructed, RoundingSettings, learn_rounding
+from gp_emq.quantization._uniform import QuantizationParameters
 
 Report = Callable[[str, int], None]
 """Told the name of a block and how many steps more of its learning are done."""
 
 
 def reconstruct_layer(
-    model: nn.Module,
+    model: nn.Module | PrivateNetwork,
     layer: Layer,
     bits: int,
     *,
@@ -29,6 +32,7 @@ def reconstruct_layer(
     activation: QuantizationParameters | None,
     images: Tensor,
     settings: RoundingSettings,
+    sharing: Mapping[str, QuantizationParameters | None] | None = None,
     report: Report | None = None,
 ) -> QuantizedWeight:
     """Learn the rounding of one layer from what the float network feeds it, rounded to its grid.
@@ -37,29 +41,48 @@ def reconstruct_layer(
     every bit configuration.
 
     Args:
-        model: the float network, in eval mode.
+        model: the float network.
         layer: the layer.
         bits: its width.
         quantizer: which chooses its grid.
         activation: the grid of its input, `None` for a float input.
         images: calibration images (n, C, H, W).
         settings: of the optimization.
+        sharing: the grids of the inputs of other layers with the very same weight, by name; it is
+            learned from what all of them are fed.
         report: told of every step.
-
-    Raises:
-        QuantizationError: if the layer is called with other than one tensor.
     """
-    module = model.get_submodule(layer.name)
-    inputs, targets = _captured_layer(model, layer.name, images)
-    if activation is not None:
-        inputs = fake_quantize(inputs, activation)
-    grids = {"weight": quantizer.parameters(layer_weight(model, layer), bits)}
-    step = _step(report, layer.name)
-    return learn_rounding(module, grids, inputs, targets, settings, step_done=step)["weight"]
+    network = private(model)
+    grids = {layer.name: activation, **(sharing or {})}
+    parts = [
+        Reconstructed(
+            network.model.get_submodule(name),
+            {"weight": layer.name},
+            record(network, network, name, images),
+        )
+        for name in grids
+    ]
+    weight = layer_weight(network.model, layer)
+    handles = [
+        round_input(part.module, grid)
+        for part, grid in zip(parts, grids.values(), strict=True)
+        if grid is not None
+    ]
+    try:
+        return learn_rounding(
+            network,
+            parts,
+            {layer.name: (weight, quantizer.parameters(weight, bits))},
+            settings,
+            step_done=_step(report, layer.name),
+        )[layer.name]
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def reconstruct_blocks(
-    model: nn.Module,
+    model: nn.Module | PrivateNetwork,
     layers: Sequence[Layer],
     widths: Mapping[str, int],
     *,
@@ -74,11 +97,12 @@ def reconstruct_blocks(
     Each block is fed what the network gives it whose weights are quantized so far and whose
     activations are float, and its output is held to that of the float block on float input, as
     in BRECQ's code (`save_inp_oup_data` with `asym` and without `act_quant`). All weights of a
-    block are learned together. The layers of a block that is no function of one tensor are
+    block are learned together; a weight that layers of other blocks share is learned from what
+    those are fed, too. The layers of a block that is no function of one tensor are
     reconstructed one by one.
 
     Args:
-        model: the float network, in eval mode.
+        model: the float network.
         layers: its layers in forward order.
         widths: the width of each layer by name; layers without one stay in float.
         quantizer: which chooses the grids.
@@ -90,91 +114,134 @@ def reconstruct_blocks(
 
     Returns:
         The quantized weights by name of the layer.
-
-    Raises:
-        QuantizationError: if a layer outside of such blocks is called with other than one tensor.
     """
     kept = learned or LearnedRoundings(None)
-    quantized = copy.deepcopy(model)
+    network, quantized = private(model), private(model)
+    if quantized is network:
+        quantized = PrivateNetwork(network.model)
+    owners = weight_owners(network.model, [layer for layer in layers if layer.name in widths])
+    of_weight = {
+        id(network.model.get_submodule(owner).get_parameter("weight")): owner
+        for owner in owners.values()
+    }
     result: dict[str, QuantizedWeight] = {}
-    for block, inside in _reconstructible(model, layers, widths, images):
+    for block, every in _reconstructible(network, layers, widths, images):
+        inside = [layer for layer in every if owners[layer.name] == layer.name]
+        if not inside:
+            if report is not None:
+                report(block, settings.iterations)
+            continue
+        weights = {layer.name: layer_weight(network.model, layer) for layer in inside}
         grids = {
-            layer.name: quantizer.parameters(layer_weight(model, layer), widths[layer.name])
-            for layer in inside
+            name: quantizer.parameters(weight, widths[name]) for name, weight in weights.items()
         }
         shapes = {layer.name: layer.weight_shape for layer in inside}
         key = _key(block, {name: widths[name] for name in (*result, *grids)})
         integers = kept.get(key, shapes)
         if integers is None:
-            _, targets = _captured_layer(model, block, images)
-            inputs, _ = _captured_layer(quantized, block, images)
-            integers = _learn(
-                model.get_submodule(block),
-                block,
-                grids,
-                inputs=inputs,
-                targets=targets,
-                settings=settings,
+            decided = {name: weight.values() for name, weight in result.items()}
+            others = [
+                name
+                for name, owner in owners.items()
+                if owner in grids and name != block and not _within(name, block)
+            ]
+            found = learn_rounding(
+                network,
+                [
+                    _part(
+                        network.model.get_submodule(name),
+                        record(quantized, network, name, images),
+                        of_weight,
+                        set(grids),
+                        decided,
+                    )
+                    for name in (block, *others)
+                ],
+                {name: (weights[name], grids[name]) for name in grids},
+                settings,
                 step_done=_step(report, block),
             )
+            integers = {name: weight.integers for name, weight in found.items()}
             kept.put(key, integers)
         elif report is not None:
             report(block, settings.iterations)
         for layer in inside:
             weight = QuantizedWeight(integers[layer.name], grids[layer.name])
             result[layer.name] = weight
-            layer_weight(quantized, layer).copy_(weight.values())
-    return result
+            layer_weight(quantized.model, layer).copy_(weight.values())
+    return {name: result[owner] for name, owner in owners.items()}
 
 
 def reconstructed_blocks(
-    model: nn.Module, layers: Sequence[Layer], widths: Mapping[str, int], images: Tensor
+    model: nn.Module | PrivateNetwork,
+    layers: Sequence[Layer],
+    widths: Mapping[str, int],
+    images: Tensor,
 ) -> tuple[str, ...]:
     """Return the names of the blocks that `reconstruct_blocks` learns, in order."""
-    return tuple(block for block, _ in _reconstructible(model, layers, widths, images))
+    found = _reconstructible(private(model), layers, widths, images)
+    return tuple(block for block, _ in found)
+
+
+def weight_owners(model: nn.Module, layers: Sequence[Layer]) -> dict[str, str]:
+    """Map the name of each layer to the first that has the very same weight: mostly its own."""
+    first: dict[int, str] = {}
+    return {
+        layer.name: first.setdefault(
+            id(model.get_submodule(layer.name).get_parameter("weight")), layer.name
+        )
+        for layer in layers
+    }
 
 
 def _reconstructible(
-    model: nn.Module, layers: Sequence[Layer], widths: Mapping[str, int], images: Tensor
+    network: PrivateNetwork, layers: Sequence[Layer], widths: Mapping[str, int], images: Tensor
 ) -> list[tuple[str, list[Layer]]]:
     """Return each block that has layers to quantize, with them."""
     found: list[tuple[str, list[Layer]]] = []
     chosen = [layer for layer in layers if layer.name in widths]
-    for block in find_blocks(model, layers):
+    for block in find_blocks(network.model, layers):
         inside = [layer for layer in chosen if layer.name == block or _within(layer.name, block)]
-        try:
-            if inside:
-                capture(model, model.get_submodule(block), images[:1])
-                found.append((block, inside))
-        except NotOneTensorError:
+        if not inside:
+            continue
+        if inside[0].name == block or _takes_one_tensor(network, block, images[:1]):
+            found.append((block, inside))
+        else:
             found += [(layer.name, [layer]) for layer in inside]
     return found
 
 
-def _captured_layer(model: nn.Module, name: str, images: Tensor) -> tuple[Tensor, Tensor]:
+def _takes_one_tensor(network: PrivateNetwork, block: str, images: Tensor) -> bool:
+    """Say whether a block is a function of one tensor, which gives one."""
     try:
-        return capture(model, model.get_submodule(name), images)
-    except NotOneTensorError:
-        raise QuantizationError(
-            f"the rounding of layer {name!r} cannot be learned, because it is called with other "
-            "than one tensor: round to nearest, or leave it in float"
-        ) from None
+        with undisturbed(), torch.no_grad():
+            calls = watched(network, block, images)
+    except NetworkError:
+        # The block gives other than a tensor; where the network itself fails, it does so later.
+        return False
+    given = [(*call.arguments, *call.named.values()) for call in calls]
+    return all(len(values) == 1 and isinstance(values[0], Tensor) for values in given)
 
 
-def _learn(
+def _part(
     module: nn.Module,
-    block: str,
-    grids: Mapping[str, QuantizationParameters],
-    *,
-    inputs: Tensor,
-    targets: Tensor,
-    settings: RoundingSettings,
-    step_done: Callable[[], None] | None,
-) -> dict[str, Tensor]:
-    """Learn the rounding of one block, and return the integers by name of the layer."""
-    named = {_weight_name(name, block): grid for name, grid in grids.items()}
-    rounded = learn_rounding(module, named, inputs, targets, settings, step_done=step_done)
-    return {name: rounded[_weight_name(name, block)].integers for name in grids}
+    recording: Recording,
+    owners: Mapping[int, str],
+    learned: Collection[str],
+    decided: Mapping[str, Tensor],
+) -> Reconstructed:
+    """Say which of the weights in a module are learned, and which are decided already."""
+    places = {
+        place: owners[id(parameter)]
+        for place, parameter in module.named_parameters(remove_duplicate=False)
+        if id(parameter) in owners
+    }
+    return Reconstructed(
+        module,
+        {place: owner for place, owner in places.items() if owner in learned},
+        recording,
+        {place: decided[owner] for place, owner in places.items() if owner in decided},
+    )
 
 
 def _key(block: str, widths: Mapping[str, int]) -> str:
@@ -189,7 +256,3 @@ def _step(report: Report | None, name: str) -> Callable[[], None] | None:
 
 def _within(name: str, block: str) -> bool:
     return name.startswith(f"{block}.")
-
-
-def _weight_name(layer: str, block: str) -> str:
-    return "weight" if layer == block else f"{layer[len(block) + 1 :]}.weight"

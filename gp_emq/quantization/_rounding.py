@@ -5,15 +5,15 @@ block; the relaxation, its regularizer and its schedule are the same, as below.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from gp_emq.determinism import one_thread
+from gp_emq.networks import PrivateNetwork, undisturbed
 from gp_emq.quantization._quantized_network import QuantizedWeight
+from gp_emq.quantization._recording import Recording
 from gp_emq.quantization._uniform import QuantizationParameters, in_full_precision, quantize
 
 # The stretched sigmoid of Louizos et al. 2018, which reaches 0 and 1.
@@ -92,82 +92,119 @@ class _SoftWeight:
         return QuantizedWeight(q.to(torch.int16), p)
 
 
+@dataclass(frozen=True)
+class Reconstructed:
+    """A module whose outputs are to be kept while weights are rounded.
+
+    Attributes:
+        module: a layer or a block of the network.
+        weights: the key of each weight that is rounded, by its names in the module.
+        recording: what the module is fed, and the outputs to keep.
+        fixed: values of weights that are decided already, by their names in the module.
+    """
+
+    module: nn.Module
+    weights: Mapping[str, str]
+    recording: Recording
+    fixed: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def outputs(
+        self, network: PrivateNetwork, values: Mapping[str, Tensor], images: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give, of each call for some images, its output with other weights and that to keep."""
+        given = {**self.fixed, **{name: values[key] for name, key in self.weights.items()}}
+        for call in self.recording.calls(images):
+            output = network.call(self.module, call.arguments, call.named, given)
+            yield output.float(), call.output
+
+
 def learn_rounding(
-    module: nn.Module,
-    grids: Mapping[str, QuantizationParameters],
-    inputs: Tensor,
-    targets: Tensor,
+    network: PrivateNetwork,
+    parts: Sequence[Reconstructed],
+    weights: Mapping[str, tuple[Tensor, QuantizationParameters]],
     settings: RoundingSettings,
     *,
     step_done: Callable[[], None] | None = None,
 ) -> dict[str, QuantizedWeight]:
-    """Round some weights of a module so that its output stays near the targets.
+    """Round some weights so that the outputs of the modules that use them stay as they were.
 
     Args:
-        module: a layer or a block, a function of one tensor, in eval mode.
-        grids: the grid of each weight to round, by the weight's name in the module.
-        inputs: (n, ...).
-        targets: (n, ...), the output to keep.
+        network: the network that the modules are of.
+        parts: the modules; several where layers share a weight.
+        weights: each weight and its grid, by a key.
         settings: the optimization.
         step_done: called after every step.
 
     Returns:
-        The rounded weights by name. Where learning did not come nearer to the targets than
-        rounding to nearest, that is what is returned.
+        The rounded weights by key. Where learning did not come nearer to the outputs than
+        rounding to nearest, or no image calls the modules, that is what is returned.
     """
-    weights = {name: module.get_parameter(name).detach() for name in grids}
     nearest = {
-        name: QuantizedWeight(quantize(weight, grids[name]).to(torch.int16), grids[name])
-        for name, weight in weights.items()
+        key: QuantizedWeight(quantize(weight, grid).to(torch.int16), grid)
+        for key, (weight, grid) in weights.items()
     }
-    with one_thread():
-        soft = {name: _SoftWeight(weight, grids[name]) for name, weight in weights.items()}
-        _optimize(module, soft, inputs, targets, settings, step_done=step_done)
-        learned = {name: weight.rounded() for name, weight in soft.items()}
+    called = [part for part in parts if part.recording]
+    if not called:
+        for _ in range(settings.iterations if step_done is not None else 0):
+            step_done()  # type: ignore[misc]
+        return nearest
+    with undisturbed():
+        soft = {key: _SoftWeight(weight, grid) for key, (weight, grid) in weights.items()}
+        _optimize(network, called, soft, settings, step_done=step_done)
+        learned = {key: weight.rounded() for key, weight in soft.items()}
         errors = [
-            reconstruction_error(module, candidate, inputs, targets, settings.batch)
+            reconstruction_error(network, called, candidate, settings.batch)
             for candidate in (learned, nearest)
         ]
     return learned if errors[0] < errors[1] else nearest
 
 
 def reconstruction_error(
-    module: nn.Module,
+    network: PrivateNetwork,
+    parts: Sequence[Reconstructed],
     weights: Mapping[str, QuantizedWeight],
-    inputs: Tensor,
-    targets: Tensor,
     batch: int,
 ) -> float:
-    """Return the squared error of a module's output, summed over all images."""
-    values = {name: weight.values() for name, weight in weights.items()}
+    """Return the squared error of the modules' outputs, summed over all images."""
+    values = {key: weight.values() for key, weight in weights.items()}
     total = 0.0
     with torch.no_grad():
-        for x, y in zip(torch.split(inputs, batch), torch.split(targets, batch), strict=True):
-            output = functional_call(module, values, (x,))
-            total += float((output - y).double().square().sum())
+        for part in parts:
+            for images in torch.split(torch.arange(len(part.recording)), batch):
+                for output, kept in part.outputs(network, values, images):
+                    total += float((output - kept).double().square().sum())
     return total
 
 
 def _optimize(
-    module: nn.Module,
+    network: PrivateNetwork,
+    parts: Sequence[Reconstructed],
     soft: Mapping[str, _SoftWeight],
-    inputs: Tensor,
-    targets: Tensor,
     settings: RoundingSettings,
     *,
     step_done: Callable[[], None] | None,
 ) -> None:
     optimizer = torch.optim.Adam([s.logits for s in soft.values()], lr=settings.learning_rate)
     generator = torch.Generator().manual_seed(settings.seed)
-    channels = _channel_axis(module, targets)
-    unit = _unit(targets) if settings.relative else 1.0
+    unit = _unit(parts) if settings.relative else 1.0
     for step in range(settings.iterations):
-        chosen = torch.randint(len(inputs), (settings.batch,), generator=generator)
-        values = {name: weight.values() for name, weight in soft.items()}
-        output = functional_call(module, values, (inputs[chosen],))
-        error = ((output - targets[chosen]) / unit).square()
+        values = {key: weight.values() for key, weight in soft.items()}
+        total, places = torch.zeros(()), 0.0
+        chosen: dict[int, Tensor] = {}
+        for part in parts:
+            count = len(part.recording)
+            if count not in chosen:
+                chosen[count] = _drawn(count, settings.batch, generator)
+            for output, kept in part.outputs(network, values, chosen[count]):
+                error = ((output - kept) / unit).square()
+                total = total + error.sum()
+                places += error.numel() / error.shape[_channel_axis(part.module, kept)]
+        if step_done is not None:
+            step_done()
+        if places == 0:
+            continue  # none of these images calls the modules
         # Summed over channels, averaged over images and positions, as in BRECQ.
-        loss = error.sum() / (error.numel() / error.shape[channels])
+        loss = total / places
         temperature = settings.temperature(step)
         if temperature is not None:
             loss = loss + settings.weight * sum(
@@ -175,20 +212,27 @@ def _optimize(
                 for weight in soft.values()
             )
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        if step_done is not None:
-            step_done()
     for weight in soft.values():
         if not math.isfinite(float(weight.logits.detach().sum())):
             weight.logits = torch.zeros_like(weight.logits)
 
 
-def _unit(targets: Tensor) -> float:
-    """Return the root of the mean square, 1 where all is zero."""
-    return math.sqrt(float(targets.double().square().mean())) or 1.0
+def _drawn(count: int, batch: int, generator: torch.Generator) -> Tensor:
+    return torch.randint(count, (batch if count > 1 else 1,), generator=generator)
+
+
+def _unit(parts: Sequence[Reconstructed]) -> float:
+    """Return the root of the mean square of the outputs to keep, 1 where all are zero."""
+    squares, count = 0.0, 0
+    for part in parts:
+        for call in part.recording.calls(torch.arange(len(part.recording))):
+            squares += float(call.output.double().square().sum())
+            count += call.output.numel()
+    return math.sqrt(squares / max(count, 1)) or 1.0
 
 
 def _channel_axis(module: nn.Module, output: Tensor) -> int:
     """Return the axis of the channels: the last of linear layers and of sequences of tokens."""
-    return -1 if isinstance(module, nn.Linear) or output.dim() == 3 else 1
+    return -1 if isinstance(module, nn.Linear) or output.dim() in {1, 3} else 1

@@ -206,7 +206,7 @@ class Tied(nn.Module):
 @pytest.fixture(scope="module")
 def tied(tmp_path_factory):
     torch.manual_seed(0)
-    quantized, layers = quantize_network(Tied(), noise(4, 2, 4, 4), {"first": 8, "second": 3})
+    quantized, layers = quantize_network(Tied(), noise(4, 2, 4, 4), {"first": 3, "second": 3})
     path = tmp_path_factory.mktemp("tied") / "tied.onnx"
     report = export_onnx(quantized, layers, path, (2, 4, 4), provenance={"network": "tied"})
     return path, quantized, layers, report
@@ -217,7 +217,7 @@ def test_tied_weights_are_stored_once(tied) -> None:
     images = noise(4, 2, 4, 4)
     torch.testing.assert_close(run(path, images), quantized(images).detach())
     integers = [name for name in kinds(path) if name.endswith("weight.integers")]
-    assert integers == ["second.weight.integers"]
+    assert integers == ["first.weight.integers"]
 
 
 def test_a_file_says_what_it_is_and_nothing_of_where_it_was_made(tied) -> None:
@@ -231,7 +231,7 @@ def test_a_file_says_what_it_is_and_nothing_of_where_it_was_made(tied) -> None:
     description = json.loads(entry.value)
     assert entry.key == "gp_emq"
     assert description["provenance"] == {"network": "tied"}
-    assert description["weights"]["second"] == {"bits": 3, "symmetric": True, "shape": [2, 2, 3, 3]}
+    assert description["weights"]["first"] == {"bits": 3, "symmetric": True, "shape": [2, 2, 3, 3]}
     assert b"site-packages" not in tied[0].read_bytes()
     assert str(Path(__file__).parent).encode() not in tied[0].read_bytes()
 
@@ -247,8 +247,8 @@ def test_the_report_says_what_is_stored(tied) -> None:
     path, _, _, report = tied
     assert report.file_bytes == path.stat().st_size
     cells = [line.split() for line in format_report(report).splitlines()]
-    # 36 integers of 3 bits take 18 bytes as int4; the first layer has the weight of the second.
-    assert ["first", "8", "int8", "0", "0", "8"] in cells
-    assert ["second", "3", "int4", "18", "4", "8"] in cells
+    # 36 integers of 3 bits take 18 bytes as int4; the second layer has the weight of the first.
+    assert ["first", "3", "int4", "18", "4", "8"] in cells
+    assert ["second", "3", "that", "of", "first", "0", "0", "8"] in cells
     # 2 scales of 4 bytes and 2 zero points of 1 for the inputs.
     assert sum(size for name, size in report.other.items() if ".input." in name) == 10

@@ -8,7 +8,7 @@ from torch import nn
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import TrainingError
-from gp_emq.networks import load_images, load_network
+from gp_emq.networks import find_layers, load_images, load_network
 from gp_emq.qat import QatSettings, learnable_network, quantized_model, trained_widths, warm_start
 from gp_emq.qat._network import learned_grids, rounding_alike
 from gp_emq.qat._warm_start import fitted_start
@@ -186,3 +186,29 @@ def test_a_start_that_quantizes_other_layers_is_refused(digits, images) -> None:
     widths = trained_widths(digits.layers, {**some, digits.layers[3].name: 4}, 8)
     with pytest.raises(TrainingError, match=f"'{digits.layers[3].name}' is in float there"):
         fitted_start(digits.model, digits.layers, widths, start, settings)
+
+
+class Shared(nn.Module):
+    """Two layers with one weight, called by keyword."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.other.weight = self.one.weight
+
+    def forward(self, x):
+        return self.other(input=self.one(x.mean((2, 3))).relu())
+
+
+def test_a_shared_weight_is_trained_on_one_grid() -> None:
+    torch.manual_seed(0)
+    model, images = Shared(), torch.randn(16, 4, 3, 3)
+    layers = find_layers(model, images[:1])
+    start = warm_start(model, layers, {"one": 3, "other": 3}, images, QatSettings())
+    network = learnable_network(model, start)
+    assert len(learned_grids(network)) == 1 + 2  # the weight's, and those of two inputs
+    with torch.no_grad():
+        learned_grids(network)[0].step.mul_(1.3)
+        again = quantized_model(model, network, list(start.weights), list(start.activations))
+        assert again.network.one.weight is again.network.other.weight
+        assert torch.equal(again(images), network.eval()(images))

@@ -239,5 +239,5 @@ def test_a_layer_that_is_never_called_has_no_grid(digits):
             return self.used(images)
 
     layers = [replace(network.layers[0], name=name) for name in ("used", "unused")]
-    with pytest.raises(NetworkError, match="layer 'unused' is never called by Idle"):
+    with pytest.raises(NetworkError, match="no calibration image calls layer 'unused'"):
         calibrate_activations(Idle(), layers, images, ActivationQuantizer())

@@ -3,11 +3,19 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 
-from gp_emq.networks import find_layers, load_images, load_network, untrained_network
+from gp_emq.networks import (
+    PrivateNetwork,
+    find_layers,
+    load_images,
+    load_network,
+    untrained_network,
+)
 from gp_emq.quantization import (
     ActivationQuantizer,
     QuantizedWeight,
+    Reconstructed,
     RoundingSettings,
     WeightQuantizer,
     _reconstruction,
@@ -20,6 +28,7 @@ from gp_emq.quantization import (
     reconstruct_blocks,
     reconstruct_layer,
     reconstruction_error,
+    record,
 )
 from gp_emq.quantization._rounding import _SoftWeight
 
@@ -46,6 +55,13 @@ def test_the_relaxed_weight_starts_at_the_float_one(symmetric):
     assert torch.equal(soft.rounded().integers, quantize(weight, grid).to(torch.int16))
 
 
+def fed_with(module, inputs):
+    """A network of one module, and what is recorded of it."""
+    network = PrivateNetwork(nn.Sequential(module))
+    recording = record(network, network, "0", inputs)
+    return network, [Reconstructed(network.model[0], {"weight": "only"}, recording)]
+
+
 def test_rounding_finds_the_best_of_all_decisions():
     # One output of three weights and few inputs: every choice can be tried.
     module = nn.Linear(3, 1, bias=False)
@@ -53,20 +69,19 @@ def test_rounding_finds_the_best_of_all_decisions():
     inputs = torch.ones(64, 3) + 0.01 * torch.randn(
         64, 3, generator=torch.Generator().manual_seed(0)
     )
-    targets = module(inputs).detach()
     grid = WeightQuantizer(scale_rule="minmax").parameters(torch.tensor([[-1.5, 1.0, 1.5]]), 2)
     assert float(grid.scale) == 1
-    learned = learn_rounding(
-        module, {"weight": grid}, inputs, targets, RoundingSettings(iterations=1000)
-    )["weight"]
+    network, parts = fed_with(module, inputs)
+    weights = {"only": (module.weight.detach(), grid)}
+    learned = learn_rounding(network, parts, weights, RoundingSettings(iterations=1000))["only"]
     choices = [
         QuantizedWeight(torch.tensor([[a, b, c]], dtype=torch.int16), grid)
         for a in (0, 1)
         for b in (0, 1)
         for c in (0, 1)
     ]
-    errors = [reconstruction_error(module, {"weight": w}, inputs, targets, 64) for w in choices]
-    found = reconstruction_error(module, {"weight": learned}, inputs, targets, 64)
+    errors = [reconstruction_error(network, parts, {"only": w}, 64) for w in choices]
+    found = reconstruction_error(network, parts, {"only": learned}, 64)
     # Rounding to nearest gives 0 for a sum of 1.31; rounding any one of the three up gives 1.
     assert found == pytest.approx(min(errors), rel=0.1)
     assert found < errors[0] / 4
@@ -99,10 +114,11 @@ def test_learned_rounding_comes_nearer_than_rounding_to_nearest(digits):
         images=images,
         settings=RoundingSettings(iterations=150),
     )
-    errors = [
-        reconstruction_error(module, {"weight": w}, captured["x"], captured["y"], 64)
-        for w in (learned, nearest)
-    ]
+    errors = []
+    for weight in (learned, nearest):
+        with torch.no_grad():
+            output = functional_call(module, {"weight": weight.values()}, captured["x"])
+        errors.append(float((output - captured["y"]).square().sum()))
     assert errors[0] < 0.8 * errors[1]
     # Each weight went up or down by less than one step.
     scaled = layer_weight(network.model, layer) / learned.parameters.scale
@@ -119,10 +135,10 @@ def test_decisions_do_not_depend_on_the_size_of_weights_and_outputs(exponent):
         scaled = copy.deepcopy(layer)
         with torch.no_grad():
             scaled.weight.mul_(factor)
-            targets = scaled(inputs)
         grid = WeightQuantizer().parameters(scaled.weight, 3)
         settings = RoundingSettings(iterations=200)
-        rounded = learn_rounding(scaled, {"weight": grid}, inputs, targets, settings)["weight"]
+        weights = {"only": (scaled.weight.detach(), grid)}
+        rounded = learn_rounding(*fed_with(scaled, inputs), weights, settings)["only"]
         learned.append(rounded.integers)
         nearest = quantize(scaled.weight, grid)
         assert not torch.equal(rounded.integers.float(), nearest)
@@ -188,12 +204,17 @@ def fed_to(monkeypatch):
     """Record what learning is fed, in order, and round to nearest instead."""
     fed = []
 
-    def learn(module, named, inputs, targets, _settings, *, step_done=None):
-        fed.append((inputs.clone(), targets.clone()))
-        weights = {name: module.get_parameter(name).detach() for name in named}
+    def learn(network, parts, weights, _settings, *, step_done=None):
+        (part,) = parts
+        seen = []
+        watching = part.module.register_forward_pre_hook(lambda _m, i: seen.append(i[0]))
+        for call in part.recording.calls(torch.arange(len(part.recording))):
+            network.call(part.module, call.arguments, call.named)
+            fed.append((seen.pop(), call.output))
+        watching.remove()
         return {
-            name: QuantizedWeight(quantize(weights[name], grid).short(), grid)
-            for name, grid in named.items()
+            name: QuantizedWeight(quantize(weight, grid).short(), grid)
+            for name, (weight, grid) in weights.items()
         }
 
     monkeypatch.setattr(_reconstruction, "learn_rounding", learn)

@@ -1,0 +1,114 @@
+"""Running calibration images through a network, in parts where images are independent."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree
+
+from gp_emq.errors import NetworkError
+from gp_emq.networks import PrivateNetwork
+
+CHUNK = 64
+"""Images of one pass, unless they have to go through the network together."""
+_COMPARED = 2
+_RELATIVE = 1e-4
+"""How far apart two results may be that differ by rounding alone, relative to the largest."""
+
+
+class NotStackedError(Exception):
+    """A result for a batch is not the results for its images, one after the other."""
+
+
+def private(model: nn.Module | PrivateNetwork) -> PrivateNetwork:
+    """Return a private copy of a network, or the network itself where it is one."""
+    return model if isinstance(model, PrivateNetwork) else PrivateNetwork(model)
+
+
+def passes(network: PrivateNetwork, images: Tensor, size: int = CHUNK) -> tuple[Tensor, ...]:
+    """Split images into what goes through a network at once.
+
+    Run it inside `undisturbed()`.
+
+    Args:
+        network: the network.
+        images: (n, ...).
+        size: most images of a part.
+
+    Returns:
+        The parts: one, of all images, where what the network gives for an image depends on those
+        that are with it.
+    """
+    if len(images) <= size or not independent(network, images):
+        return (images,)
+    return torch.split(images, size)
+
+
+def independent(network: PrivateNetwork, images: Tensor) -> bool:
+    """Say whether the first images give alone what they give in a batch."""
+    batch = images[:CHUNK]
+    try:
+        with torch.no_grad():
+            together = _tensors(network.run(batch))
+            alone = [_tensors(network.run(image)) for image in torch.split(batch[:_COMPARED], 1)]
+        for number, whole in enumerate(together):
+            stack_axis([tensors[number] for tensors in alone], whole, len(batch))
+    except (NotStackedError, IndexError, NetworkError, RuntimeError, ValueError):
+        # What fails for one image alone needs the others.
+        return False
+    return True
+
+
+def stack_axis(alone: Sequence[Tensor], together: Tensor, count: int) -> int | None:
+    """Return the axis along which the results for single images make up the one for all.
+
+    Args:
+        alone: the results for the first images, each alone.
+        together: the result for the whole batch.
+        count: images of the batch.
+
+    Returns:
+        The axis, along which each image may have several places; `None` where the result is the
+        same for all images.
+
+    Raises:
+        NotStackedError: if there is no such axis, or the values are others.
+    """
+    first = alone[0]
+    if any(one.shape != first.shape or one.dtype != together.dtype for one in alone):
+        raise NotStackedError
+    if first.dim() != together.dim():
+        raise NotStackedError
+    axes = [axis for axis in range(first.dim()) if first.shape[axis] != together.shape[axis]]
+    if not axes:
+        parts = [together] * len(alone)
+    elif len(axes) > 1 or together.shape[axes[0]] != count * first.shape[axes[0]]:
+        raise NotStackedError
+    else:
+        size = first.shape[axes[0]]
+        parts = [together.narrow(axes[0], place * size, size) for place in range(len(alone))]
+    if not all(_alike(one, part, together) for one, part in zip(alone, parts, strict=True)):
+        raise NotStackedError
+    return axes[0] if axes else None
+
+
+def _alike(one: Tensor, other: Tensor, whole: Tensor) -> bool:
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    if one.numel() == 0:
+        return True
+    relative = max(_RELATIVE, 8 * torch.finfo(one.dtype).eps)
+    difference = (one.float() - other.float()).abs().nan_to_num(0.0).max()
+    most = whole.float().abs().nan_to_num(0.0).max()
+    return bool(difference <= relative * most)
+
+
+def first_not_finite(result: object) -> int | None:
+    """Return the index of the first image (n, ...) whose result has a NaN or an infinity."""
+    if not isinstance(result, Tensor) or result.dim() == 0 or bool(result.isfinite().all()):
+        return None
+    return int(result.isfinite().flatten(1).all(dim=1).to(torch.int8).argmin())
+
+
+def _tensors(tree: object) -> list[Tensor]:
+    return [leaf for leaf in _pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]

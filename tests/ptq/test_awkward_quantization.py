@@ -1,0 +1,404 @@
+"""Networks that people have: run in any mode, called in any way, made of more than layers."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from random_networks import everything_of, same
+from small_networks import Normed, Shared, made, pictures
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import parametrizations, prune
+
+import gp_emq
+from gp_emq.errors import GpEmqError, NetworkError, QuantizationError
+from gp_emq.export import load_packed, save_packed
+from gp_emq.networks import find_layers
+from gp_emq.quantization import (
+    ActivationQuantizer,
+    QuantizedNetwork,
+    WeightQuantizer,
+    calibrate_activations,
+    fake_quantize,
+    integer_convolution_available,
+    quantize_weights,
+)
+
+
+class Standardized(nn.Conv2d):
+    def forward(self, x):
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return functional.conv2d(x, weight / weight.std((1, 2, 3), keepdim=True), self.bias)
+
+
+class Scaled(nn.Linear):
+    def forward(self, x, factor, *, shift):
+        return super().forward(x) * factor + shift
+
+
+class WithArguments(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = Standardized(2, 4, 3), Scaled(4, 3)
+        self.conv.register_forward_hook(lambda _m, _i, o: o.relu())
+
+    def forward(self, x):
+        return self.head(self.conv(x / 2).mean((2, 3)), 3.0, shift=x.mean((1, 2, 3))[:, None])
+
+
+class SequenceFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(2, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        tokens = x.flatten(2).permute(2, 0, 1)
+        return self.two(self.one(tokens).relu()).mean(0)
+
+
+class OneByOne(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(2, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return torch.cat([self.head(self.conv(v[None]).relu().mean((2, 3))) for v in x])
+
+
+class AgainstTheBatch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(2, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head((self.conv(x - x.mean(0, keepdim=True))).relu().mean((2, 3)))
+
+
+def error_of(model, quantized, images):
+    with torch.no_grad():
+        return float((quantized(images) - model(images)).square().sum())
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits"), [(WithArguments, 3), (SequenceFirst, 3), (AgainstTheBatch, 4)]
+)
+@pytest.mark.parametrize("method", ["adaround", "brecq"])
+def test_learned_rounding_keeps_what_layers_compute_however_they_are_called(kind, bits, method):
+    model, images = made(kind), pictures(16)
+    widths = {layer.name: bits for layer in find_layers(model, images[:1])}
+    options = {"activation_bits": 32}
+    before = everything_of(model)
+    plain = gp_emq.quantize(model, widths, images, **options)
+    learned = gp_emq.quantize(model, widths, images, method=method, iterations=150, **options)
+    assert same(before, everything_of(model))
+    assert error_of(model, learned, images) < error_of(model, plain, images)
+
+
+class AllAtOnce(OneByOne):
+    def forward(self, x):
+        return self.head(self.conv(x).relu().mean((2, 3)))
+
+
+class BatchFirst(SequenceFirst):
+    def forward(self, x):
+        return self.two(self.one(x.flatten(2).transpose(1, 2)).relu()).mean(1)
+
+
+@pytest.mark.parametrize("method", ["adaround", "brecq"])
+@pytest.mark.parametrize("kinds", [(OneByOne, AllAtOnce), (SequenceFirst, BatchFirst)])
+def test_networks_that_compute_the_same_learn_the_same(kinds, method):
+    images, found = pictures(16), []
+    for kind in kinds:
+        model = made(kind)
+        widths = {layer.name: 3 for layer in find_layers(model, images[:1])}
+        found.append(gp_emq.quantize(model, widths, images, method=method, iterations=6))
+    for name, weight in found[0].weights.items():
+        assert torch.equal(weight.integers, found[1].weights[name].integers)
+
+
+def test_weights_of_subclasses_are_rounded_and_their_own_forward_is_kept():
+    model, images = made(WithArguments), pictures()
+    quantized = gp_emq.quantize(model, {"conv": 4, "head": 4}, images, activation_bits=32)
+    expected = copy.deepcopy(model)
+    for name in ("conv", "head"):
+        grid = quantized.weights[name].parameters
+        weight = model.get_submodule(name).weight.detach()
+        nearest = (weight / grid.scale).round().clamp(grid.quant_min, grid.quant_max) * grid.scale
+        expected.get_submodule(name).weight.data = nearest
+    torch.testing.assert_close(quantized(images), expected(images))
+
+
+def test_grids_span_the_calls_for_all_images():
+    model, images = made(OneByOne), pictures()
+    images[0] *= 10
+    quantized = gp_emq.quantize(model, {"conv": 8}, images, activation_rule="minmax")
+    grid = quantized.activations["conv"]
+    assert float(255 * grid.scale) == pytest.approx(float(images.max() - images.min()), rel=1e-5)
+
+
+def test_a_weight_that_layers_share_is_learned_from_what_all_are_fed():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+            self.b.weight = self.a.weight
+
+        def forward(self, x):
+            flat = x.mean((2, 3))
+            return self.a(flat * torch.tensor([1.0, 0.0])) + 9 * self.b(
+                flat * torch.tensor([0.0, 1.0])
+            )
+
+    model, images = made(Two), pictures(64)
+    for method in ("adaround", "brecq"):
+        quantized = gp_emq.quantize(
+            model, {"a": 2, "b": 2}, images, method=method, iterations=100, activation_bits=32
+        )
+        assert quantized.network.a.weight is quantized.network.b.weight
+        assert quantized.weights["a"] is quantized.weights["b"]
+        plain = gp_emq.quantize(model, {"a": 2, "b": 2}, images, activation_bits=32)
+        assert error_of(model, quantized, images) <= error_of(model, plain, images)
+
+
+def test_a_shared_weight_is_in_a_packed_file_once(tmp_path):
+    model, images = made(Shared), pictures()
+    layers = find_layers(model, images[:1])
+    quantized = gp_emq.quantize(model, {"first": 4, "second": 4, "twice": 4}, images)
+    report = save_packed(quantized, layers, tmp_path / "shared.safetensors")
+    # 4 weights of 4 bits and 2 scales, once; 2 biases each.
+    sizes = {layer.name: (layer.weight_bytes, layer.grid_bytes) for layer in report.layers}
+    assert (sizes["first"], sizes["second"]) == ((2, 8), (0, 0))
+    assert report.beyond_accounting_bytes == 0
+    again = load_packed(tmp_path / "shared.safetensors", made(Shared, seed=5))
+    assert again.network.first.weight is again.network.second.weight
+    assert set(again.weights) == {"first", "second", "twice"}
+    assert torch.equal(again(images), quantized(images))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda conv: prune.l1_unstructured(conv, "weight", 0.5),
+        parametrizations.weight_norm,
+        parametrizations.spectral_norm,
+    ],
+    ids=["pruned", "weight norm", "spectral norm"],
+)
+def test_weights_computed_from_others_are_quantized_as_they_are_used(change, tmp_path):
+    model, images = made(Normed), pictures()
+    change(model.conv)
+    model.eval()
+    with torch.no_grad():
+        model(images)
+    effective, before = model.conv.weight.detach().clone(), everything_of(model)
+    quantized = gp_emq.quantize(model, {"conv": 4, "head": 4}, images)
+    assert same(before, everything_of(model))
+    expected = fake_quantize(effective, quantized.weights["conv"].parameters)
+    torch.testing.assert_close(quantized.network.conv.weight.detach(), expected)
+    layers = find_layers(model, images[:1])
+    save_packed(quantized, layers, tmp_path / "packed.safetensors")
+    gp_emq.save_quantized(quantized, tmp_path / "quantized.safetensors")
+    for again in (
+        load_packed(tmp_path / "packed.safetensors", model),
+        gp_emq.load_quantized(tmp_path / "quantized.safetensors", model),
+    ):
+        assert torch.equal(again(images), quantized(images))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_networks_of_any_floating_type_give_outputs_in_it_from_weights_on_their_grids(
+    dtype, tmp_path
+):
+    model, images = made(Normed).to(dtype), pictures()
+    quantized = gp_emq.quantize(model, {"conv": 3, "head": 4}, images, method="adaround",
+                                iterations=2)  # fmt: skip
+    assert quantized(images.to(dtype)).dtype == dtype
+    for name, weight in quantized.weights.items():
+        assert torch.equal(quantized.network.get_submodule(name).weight, weight.values())
+    save_packed(quantized, find_layers(model, images[:1]), tmp_path / "packed.safetensors")
+    gp_emq.save_quantized(quantized, tmp_path / "quantized.safetensors")
+    for again in (
+        load_packed(tmp_path / "packed.safetensors", model),
+        gp_emq.load_quantized(tmp_path / "quantized.safetensors", model),
+    ):
+        assert again(images).dtype == dtype
+        assert torch.equal(again(images), quantized(images))
+
+
+def test_half_precision_inputs_are_rounded_in_float32():
+    grid = gp_emq.quantization.QuantizationParameters(
+        torch.tensor(0.1), torch.tensor(100.0), 0, 255
+    )
+    values = torch.linspace(-9, 14, 400).to(torch.bfloat16)
+    steps = np.round(values.float().numpy() / np.float32(0.1)).clip(-100, 155)
+    nearest = torch.from_numpy(steps * np.float32(0.1))
+    assert torch.equal(fake_quantize(values, grid), nearest.to(torch.bfloat16))
+
+
+def test_nothing_around_a_call_changes_what_it_gives():
+    model, images = made(Normed), pictures()
+    widths = {"conv": 3, "head": 4}
+    expected = gp_emq.quantize(model, widths, images, method="adaround", iterations=3)
+    contexts = [torch.inference_mode, torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)]
+    for context in contexts:
+        with context():
+            found = gp_emq.quantize(model, widths, pictures(), method="adaround", iterations=3)
+        assert torch.equal(found(images), expected(images))
+    training = copy.deepcopy(model).train()
+    found = gp_emq.quantize(training, widths, images, method="adaround", iterations=3)
+    assert torch.equal(found(images), expected(images))
+    parallel = gp_emq.quantize(
+        nn.DataParallel(model), widths, images, method="adaround", iterations=3
+    )
+    assert torch.equal(parallel(images), expected(images))
+
+
+@pytest.mark.parametrize("where", ["conv.weight", "norm.running_var", "head.bias"])
+def test_what_is_not_finite_is_refused_by_name(where):
+    model = made(Normed)
+    model.state_dict()[where].view(-1)[0] = float("nan")
+    with pytest.raises(NetworkError, match=where):
+        gp_emq.quantize(model, {"conv": 4}, pictures())
+    images = pictures()
+    images[3, 0, 0, 0] = float("inf")
+    with pytest.raises(GpEmqError, match="image 3"):
+        gp_emq.quantize(made(Normed), {"conv": 4}, images)
+
+
+def test_outputs_that_quantization_makes_infinite_are_refused():
+    class Inverse(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(2, 2, 1, bias=False)
+            with torch.no_grad():
+                self.conv.weight.copy_(torch.tensor([[1.0, 0.01], [1.0, 0.01]])[:, :, None, None])
+
+        def forward(self, x):
+            return 1 / (self.conv(x) * torch.tensor([0.0, 1.0])[:, None, None]).mean((2, 3))
+
+    images = torch.zeros(4, 2, 4, 4)
+    images[:, 1] = 1
+    with pytest.raises(GpEmqError, match="image 0 is not finite"):
+        gp_emq.quantize(
+            nn.Sequential(_Masked(), Inverse()), {"1.conv": 2}, images, activation_bits=32
+        )
+
+
+class _Masked(nn.Module):
+    def forward(self, x):
+        return x + torch.tensor([0.0, 1.0])[:, None, None]
+
+
+def test_a_layer_that_no_image_calls_is_refused_unless_its_input_stays_in_float():
+    class Sometimes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.more = nn.Conv2d(2, 4, 1), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return (self.more(x) if x.mean() > 1e6 else x).mean((2, 3))
+
+    class Second(Sometimes):
+        def forward(self, x):
+            return torch.cat([
+                self.more(self.conv(v)) if v.mean() > 0 else self.conv(v) for v in x.split(1)
+            ]).mean((2, 3))  # fmt: skip
+
+    images = pictures()
+    with pytest.raises(QuantizationError, match="a layer 'more'"):
+        gp_emq.quantize(made(Sometimes), {"conv": 4, "more": 4}, images)
+    order = images.mean((1, 2, 3)).argsort()
+    quantized = gp_emq.quantize(made(Second), {"conv": 4, "more": 4}, images[order])
+    assert set(quantized.activations) == {"conv", "more"}
+    learned = gp_emq.quantize(
+        made(Second), {"conv": 4, "more": 4}, images[order], method="adaround", iterations=3
+    )
+    assert learned(images).isfinite().all()
+
+
+def test_dead_layers_and_constant_inputs_stay_exactly_zero():
+    model, images = made(Normed), torch.zeros(4, 2, 8, 8)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.conv.weight[1] = 0
+    for method in ("rtn", "adaround", "brecq"):
+        options = {} if method == "rtn" else {"iterations": 3}
+        quantized = gp_emq.quantize(model, {"conv": 4, "head": 4}, images, method=method, **options)
+        assert not quantized.network.head.weight.any()
+        assert not quantized.network.conv.weight[1].any()
+        torch.testing.assert_close(quantized(images), model(images))
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        nn.BatchNorm2d(4, momentum=None), nn.BatchNorm2d(4, track_running_stats=False),
+        nn.BatchNorm2d(4, affine=False), nn.SyncBatchNorm(4),
+        nn.InstanceNorm2d(4, track_running_stats=True),
+    ],
+    ids=["cumulative", "of the batch", "plain", "synchronized", "of instances"],
+)  # fmt: skip
+def test_statistics_are_estimated_for_every_kind_of_norm(norm):
+    model, images = made(Normed), pictures()
+    model.norm = copy.deepcopy(norm)
+    model.idle = nn.BatchNorm2d(3)
+    model.eval()
+    quantized = gp_emq.quantize(model, {"conv": 2}, images, method="rtn+bn", activation_bits=32)
+    fresh, again = quantized.network.norm, model.norm
+    assert (fresh.training, fresh.momentum) == (False, again.momentum)
+    assert torch.equal(quantized.network.idle.running_var, model.idle.running_var)
+    if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.track_running_stats:
+        outputs = quantized.network.conv(images).detach().double()
+        torch.testing.assert_close(fresh.running_mean.double(), outputs.mean((0, 2, 3)))
+        assert torch.equal(fresh.num_batches_tracked, again.num_batches_tracked)
+    assert quantized(images).isfinite().all()
+
+
+def test_a_norm_that_is_called_twice_has_the_statistics_of_both_calls():
+    class Twice(Normed):
+        def forward(self, images):
+            first, second = self.conv(images), self.conv(3 * images)[:, :, ::2]
+            both = self.norm(first).mean((2, 3)) + self.norm(input=second).mean((2, 3))
+            return self.head(both)
+
+    model, images = made(Twice), pictures()
+    quantized = gp_emq.quantize(model, {"conv": 8}, images, method="rtn+bn", activation_bits=32)
+    conv = quantized.network.conv
+    values = [conv(images), conv(3 * images)[:, :, ::2]]
+    rows = torch.cat([v.detach().double().transpose(0, 1).flatten(1) for v in values], dim=1)
+    torch.testing.assert_close(quantized.network.norm.running_mean.double(), rows.mean(1))
+    torch.testing.assert_close(quantized.network.norm.running_var.double(), rows.var(1))
+
+
+class Awkward(nn.Module):
+    """Convolutions that no integer convolution, and no fused ReLU, may stand for."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 4, 3, padding=1), Standardized(4, 4, 3, padding=1)
+        self.third, self.norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.head = nn.Linear(4, 3)
+        self.third.register_forward_hook(lambda _m, _i, o: o * 3)
+
+    def forward(self, x):
+        x = self.first(input=x).relu()
+        x = torch.stack([self.norm(self.third(self.second(v[None])))[0].relu() for v in x])
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.mark.skipif(not integer_convolution_available(), reason="no 8-bit convolution here")
+def test_integers_stand_for_floats_only_where_they_compute_the_same():
+    model, images = made(Awkward), pictures()
+    layers = find_layers(model, images[:1])
+    weights = quantize_weights(model, layers, (4,), WeightQuantizer())
+    grids = calibrate_activations(model, layers, images, ActivationQuantizer())
+    before = everything_of(model)
+    found = []
+    for integer in (True, False):
+        network = QuantizedNetwork(model, layers, weights, grids, integer=integer)
+        network.configure([4] * len(layers))
+        found.append(network.logits(images))
+    torch.testing.assert_close(*found, rtol=0.02, atol=0.02)
+    assert same(before, everything_of(model))
