@@ -5,8 +5,9 @@ is made of is imported from here.
 """
 
 from primitives._catalogue import OPERATORS, STATISTICS
-from primitives._elementwise import EPSILON
 from primitives._guard import is_guarded
+from primitives._identities import Identity, Pattern
+from primitives._kernels import EPSILON, Kernel
 from primitives._matrices import as_rows
 from primitives._operator import Kind, Operator, ShapeMismatchError
 from primitives._primitive_set import Overload, PrimitiveSet
@@ -40,12 +41,15 @@ __all__ = [
     "BinaryOperator",
     "BitTable",
     "Exponent",
+    "Identity",
     "Input",
+    "Kernel",
     "Kind",
     "LayerVector",
     "Matrices",
     "Operator",
     "Overload",
+    "Pattern",
     "PrimitiveSet",
     "ShapeMismatchError",
     "Terminal",

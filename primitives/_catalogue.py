@@ -3,30 +3,24 @@
 from primitives._elementwise import BINARY, POWER, UNARY
 from primitives._matrices import LOG_DETERMINANT, MATRIX
 from primitives._normalisers import NORMALISERS
-from primitives._operator import Kind, Operator
+from primitives._operator import Kind, Operator, Signature
 from primitives._reductions import COMPARISONS, REDUCTIONS
 from primitives._structures import BRANCHED, DAG, SEQUENTIAL
 from primitives._terminals import TERMINALS, Terminal
 from primitives._types import (
     TREE_TYPES,
     Activations,
-    BinaryOperator,
     BitTable,
-    Exponent,
-    Input,
     LayerVector,
     Matrices,
-    UnaryOperator,
     Weights,
     WeightsPerBit,
 )
 
-Signature = tuple[tuple[type, ...], type]
-"""Argument types and result type."""
-
 TIMES_BITS = Operator(
     "times_bits", 1, Kind.ELEMENTWISE, lambda values, bits: values * bits,
     formula="x·b for every bit choice b", template="{0}·b", odd=True,
+    keeps_non_negative=True, signatures=(((LayerVector,), BitTable),),
 )  # fmt: skip
 """How a classical proxy, one number per entry, becomes a table."""
 
@@ -73,22 +67,6 @@ _SIGNATURES: dict[tuple[Kind, int], tuple[Signature, ...]] = {
     (Kind.MATRIX, 2): (((Weights, Weights), Matrices), ((Activations, Activations), Matrices)),
     (Kind.MATRIX_REDUCTION, 1): (((Matrices,), LayerVector),),
 }
-_SPECIAL: dict[str, tuple[Signature, ...]] = {
-    "times_bits": (((LayerVector,), BitTable),),
-    "power": tuple(((kind, Exponent), kind) for kind in TREE_TYPES),
-    "sequential": (((Input, *([UnaryOperator] * 4)), LayerVector),),
-    "branched": (
-        (
-            (
-                BinaryOperator,
-                Input, UnaryOperator, UnaryOperator,
-                Input, UnaryOperator, UnaryOperator,
-            ),
-            LayerVector,
-        ),
-    ),
-    "dag": (((Input, Input, *([UnaryOperator] * (DAG.arity - 2))), LayerVector),),
-}  # fmt: skip
 
 
 def signatures_of(operator: Operator) -> tuple[Signature, ...]:
@@ -105,8 +83,8 @@ def signatures_of(operator: Operator) -> tuple[Signature, ...]:
     Returns:
         Argument types and result type of each; empty for a kind and arity that no tree can hold.
     """
-    if operator.name in _SPECIAL:
-        return _SPECIAL[operator.name]
+    if operator.signatures is not None:
+        return operator.signatures
     signatures = _SIGNATURES.get((operator.kind, operator.arity), ())
     if not operator.commutative:
         return signatures

@@ -1,11 +1,8 @@
 """Names of operators and statistics that several primitive sets share."""
 
-CURVATURE = ("hessian_gradient", "hessian_diagonal", "hessian_trace", "hessian_top_eigenvalue")
-GRADIENTS = (
-    "weight_gradient", "virtual_gradient", "synflow_gradient", "fisher_diagonal",
-    "gradient_times_weight", "activation_gradient", "gradient_times_activation",
-)  # fmt: skip
-ACTIVATIONS = ("activation", "activation_gradient", "gradient_times_activation")
+from gp_emq.statistics import Aspect
+from primitives._catalogue import STATISTICS
+
 BIT_AWARE_STATISTICS = (
     "weight", "weight_gradient", "virtual_gradient", "synflow_gradient", "hessian_gradient",
     "hessian_diagonal", "fisher_diagonal", "quantization_perturbation", "activation",
@@ -39,6 +36,6 @@ EMQ_BINARY = (
 EMQ_TREE_OPERATORS = (*(name for name in EMQ_UNARY if name != "identity"), *EMQ_BINARY)
 
 
-def without(names: tuple[str, ...], excluded: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out some names, keeping the order of the rest."""
-    return tuple(name for name in names if name not in excluded)
+def without(*aspects: Aspect) -> tuple[str, ...]:
+    """Give the default set's statistics but for those that need some aspect of the network."""
+    return tuple(name for name in BIT_AWARE_STATISTICS if not STATISTICS[name].aspects & {*aspects})

@@ -23,7 +23,12 @@ _Thing = TypeVar("_Thing", Operator, Terminal)
 def guarded(item: _Thing) -> _Thing:
     """Give an operator or terminal that gets copies and whose failures are `OperatorError`."""
     own: dict[str, Any] = (
-        {"function": _GuardedFunction(item)}
+        {
+            "function": _GuardedFunction(item),
+            "kernel": None,
+            "accumulator": None,
+            "affine": None,
+        }
         if isinstance(item, Operator)
         else {"compute": _GuardedTerminal(item.name, item.compute)}
     )

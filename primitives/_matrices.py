@@ -48,7 +48,8 @@ MATRIX: tuple[Operator, ...] = (
     _matrix("row_distances", 1, function=_row_distances,
             formula="Euclidean distances between the rows of X", template="pdist({0})", even=True,
             non_negative=True),
-    _matrix("matrix_product", 2, function=_row_product, formula="X Yᵀ", template="({0})({1})ᵀ"),
+    _matrix("matrix_product", 2, function=_row_product, formula="X Yᵀ", template="({0})({1})ᵀ",
+            odd_in_each=True),
 )  # fmt: skip
 """A layer's tensor in, a (rows, rows) matrix out."""
 

@@ -10,6 +10,9 @@ from functools import partial
 
 import torch
 
+from primitives import _terms
+from primitives._accumulators import Extreme, Spread, sums
+from primitives._affine import AffineNormaliser
 from primitives._operator import Kind, Operator
 
 _normaliser = partial(Operator, arity=1, kind=Kind.NORMALISER)
@@ -35,12 +38,21 @@ def _min_max(x: torch.Tensor) -> torch.Tensor:
 
 NORMALISERS: tuple[Operator, ...] = (
     _normaliser("softmax", function=_first_axis_softmax, formula="eˣ / Σ eˣ over the first axis",
-                template="softmax({0})", non_negative=True),
+                template="softmax({0})", non_negative=True,
+                constant_under=("mean", "sum", "l1_mean")),
     _normaliser("log_softmax", function=_first_axis_log_softmax,
                 formula="x − log Σ eˣ over the first axis", template="log softmax({0})"),
     _normaliser("z_normalise", function=_z_normalise, formula="(x − mean x) / std x",
-                template="z({0})", idempotent=True, odd=True),
+                template="z({0})", idempotent=True, odd=True,
+                constant_under=("mean", "sum", "variance", "standard_deviation", "frobenius_norm"),
+                affine=AffineNormaliser(
+                    sums(_terms.itself, _terms.mean), partial(Spread, root=True),
+                    lambda _, deviation: deviation)),
     _normaliser("min_max", function=_min_max, formula="(x − min x) / (max x − min x)",
-                template="minmax({0})", idempotent=True, non_negative=True),
+                template="minmax({0})", idempotent=True, non_negative=True,
+                constant_under=("minimum", "maximum"),
+                affine=AffineNormaliser(
+                    partial(Extreme, largest=False), partial(Extreme, largest=True),
+                    lambda low, high: high - low)),
 )  # fmt: skip
 """The operators that keep the shape but look at the whole layer."""

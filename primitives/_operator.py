@@ -6,6 +6,13 @@ from enum import Enum
 
 import torch
 
+from primitives._accumulators import MakeAccumulator
+from primitives._affine import AffineNormaliser
+from primitives._kernels import Kernel
+
+Signature = tuple[tuple[type, ...], type]
+"""Argument types and result type."""
+
 
 class Kind(Enum):
     """How an operator meets the geometry of a network."""
@@ -30,7 +37,12 @@ class ShapeMismatchError(Exception):
 
 @dataclass(frozen=True)
 class Operator:
-    """A named, documented, total operator.
+    """All that is known of an operator, which is named, documented and total.
+
+    What it is declared to be folds equal ways of writing a formula into one, so it must hold for
+    all numbers. How it is computed piece by piece is optional: without, a tensor is computed by
+    ``function`` and copied, and a reduction collects all pieces of an entry first. Of a user's own
+    operator only ``function`` is called.
 
     Args:
         name: The name in expressions; the same for all types the operator takes.
@@ -47,6 +59,18 @@ class Operator:
         odd: Whether ``f(−x) = −f(x)``.
         of_magnitude: Whether ``f(|x|) = f(x)``, which implies even.
         non_negative: Whether the result is never negative.
+        antisymmetric: Whether ``f(y, x) = −f(x, y)``.
+        odd_in_each: Whether it is odd in both arguments.
+        keeps_zero: Whether zero everywhere gives zero everywhere.
+        keeps_non_negative: Whether the result is never negative if no argument is.
+        mirror: The operator g of one argument for which ``f(−x) = −g(x)``.
+        converse: The operator g of two arguments for which ``f(x, y) = g(y, x)``.
+        constant_under: Reductions that make of its result what depends on the shape alone.
+        identities: Other rules that the canonical form folds, see `primitives.Identity`.
+        signatures: Argument types and result types, where they do not follow from ``kind``.
+        kernel: Computes an elementwise operator into memory that is given.
+        accumulator: Makes what takes a reduction's argument piece by piece.
+        affine: The shift and scale of each layer, of a normaliser that is no more than those.
     """
 
     name: str
@@ -62,3 +86,15 @@ class Operator:
     odd: bool = False
     of_magnitude: bool = False
     non_negative: bool = False
+    antisymmetric: bool = False
+    odd_in_each: bool = False
+    keeps_zero: bool = False
+    keeps_non_negative: bool = False
+    mirror: str = ""
+    converse: str = ""
+    constant_under: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
+    signatures: tuple[Signature, ...] | None = None
+    kernel: Kernel | None = None
+    accumulator: MakeAccumulator | None = None
+    affine: AffineNormaliser | None = None

@@ -7,11 +7,12 @@ from typing import TypeVar
 from deap import gp
 
 from gp_emq.errors import PrimitiveSetError
+from gp_emq.statistics import Statistic, add_statistic
 from primitives._catalogue import OPERATORS, STATISTICS, TIMES_BITS, signatures_of
 from primitives._guard import guarded, is_guarded
 from primitives._operator import Operator
 from primitives._probe import check_declared, check_operator
-from primitives._terminals import Terminal
+from primitives._terminals import Terminal, leaf_of
 from primitives._types import (
     EXPONENTS,
     Activations,
@@ -54,7 +55,8 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
     Args:
         name: The set's name.
         description: One line for ``--list-primitives``.
-        statistics: Terminals, by name (see `primitives.STATISTICS`) or as a `Terminal`.
+        statistics: Terminals, by name (see `primitives.STATISTICS`), as a `Terminal`, or as a
+            `Statistic` of one's own, which is then collected like any other.
         operators: Operators, by name (see `primitives.OPERATORS`) or as an `Operator`.
         ends_in_bits: Whether a tree ends in ``LayerVector × bits → BitTable``, as all classical
             proxies do.
@@ -73,7 +75,7 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         name: str,
         description: str,
         *,
-        statistics: Iterable[str | Terminal] = (),
+        statistics: Iterable[str | Terminal | Statistic] = (),
         operators: Iterable[str | Operator],
         ends_in_bits: bool = False,
         unary_values: Sequence[str] = (),
@@ -89,7 +91,11 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         self._by_operator: dict[str, list[Overload]] = {}
         self._leaves: dict[str, dict[type, gp.Terminal]] = {}
         for statistic in statistics:
-            terminal = _look_up(statistic, STATISTICS, "statistic", name)
+            own = isinstance(statistic, Statistic)
+            item = leaf_of(statistic) if isinstance(statistic, Statistic) else statistic
+            terminal = _look_up(item, STATISTICS, "statistic", name, collected=own)
+            if isinstance(statistic, Statistic):
+                add_statistic(statistic)
             self._add_statistic(terminal, terminal.type)
         for statistic in inputs:
             self._add_statistic(_look_up(statistic, STATISTICS, "statistic", name), Input)
@@ -224,7 +230,18 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
             )
 
 
-def _look_up(item: str | _Thing, known: dict[str, _Thing], what: str, set_name: str) -> _Thing:
+def _look_up(
+    item: str | _Thing,
+    known: dict[str, _Thing],
+    what: str,
+    set_name: str,
+    *,
+    collected: bool = False,
+) -> _Thing:
+    """Find a built-in item by name, or take a user's own.
+
+    What is collected is looked at when it is, and no code of its own runs afterwards.
+    """
     if not isinstance(item, str):
         # Canonical forms tell operators by name, so a terminal must not have one of theirs.
         for names, kind in ((known, what), (OPERATORS, "operator")):
@@ -235,7 +252,7 @@ def _look_up(item: str | _Thing, known: dict[str, _Thing], what: str, set_name: 
                 )
         if known.get(item.name) is item:
             return item
-        return _taken(item)
+        return _taken(item, guard=not collected)
     if item not in known:
         raise PrimitiveSetError(
             f"primitive set {set_name!r}: unknown {what} {item!r}; known are {', '.join(known)}"
@@ -243,9 +260,9 @@ def _look_up(item: str | _Thing, known: dict[str, _Thing], what: str, set_name: 
     return known[item]
 
 
-def _taken(item: _Thing) -> _Thing:
+def _taken(item: _Thing, *, guard: bool) -> _Thing:
     """Check an operator or terminal of a user's own, and guard everybody else against it."""
     check_declared(item)
     if isinstance(item, Operator):
         check_operator(item)
-    return guarded(item)
+    return guarded(item) if guard else item

@@ -1,11 +1,14 @@
 """What operators and terminals of a user's own must stand before a primitive set takes them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 
 from gp_emq.errors import PrimitiveSetError
+from primitives._catalogue import OPERATORS
 from primitives._guard import expected_shape, result_types
+from primitives._identities import Identity, Pattern
 from primitives._operator import Kind, Operator
 from primitives._terminals import Terminal
 from primitives._types import TREE_TYPES, Matrices
@@ -29,8 +32,8 @@ def check_operator(operator: Operator) -> None:
 
     It must not raise; it must leave its arguments as they are, and give a tensor of the right
     shape and of their type, the same every time. What works element by element or row by row must
-    not look at other elements or rows, since tensors come in pieces; what is declared commutative
-    must be.
+    not look at other elements or rows, since tensors come in pieces; and it must have the algebraic
+    properties that it is declared to have, by which canonical forms fold.
 
     Args:
         operator: The operator about to be registered; structures are made of checked operators
@@ -47,13 +50,93 @@ def check_operator(operator: Operator) -> None:
     mixed = torch.linspace(-2, 3, 12).reshape(_SHAPE)
     if operator.kind in (Kind.ELEMENTWISE, Kind.REDUCTION):
         _check_independence(operator, tuple(mixed + place for place in range(operator.arity)))
-    if operator.commutative and operator.arity == 2:
-        one, other = (_call(operator, "mixed signs", x) for x in ((mixed, -mixed), (-mixed, mixed)))
-        if not _same(one, other):
+    square = mixed[:, :3] if operator.kind is Kind.MATRIX_REDUCTION else mixed
+    _check_algebra(operator, square)
+    for text in operator.identities:
+        _check_identity(operator, text, mixed)
+
+
+_Function = Callable[..., torch.Tensor]
+_LAWS: dict[tuple[str, int], Callable[[_Function, torch.Tensor], _Arguments]] = {
+    ("involution", 1): lambda f, x: (f(f(x)), x),
+    ("idempotent", 1): lambda f, x: (f(f(x)), f(x)),
+    ("even", 1): lambda f, x: (f(-x), f(x)),
+    ("odd", 1): lambda f, x: (f(-x), -f(x)),
+    ("of_magnitude", 1): lambda f, x: (f(x.abs()), f(x)),
+    ("non_negative", 1): lambda f, x: (f(x), f(x).abs()),
+    ("keeps_zero", 1): lambda f, x: (f(x * 0), f(x * 0) * 0),
+    ("keeps_non_negative", 1): lambda f, x: (f(x.abs()), f(x.abs()).abs()),
+    ("commutative", 2): lambda f, x: (f(x, 1 - x), f(1 - x, x)),
+    ("antisymmetric", 2): lambda f, x: (f(x, 1 - x), -f(1 - x, x)),
+    ("odd_in_each", 2): lambda f, x: (
+        torch.stack([f(-x, 1 - x), f(x, x - 1)]), -torch.stack([f(x, 1 - x)] * 2)
+    ),
+    ("non_negative", 2): lambda f, x: (f(x, 1 - x), f(x, 1 - x).abs()),
+    ("keeps_non_negative", 2): lambda f, x: (
+        f(x.abs(), (1 - x).abs()), f(x.abs(), (1 - x).abs()).abs()
+    ),
+}  # fmt: skip
+"""What must be equal where an operator is declared to be something."""
+
+
+def _check_algebra(operator: Operator, x: torch.Tensor) -> None:
+    """Try the properties that an operator is declared to have."""
+    function = partial(_call_with, operator)
+    for (law, arity), sides in _LAWS.items():
+        if getattr(operator, law) and operator.arity == arity and not _same(*sides(function, x)):
             raise PrimitiveSetError(
-                f"operator {operator.name!r} is declared commutative, but gives something else "
-                "where its arguments are swapped"
+                f"operator {operator.name!r} is declared {law}, but is not: mixed signs give "
+                "something else"
             )
+    for other, both in ((operator.mirror, _mirrors), (operator.converse, _swaps)):
+        if other and not (
+            other in OPERATORS
+            and operator.arity == OPERATORS[other].arity
+            and _same(*both(function, partial(_call_with, OPERATORS[other]), x))
+        ):
+            raise PrimitiveSetError(
+                f"operator {operator.name!r} is declared to go with {other!r}, but does not"
+            )
+
+
+def _mirrors(f: _Function, g: _Function, x: torch.Tensor) -> _Arguments:
+    return f(-x), -g(x)
+
+
+def _swaps(f: _Function, g: _Function, x: torch.Tensor) -> _Arguments:
+    return f(x, 1 - x), g(1 - x, x)
+
+
+def _check_identity(operator: Operator, text: str, x: torch.Tensor) -> None:
+    """Try an identity of an operator of a user's own and built-in ones."""
+    identity = Identity.read(text)
+    known = {**OPERATORS, operator.name: operator}
+    letters = {"x": x, "y": 1 - x, "z": x * x - 3}
+    if identity.non_negative:
+        letters[identity.non_negative] = letters[identity.non_negative].abs()
+
+    def value(pattern: Pattern) -> torch.Tensor:
+        if pattern.arguments:
+            return _call_with(known[pattern.name], *map(value, pattern.arguments))
+        if pattern.name in ("0", "1"):
+            return torch.full_like(x, float(pattern.name))
+        return letters[pattern.name]
+
+    try:
+        holds = identity.left.name == operator.name and _same(
+            value(identity.left), value(identity.right)
+        )
+    except LookupError as error:
+        raise PrimitiveSetError(
+            f"identity {text!r} of operator {operator.name!r} has {error}; it may have x, y, z, 0, "
+            "1 and operators"
+        ) from None
+    if not holds:
+        raise PrimitiveSetError(f"identity {text!r} of operator {operator.name!r} does not hold")
+
+
+def _call_with(operator: Operator, *arguments: torch.Tensor) -> torch.Tensor:
+    return _call(operator, "mixed signs", arguments)
 
 
 def _probes(operator: Operator) -> Iterator[tuple[str, _Arguments]]:

@@ -15,6 +15,7 @@ import torch
 
 from primitives._matrices import as_rows
 from primitives._operator import Kind, Operator, ShapeMismatchError
+from primitives._types import BinaryOperator, Input, LayerVector, UnaryOperator
 
 LayerFunction = Callable[..., torch.Tensor]
 """An operator as a value: layer tensors of any rank in, a layer tensor of any rank out."""
@@ -90,17 +91,19 @@ SEQUENTIAL = Operator(
     "sequential", 5, Kind.STRUCTURE, _sequential,
     formula="mean op₄(op₃(op₂(op₁(x))))",
     template="mean({4} ∘ {3} ∘ {2} ∘ {1})({0})",
-)  # fmt: skip
+    signatures=(((Input, *([UnaryOperator] * 4)), LayerVector),))  # fmt: skip
 
 BRANCHED = Operator(
     "branched", 7, Kind.STRUCTURE, _branched,
     formula="binary(mean op₂(op₁(x)), mean op₄(op₃(y)))",
     template="{0}(mean({3} ∘ {2})({1}), mean({6} ∘ {5})({4}))",
-)  # fmt: skip
+    signatures=(
+        ((BinaryOperator, *[Input, UnaryOperator, UnaryOperator] * 2), LayerVector),
+    ))  # fmt: skip
 
 DAG = Operator(
     "dag", 2 + DAG_EDGES, Kind.STRUCTURE, _dag,
     formula="mean over nodes; node i sums i + 2 unary edges from inputs and earlier nodes",
     template="mean of n₀ = {2}({0}) + {3}({1}), n₁ = {4}({0}) + {5}({1}) + {6}(n₀), "
     "n₂ = {7}({0}) + {8}({1}) + {9}(n₀) + {10}(n₁)",
-)  # fmt: skip
+    signatures=(((Input, Input, *([UnaryOperator] * DAG_EDGES)), LayerVector),))  # fmt: skip

@@ -1,6 +1,7 @@
 """Ablation: the default set without activations."""
 
-from primitives._groups import ACTIVATIONS, BIT_AWARE_OPERATORS, BIT_AWARE_STATISTICS, without
+from gp_emq.statistics import Aspect
+from primitives._groups import BIT_AWARE_OPERATORS, without
 from primitives._primitive_set import PrimitiveSet
 
 
@@ -9,6 +10,6 @@ def build() -> PrimitiveSet:
     return PrimitiveSet(
         "no_activation",
         "ablation: the default set without activations and their gradients",
-        statistics=without(BIT_AWARE_STATISTICS, ACTIVATIONS),
+        statistics=without(Aspect.ACTIVATION),
         operators=BIT_AWARE_OPERATORS,
     )

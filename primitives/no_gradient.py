@@ -1,12 +1,7 @@
 """Ablation: the default set without gradients."""
 
-from primitives._groups import (
-    BIT_AWARE_OPERATORS,
-    BIT_AWARE_STATISTICS,
-    CURVATURE,
-    GRADIENTS,
-    without,
-)
+from gp_emq.statistics import Aspect
+from primitives._groups import BIT_AWARE_OPERATORS, without
 from primitives._primitive_set import PrimitiveSet
 
 
@@ -15,6 +10,6 @@ def build() -> PrimitiveSet:
     return PrimitiveSet(
         "no_gradient",
         "ablation: the default set without derivatives (a forward pass is enough)",
-        statistics=without(BIT_AWARE_STATISTICS, GRADIENTS + CURVATURE),
+        statistics=without(Aspect.GRADIENT, Aspect.CURVATURE),
         operators=BIT_AWARE_OPERATORS,
     )

@@ -1,6 +1,7 @@
 """Ablation: the default set without curvature."""
 
-from primitives._groups import BIT_AWARE_OPERATORS, BIT_AWARE_STATISTICS, CURVATURE, without
+from gp_emq.statistics import Aspect
+from primitives._groups import BIT_AWARE_OPERATORS, without
 from primitives._primitive_set import PrimitiveSet
 
 
@@ -9,6 +10,6 @@ def build() -> PrimitiveSet:
     return PrimitiveSet(
         "no_hessian",
         "ablation: the default set without the Hessian (no second derivatives)",
-        statistics=without(BIT_AWARE_STATISTICS, CURVATURE),
+        statistics=without(Aspect.CURVATURE),
         operators=BIT_AWARE_OPERATORS,
     )

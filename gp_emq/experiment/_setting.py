@@ -16,7 +16,7 @@ from gp_emq.mqbench import Bench, load_bench
 from gp_emq.objectives import BenchObjective, MeanObjective
 from gp_emq.proxies import parse_expression, why_unrankable
 from gp_emq.proxies.handcrafted import seed_expressions
-from gp_emq.statistics import Statistics, default_cache
+from gp_emq.statistics import Statistics, default_cache, is_own
 from primitives import PrimitiveSet, load_primitive_set
 
 
@@ -58,7 +58,12 @@ class Setting:
         found = []
         for name, bench in zip(configuration.benches, self.benches, strict=True):
             statistics = bench_statistics(bench, *where)
-            missing = [name for name in self.statistic_names if not statistics.is_stored(name)]
+            missing = [
+                name
+                for name in self.statistic_names
+                # Workers know the built-in ones alone.
+                if not (statistics.is_stored(name) or is_own(name))
+            ]
             with tqdm(
                 total=len(missing), desc="statistics", unit="statistic", disable=quiet, leave=False
             ) as bar:

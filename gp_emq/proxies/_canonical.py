@@ -7,8 +7,10 @@ there (a proxy and its negation are the same proxy), and reductions of normalise
 depend on the shape alone are folded to one symbol each.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gp_emq.errors import ExpressionError
 from gp_emq.proxies._expression import Node, parse_expression
@@ -16,30 +18,17 @@ from primitives import (
     EXPONENTS,
     OPERATORS,
     BitTable,
+    Identity,
     Kind,
     Matrices,
+    Operator,
+    Pattern,
     PrimitiveSet,
     WeightsPerBit,
 )  # fmt: skip
 
-NON_NEGATIVE_STATISTICS = frozenset(
-    {"fisher_diagonal", "parameter_count", "macs", "depth", "bits", "quantization_mse"}
-)
-"""Names of the statistics that are never negative."""
-
-_KEEPS_NON_NEGATIVE = frozenset(
-    {"add", "multiply", "divide", "power", "mean", "sum", "minimum", "maximum", "identity",
-     "leaky_relu", "reciprocal", "times_bits", "swish", "mish", "cosine_similarity"}
-)  # fmt: skip
-_ODD_IN_EACH = frozenset({"multiply", "divide", "matrix_product", "cosine_similarity"})
-_MIRRORS = {"minimum": "maximum", "maximum": "minimum"}
-_SHAPE_ONLY = {
-    "softmax": frozenset({"mean", "sum", "l1_mean"}),
-    "z_normalise": frozenset({"mean", "sum", "variance", "standard_deviation", "frobenius_norm"}),
-    "min_max": frozenset({"minimum", "maximum"}),
-}
-_KEEPS_ZERO = frozenset({"negate", "abs", "square", "sqrt", "relu", "sign", "leaky_relu"})
-_AFFINE_INVARIANT = frozenset({"z_normalise", "min_max"})
+_NUMBERS = frozenset(map(str, EXPONENTS))
+_MAGNITUDE, _NEGATE = OPERATORS["abs"], OPERATORS["negate"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +41,7 @@ class _Term:
     arguments: tuple["_Term", ...] = ()
     non_negative: bool = False
     size: int = 1
+    operator: Operator | None = None
 
 
 def canonical_form(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
@@ -93,79 +83,89 @@ def _canonical_term(tree: Sequence[Node], primitive_set: PrimitiveSet) -> "_Term
     stack: list[_Term] = []
     for node in reversed(tree):
         if node.arity == 0:
-            stack.append(_leaf(node))
+            stack.append(_leaf(node, primitive_set))
             continue
         arguments = tuple(stack.pop() for _ in range(node.arity))
         overload = primitive_set.overloads[node.name]
-        stack.append(_folded(overload.operator.name, overload.result, arguments))
+        stack.append(_folded(overload.operator, overload.result, arguments))
     root = stack[-1]
     return root.arguments[0] if root.name == "negate" else root
 
 
-def _leaf(node: Node) -> _Term:
-    return _Term(node.name, node.ret, node.name, non_negative=node.name in NON_NEGATIVE_STATISTICS)
+def _leaf(node: Node, primitive_set: PrimitiveSet) -> _Term:
+    terminal = primitive_set.statistics.get(node.name)
+    non_negative = terminal is not None and terminal.non_negative
+    return _Term(node.name, node.ret, node.name, non_negative=non_negative)
 
 
-def _plain(name: str, kind: type, arguments: tuple[_Term, ...]) -> _Term:
+def _plain(operator: Operator, kind: type, arguments: tuple[_Term, ...]) -> _Term:
     """Build a term without folding anything."""
-    operator = OPERATORS.get(name)
-    non_negative = (operator is not None and operator.non_negative) or (
-        name in _KEEPS_NON_NEGATIVE
+    non_negative = operator.non_negative or (
+        operator.keeps_non_negative
         and all(argument.non_negative for argument in arguments if argument.text not in _NUMBERS)
     )
-    text = f"{name}({', '.join(argument.text for argument in arguments)})"
+    text = f"{operator.name}({', '.join(argument.text for argument in arguments)})"
     size = 1 + sum(argument.size for argument in arguments)
-    return _Term(name, kind, text, arguments, non_negative, size)
+    return _Term(operator.name, kind, text, arguments, non_negative, size, operator)
 
 
-_NUMBERS = frozenset(map(str, EXPONENTS))
+def _constant(kind: type, value: str) -> _Term:
+    """A tensor of one number everywhere."""
+    return _Term(f"<{value}>", kind, f"<{value} as {kind.__name__}>", (), non_negative=True)
 
 
 def _negated(term: _Term) -> _Term:
-    if term.name == "negate":
+    if term.operator is _NEGATE:
         return term.arguments[0]
-    return _plain("negate", term.kind, (term,))
+    return _plain(_NEGATE, term.kind, (term,))
 
 
-def _folded(name: str, kind: type, arguments: tuple[_Term, ...]) -> _Term:
+def _folded(operator: Operator, kind: type, arguments: tuple[_Term, ...]) -> _Term:
     """Build a term in canonical form from canonical arguments."""
-    if name not in OPERATORS or OPERATORS[name].kind is Kind.STRUCTURE:
-        return _plain(name, kind, arguments)
-    rule = _RULES.get(name)
-    if rule is not None:
-        folded = rule(kind, *arguments)
-        if folded is not None:
-            return folded
-    if len(arguments) == 1:
-        return _folded_unary(name, kind, arguments[0])
-    return _folded_binary(name, kind, arguments)
+    if operator.kind is Kind.STRUCTURE:
+        return _plain(operator, kind, arguments)
+    by_properties = _folded_unary if len(arguments) == 1 else _folded_binary
+    return (
+        _by_identities(operator, kind, arguments, conditional=False)
+        or by_properties(operator, kind, *arguments)
+        or _by_identities(operator, kind, arguments, conditional=True)
+        or (_of_normalised(operator, kind, arguments[0]) if len(arguments) == 1 else None)
+        or _plain(operator, kind, arguments)
+    )
 
 
-def _folded_unary(name: str, kind: type, x: _Term) -> _Term:  # noqa: PLR0911 - a rule a line
-    operator = OPERATORS[name]
-    if x.name == name and operator.involution:
+def _folded_unary(  # noqa: PLR0911 - a rule a line
+    operator: Operator, kind: type, x: _Term
+) -> _Term | None:
+    if x.operator is operator and operator.involution:
         return x.arguments[0]
-    if x.name == name and operator.idempotent:
+    if x.operator is operator and operator.idempotent:
         return x
-    if x.non_negative and name in {"abs", "relu"}:
+    if operator.of_magnitude and x.operator is _MAGNITUDE:
+        return _folded(operator, kind, x.arguments)
+    if x.operator is _NEGATE and operator is not _NEGATE:
+        if operator.even:
+            return _folded(operator, kind, x.arguments)
+        if operator.mirror:
+            return _negated(_folded(OPERATORS[operator.mirror], kind, x.arguments))
+        if operator.odd:
+            return _negated(_folded(operator, kind, x.arguments))
+    return None
+
+
+def _of_normalised(operator: Operator, kind: type, x: _Term) -> _Term | None:
+    """Fold what is made of zero, or of a normalised tensor."""
+    if x.name == "<0>" and operator.keeps_zero:
         return x
-    if operator.even and x.name == "negate":
-        return _folded(name, kind, x.arguments)
-    if operator.of_magnitude and x.name == "abs":
-        return _folded(name, kind, x.arguments)
-    if x.name == "negate" and name in _MIRRORS:
-        return _negated(_folded(_MIRRORS[name], kind, x.arguments))
-    if operator.odd and x.name == "negate" and name != "negate":
-        return _negated(_folded(name, kind, x.arguments))
-    if name == "l1_mean" and x.non_negative:
-        return _folded("mean", kind, (x,))
-    if x.name == "<0>" and name in _KEEPS_ZERO:
-        return x
-    if x.name in _SHAPE_ONLY and name in _SHAPE_ONLY[x.name]:
-        return _Term(name, kind, f"<{name} of {x.name} over {_shape(x)}>", (), x.name == "softmax")
-    if name in _AFFINE_INVARIANT and x.name in _AFFINE_INVARIANT:
-        return _folded(name, kind, x.arguments)
-    return _plain(name, kind, (x,))
+    below = x.operator
+    if below is not None and operator.name in below.constant_under:
+        # Of a layer of one number everywhere an affine normaliser makes nan.
+        non_negative = below.non_negative and below.affine is None
+        text = f"<{operator.name} of {x.name} over {_shape(x)}>"
+        return _Term(operator.name, kind, text, (), non_negative)
+    if operator.affine is not None and below is not None and below.affine is not None:
+        return _folded(operator, kind, x.arguments)
+    return None
 
 
 def _shape(x: _Term) -> str:
@@ -176,128 +176,67 @@ def _shape(x: _Term) -> str:
     return name if x.kind.__name__ == name else f"{name} of {x.kind.__name__}"
 
 
-def _folded_binary(name: str, kind: type, arguments: tuple[_Term, ...]) -> _Term:
-    x, y = arguments
-    if name in _ODD_IN_EACH:
-        if x.name == "negate":
-            return _negated(_folded(name, kind, (x.arguments[0], y)))
-        if y.name == "negate":
-            return _negated(_folded(name, kind, (x, y.arguments[0])))
-    operator = OPERATORS[name]
-    if operator.commutative and x.kind is y.kind and y.text < x.text:
-        return _plain(name, kind, (y, x))
-    return _plain(name, kind, (x, y))
-
-
-def _identity(_: type, x: _Term) -> _Term:
-    return x
-
-
-def _constant(kind: type, value: int) -> _Term:
-    """A tensor of one number everywhere."""
-    return _Term(f"<{value}>", kind, f"<{value} as {kind.__name__}>", (), non_negative=True)
-
-
-def _mixed_up(x: _Term, y: _Term) -> bool:
-    """Say whether of two types that with the bit axis comes first; canonically it is second."""
-    return x.kind is not y.kind and x.kind in (WeightsPerBit, BitTable)
-
-
-def _without_zero(kind: type, x: _Term, y: _Term) -> _Term | None:
-    """Give what is left of ``x + y`` where one of them is zero everywhere."""
-    if x.name == "<0>" and y.kind is kind:
-        return y
-    return x if y.name == "<0>" and x.kind is kind else None
-
-
-def _add(kind: type, x: _Term, y: _Term) -> _Term | None:
-    if x.name == "negate" and y.name == "negate":
-        return _negated(_folded("add", kind, (x.arguments[0], y.arguments[0])))
-    if y.name == "negate":
-        return _folded("subtract", kind, (x, y.arguments[0]))
-    if x.name == "negate":
-        return _folded("subtract", kind, (y, x.arguments[0]))
-    return _without_zero(kind, x, y)
-
-
-def _subtract(kind: type, x: _Term, y: _Term) -> _Term | None:
-    if x.text == y.text:
-        return _constant(kind, 0)
-    # A sum has its arguments in one order where their types differ.
-    if y.name == "negate":
-        terms = (y.arguments[0], x) if _mixed_up(x, y) else (x, y.arguments[0])
-        return _folded("add", kind, terms)
-    if x.name == "negate":
-        terms = (y, x.arguments[0]) if _mixed_up(x, y) else (x.arguments[0], y)
-        return _negated(_folded("add", kind, terms))
-    rest = _without_zero(kind, x, y)
-    if rest is not None:
-        return _negated(rest) if rest is y else rest
-    if _mixed_up(x, y) or (x.kind is y.kind and y.text < x.text):
-        return _negated(_plain("subtract", kind, (y, x)))
+def _folded_binary(operator: Operator, kind: type, x: _Term, y: _Term) -> _Term | None:
+    if operator.odd_in_each:
+        if x.operator is _NEGATE:
+            return _negated(_folded(operator, kind, (x.arguments[0], y)))
+        if y.operator is _NEGATE:
+            return _negated(_folded(operator, kind, (x, y.arguments[0])))
+    # Where types differ, that with the bit axis comes second.
+    mixed_up = x.kind is not y.kind and x.kind in (WeightsPerBit, BitTable)
+    sorts = mixed_up or (x.kind is y.kind and y.text < x.text)
+    if operator.commutative and sorts:
+        return _plain(operator, kind, (y, x))
+    if operator.antisymmetric and sorts:
+        return _negated(_plain(operator, kind, (y, x)))
+    # Of an operator and its converse one is enough where both take the same.
+    if operator.converse and (mixed_up or (x.kind is y.kind and operator.name < operator.converse)):
+        return _plain(OPERATORS[operator.converse], kind, (y, x))
     return None
 
 
-def _multiply(kind: type, x: _Term, y: _Term) -> _Term | None:
-    if x.name == "<1>" and y.kind is kind:
-        return y
-    if y.name == "<1>" and x.kind is kind:
-        return x
-    if "<0>" in (x.name, y.name):
-        return _constant(kind, 0)
-    if x.text == y.text:
-        return _folded("square", kind, (x,))
+def _by_identities(
+    operator: Operator, kind: type, arguments: tuple[_Term, ...], *, conditional: bool
+) -> _Term | None:
+    """Apply the first of an operator's identities, with or without a condition, that fits."""
+    for identity in map(Identity.read, operator.identities):
+        if bool(identity.non_negative) is not conditional:
+            continue
+        found: dict[str, _Term] = {}
+        if all(map(partial(_matches, found), identity.left.arguments, arguments)) and (
+            not conditional or found[identity.non_negative].non_negative
+        ):
+            built = _built(identity.right, found, kind)
+            if built is not None and built.kind is kind:
+                return built
     return None
 
 
-def _divide(kind: type, x: _Term, y: _Term) -> _Term | None:
-    if x.text == y.text:
-        return _constant(kind, 1)
-    return x if y.name == "<1>" and x.kind is kind else None
+def _matches(found: dict[str, _Term], pattern: Pattern, term: _Term) -> bool:
+    """Match a subtree, and note in ``found`` what each letter stands for."""
+    if pattern.arguments:
+        return term.name == pattern.name and all(
+            map(partial(_matches, found), pattern.arguments, term.arguments)
+        )
+    if pattern.name.isalpha():
+        return found.setdefault(pattern.name, term).text == term.text
+    return pattern.name in (term.text, term.name.strip("<>"))
 
 
-def _less(kind: type, x: _Term, y: _Term) -> _Term | None:
-    return _plain("greater", kind, (y, x)) if _mixed_up(x, y) else None
-
-
-def _greater(kind: type, x: _Term, y: _Term) -> _Term | None:
-    return _plain("less", kind, (y, x)) if x.kind is y.kind or _mixed_up(x, y) else None
-
-
-def _power(kind: type, x: _Term, exponent: _Term) -> _Term | None:
-    if exponent.text == "1.0":
-        return x
-    if x.name == "negate":
-        return _negated(_folded("power", kind, (x.arguments[0], exponent)))
-    if x.name == "power":
-        product = str(float(x.arguments[1].text) * float(exponent.text))
-        if product in _NUMBERS:
-            merged = _Term(product, exponent.kind, product)
-            return _folded("power", kind, (x.arguments[0], merged))
-    if x.non_negative and exponent.text == "2.0":
-        return _folded("square", kind, (x,))
-    if x.non_negative and exponent.text == "0.5":
-        return _folded("sqrt", kind, (x,))
-    return None
-
-
-def _sqrt(kind: type, x: _Term) -> _Term | None:
-    return _folded("abs", kind, x.arguments) if x.name == "square" else None
-
-
-def _square(kind: type, x: _Term) -> _Term | None:
-    return _folded("relu", kind, x.arguments) if x.name == "sqrt" else None
-
-
-_RULES: dict[str, Callable[..., _Term | None]] = {
-    "identity": _identity,
-    "add": _add,
-    "subtract": _subtract,
-    "multiply": _multiply,
-    "divide": _divide,
-    "less": _less,
-    "greater": _greater,
-    "power": _power,
-    "sqrt": _sqrt,
-    "square": _square,
-}
+def _built(pattern: Pattern, found: dict[str, _Term], kind: type) -> _Term | None:
+    """Build the right side of an identity; none where a product of exponents is no exponent."""
+    if not pattern.arguments:
+        if pattern.name in found:
+            return found[pattern.name]
+        if not pattern.name.isalpha():
+            return _constant(kind, pattern.name)
+        factors = [found[letter] for letter in pattern.name]
+        product = str(math.prod(float(factor.text) for factor in factors))
+        return _Term(product, factors[0].kind, product) if product in _NUMBERS else None
+    arguments = [_built(argument, found, kind) for argument in pattern.arguments]
+    if None in arguments:
+        return None
+    terms = tuple(argument for argument in arguments if argument is not None)
+    if pattern.name == _NEGATE.name:
+        return _negated(terms[0])
+    return _folded(OPERATORS[pattern.name], kind, terms)

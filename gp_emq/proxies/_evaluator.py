@@ -41,7 +41,7 @@ class Evaluator:
         cache_bytes: Upper bound of the reduced values that are kept; 0 keeps none.
         memory: Upper bound of full tensors that are kept: the perturbation, which is recomputed
             block by block where it does not fit, and softmaxes, which are recomputed layer by
-            layer where one of them takes more than a quarter.
+            layer where one of them takes more than a quarter. It changes no result.
         device: Where the arithmetic is done.
     """
 
@@ -97,7 +97,7 @@ class Evaluator:
             return [*self._isolated(trees[:middle]), *self._isolated(trees[middle:])]
 
     def _together(self, trees: Sequence[Sequence[Node]]) -> list[Tensor | TreeError]:
-        graph = Graph(self._set, self._cache.get, self._reducer.may_keep)
+        graph = Graph(self._set, self._cache.get)
         roots = [graph.add(tree) for tree in trees]
         values: dict[int, Tensor | TreeError] = dict(graph.known)
         values.update(self._reducer.reductions(graph))

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from gp_emq.proxies._canonical import NON_NEGATIVE_STATISTICS
 from gp_emq.proxies._expression import Node
 from primitives import EXPONENTS, PrimitiveSet
 
@@ -53,7 +52,7 @@ def to_formula(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
         if node.arity == 0:
             terminal = primitive_set.statistics.get(node.name)
             symbol = terminal.symbol if terminal else node.name
-            non_negative = node.name in NON_NEGATIVE_STATISTICS
+            non_negative = terminal is not None and terminal.non_negative
             stack.append(_Written(symbol, _level_of(symbol), non_negative))
             continue
         arguments = [stack.pop() for _ in range(node.arity)]

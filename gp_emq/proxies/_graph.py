@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from gp_emq.proxies._affine import AFFINE_NORMALISERS
 from gp_emq.proxies._expression import Node
 from primitives import (
     TENSOR_TYPES,
@@ -29,9 +28,9 @@ class Vertex:
         overload: The operator at its root; None for a leaf.
         arguments: Numbers of its arguments.
         key: Its text, for values that outlive the graph: reduced ones and kept tensors.
-        streams: Whether it is a tensor made of leaves, kept tensors, elementwise operators and
-            affine normalisers alone, and can be computed piece by piece.
-        kept: Whether it is a normalised tensor that is small enough to be kept whole.
+        streams: Whether it is a tensor made of leaves, elementwise operators and normalisers
+            alone, and can be computed piece by piece.
+        by_layer: Whether it is a normaliser that looks at a layer's elements together.
         affine: Whether it is a normaliser that can be computed piece by piece once two numbers
             are known of each layer.
         rank: How many passes over the data find such numbers before it can be computed; of a
@@ -46,7 +45,7 @@ class Vertex:
     arguments: tuple[int, ...]
     key: str | None
     streams: bool
-    kept: bool
+    by_layer: bool
     affine: bool
     rank: int
     in_activations: bool
@@ -64,18 +63,11 @@ class Graph:
     Args:
         primitive_set: The set the trees are made of.
         recall: Gives the value of a reduced subtree by its text, where it is still known.
-        keeps: Whether a whole tensor of a type may be kept.
     """
 
-    def __init__(
-        self,
-        primitive_set: PrimitiveSet,
-        recall: Callable[[str], Tensor | None],
-        keeps: Callable[[type], bool],
-    ) -> None:
+    def __init__(self, primitive_set: PrimitiveSet, recall: Callable[[str], Tensor | None]) -> None:
         self._set = primitive_set
         self._recall = recall
-        self._keeps = keeps
         self._numbers: dict[tuple[object, ...], int] = {}
         self.vertices: list[Vertex] = []
         self.known: dict[int, Tensor] = {}
@@ -128,10 +120,7 @@ class Graph:
             vertex.streams for vertex in below if vertex.node.ret in TENSOR_TYPES
         )
         normalises = flows and overload is not None and kind is Kind.NORMALISER
-        affine = (
-            normalises and overload is not None and overload.operator.name in AFFINE_NORMALISERS
-        )
-        kept = normalises and not affine and self._keeps(node.ret)
+        affine = normalises and overload is not None and overload.operator.affine is not None
         rank = max((vertex.rank for vertex in below if not vertex.is_reduced), default=0)
         vertex = Vertex(
             identifier=number,
@@ -139,8 +128,8 @@ class Graph:
             overload=overload,
             arguments=arguments,
             key=key,
-            streams=kept or affine or (flows and kind is Kind.ELEMENTWISE),
-            kept=kept,
+            streams=flows and kind in (Kind.ELEMENTWISE, Kind.NORMALISER),
+            by_layer=normalises and not affine,
             affine=affine,
             rank=rank + affine,
             in_activations=node.ret is Activations
@@ -151,12 +140,13 @@ class Graph:
         self.vertices.append(vertex)
         return number
 
-    def below(self, tops: Sequence[Vertex], *, stop_at_kept: bool = False) -> list[Vertex]:
+    def below(self, tops: Sequence[Vertex], *, stop_at_layers: bool = False) -> list[Vertex]:
         """Give everything that some vertices need, arguments first, without themselves.
 
         Args:
             tops: The vertices.
-            stop_at_kept: Whether kept tensors stand as leaves, without what is below them.
+            stop_at_layers: Whether normalisers that look at whole layers stand as leaves, without
+                what is below them.
         """
         needed: dict[int, Vertex] = {}
         open_numbers = [argument for vertex in tops for argument in vertex.arguments]
@@ -165,7 +155,7 @@ class Graph:
             if number in needed:
                 continue
             vertex = self.vertices[number]
-            if stop_at_kept and vertex.kept:
+            if stop_at_layers and vertex.by_layer:
                 vertex = replace(vertex, overload=None, arguments=())
             needed[number] = vertex
             open_numbers.extend(vertex.arguments)

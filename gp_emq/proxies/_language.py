@@ -24,8 +24,7 @@ def language() -> PrimitiveSet:
     values = [
         operator
         for operator in OPERATORS.values()
-        if operator.kind in (*_VALUE_KINDS, Kind.MATRIX_REDUCTION)
-        and operator.name not in ("power", "times_bits")
+        if operator.kind in (*_VALUE_KINDS, Kind.MATRIX_REDUCTION) and operator.signatures is None
     ]
     return PrimitiveSet(
         "language",

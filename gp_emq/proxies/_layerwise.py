@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from gp_emq.proxies._affine import AFFINE_NORMALISERS, CHUNK
 from gp_emq.proxies._graph import Vertex
 from gp_emq.proxies._kernels import computed
 from gp_emq.proxies._streaming import ReductionSink
-from gp_emq.proxies._workspace import Workspace
 from gp_emq.statistics import Layout
 from primitives import TENSOR_TYPES, Exponent, Kind, WeightsPerBit, as_rows
+from primitives._affine import CHUNK
+from primitives._workspace import Workspace
 
 LayerLeaf = Callable[[Vertex, int], Tensor]
 """Gives a leaf's tensor of one layer: shaped as the layer, with a leading bit axis if it has."""
@@ -80,7 +80,7 @@ class Layerwise:
         ]
         if kind is Kind.ELEMENTWISE:
             return computed(overload.operator, *arguments)
-        affine = AFFINE_NORMALISERS.get(overload.operator.name)
+        affine = overload.operator.affine
         if affine is not None and vertex.node.ret in TENSOR_TYPES:
             per_bit = vertex.node.ret is WeightsPerBit
             return affine.of_layer(_tensor(arguments[0]), self._workspace, per_bit=per_bit)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gp_emq.errors import OperatorError
 from gp_emq.proxies._graph import Vertex
+from gp_emq.proxies._window import as_part
 from gp_emq.statistics import Layout, Statistics
 from primitives import (
     Activations,
@@ -73,7 +74,8 @@ class Leaves:
         if vertex.node.ret is WeightsPerBit and self.bytes_of(WeightsPerBit) > self._memory:
             if name != "quantization_perturbation":
                 return self._computed(name)[..., start:stop].to(self.device)
-            return self.statistics.perturbation(start, stop).to(self.device)
+            block = self.statistics.perturbation(start, stop).to(self.device)
+            return as_part([block], self.layout(Weights).size)
         return self.whole(name)[..., start:stop]
 
     def of_layer(self, vertex: Vertex, layer: int) -> Tensor:

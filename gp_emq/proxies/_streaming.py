@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gp_emq.proxies._accumulators import Accumulator
-from gp_emq.proxies._affine import AffineKernel
 from gp_emq.proxies._graph import Vertex
-from gp_emq.proxies._kernels import Kernel, kernel_of
+from gp_emq.proxies._kernels import kernel_of
 from gp_emq.statistics import Layout
-from primitives import Exponent, WeightsPerBit
+from primitives import Exponent, Kernel, WeightsPerBit
+from primitives._accumulators import Accumulator
+from primitives._affine import AffineKernel
 
 BLOCK = 131072
 """Elements of a block on a CPU, the bit axis included (rounded down)."""
@@ -98,20 +98,24 @@ class ReductionSink(Sink):
 
 
 class StoreSink(Sink):
-    """Keeps the argument of a vertex whole.
+    """Keeps the argument of a vertex.
 
     Args:
         vertex: The vertex.
-        out: (elements,) or (bits, elements) of the whole layout.
+        out: (elements,) or (bits, elements) of a range of the layout.
+        start: Where the range starts; what of a block is not in it is dropped.
     """
 
-    def __init__(self, vertex: Vertex, out: Tensor) -> None:
+    def __init__(self, vertex: Vertex, out: Tensor, start: int = 0) -> None:
         super().__init__(vertex)
-        self._out = out
+        self._out, self._start = out, start
 
     def take(self, block: Block, values: Sequence[Tensor]) -> None:
         """Copy a block to its place."""
-        self._out[..., block.start : block.stop].copy_(values[0])
+        start = max(block.start, self._start)
+        stop = min(block.stop, self._start + self._out.shape[-1])
+        place = self._out[..., start - self._start : stop - self._start]
+        place.copy_(values[0][..., start - block.start : stop - block.start])
 
 
 @dataclass(frozen=True)
@@ -155,11 +159,14 @@ class Stream:
         self._shapes: list[bool] = []
         self._instructions = self._compile(vertices, sinks)
 
-    def run(self, layout: Layout) -> None:
+    def run(self, layout: Layout, start: int = 0, stop: int | None = None) -> None:
         """Feed every sink with all elements of a layout, in order.
 
         Args:
             layout: Where entries begin and end in the flat buffers.
+            start: First element that is wanted, and with it the rest of its block: blocks lie
+                where they always do, since last digits may depend on where one ends.
+            stop: End of what is wanted; None for that of the layout.
         """
         length = layout.size if self._device.type != "cpu" else BLOCK
         if self._device.type == "cpu" and self._per_bit:
@@ -174,13 +181,13 @@ class Stream:
             for per_bit in self._shapes
         ]
         entries, layers = layout.entry_bounds, layout.offsets
-        for start in range(0, layout.size, length):
-            stop = min(start + length, layout.size)
+        for first in range(start - start % length, stop or layout.size, length):
+            after = min(first + length, layout.size)
             block = Block(
-                start,
-                stop,
-                Segments.of(entries, start, stop),
-                Segments.of(layers, start, stop),
+                first,
+                after,
+                Segments.of(entries, first, after),
+                Segments.of(layers, first, after),
             )
             self._run_block(block, scratch)
 

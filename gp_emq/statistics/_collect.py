@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gp_emq.errors import StatisticsError
+from gp_emq.errors import GpEmqError, StatisticsError
 from gp_emq.networks import (
     Images,
     Labels,
@@ -23,11 +23,18 @@ from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._activations import Activations
 from gp_emq.statistics._batch import check_labels
 from gp_emq.statistics._cache import DamagedError, StatisticsFolder, Stored
-from gp_emq.statistics._computations import COMPUTATIONS, Context, Inputs
+from gp_emq.statistics._catalogue import (
+    INGREDIENTS,
+    STATISTICS,
+    computation_of,
+    is_own,
+    kind_of,
+)
+from gp_emq.statistics._context import Context, Inputs
 from gp_emq.statistics._header import Header, fingerprint, state_sha256
-from gp_emq.statistics._kinds import STATISTICS, Kind
-from gp_emq.statistics._layout import Layout
+from gp_emq.statistics._layout import Layout, Shape
 from gp_emq.statistics._network import FunctionalNetwork, check_classes
+from gp_emq.statistics._record import Kind
 from gp_emq.statistics._settings import StatisticsSettings
 from gp_emq.statistics._statistics import Origin, Statistics
 
@@ -139,7 +146,7 @@ class _Collector:
 
     def names(self) -> tuple[str, ...]:
         """Names of all statistics but the perturbation."""
-        return tuple(name for name in STATISTICS if name in COMPUTATIONS)
+        return tuple(name for name, record in STATISTICS.items() if record.compute)
 
     def weight_layout(self) -> Layout:
         """Layout of the statistics shaped as the weights."""
@@ -160,8 +167,11 @@ class _Collector:
         return torch.from_numpy(stored.values)
 
     def _read(self, name: str) -> Stored | None:
-        """Read from the cache; a damaged file counts as none and is written anew."""
-        if self._files is None:
+        """Read from the cache; a damaged file counts as none and is written anew.
+
+        So does one of a user's own, since nobody knows whether its code is still what it was.
+        """
+        if self._files is None or is_own(name):
             return None
         try:
             return self._files.read(name)
@@ -175,8 +185,10 @@ class _Collector:
         layout, shapes = None, None
         with undisturbed():
             try:
-                found = COMPUTATIONS[name](self._context)
-            except RuntimeError as error:
+                found = computation_of(name)(self._context)
+            except Exception as error:
+                if isinstance(error, GpEmqError) or not isinstance(error, self._failures(name)):
+                    raise
                 what = (str(error).splitlines() or [""])[0]
                 raise StatisticsError(f"statistic {name!r} cannot be computed: {what}") from error
         if isinstance(found, Activations):
@@ -184,8 +196,10 @@ class _Collector:
             layout = self._header.activation_layout(shapes)
         else:
             values = found
-            if name in STATISTICS and STATISTICS[name].kind == Kind.WEIGHTS:
+            if name not in INGREDIENTS and kind_of(name) == Kind.WEIGHTS:
                 layout = self._header.weight_layout
+        if is_own(name):
+            self._check_own(name, values, shapes)
         self._check_finite(name, values, layout)
         seconds = time.perf_counter() - start + self._borrowed
         stored = Stored(values.numpy(), seconds, shapes)
@@ -193,6 +207,34 @@ class _Collector:
             self._files.write_header(self._header)
             self._files.write(name, stored)
         return stored
+
+    @staticmethod
+    def _failures(name: str) -> type[Exception]:
+        """What a computation may raise: torch's complaints, or anything, in a user's own."""
+        return Exception if is_own(name) else RuntimeError
+
+    def _check_own(self, name: str, values: Tensor, shapes: tuple[Shape, ...] | None) -> None:
+        """Refuse what a user's own code gives where it is not what its kind says."""
+        weights, kind = self._header.weight_layout, kind_of(name)
+        wanted: tuple[int, ...] = (weights.size,)
+        if kind == Kind.ACTIVATIONS:
+            kept = self.stored("activation")
+            wanted = kept.values.shape if shapes == kept.shapes else (-1,)
+        elif kind != Kind.WEIGHTS:
+            wanted = (weights.entry_count, len(self._header.bits))
+            wanted = wanted if kind == Kind.BIT_TABLE else wanted[:1]
+        per_entry = kind in {Kind.LAYER_VECTOR, Kind.BIT_TABLE}
+        dtype = torch.float64 if per_entry else torch.float32
+        if not isinstance(values, Tensor) or (tuple(values.shape), values.dtype) != (wanted, dtype):
+            given = (
+                f"{values.dtype} {tuple(values.shape)}"
+                if isinstance(values, Tensor)
+                else type(values).__name__
+            )
+            shape = "the shapes of activation" if kind == Kind.ACTIVATIONS else str(wanted)
+            raise StatisticsError(
+                f"statistic {name!r} gives {given}, but {kind} is {dtype} in {shape}"
+            )
 
     def _check_finite(self, name: str, values: Tensor, layout: Layout | None) -> None:
         """Refuse a statistic that is not finite, with the layer where it is not."""

@@ -13,10 +13,11 @@ from gp_emq.errors import StatisticsError
 from gp_emq.networks import Layer, PrivateNetwork
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._cache import StatisticsFolder
+from gp_emq.statistics._catalogue import kind_of
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header, sha256_of
-from gp_emq.statistics._kinds import Kind, kind_of
 from gp_emq.statistics._layout import Layout
+from gp_emq.statistics._record import Kind
 from gp_emq.statistics._sources import (
     ELEMENTS,
     GRIDS,
@@ -102,7 +103,7 @@ class Statistics:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names that `tensor` knows."""
+        """Names that `tensor` knows, beside those of a user's own."""
         names = self._source.names()
         return (*names, PERTURBATION) if "weight" in names else names
 

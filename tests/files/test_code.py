@@ -7,7 +7,8 @@ import pytest
 
 from gp_emq.files import _code, code_sha256
 from gp_emq.proxies.handcrafted import HANDCRAFTED
-from gp_emq.statistics._computations import COMPUTATIONS
+from gp_emq.statistics import STATISTICS
+from gp_emq.statistics._catalogue import INGREDIENTS
 from primitives import OPERATORS
 
 
@@ -88,6 +89,7 @@ def test_tables_depend_on_the_code_of_every_proxy_and_operator() -> None:
 
 def test_statistics_depend_on_the_code_of_every_collector() -> None:
     closure = _code._closure(("gp_emq.statistics",))
-    assert {function.__module__ for function in COMPUTATIONS.values()} <= closure
+    computations = [*INGREDIENTS.values(), *(record.compute for record in STATISTICS.values())]
+    assert {function.__module__ for function in computations if function} <= closure
     assert {"gp_emq.statistics._curvature", "gp_emq.quantization._scales"} <= closure
     assert not {name for name in closure if name.startswith(("gp_emq.evolution", "gp_emq.proxies"))}

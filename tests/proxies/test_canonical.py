@@ -295,16 +295,26 @@ def test_a_symbol_stands_for_what_depends_on_the_shape_alone() -> None:
     assert canonical("times_bits(multiply(mean(softmax(weight)), mean(weight)))").count("<") == 1
 
 
-def test_operators_of_ones_own_are_never_folded() -> None:
-    own = PrimitiveSet(
-        "own", "an operator of one's own", statistics=["depth"],
-        operators=[
-            Operator("flip", 1, Kind.ELEMENTWISE, torch.neg, "−x", "−{0}", involution=True), "abs",
-        ],
-        ends_in_bits=True,
+def test_operators_of_ones_own_are_folded_by_what_they_declare_and_nothing_else() -> None:
+    flip = Operator("flip", 1, Kind.ELEMENTWISE, torch.neg, "−x", "−{0}", involution=True)
+    tent = Operator(
+        "tent", 2, Kind.ELEMENTWISE, lambda x, y: (x - y).abs(), "|x − y|", "tent({0}, {1})",
+        commutative=True, non_negative=True,
+        identities=("tent(x, x) = 0", "tent(x, 0) = abs(x)", "tent(x, negate(x)) = abs(add(x, x))"),
     )  # fmt: skip
-    assert canonical("times_bits(flip(flip(depth)))", own) == "times_bits(flip(flip(depth)))"
-    assert canonical("times_bits(abs(flip(depth)))", own) == "times_bits(abs(flip(depth)))"
+    own = PrimitiveSet(
+        "own", "operators of one's own", statistics=["depth", "macs"],
+        operators=[flip, tent, "abs", "negate"], ends_in_bits=True,
+    )  # fmt: skip
+    for text, form in {
+        "flip(flip(depth))": "depth",
+        "abs(flip(depth))": "abs(flip(depth))",
+        "tent(macs, depth)": "tent(depth, macs)",
+        "abs(tent(macs, depth))": "tent(depth, macs)",
+        "tent(macs, tent(depth, depth))": "macs",
+        "tent(macs, negate(macs))": "add(macs, macs)",
+    }.items():
+        assert canonical(f"times_bits({text})", own) == f"times_bits({form})"
 
 
 def test_statistics_of_ones_own_may_be_negative() -> None:

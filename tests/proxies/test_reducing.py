@@ -9,10 +9,11 @@ from scipy import special
 from synthetic import synthetic_statistics
 
 from gp_emq.proxies import Evaluator, language, parse_expression
-from gp_emq.proxies._affine import AFFINE_NORMALISERS, AffineKernel
 from gp_emq.proxies._cache import ByteCache
 from gp_emq.proxies._streaming import Segments
-from gp_emq.proxies._workspace import Workspace
+from primitives import OPERATORS
+from primitives._affine import AffineKernel
+from primitives._workspace import Workspace
 
 DOUBLES = synthetic_statistics(3, dtype=torch.float64)
 LAYOUT = DOUBLES.layout("Weights")
@@ -55,6 +56,26 @@ def test_softmax_of_a_normaliser_is_the_same_kept_or_not(memory) -> None:
     np.testing.assert_allclose(found, np.linalg.norm(expected) * np.array([2, 3, 4]))
 
 
+@pytest.mark.parametrize("block", [7, 50, 131072])
+def test_memory_changes_no_digit_of_what_is_normalised_layer_by_layer(block, monkeypatch) -> None:
+    monkeypatch.setattr("gp_emq.proxies._streaming.BLOCK", block)
+    inputs = ("weight", "quantization_perturbation", "activation")
+    forms = (
+        "mean(log(softmax({0})))",
+        "sum(softmax(power(z_normalise(sigmoid({0})), -0.5)))",
+        "variance(multiply(mish({0}), log_softmax(exp(softmax(swish({0}))))))",
+        "kl_divergence({0}, softmax(softmax({0})))",
+        "maximum(min_max(softmax({0})))",
+    )
+    texts = [form.format(x) for form in forms for x in inputs]
+    texts = [text if "quant" in text else f"times_bits({text})" for text in texts]
+    trees = [parse_expression(text, language()) for text in texts]
+    for statistics in (synthetic_statistics(4), DOUBLES):
+        ample, sparing = (Evaluator(language(), statistics, memory=m) for m in (2**30, 0))
+        for expected, found in zip(ample.tables(trees), sparing.tables(trees), strict=True):
+            assert torch.equal(expected.nan_to_num(7), found.nan_to_num(7))
+
+
 def test_memory_too_small_for_all_kept_tensors_at_once_changes_nothing() -> None:
     bytes_of_one = LAYOUT.size * 3 * 8
     texts = [
@@ -91,7 +112,7 @@ def test_a_layer_at_hand_is_normalised_as_one_in_blocks(per_bit) -> None:
     x = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     flat = x.flatten(1) if per_bit else x.reshape(-1)
     for name, expected in (("z_normalise", z), ("min_max", min_max)):
-        found = AFFINE_NORMALISERS[name].of_layer(x, Workspace(), per_bit=per_bit)
+        found = OPERATORS[name].affine.of_layer(x, Workspace(), per_bit=per_bit)
         np.testing.assert_allclose(found.reshape(flat.shape), expected(flat.numpy()))
 
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gp_emq.proxies import _segmented
-from gp_emq.proxies._segmented import Segmentation
+from primitives import _segmented
+from primitives._segmented import Segmentation
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from gp_emq.proxies._accumulators import Accumulator, make_accumulator
-from gp_emq.proxies._workspace import Workspace
+from primitives._accumulators import Accumulator, MakeAccumulator
+from primitives._workspace import Workspace
 
 CHUNK = 32768
 """Elements of a layer that a reduction is fed with at a time: few enough for the cache."""
@@ -23,24 +23,20 @@ class AffineNormaliser:
     """``(x − shift) / scale``, by layer and, where there is a bit axis, by width.
 
     Attributes:
-        first: The reduction over a layer that is the shift.
-        second: Another.
+        first: Makes the reduction over a layer that is the shift.
+        second: Makes another.
         scale: Gives the scale from the two.
     """
 
-    first: str
-    second: str
+    first: MakeAccumulator
+    second: MakeAccumulator
     scale: Callable[[Tensor, Tensor], Tensor]
 
     def accumulators(
         self, shape: tuple[int, ...], device: torch.device, workspace: Workspace
     ) -> tuple[Accumulator, Accumulator]:
         """Make what reduces each layer, ``(layers,)`` or ``(layers, bits)``."""
-        first, second = (
-            make_accumulator(name, torch.clone, shape, device, workspace)
-            for name in (self.first, self.second)
-        )
-        return first, second
+        return self.first(shape, device, workspace), self.second(shape, device, workspace)
 
     def parameters(self, accumulators: Sequence[Accumulator]) -> Tensor:
         """Give shift and scale, float64 (2, layers) or (2, layers, bits)."""
@@ -63,12 +59,6 @@ class AffineNormaliser:
                 accumulator.take(0, [piece])
         kernel = AffineKernel(self.parameters(accumulators), x.dtype)
         return kernel(flat, 0, (0,), out=torch.empty_like(flat)).view(x.shape)
-
-
-AFFINE_NORMALISERS: dict[str, AffineNormaliser] = {
-    "z_normalise": AffineNormaliser("mean", "standard_deviation", lambda _, deviation: deviation),
-    "min_max": AffineNormaliser("minimum", "maximum", lambda low, high: high - low),
-}
 
 
 class AffineKernel:

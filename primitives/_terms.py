@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from gp_emq.proxies._workspace import Workspace
+from primitives._workspace import Workspace
 
 Pieces = Sequence[Tensor]
 """The arguments' elements of one piece: (elements,) or (bits, elements) each."""
@@ -13,16 +13,19 @@ Pieces = Sequence[Tensor]
 Terms = Callable[[Pieces, Workspace], tuple[Tensor, ...]]
 """Gives what is added up, for each sum one number per element, in scratch or not."""
 
+Finish = Callable[[tuple[Tensor, ...], Tensor], Tensor]
+"""Makes the result of the sums and of the counts of elements."""
 
-def _itself(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:  # noqa: ARG001
+
+def itself(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:  # noqa: ARG001
     return (pieces[0],)
 
 
-def _magnitude(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:
+def magnitude(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:
     return (torch.abs(pieces[0], out=workspace.like(pieces[0])),)
 
 
-def _square(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:
+def square(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:
     return (workspace.double(pieces[0]).square_(),)
 
 
@@ -34,52 +37,38 @@ def _difference(pieces: Pieces, workspace: Workspace) -> Tensor:
     return workspace.double(x).sub_(workspace.double(y, 1))
 
 
-def _distance(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:
+def distance(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:
     return (_difference(pieces, workspace).abs_(),)
 
 
-def _squared_distance(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:
+def squared_distance(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:
     return (_difference(pieces, workspace).square_(),)
 
 
-def _products(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:
+def products(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:
     x, y = (workspace.double(piece, slot) for slot, piece in enumerate(pieces))
     larger = x if x.dim() >= y.dim() else y
     product = torch.mul(x, y, out=workspace.like(larger, 2))
     return (product, x.square_().expand_as(product), y.square_().expand_as(product))
 
 
-def _unequal_signs(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:  # noqa: ARG001
+def unequal_signs(pieces: Pieces, workspace: Workspace) -> tuple[Tensor, ...]:  # noqa: ARG001
     x, y = pieces
     return ((torch.sign(x) != torch.sign(y)).to(x.dtype),)
 
 
-def _plain(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG001
+def plain(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG001
     return totals[0]
 
 
-def _mean(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:
+def mean(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:
     return totals[0] / counts
 
 
-def _root(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG001
+def root(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG001
     return totals[0].sqrt()
 
 
-def _cosine(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG001
+def cosine(totals: tuple[Tensor, ...], counts: Tensor) -> Tensor:  # noqa: ARG001
     products, left, right = totals
     return products / (left * right).sqrt()
-
-
-SUMS: dict[str, tuple[Terms, Callable[..., Tensor], int]] = {
-    "sum": (_itself, _plain, 1),
-    "mean": (_itself, _mean, 1),
-    "l1_mean": (_magnitude, _mean, 1),
-    "frobenius_norm": (_square, _root, 1),
-    "mse": (_squared_distance, _mean, 1),
-    "l1_distance": (_distance, _mean, 1),
-    "pairwise_distance": (_squared_distance, _root, 1),
-    "cosine_similarity": (_products, _cosine, 3),
-    "hamming_distance": (_unequal_signs, _mean, 1),
-}
-"""By name: what is added up, what becomes of the sums and the counts, and how many sums."""

@@ -1,7 +1,6 @@
-"""How each statistic is computed, by name."""
+"""What the computation of a statistic may use."""
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,17 +9,13 @@ from torch import Tensor
 
 from gp_emq.networks import Layer, entry_layers
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import _activations, _curvature, _derivatives, _gradients
-from gp_emq.statistics._activations import Activations
+from gp_emq.statistics import _activations, _curvature, _derivatives
 from gp_emq.statistics._batch import Batch
-from gp_emq.statistics._fisher import fisher_diagonal
-from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header
-from gp_emq.statistics._independence import independence
 from gp_emq.statistics._network import FunctionalNetwork
-from gp_emq.statistics._seeds import CURVATURE, EIGENVECTORS, generator, rademacher
+from gp_emq.statistics._seeds import CURVATURE, generator
 from gp_emq.statistics._settings import StatisticsSettings
-from gp_emq.statistics._sources import ELEMENTS, GRIDS, INDEPENDENCE
+from gp_emq.statistics._sources import INDEPENDENCE
 
 
 @dataclass(frozen=True)
@@ -168,130 +163,3 @@ class Context:
                 for members in entry_layers(layers)
             ]
         )
-
-
-def _sum(values: Tensor, _sizes: Tensor) -> Tensor:
-    return values.sum()
-
-
-def _largest(values: Tensor, _sizes: Tensor) -> Tensor:
-    return values[values.abs().argmax()]
-
-
-def _mean(values: Tensor, sizes: Tensor) -> Tensor:
-    return (values * sizes).sum() / sizes.sum()
-
-
-def _hessian_gradient(context: Context) -> Tensor:
-    return _curvature.hessian_gradient(context.hessian(), context.lookup("weight_gradient"))
-
-
-def _hessian_diagonal(context: Context) -> Tensor:
-    probes = _curvature.RademacherProbes(
-        context.header.weight_layout.size,
-        context.settings.hessian_probes,
-        context.settings.seed,
-    )
-    return _curvature.hessian_diagonal(context.hessian(), probes)
-
-
-def _hessian_trace(context: Context) -> Tensor:
-    return context.header.weight_layout.sum_entries(context.lookup("hessian_diagonal"))
-
-
-def _hessian_top_eigenvalue(context: Context) -> Tensor:
-    size = context.header.weight_layout.size
-    noise = rademacher(size, generator(context.settings.seed, EIGENVECTORS))
-    hessian = context.hessian()
-    values = _curvature.top_eigenvalues(
-        hessian,
-        _curvature.first_vectors(hessian, context.lookup("weight_gradient"), noise),
-        iterations=context.settings.power_iterations,
-        tolerance=context.settings.power_tolerance,
-    )
-    return context.by_entry(context.header.weight_layers, values.tolist(), _largest)
-
-
-def _parameter_count(context: Context) -> Tensor:
-    layers = context.header.layers
-    return context.by_entry(layers, [layer.parameters for layer in layers], _sum)
-
-
-def _macs(context: Context) -> Tensor:
-    layers = context.header.layers
-    return context.by_entry(layers, [layer.macs for layer in layers], _sum)
-
-
-def _depth(context: Context) -> Tensor:
-    layers = context.header.layers
-    return context.by_entry(layers, [layer.depth for layer in layers], _mean)
-
-
-def _bits(context: Context) -> Tensor:
-    widths = torch.tensor(context.header.bits, dtype=torch.float64)
-    return widths.repeat(context.header.weight_layout.entry_count, 1)
-
-
-def _grids(context: Context) -> Tensor:
-    return WeightGrids.choose(
-        context.lookup("weight"),
-        context.header.weight_layout,
-        context.header.bits,
-        context.quantizer,
-    ).values
-
-
-def _quantization_mse(context: Context) -> Tensor:
-    weight = context.lookup("weight")
-    layout = context.header.weight_layout
-    grids = WeightGrids.unpack(layout, context.lookup(GRIDS))
-    return torch.stack(
-        [
-            grids.perturbation(weight, start, stop).double().square().mean(dim=1)
-            for start, stop in itertools.pairwise(layout.entry_bounds)
-        ]
-    )
-
-
-def _activation(context: Context) -> Activations:
-    return _activations.activation(
-        context.network, context.batch, context.kept_images, by_rows=context.by_rows
-    )
-
-
-def _activation_gradient(context: Context) -> Activations:
-    return _activations.activation_gradient(
-        context.differentiable, context.batch, context.kept_images, by_rows=context.by_rows
-    )
-
-
-COMPUTATIONS: Mapping[str, Callable[[Context], Tensor | Activations]] = {
-    "weight": lambda context: _gradients.weight(context.network),
-    "weight_gradient": lambda context: _gradients.weight_gradient(
-        context.differentiable, context.batch
-    ),
-    "virtual_gradient": lambda context: _gradients.virtual_gradient(
-        context.differentiable_at_ones, context.image_shape
-    ),
-    "synflow_gradient": lambda context: _gradients.synflow_gradient(
-        context.differentiable_at_ones, context.image_shape
-    ),
-    "hessian_gradient": _hessian_gradient,
-    "hessian_diagonal": _hessian_diagonal,
-    "fisher_diagonal": lambda context: fisher_diagonal(
-        context.differentiable, context.batch, by_rows=context.by_rows
-    ),
-    "activation": _activation,
-    "activation_gradient": _activation_gradient,
-    "hessian_trace": _hessian_trace,
-    "hessian_top_eigenvalue": _hessian_top_eigenvalue,
-    "parameter_count": _parameter_count,
-    "macs": _macs,
-    "depth": _depth,
-    "bits": _bits,
-    "quantization_mse": _quantization_mse,
-    GRIDS: _grids,
-    INDEPENDENCE: lambda context: independence(context.network, context.images, context.chunk),
-    ELEMENTS: lambda context: _activation(context).elements,
-}
-"""Every stored statistic, and what they or their users need besides."""

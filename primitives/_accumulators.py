@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gp_emq.proxies._terms import SUMS, Pieces, Terms
-from gp_emq.proxies._workspace import Workspace
+from primitives._terms import Finish, Pieces, Terms
+from primitives._workspace import Workspace
 
 Numbers = Any
 """Numbers that are combined: numpy's in the main memory, where they cost least, else tensors."""
@@ -87,7 +87,7 @@ def _in_main_memory(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-class _Sums(Accumulator):
+class Sums(Accumulator):
     """Adds up one or more elementwise functions of the pieces."""
 
     def __init__(
@@ -97,7 +97,7 @@ class _Sums(Accumulator):
         workspace: Workspace,
         *,
         terms: Terms,
-        finish: Callable[[tuple[Tensor, ...], Tensor], Tensor],
+        finish: Finish,
         count: int = 1,
     ) -> None:
         super().__init__(shape, device, workspace)
@@ -124,7 +124,7 @@ class _Sums(Accumulator):
         return self._finish(tuple(map(torch.as_tensor, self._totals)), counts)
 
 
-class _Extreme(Accumulator):
+class Extreme(Accumulator):
     """Keeps the smallest or the largest element."""
 
     def __init__(
@@ -163,7 +163,7 @@ class _Extreme(Accumulator):
         return torch.as_tensor(self._extreme)
 
 
-class _Spread(Accumulator):
+class Spread(Accumulator):
     """Variance, merged from the means and squared deviations of the pieces.
 
     Source: Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing
@@ -196,7 +196,7 @@ class _Spread(Accumulator):
         return variance.sqrt() if self._root else variance
 
 
-class _Divergence(Accumulator):
+class Divergence(Accumulator):
     """Kullback-Leibler divergence of two softmaxes, with running maxima."""
 
     def __init__(self, shape: tuple[int, ...], device: torch.device, workspace: Workspace) -> None:
@@ -225,16 +225,7 @@ class _Divergence(Accumulator):
         return self._weighted / self._totals[0] - normalisers[0] + normalisers[1]
 
 
-_OTHERS: dict[str, Callable[..., Accumulator]] = {
-    "minimum": partial(_Extreme, largest=False),
-    "maximum": partial(_Extreme, largest=True),
-    "variance": partial(_Spread, root=False),
-    "standard_deviation": partial(_Spread, root=True),
-    "kl_divergence": _Divergence,
-}
-
-
-class _Collected(Accumulator):
+class Collected(Accumulator):
     """Keeps all pieces and applies a reduction of a user's own to each entry at the end."""
 
     def __init__(
@@ -262,25 +253,16 @@ class _Collected(Accumulator):
         )
 
 
-def make_accumulator(
-    name: str,
-    function: Callable[..., Tensor],
-    shape: tuple[int, ...],
-    device: torch.device,
-    workspace: Workspace,
-) -> Accumulator:
-    """Make the accumulator of a reduction.
+MakeAccumulator = Callable[[tuple[int, ...], torch.device, Workspace], Accumulator]
+"""Makes an accumulator: shape of the result, where the pieces lie, scratch."""
+
+
+def sums(terms: Terms, finish: Finish, count: int = 1) -> MakeAccumulator:
+    """Give what makes the accumulator of a reduction that adds something up.
 
     Args:
-        name: The reduction's name.
-        function: What it computes on a whole entry, for those without an accumulator.
-        shape: ``(entries,)`` or ``(entries, bits)`` of its result.
-        device: Where the pieces lie.
-        workspace: Scratch, which others may use in between.
+        terms: Gives what is added up, for each sum one number per element.
+        finish: Makes the result of the sums and the counts of elements.
+        count: How many sums.
     """
-    if name in SUMS:
-        terms, finish, count = SUMS[name]
-        return _Sums(shape, device, workspace, terms=terms, finish=finish, count=count)
-    if name in _OTHERS:
-        return _OTHERS[name](shape, device, workspace)
-    return _Collected(shape, device, workspace, function=function)
+    return partial(Sums, terms=terms, finish=finish, count=count)

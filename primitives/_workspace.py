@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gp_emq.proxies._segmented import Segmentation
+from primitives._segmented import Segmentation
 
 
 class Workspace:
