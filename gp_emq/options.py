@@ -14,6 +14,7 @@ from gp_emq.outputs import check_outputs
 
 _LONGEST = 400
 _PLAIN = str | int | float
+_KEY = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 _CODE = ("network", "primitives")
 """Options that may name code to run, which the command line alone may do."""
 
@@ -23,6 +24,10 @@ class OptionParser(argparse.ArgumentParser):
 
     What options of the types of `gp_emq.outputs` name is checked before the command begins.
     """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        # A shortened option could be given by a file where the whole one is refused.
+        super().__init__(*args, **{"allow_abbrev": False, **settings})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Read a command line as `argparse.ArgumentParser` does.
@@ -139,6 +144,11 @@ def options_from_file(given: Sequence[str], switches: Sequence[str] = ()) -> lis
     content = read_toml(path, GpEmqError, "the configuration")
     line: list[str] = []
     for key, value in content.items():
+        if not _KEY.fullmatch(key) or key == "help" or _is_option(value):
+            raise GpEmqError(
+                f"the configuration {path} gives {shortened(key)} as {shortened(value)}: a file "
+                "gives the values of options by their whole names"
+            )
         flag = f"--{key.replace('_', '-')}"
         if isinstance(value, bool):
             if key in switches:
@@ -156,3 +166,9 @@ def options_from_file(given: Sequence[str], switches: Sequence[str] = ()) -> lis
                 f"the configuration {path} gives {shortened(key)} a {type(value).__name__}"
             )
     return line
+
+
+def _is_option(value: object) -> bool:
+    """Say whether a command line would take a value out of a file for an option."""
+    items = value if isinstance(value, list) else [value]
+    return any(isinstance(item, str) and item.startswith("-") for item in items)

@@ -159,3 +159,21 @@ def test_a_configuration_names_no_code(tmp_path, mark, text, option) -> None:
     path = tmp_path / "c.toml"
     path.write_text(text)
     refused(mark, options_from_file, ["--config", str(path)], option=option)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'primitive = "evil.py"',
+        '"primitives=evil.py" = true',
+        'data = ["images", "--primitives=evil.py"]',
+        'bench = "--primitives=evil.py"',
+        "help = true",
+    ],
+)
+def test_a_configuration_gives_no_option_by_another_name(tmp_path, text) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(GpEmqError):
+        run_command.main(["--config", str(path), "--out", str(tmp_path / "run"), "--quiet"])
+    assert not (tmp_path / "run").exists()
