@@ -258,6 +258,7 @@ _SPECIFICATIONS = (
             embedded=f"zoo/{member.name}.safetensors",
         )
         for member in ZOO
+        if (_EMBEDDED / "zoo" / f"{member.name}.safetensors").is_file()
     ),
     NetworkSpecification(
         "resnet18",

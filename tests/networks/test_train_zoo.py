@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gp_emq.errors import DataError, NetworkError
-from gp_emq.networks import find_layers, train_zoo
+from gp_emq.networks import find_layers, load_images, load_network, train_zoo
 from gp_emq.networks.zoo import ZOO
 
 ON_DIGITS = [member for member in ZOO if member.data_set == "digits"]
@@ -72,3 +72,10 @@ def test_moved_images_are_windows_of_the_padded_or_mirrored_image():
     found = {np.ascontiguousarray(image).tobytes() for image in moved.numpy()}
     assert found <= windows
     assert len(found) > 10
+
+
+@pytest.mark.parametrize("member", ON_DIGITS, ids=lambda member: member.name)
+def test_what_ships_is_accurate_and_registered(member):
+    test = load_images("digits", part="test")
+    network = load_network(member.name)
+    assert train_zoo.accuracy(network.model, test.images[:1000], test.labels[:1000]) > 0.95
