@@ -26,7 +26,10 @@ def soak(name: str, backend: str, kills: int, seed: int, folder: Path) -> Count:
     victim = Victim(name, backend, folder / "command").undisturbed()
     while count.kills < kills and not count.faults:
         cycle(victim, rng, min(rng.randint(1, 6), kills - count.kills), count)
-        sys.stderr.write(f"{name}, {backend}: {count.kills} of {kills} kills\n")
+        sys.stderr.write(
+            f"{name}, {backend}: {count.kills} of {kills} kills ({count.workers} of a worker), "
+            f"{count.identical} of {count.runs} runs identical\n"
+        )
     return count
 
 

@@ -104,7 +104,7 @@ def cycle(victim: Victim, rng: random.Random, kills: int, count: Count) -> None:
     process = victim.start()
     for _ in range(kills):
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(rng.uniform(0.0, 1.1 * victim.seconds))
+            process.wait(rng.uniform(0.0, 0.8 * victim.seconds))
         if process.poll() is not None:
             break
         workers = children(process.pid) if victim.target.farmed else []
