@@ -5,21 +5,39 @@ from gp_emq.mqbench._build import build_bench
 from gp_emq.mqbench._file import read_bench, write_bench
 from gp_emq.mqbench._import import import_bench
 from gp_emq.mqbench._inputs import BenchInputs, bench_inputs
-from gp_emq.mqbench._measure import MeasurementSettings, Measurer, choose_arithmetic
+from gp_emq.mqbench._measure import (
+    MeasurementSettings,
+    Measurer,
+    choose_arithmetic,
+    load_images_of,
+)
 from gp_emq.mqbench._protocol import PROTOCOLS, Protocol, find_protocol
 from gp_emq.mqbench._quality import Quality, bench_quality
 from gp_emq.mqbench._registry import list_benches, load_bench
 from gp_emq.mqbench._report import describe_bench, model_sizes, plot_bench
-from gp_emq.mqbench._sampling import sample_configurations, split_configurations
+from gp_emq.mqbench._sampling import (
+    random_selection,
+    sample_configurations,
+    split_configurations,
+    split_together,
+)
+from gp_emq.mqbench._selection import BAND, KINDS, NEIGHBOUR, PLAN, RANDOM, Chosen, Selection
 
 __all__ = [
+    "BAND",
+    "KINDS",
+    "NEIGHBOUR",
+    "PLAN",
     "PROTOCOLS",
+    "RANDOM",
     "Bench",
     "BenchInputs",
+    "Chosen",
     "MeasurementSettings",
     "Measurer",
     "Protocol",
     "Quality",
+    "Selection",
     "bench_inputs",
     "bench_quality",
     "build_bench",
@@ -29,10 +47,13 @@ __all__ = [
     "import_bench",
     "list_benches",
     "load_bench",
+    "load_images_of",
     "model_sizes",
     "plot_bench",
+    "random_selection",
     "read_bench",
     "sample_configurations",
     "split_configurations",
+    "split_together",
     "write_bench",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import BenchError
+from gp_emq.mqbench._selection import Chosen, check_chosen
 from gp_emq.quantization import MAX_BITS, MIN_BITS
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
@@ -33,6 +34,7 @@ class Bench:
         groups: number of base images; image `i` shows base image `i % groups`. Smaller than
             `images` only where each was distorted several times.
         provenance: settings, seeds, versions and checksums of what it was measured from.
+        chosen: how each configuration was chosen, (n,); empty where all are random.
 
     Raises:
         BenchError: if the parts do not fit together.
@@ -51,6 +53,7 @@ class Bench:
     split: NDArray[np.int8]
     groups: int
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    chosen: tuple[Chosen, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self)
@@ -98,6 +101,11 @@ def _check(bench: Bench) -> None:
         raise _fault(bench, "a split is none of 0 (training), 1 (validation), 2 (test)")
     if bench.correct is not None:
         _check_correct(bench)
+    if bench.chosen:
+        try:
+            check_chosen(bench.chosen, count)
+        except BenchError as error:
+            raise _fault(bench, str(error)) from error
 
 
 def _check_structure(bench: Bench) -> None:

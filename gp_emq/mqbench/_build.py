@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,35 +21,42 @@ from gp_emq.mqbench._file import read_bench, write_bench
 from gp_emq.mqbench._jobs import MeasurementJob, RoundingJob
 from gp_emq.mqbench._measure import MeasurementSettings, Measurer, measurer_of
 from gp_emq.mqbench._partial import PartialResults, partial_results
-from gp_emq.mqbench._sampling import sample_configurations, split_configurations
+from gp_emq.mqbench._sampling import random_selection, split_configurations, split_together
+from gp_emq.mqbench._selection import Selection
 from gp_emq.networks import entry_layers
 from gp_emq.outputs import check_output_file, check_output_folder
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+_TIMED = 4
+
 
 def build_bench(
     settings: MeasurementSettings,
     *,
-    count: int,
+    count: int = 0,
+    selection: Selection | None = None,
     out: Path,
     name: str | None = None,
     farm: FarmSettings | None = None,
     progress: bool = False,
+    timed: bool = False,
 ) -> Bench:
-    """Sample bit configurations, measure each, and write the bench.
+    """Measure bit configurations, and write the bench.
 
     Everything measured is appended at once to `<out>.partial`, so that a build that was
     killed goes on from there when it is started again.
 
     Args:
         settings: what is measured and how.
-        count: number of configurations.
+        count: number of configurations to draw at random, where there is no selection.
+        selection: the configurations.
         out: the bench file.
         name: of the bench; by default the file's name without suffix.
         farm: who measures; None for this process alone. Its devices are of the settings' kind.
         progress: show a bar with the time left.
+        timed: say in the provenance how many processor seconds a configuration takes.
 
     Returns:
         The bench, as written.
@@ -63,22 +72,21 @@ def build_bench(
     farm = farm or FarmSettings(jobs=1, task_timeout=None)
     measurer = measurer_of(settings)
     entries = entry_layers(measurer.network.layers)
-    configurations = sample_configurations(count, len(entries), settings.bits, (settings.seed, 0))
+    drawn = selection is None
+    if selection is None:
+        selection = random_selection(count, len(entries), settings.bits, (settings.seed, 0))
+    count = len(selection.configurations)
     provenance = {**measurer.provenance(), "configurations": count}
+    if not drawn:
+        provenance["selection_sha256"] = selection.sha256()
     fingerprint = _fingerprint(provenance, settings.bits)
     if out.exists():
         return _finished(out, fingerprint)
-    code, images = code_sha256("gp_emq.mqbench._measure"), len(measurer.test.labels)
-    learned = out.with_name(f"{out.name}.rounding-{fingerprint[:12]}-{code[:12]}")
-    measurer.keep_roundings(learned)
-    check_output_folder(learned)
-    with partial_results(
-        partial, fingerprint, code, entries=len(entries), images=images
-    ) as results:
-        _learn_all(measurer, farm, progress=progress)
-        todo = [c for c in configurations if c.tobytes() not in results.measured]
-        _measure_all(measurer, todo, results, farm, progress=progress)
-        correct = np.stack([results.measured[c.tobytes()] for c in configurations])
+    seed = (settings.seed, 1)
+    kinds = [one.kind for one in selection.chosen]
+    with measured(
+        measurer, selection.configurations, fingerprint, out, farm, progress=progress
+    ) as correct:
         bench = Bench(
             name=name or out.stem,
             network=settings.network,
@@ -86,22 +94,80 @@ def build_bench(
             entries=entries,
             bits=settings.bits,
             protocol=settings.protocol.name,
-            configurations=configurations,
-            accuracies=np.unpackbits(correct, axis=1, count=images).mean(axis=1),
+            configurations=selection.configurations,
+            accuracies=shares(correct, len(measurer.test.labels)),
             correct=correct,
-            images=images,
-            split=split_configurations(count, (settings.seed, 1)),
+            images=len(measurer.test.labels),
+            split=(
+                split_configurations(count, seed)
+                if drawn
+                else split_together(selection.families(), kinds, seed)
+            ),
             groups=measurer.test.groups,
             provenance={
                 **provenance,
                 "fingerprint": fingerprint,
                 "float_accuracy": measurer.float_accuracy(),
+                **({"processor_seconds": _seconds(measurer, selection)} if timed else {}),
             },
+            chosen=() if drawn else selection.chosen,
         )
         write_bench(bench, out)
+    return bench
+
+
+@contextmanager
+def measured(
+    measurer: Measurer,
+    configurations: NDArray[np.int8],
+    fingerprint: str,
+    out: Path,
+    farm: FarmSettings,
+    *,
+    progress: bool,
+) -> Iterator[NDArray[np.uint8]]:
+    """Measure configurations, and discard what was kept of it once its file is written.
+
+    Args:
+        measurer: who measures.
+        configurations: int8 (n, entries).
+        fingerprint: sha256 of all settings that decide the results.
+        out: the file; beside it lies what a killed call has measured.
+        farm: who measures.
+        progress: show a bar with the time left.
+
+    Yields:
+        Which images each labels rightly, packed, uint8 (n, ceil(images / 8)).
+    """
+    partial = out.with_name(f"{out.name}.partial")
+    code, images = code_sha256("gp_emq.mqbench._measure"), len(measurer.test.labels)
+    learned = out.with_name(f"{out.name}.rounding-{fingerprint[:12]}-{code[:12]}")
+    measurer.keep_roundings(learned)
+    check_output_folder(learned)
+    width = configurations.shape[1]
+    with partial_results(partial, fingerprint, code, entries=width, images=images) as results:
+        _learn_all(measurer, farm, progress=progress)
+        todo = [c for c in configurations if c.tobytes() not in results.measured]
+        _measure_all(measurer, todo, results, farm, progress=progress)
+        yield np.stack([results.measured[c.tobytes()] for c in configurations])
         measurer.learned.discard()
         results.discard()
-    return bench
+
+
+def shares(correct: NDArray[np.uint8], images: int) -> NDArray[np.float64]:
+    """Return the share of images that each configuration labels rightly, (n,)."""
+    found: NDArray[np.float64] = np.unpackbits(correct, axis=1, count=images).mean(axis=1)
+    return found
+
+
+def _seconds(measurer: Measurer, selection: Selection) -> float:
+    """Measure some configurations again: processor seconds of one, without what is set up once."""
+    measurer.measure(selection.configurations[0])
+    again = selection.configurations[:_TIMED]
+    start = time.process_time()
+    for configuration in again:
+        measurer.measure(configuration)
+    return round((time.process_time() - start) / len(again), 4)
 
 
 def _learn_all(measurer: Measurer, farm: FarmSettings, *, progress: bool) -> None:

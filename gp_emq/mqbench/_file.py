@@ -12,6 +12,7 @@ import torch
 from gp_emq.errors import BenchError
 from gp_emq.files import decode_document, read_tensors, shortened
 from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._selection import Chosen
 from gp_emq.store import atomic_write_bytes
 
 FORMAT = 1
@@ -32,6 +33,7 @@ class _Header:
     images: int
     groups: int
     provenance: dict[str, Any]
+    chosen: tuple[Chosen, ...] = ()
 
 
 _FIELDS = tuple(field.name for field in fields(_Header))
@@ -52,6 +54,9 @@ def write_bench(bench: Bench, path: Path) -> None:
         arrays["correct"] = bench.correct
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header = {"format": FORMAT, **{name: getattr(bench, name) for name in _FIELDS}}
+    del header["chosen"]
+    if bench.chosen:  # files without it read in versions that do not know it
+        header["chosen"] = [one.to_json() for one in bench.chosen]
     text = json.dumps(header, sort_keys=True, separators=(",", ":"))
     atomic_write_bytes(path, safetensors.numpy.save(arrays, metadata={_METADATA_KEY: text}))
 

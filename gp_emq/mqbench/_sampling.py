@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import BenchError
 from gp_emq.mqbench._bench import TEST, TRAINING, VALIDATION
+from gp_emq.mqbench._selection import Chosen, Selection
 
 TRAINING_SHARE = 0.5
 VALIDATION_SHARE = 0.15
@@ -41,6 +42,13 @@ def sample_configurations(
     return np.stack(list(chosen.values()))
 
 
+def random_selection(
+    count: int, entries: int, bits: Sequence[int], seed: int | Sequence[int]
+) -> Selection:
+    """Select configurations at random; the arguments are those of `sample_configurations`."""
+    return Selection(sample_configurations(count, entries, bits, seed), (Chosen(),) * count)
+
+
 def split_configurations(count: int, seed: int | Sequence[int]) -> NDArray[np.int8]:
     """Split configurations at random: 50 % training, 15 % validation, 35 % test.
 
@@ -57,4 +65,36 @@ def split_configurations(count: int, seed: int | Sequence[int]) -> NDArray[np.in
     validation = round(count * VALIDATION_SHARE)
     split[order[:training]] = TRAINING
     split[order[training : training + validation]] = VALIDATION
+    return split
+
+
+def split_together(
+    families: NDArray[np.intp], strata: Sequence[str], seed: int | Sequence[int]
+) -> NDArray[np.int8]:
+    """Split configurations as `split_configurations` does, but no family apart.
+
+    Every stratum is split alike: its families come in random order, and each goes to the part
+    that lacks most of its share so far.
+
+    Args:
+        families: which configurations belong together, (n,).
+        strata: what each configuration is, (n,); a family counts as what its first member is.
+        seed: of the order.
+
+    Returns:
+        int8 (n,) of 0 training, 1 validation, 2 test.
+    """
+    shares = np.array([TRAINING_SHARE, VALIDATION_SHARE, 1 - TRAINING_SHARE - VALIDATION_SHARE])
+    split = np.empty(len(families), dtype=np.int8)
+    generator = np.random.default_rng(seed)
+    heads, sizes = np.unique(families, return_counts=True)
+    size_of = dict(zip(heads.tolist(), sizes.tolist(), strict=True))
+    for stratum in sorted({strata[head] for head in heads}):
+        own = np.array([head for head in heads if strata[head] == stratum])
+        placed = np.zeros(3)
+        for head in generator.permutation(own):
+            size = size_of[int(head)]
+            part = int(np.argmax(shares * (placed.sum() + size) - placed))
+            split[families == head] = part
+            placed[part] += size
     return split

@@ -1,0 +1,103 @@
+"""The benches of the zoo: networks × protocols × granularity of the weights' scales."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gp_emq.errors import BenchError
+from gp_emq.files import shortened
+from gp_emq.mqbench import MeasurementSettings, choose_arithmetic, find_protocol
+
+CONFIGURATIONS = 240
+CALIBRATION_IMAGES = 256
+CIFAR_TESTS = 2_000
+ITERATIONS = 400
+"""Of learned rounding: these layers are small, and what is left to gain after so many is little."""
+
+
+@dataclass(frozen=True)
+class ZooBench:
+    """One bench of the zoo.
+
+    Attributes:
+        network: registered name.
+        protocol: registered name.
+        per_channel: whether weights have a scale per output channel, or one per tensor.
+        bits: the bit choices: where something is at stake for the network.
+        tests: number of test images; None for all.
+    """
+
+    network: str
+    protocol: str
+    per_channel: bool
+    bits: tuple[int, ...] = (2, 3, 4)
+    tests: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the bench."""
+        granularity = "channel" if self.per_channel else "tensor"
+        return f"{self.network}-{self.protocol.replace('+', '-')}-{granularity}"
+
+    def settings(self, seed: int = 0) -> MeasurementSettings:
+        """Return what is measured and how, on this machine."""
+        protocol = find_protocol(self.protocol)
+        protocol = protocol.with_options(
+            per_channel=self.per_channel,
+            calibration_images=CALIBRATION_IMAGES,
+            iterations=ITERATIONS if protocol.iterations else None,
+        )
+        return MeasurementSettings(
+            network=self.network,
+            weights=None,
+            data=(),
+            protocol=protocol,
+            bits=self.bits,
+            tests=self.tests,
+            seed=seed,
+            arithmetic=choose_arithmetic(protocol),
+        )
+
+
+_NORMED = ("separable", "dense", "bottleneck", "excite", "narrow", "wide")
+"""Kinds with batch norm, whose statistics can be re-estimated."""
+_OTHERS = ("plain", "modern", "transformer")
+
+
+def _roster() -> Iterator[ZooBench]:
+    for kind in _NORMED:
+        for per_channel in (False, True):
+            yield ZooBench(f"{kind}-digits", "rtn+bn", per_channel)
+    for kind in _OTHERS:
+        for per_channel in (False, True):
+            yield ZooBench(f"{kind}-digits", "rtn", per_channel)
+    for kind in _NORMED:
+        yield ZooBench(f"{kind}-cifar10", "rtn+bn", per_channel=True, tests=CIFAR_TESTS)
+    for kind in _OTHERS:
+        yield ZooBench(f"{kind}-cifar10", "rtn", per_channel=True, tests=CIFAR_TESTS)
+    for kind in (*_OTHERS, *_NORMED):
+        yield ZooBench(f"{kind}-digits", "adaround", per_channel=True)
+    for kind in _NORMED:
+        yield ZooBench(f"{kind}-cifar10", "rtn+bn", per_channel=False, tests=CIFAR_TESTS)
+    for kind in _OTHERS:
+        yield ZooBench(f"{kind}-cifar10", "rtn", per_channel=False, tests=CIFAR_TESTS)
+    for network in ("resnet20", "resnet32"):
+        yield ZooBench(network, "rtn+bn", per_channel=True, tests=CIFAR_TESTS)
+
+
+ROSTER: tuple[ZooBench, ...] = tuple(_roster())
+"""Every bench of the zoo, the cheap ones first."""
+
+
+def find_benches(names: Sequence[str]) -> tuple[ZooBench, ...]:
+    """Return benches of the zoo by name, all of them where none is given.
+
+    Raises:
+        BenchError: if there is none of a name.
+    """
+    known = {bench.name: bench for bench in ROSTER}
+    for name in names:
+        if name not in known:
+            raise BenchError(
+                f"the zoo has no bench {shortened(name)}: known are {', '.join(known)}"
+            )
+    return tuple(known[name] for name in names) or ROSTER
