@@ -10,7 +10,7 @@ from typing import Any
 
 from gp_emq.command import resumption
 from gp_emq.errors import RunError
-from gp_emq.experiment._configuration import Execution, RunConfiguration
+from gp_emq.experiment._configuration import OWN_OBJECTIVE, Execution, RunConfiguration
 from gp_emq.experiment._found import Formula, Result
 from gp_emq.experiment._interruption import Interruption
 from gp_emq.experiment._parts import make_farm, make_search, open_store
@@ -91,6 +91,8 @@ def how_to_resume(folder: Path, configuration: RunConfiguration) -> str:
     if _has_generation(folder):
         place = shlex.quote(str(folder))
         given = [(name, getattr(configuration, name)) for name in ("primitives", "network")]
+        if configuration.bench.startswith(OWN_OBJECTIVE):
+            return f"everything is kept. The same search with out={place} goes on"
         own = "".join(
             f" --{name} {shlex.quote(code)}" for name, code in given if code and is_code(code)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from gp_emq.errors import RunError
 from gp_emq.evolution import Objective
-from gp_emq.experiment._configuration import Execution, RunConfiguration
+from gp_emq.experiment._configuration import OWN_OBJECTIVE, Execution, RunConfiguration
 from gp_emq.experiment._experiment import carry_out
 from gp_emq.experiment._found import Result
 from gp_emq.experiment._setting import Setting, load_setting, own_setting
@@ -107,7 +107,7 @@ def _setting(
             raise RunError("a search needs at least one bench")
         first, *more = (_named(one, folder) for one in several)
         return load_setting(replace(configuration, bench=first, more_benches=tuple(more)))
-    name = f"an objective of one's own on {', '.join(objective.networks)}"
+    name = OWN_OBJECTIVE + ", ".join(objective.networks)
     return own_setting(replace(configuration, bench=name), objective, networks)
 
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from gp_emq.errors import ExpressionError, GpEmqError
 from gp_emq.evolution import Objective
 from gp_emq.experiment._collecting import StatisticsJob, bench_statistics, shared_out
-from gp_emq.experiment._configuration import RunConfiguration
+from gp_emq.experiment._configuration import OWN_OBJECTIVE, RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, load_bench
 from gp_emq.objectives import BenchObjective, MeanObjective
@@ -137,6 +137,11 @@ def load_setting(configuration: RunConfiguration) -> Setting:
             training configurations are asked for than there are, or none of them is better
             than another.
     """
+    if configuration.bench.startswith(OWN_OBJECTIVE):
+        raise GpEmqError(
+            f"the run was searched for {configuration.bench}: go on from Python, with "
+            "gp_emq.search(objective, statistics=..., out=FOLDER)"
+        )
     primitive_set = load_primitive_set(configuration.primitives)
     benches = tuple(load_bench(name) for name in configuration.benches)
     samples = configuration.bench_samples

@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 import gp_emq
+from analysis.convergence import plot_convergence
+from analysis.genealogy import plot_genealogy
 from gp_emq.errors import DataError, GpEmqError, RunError
 from gp_emq.evolution import Measurement
 from gp_emq.experiment import Execution, RunConfiguration, run
 from gp_emq.mqbench import load_bench
-from gp_emq.store import read_hall_of_fame
+from gp_emq.store import RunStore, read_hall_of_fame
 
 SMALL = {"population": 10, "seed": 3}
 
@@ -132,6 +134,13 @@ def test_an_objective_of_one_s_own_is_searched(network, tmp_path) -> None:
     assert rows[-1]["name"] == "BParams, on second"
     same = gp_emq.search(Rising(), statistics=statistics, generations=2, out=folder, **SMALL)
     assert same.formulas == found.formulas
+    with RunStore.open(folder, readonly=True) as store:
+        assert plot_genealogy(store) is not None
+        with pytest.raises(RunError, match="no configurations to show"):
+            plot_convergence(store)
+        configuration = RunConfiguration.from_json(store.meta("config"))
+    with pytest.raises(GpEmqError, match=r"go on from Python, with gp_emq\.search"):
+        run(configuration, Execution(folder=folder))
 
 
 def test_what_does_not_fit_is_refused(network, tmp_path) -> None:
