@@ -11,10 +11,8 @@ from gp_emq.errors import BenchError
 from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import (
     PROTOCOLS,
-    Bench,
     MeasurementSettings,
     Measurer,
-    bench_quality,
     build_bench,
     choose_arithmetic,
     describe_bench,
@@ -25,12 +23,12 @@ from gp_emq.mqbench import (
     plot_bench,
     write_bench,
 )
-from gp_emq.networks import network_specifications
 from gp_emq.options import OptionParser, positive, seed
 from gp_emq.outputs import PICTURES, OutputFile
 from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
 from gp_emq.statistics import default_cache
-from gp_emq.zoo import build_zoo_bench, find_benches, plan_selection
+from gp_emq.zoo import plan_selection
+from gp_emq.zoo.command import add_extend, add_zoo, extend, zoo
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -48,7 +46,8 @@ def main(given: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(given)
     commands = {
         "build": _build,
-        "zoo": _zoo,
+        "extend": extend,
+        "zoo": zoo,
         "uniform": _uniform,
         "show": _show,
         "list": _list,
@@ -70,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_measurement(
         commands.add_parser("uniform", help="accuracy of the float network and of uniform widths")
     )
-    _add_zoo(commands.add_parser("zoo", help="measure the benches of the zoo, one by one"))
+    add_extend(commands.add_parser("extend", help="add the plans of formulas to a bench"))
+    add_zoo(commands.add_parser("zoo", help="measure the benches of the zoo, one by one"))
     show = commands.add_parser("show", help="what a bench holds and what it can tell")
     show.add_argument("bench", help="name of a bench, or a bench file")
     show.add_argument(
@@ -134,14 +134,6 @@ def _add_running(build: argparse.ArgumentParser) -> None:
     running.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def _add_zoo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="*", help="of the benches (default all; --list lists them)")
-    parser.add_argument("--list", action="store_true", help="the names, and stop")
-    parser.add_argument("--out", type=Path, default=Path(), help="folder (default the present one)")
-    add_farm_options(parser, task_timeout=None)
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="the published pickle, or its text form")
     parser.add_argument("--out", type=OutputFile(), required=True, help="the bench file")
@@ -180,38 +172,6 @@ def _build(arguments: argparse.Namespace) -> None:
             progress=not arguments.quiet and sys.stderr.isatty(),
         )
     print(f"{arguments.out}: {len(bench.accuracies)} configurations of {bench.network}")
-
-
-def _zoo(arguments: argparse.Namespace) -> None:
-    benches = find_benches(arguments.name)
-    if arguments.list:
-        sys.stdout.writelines(f"{bench.name}\n" for bench in benches)
-        return
-    folder, farm = arguments.out, farm_settings(arguments)
-    known = {specification.name for specification in network_specifications()}
-    for zoo_bench in benches:
-        if zoo_bench.network not in known:
-            print(f"{zoo_bench.name}: {zoo_bench.network} has no weights yet", flush=True)
-            continue
-        with resumption(lambda: f"the same command goes on from what {folder} holds"):
-            made = build_zoo_bench(
-                zoo_bench,
-                folder,
-                cache=default_cache(),
-                farm=farm,
-                progress=not arguments.quiet and sys.stderr.isatty(),
-            )
-        print(f"{zoo_bench.name}: " + ("there" if made is None else _told(made)), flush=True)
-
-
-def _told(bench: Bench) -> str:
-    quality = bench_quality(bench)
-    return (
-        f"{len(bench.accuracies)} configurations, "
-        f"{100 * bench.accuracies.min():.1f} to {100 * bench.accuracies.max():.1f} %, "
-        f"noise ceiling {quality.noise_ceiling:.3f}, "
-        f"{bench.provenance['processor_seconds']:.2f} processor seconds each"
-    )
 
 
 def _uniform(arguments: argparse.Namespace) -> None:

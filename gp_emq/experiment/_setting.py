@@ -13,6 +13,7 @@ from gp_emq.experiment._collecting import StatisticsJob, bench_statistics, share
 from gp_emq.experiment._configuration import OWN_OBJECTIVE, RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, load_bench
+from gp_emq.networks.zoo import refuse_held_out
 from gp_emq.objectives import BenchObjective, MeanObjective
 from gp_emq.proxies import parse_expression, why_unrankable
 from gp_emq.proxies.handcrafted import seed_expressions
@@ -133,7 +134,7 @@ def load_setting(configuration: RunConfiguration) -> Setting:
     """Load benches and a primitive set; nothing is computed yet.
 
     Raises:
-        GpEmqError: A bench or the set is unknown or damaged, two benches are the same, or more
+        GpEmqError: A bench or the set is unknown or damaged, a bench is of a test network, or more
             training configurations are asked for than there are, or none of them is better
             than another.
     """
@@ -146,6 +147,7 @@ def load_setting(configuration: RunConfiguration) -> Setting:
     benches = tuple(load_bench(name) for name in configuration.benches)
     samples = configuration.bench_samples
     for bench in benches:
+        refuse_held_out(bench.network, bench.name)
         if samples is not None and samples > len(bench.training):
             raise GpEmqError(
                 f"bench {bench.name!r} has {len(bench.training)} training configurations, "

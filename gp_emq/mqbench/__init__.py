@@ -1,7 +1,7 @@
 """Benches: bit configurations of a network with the accuracies they really give."""
 
 from gp_emq.mqbench._bench import Bench
-from gp_emq.mqbench._build import build_bench
+from gp_emq.mqbench._build import build_bench, measured, shares
 from gp_emq.mqbench._file import read_bench, write_bench
 from gp_emq.mqbench._import import import_bench
 from gp_emq.mqbench._inputs import BenchInputs, bench_inputs
@@ -10,6 +10,7 @@ from gp_emq.mqbench._measure import (
     Measurer,
     choose_arithmetic,
     load_images_of,
+    measurer_of,
 )
 from gp_emq.mqbench._protocol import PROTOCOLS, Protocol, find_protocol
 from gp_emq.mqbench._quality import Quality, bench_quality
@@ -48,11 +49,14 @@ __all__ = [
     "list_benches",
     "load_bench",
     "load_images_of",
+    "measured",
+    "measurer_of",
     "model_sizes",
     "plot_bench",
     "random_selection",
     "read_bench",
     "sample_configurations",
+    "shares",
     "split_configurations",
     "split_together",
     "write_bench",

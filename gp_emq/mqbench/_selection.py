@@ -26,7 +26,8 @@ class Chosen:
         proxies: those whose plan it is.
         share: its budget or the middle of its band, from 0 for all entries at the least width to
             1 for all at the widest; `None` where there is none.
-        near: index of the plan whose neighbour it is, in the same bench; `None` for no neighbour.
+        near: index of the plan whose neighbour it is, in the same bench and before it; `None` for
+            no neighbour.
         swaps: how many pairs of entries a neighbour differs in, one up and one down.
     """
 
@@ -69,10 +70,10 @@ class Selection:
 
 def families_of(chosen: Sequence[Chosen]) -> NDArray[np.intp]:
     """Say which configurations belong together; see `Selection.families`."""
-    return np.array(
-        [index if one.near is None else one.near for index, one in enumerate(chosen)],
-        dtype=np.intp,
-    )
+    families: list[int] = []
+    for index, one in enumerate(chosen):
+        families.append(index if one.near is None else families[one.near])
+    return np.array(families, dtype=np.intp)
 
 
 def check_chosen(chosen: Sequence[Chosen], count: int) -> None:
@@ -94,7 +95,5 @@ def check_chosen(chosen: Sequence[Chosen], count: int) -> None:
             )
         if (one.kind == NEIGHBOUR) != (one.near is not None):
             raise BenchError(f"configuration {index} must say whose neighbour it is, if it is one")
-        if one.near is not None and not (0 <= one.near < count and chosen[one.near].kind == PLAN):
-            raise BenchError(
-                f"configuration {index} is a neighbour of {one.near}, which is no plan"
-            )
+        if one.near is not None and not 0 <= one.near < index:
+            raise BenchError(f"configuration {index} is near {one.near}, which is not before it")

@@ -1,6 +1,7 @@
 """The benches of the zoo: configurations where plans lie, of many networks under many protocols."""
 
 from gp_emq.zoo._building import build_zoo_bench, plan_selection
+from gp_emq.zoo._extending import NEIGHBOURS, extend_bench
 from gp_emq.zoo._plans import PROXIES, SHARES, known_proxies, make_plans, proxy_tables, sizes_of
 from gp_emq.zoo._roster import CONFIGURATIONS, ROSTER, ZooBench, find_benches
 from gp_emq.zoo._selecting import select_configurations, select_plans
@@ -8,6 +9,7 @@ from gp_emq.zoo._swaps import TOLERANCE, Sizes, near_size, neighbour
 
 __all__ = [
     "CONFIGURATIONS",
+    "NEIGHBOURS",
     "PROXIES",
     "ROSTER",
     "SHARES",
@@ -15,6 +17,7 @@ __all__ = [
     "Sizes",
     "ZooBench",
     "build_zoo_bench",
+    "extend_bench",
     "find_benches",
     "known_proxies",
     "make_plans",

@@ -82,9 +82,11 @@ def select_configurations(
     generator = np.random.default_rng((seed, 2))
     gathered = _Gathered(bits)
     third = count // 3
-    plans = _evenly(list(make_plans(tables, layers, bits).items()), generator)
-    for (share, widths), names in plans[: round(third * PLANS)]:
-        gathered.add(widths, Chosen(PLAN, names, share))
+    for (share, widths), names in _evenly(
+        list(make_plans(tables, layers, bits).items()), generator
+    ):
+        if len(gathered.found) < round(third * PLANS):
+            gathered.add(widths, Chosen(PLAN, names, share))
     _add_neighbours(gathered, sizes, third - len(gathered.found), generator)
     gathered.fill(
         third,
@@ -148,7 +150,7 @@ def _evenly(plans: list[_Plan], generator: np.random.Generator) -> list[_Plan]:
         by_share.setdefault(plan[0][0], []).append(plan)
     ranked = []
     for own in by_share.values():
-        others = generator.permutation(len(own) - _FIRST) + _FIRST if len(own) > _FIRST else []
-        order = [*range(min(_FIRST, len(own))), *map(int, others)]
+        first = min(_FIRST, len(own))
+        order = [*range(first), *(first + generator.permutation(len(own) - first)).tolist()]
         ranked += [(rank, own[place]) for rank, place in enumerate(order)]
     return [plan for _, plan in sorted(ranked, key=lambda item: item[0])]

@@ -50,7 +50,7 @@ def near_size(sizes: Sizes, share: float, generator: np.random.Generator) -> Wid
     """
     entries, bits = sizes.table.shape
     for _ in range(_TRIES):
-        widths = generator.integers(0, bits, entries)
+        widths: NDArray[np.int64] = generator.integers(0, bits, size=(entries,))
         off = sizes.share(tuple(widths.tolist())) - share
         for _ in range(20 * entries):
             if abs(off) <= TOLERANCE:

@@ -1,0 +1,211 @@
+"""Adding to a bench the plans of further proxies, measured as everything in it was."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gp_emq.errors import BenchError
+from gp_emq.farm import FarmSettings
+from gp_emq.files import refuse_code
+from gp_emq.mqbench import (
+    Bench,
+    Chosen,
+    MeasurementSettings,
+    Measurer,
+    Protocol,
+    Selection,
+    choose_arithmetic,
+    measured,
+    measurer_of,
+    shares,
+    split_together,
+    write_bench,
+)
+from gp_emq.outputs import check_output_file
+from gp_emq.proxies.loading import Proxy
+from gp_emq.zoo._plans import proxy_tables
+from gp_emq.zoo._selecting import select_plans
+
+NEIGHBOURS = 1
+"""Of each plan that is added."""
+_MOST_CHANGED = 0.005
+"""Share of images that another machine may label otherwise."""
+_CHECKED = ("calibration_sha256", "images_sha256", "weights_sha256")
+
+
+def extend_bench(
+    bench: Bench,
+    proxies: Sequence[Proxy],
+    out: Path,
+    *,
+    neighbours: int = NEIGHBOURS,
+    weights: Path | None = None,
+    data: Sequence[Path] = (),
+    network: str | None = None,
+    cache: Path | None = None,
+    farm: FarmSettings | None = None,
+    progress: bool = False,
+) -> Bench:
+    """Add the plans of proxies at many budgets, and neighbours of each, to a bench.
+
+    What is in it stays as it is, in its place and part of the split. Everything measured is
+    appended at once to `<out>.partial`, so that a call that was killed goes on from there.
+
+    Args:
+        bench: The bench.
+        proxies: Those whose plans are added.
+        out: The file of the longer bench; it may be the bench's own.
+        neighbours: How many of each plan.
+        weights: The network's weights, for benches that do not bring their own.
+        data: The network's images, likewise.
+        network: `package.module:factory` of the bench's network, where it is one's own.
+        cache: Folder that keeps statistics and tables, or None.
+        farm: Who measures; None for this process alone.
+        progress: Show a bar with the time left.
+
+    Returns:
+        The longer bench, as written; the bench itself where nothing was to add.
+
+    Raises:
+        BenchError: The bench does not say how it was measured, or cannot be measured like that
+            here, or no proxy has a plan.
+        GpEmqError: Network, weights or images are missing or do not fit.
+    """
+    check_output_file(out)
+    measurer = _measurer_of(bench, weights, data, network)
+    settings, layers = measurer.settings, measurer.network.layers
+    tables = proxy_tables(
+        proxies,
+        measurer.network,
+        measurer.calibration.images,
+        measurer.calibration.labels,
+        bits=bench.bits,
+        quantizer=settings.protocol.weights,
+        cache=cache,
+    )
+    wanted = select_plans(tables, layers, bench.bits, neighbours=neighbours, seed=settings.seed)
+    added = _new(bench, wanted)
+    if not added.chosen:
+        return bench
+    whole = _chosen_of(bench) + added.chosen
+    fingerprint = hashlib.sha256(
+        json.dumps([bench.provenance.get("fingerprint"), len(bench.split), added.sha256()]).encode()
+    ).hexdigest()
+    with measured(
+        measurer,
+        added.configurations,
+        fingerprint,
+        out,
+        farm or FarmSettings(jobs=1, task_timeout=None),
+        progress=progress,
+    ) as correct:
+        _check_alike(bench, measurer)
+        longer = replace(
+            bench,
+            configurations=np.concatenate([bench.configurations, added.configurations]),
+            accuracies=np.concatenate([bench.accuracies, shares(correct, bench.images)]),
+            correct=None if bench.correct is None else np.concatenate([bench.correct, correct]),
+            split=_longer_split(bench, Selection(added.configurations, whole), settings.seed),
+            chosen=whole,
+            provenance={
+                **bench.provenance,
+                "extensions": [
+                    *bench.provenance.get("extensions", ()),
+                    {
+                        "configurations": len(added.chosen),
+                        "proxies": {proxy.name: proxy.expression for proxy in proxies},
+                    },
+                ],
+            },
+        )
+        write_bench(longer, out)
+    return longer
+
+
+def _measurer_of(
+    bench: Bench, weights: Path | None, data: Sequence[Path], network: str | None
+) -> Measurer:
+    """Get ready to measure as the bench was measured, and check that it is with the same."""
+    made = bench.provenance
+    if not isinstance(made.get("protocol"), dict):
+        raise BenchError(f"bench {bench.name} was imported: it cannot be measured further")
+    if network is None:
+        refuse_code(
+            bench.network, BenchError, f"the bench {bench.name} names the network", "--network"
+        )
+    protocol = Protocol.from_settings(made["protocol"])
+    measurer = measurer_of(
+        MeasurementSettings(
+            network=network or bench.network,
+            weights=weights,
+            data=tuple(data),
+            protocol=protocol,
+            bits=bench.bits,
+            tests=made.get("tests"),
+            seed=int(made.get("seed", 0)),
+            arithmetic=choose_arithmetic(protocol, str(made.get("arithmetic", "auto"))),
+            device=str(made.get("device", "cpu")),
+        )
+    )
+    here = measurer.provenance()
+    for name in _CHECKED:
+        if made.get(name) != here[name]:
+            raise BenchError(
+                f"bench {bench.name} was measured with other {name.partition('_')[0]} than are "
+                f"here: sha256 {made.get(name)}, not {here[name]}"
+            )
+    return measurer
+
+
+def _check_alike(bench: Bench, measurer: Measurer) -> None:
+    """Measure a configuration that the bench has, and compare."""
+    before = bench.correctness()
+    if before is None:
+        return
+    again = np.unpackbits(measurer.measure(bench.configurations[0]), count=bench.images)
+    changed = float((again != before[0]).mean())
+    if changed > _MOST_CHANGED:
+        raise BenchError(
+            f"bench {bench.name} cannot be measured further here: its first configuration now "
+            f"labels {100 * changed:.1f} % of the images otherwise"
+        )
+
+
+def _chosen_of(bench: Bench) -> tuple[Chosen, ...]:
+    return bench.chosen or (Chosen(),) * len(bench.configurations)
+
+
+def _new(bench: Bench, wanted: Selection) -> Selection:
+    """Leave out what the bench has, and say of neighbours where their plan is in the whole."""
+    place = {row.tobytes(): index for index, row in enumerate(bench.configurations)}
+    rows: list[NDArray[np.int8]] = []
+    chosen: list[Chosen] = []
+    for row, one in zip(wanted.configurations, wanted.chosen, strict=True):
+        if row.tobytes() in place:
+            continue
+        if one.near is not None:
+            one = replace(one, near=place[wanted.configurations[one.near].tobytes()])  # noqa: PLW2901
+        place[row.tobytes()] = len(bench.configurations) + len(rows)
+        rows.append(row)
+        chosen.append(one)
+    shape = (0, bench.configurations.shape[1])
+    return Selection(np.stack(rows) if rows else np.empty(shape, np.int8), tuple(chosen))
+
+
+def _longer_split(bench: Bench, whole: Selection, seed: int) -> NDArray[np.int8]:
+    """Keep the split of what was there; neighbours of it join its part, other families draw."""
+    families, old = whole.families(), len(bench.split)
+    split = np.concatenate([bench.split, np.empty(len(families) - old, np.int8)])
+    joined = np.flatnonzero(families < old)
+    split[joined] = bench.split[families[joined]]
+    new = np.flatnonzero(families >= old)
+    kinds = [whole.chosen[int(index)].kind for index in new]
+    heads = np.searchsorted(new, families[new])
+    split[new] = split_together(heads, kinds, (seed, 4, old))
+    split[:old] = bench.split
+    return split

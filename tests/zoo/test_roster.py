@@ -1,0 +1,48 @@
+import itertools
+
+import pytest
+
+from gp_emq import bench as bench_command
+from gp_emq.errors import BenchError
+from gp_emq.networks import network_specifications
+from gp_emq.networks.zoo import SPLIT, ZOO, part_of
+from gp_emq.zoo import ROSTER, find_benches
+
+BARE = {"mobilenet_v2", "efficientnet_lite0", "resnet20", "resnet32", "digits"}
+
+
+def test_names_are_those_of_networks_and_protocols_and_all_different(capsys) -> None:
+    assert len({bench.name for bench in ROSTER}) == len(ROSTER) >= 30
+    assert bench_command.main(["zoo", "--list"]) == 0
+    listed = capsys.readouterr().out.split()
+    assert listed == [bench.name for bench in ROSTER]
+    assert "plain-digits-rtn-tensor" in listed
+    assert "excite-cifar10-rtn-bn-channel" in listed
+
+
+def test_a_bench_is_found_by_name_or_refused() -> None:
+    (found,) = find_benches(["modern-digits-adaround-channel"])
+    settings = found.settings()
+    assert (settings.network, settings.protocol.name) == ("modern-digits", "adaround")
+    assert settings.protocol.weights.per_channel
+    assert find_benches([]) == ROSTER
+    with pytest.raises(BenchError, match=r"no bench 'some': known are separable-digits-rtn-bn-te"):
+        find_benches(["some"])
+
+
+def test_every_network_of_the_zoo_is_in_one_part() -> None:
+    named = [name for names in SPLIT.values() for name in names]
+    assert len(named) == len(set(named))
+    assert set(named) == {member.name for member in ZOO} | BARE
+    registered = {specification.name for specification in network_specifications()}
+    assert {bench.network for bench in ROSTER} <= {member.name for member in ZOO} | registered
+    assert part_of("my.package:network") == ""
+
+
+def test_no_kind_of_network_is_in_two_parts() -> None:
+    kinds = {
+        part: {name.rpartition("-")[0] for name in names if name not in BARE}
+        for part, names in SPLIT.items()
+    }
+    for one, other in itertools.combinations(kinds.values(), 2):
+        assert not one & other
