@@ -73,8 +73,9 @@ def split_together(
 ) -> NDArray[np.int8]:
     """Split configurations as `split_configurations` does, but no family apart.
 
-    Every stratum is split alike: its families come in random order, and each goes to the part
-    that lacks most of its share so far.
+    One stratum after the other, in the order of `strata`, its families come in random order, and
+    each goes to the part that lacks most of its share so far. So every stratum is split about
+    alike, and with single configurations at the end the whole exactly.
 
     Args:
         families: which configurations belong together, (n,).
@@ -89,9 +90,9 @@ def split_together(
     generator = np.random.default_rng(seed)
     heads, sizes = np.unique(families, return_counts=True)
     size_of = dict(zip(heads.tolist(), sizes.tolist(), strict=True))
-    for stratum in sorted({strata[head] for head in heads}):
-        own = np.array([head for head in heads if strata[head] == stratum])
-        placed = np.zeros(3)
+    placed = np.zeros(3)
+    for stratum in dict.fromkeys(strata):
+        own = np.array([head for head in heads if strata[head] == stratum], dtype=np.intp)
         for head in generator.permutation(own):
             size = size_of[int(head)]
             part = int(np.argmax(shares * (placed.sum() + size) - placed))

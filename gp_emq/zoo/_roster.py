@@ -80,8 +80,7 @@ def _roster() -> Iterator[ZooBench]:
         yield ZooBench(f"{kind}-cifar10", "rtn+bn", per_channel=False, tests=CIFAR_TESTS)
     for kind in _OTHERS:
         yield ZooBench(f"{kind}-cifar10", "rtn", per_channel=False, tests=CIFAR_TESTS)
-    for network in ("resnet20", "resnet32"):
-        yield ZooBench(network, "rtn+bn", per_channel=True, tests=CIFAR_TESTS)
+    yield ZooBench("resnet20", "rtn+bn", per_channel=True, tests=CIFAR_TESTS)
 
 
 ROSTER: tuple[ZooBench, ...] = tuple(_roster())

@@ -117,10 +117,10 @@ def test_no_family_is_apart_and_every_kind_is_split_alike() -> None:
     for one, part in zip(selection.chosen, split, strict=True):
         if one.near is not None:
             assert split[one.near] == part
-    for kind in (RANDOM, BAND):
-        counts = Counter(split[np.array(kinds) == kind].tolist())
-        assert [counts[part] for part in range(3)] == pytest.approx([15, 4.5, 10.5], abs=0.6)
-    near = Counter(split[np.isin(kinds, (PLAN, NEIGHBOUR))].tolist())
-    assert [near[part] for part in range(3)] == pytest.approx([15, 4.5, 10.5], abs=2)
+    for own in ((RANDOM,), (BAND,), (PLAN, NEIGHBOUR)):
+        counts = Counter(split[np.isin(kinds, own)].tolist())
+        assert [counts[part] for part in range(3)] == pytest.approx([15, 4.5, 10.5], abs=2)
+    whole = Counter(split.tolist())
+    assert [whole[part] for part in range(3)] == pytest.approx([45, 13.5, 31.5], abs=0.5)
     assert np.array_equal(split, split_together(families, kinds, (3, 1)))
     assert not np.array_equal(split, split_together(families, kinds, (4, 1)))
