@@ -35,6 +35,10 @@ def needed_by_clusters() -> dict[str, Requirement]:
     return needed_by_extra("dask") | needed_by_extra("ray")
 
 
+def needed_by_efficientnet() -> dict[str, Requirement]:
+    return needed_by_extra("efficientnet")
+
+
 def needed_by_onnx_files() -> dict[str, Requirement]:
     return needed_by_extra("onnx")
 
@@ -61,7 +65,14 @@ def conda_requirements(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "requirements", [needed_by_runs, needed_by_tests, needed_by_clusters, needed_by_onnx_files]
+    "requirements",
+    [
+        needed_by_runs,
+        needed_by_tests,
+        needed_by_clusters,
+        needed_by_onnx_files,
+        needed_by_efficientnet,
+    ],
 )
 def test_every_range_admits_the_pinned_version(requirements) -> None:
     versions = pins()

@@ -13,6 +13,12 @@ from torch import nn
 
 from gp_emq.errors import NetworkError
 from gp_emq.networks._cifar_resnet import CifarResNet
+from gp_emq.networks._efficientnet import (
+    EXTRA,
+    efficientnet_lite0,
+    efficientnet_lite0_weights,
+    load_efficientnet_lite0,
+)
 from gp_emq.networks._layers import Layer, find_layers
 from gp_emq.networks._torchvision import import_torchvision
 from gp_emq.networks._weights import load_weights
@@ -59,6 +65,8 @@ class NetworkSpecification:
         published: path of its weights below the folder that `GP_EMQ_DATA` names, empty
             where there is none.
         enumeration: torchvision's enumeration of its weights, empty where there is none.
+        packaged: finds the file of its weights in a package, where they come in one.
+        load: puts a file's weights into the network.
     """
 
     name: str
@@ -69,6 +77,8 @@ class NetworkSpecification:
     embedded: str = ""
     published: str = ""
     enumeration: str = ""
+    packaged: Callable[[], Path] | None = None
+    load: Callable[[nn.Module, Path], None] = load_weights
 
 
 def network_specifications() -> tuple[NetworkSpecification, ...]:
@@ -84,8 +94,8 @@ def load_network(name: str, weights: Path | None = None) -> Network:
             `torch.nn.Module`, or one together with its input shape (C, H, W).
         weights: a `.safetensors` file or torch checkpoint. Without it the digits network has
             the weights that ship with the package, the others those in the folder that the
-            environment variable `GP_EMQ_DATA` names or torchvision's published ones; a
-            factory's network keeps the weights it comes with.
+            environment variable `GP_EMQ_DATA` names, torchvision's published ones, or those of
+            another package; a factory's network keeps the weights it comes with.
 
     Raises:
         NetworkError: if the name is unknown, or weights are missing or do not fit.
@@ -110,7 +120,7 @@ def load_network(name: str, weights: Path | None = None) -> Network:
         )
     else:
         model = _seeded(specification.factory)
-        load_weights(model, found)
+        specification.load(model, found)
     return _network(name, model, specification.input_shape, specification.ties, found)
 
 
@@ -157,6 +167,8 @@ def _find(name: str) -> NetworkSpecification:
 def _default_weights(specification: NetworkSpecification) -> Path | None:
     if specification.embedded:
         return _EMBEDDED / specification.embedded
+    if specification.packaged is not None:
+        return specification.packaged()
     folder = os.environ.get(DATA_VARIABLE)
     if folder and specification.published:
         path = Path(folder) / specification.published
@@ -283,5 +295,13 @@ _SPECIFICATIONS = (
         _IMAGENET_INPUT,
         published="imagenet/mobilenet_v2_8bit_grid.pth",
         enumeration="MobileNet_V2_Weights",
+    ),
+    NetworkSpecification(
+        "efficientnet_lite0",
+        f"EfficientNet-Lite0 for ImageNet, with the extra [{EXTRA}]",
+        efficientnet_lite0,
+        _IMAGENET_INPUT,
+        packaged=efficientnet_lite0_weights,
+        load=load_efficientnet_lite0,
     ),
 )
