@@ -23,6 +23,7 @@ from gp_emq.mqbench import (
     plot_bench,
     write_bench,
 )
+from gp_emq.networks.zoo import part_of
 from gp_emq.options import OptionParser, positive, seed
 from gp_emq.outputs import PICTURES, OutputFile
 from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
@@ -219,6 +220,7 @@ def _list(_arguments: argparse.Namespace) -> None:
         print(
             f"{name:<{width}}  {bench.network}, {len(bench.entries)} entries, {bench.protocol}, "
             f"{len(bench.accuracies)} configurations, {bench.images} test images"
+            + (f", {part} network" if (part := part_of(bench.network)) else "")
         )
 
 

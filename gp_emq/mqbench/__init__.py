@@ -14,7 +14,7 @@ from gp_emq.mqbench._measure import (
 )
 from gp_emq.mqbench._protocol import PROTOCOLS, Protocol, find_protocol
 from gp_emq.mqbench._quality import Quality, bench_quality
-from gp_emq.mqbench._registry import list_benches, load_bench
+from gp_emq.mqbench._registry import close_names, list_benches, load_bench
 from gp_emq.mqbench._report import describe_bench, model_sizes, plot_bench
 from gp_emq.mqbench._sampling import (
     random_selection,
@@ -43,6 +43,7 @@ __all__ = [
     "bench_quality",
     "build_bench",
     "choose_arithmetic",
+    "close_names",
     "describe_bench",
     "find_protocol",
     "import_bench",

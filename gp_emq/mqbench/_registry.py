@@ -1,5 +1,7 @@
 """The benches that ship with the package."""
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from gp_emq.errors import BenchError
@@ -30,9 +32,20 @@ def load_bench(name_or_path: str | Path) -> Bench:
     if path.suffix or _exists(path):
         return read_bench(path)
     raise BenchError(
-        f"unknown bench {shortened(str(name_or_path))}: known are {', '.join(list_benches())}, or "
-        "the path of a bench file"
+        f"unknown bench {shortened(str(name_or_path))}: {close_names(str(name_or_path))}"
+        "python -m gp_emq.bench list names those that ship, and a path is that of a bench file"
     )
+
+
+def close_names(name: str, known: Sequence[str] | None = None) -> str:
+    """Ask whether a bench was meant whose name is like one that is unknown.
+
+    Args:
+        name: the unknown one.
+        known: names that there are; those of `list_benches` by default.
+    """
+    found = difflib.get_close_matches(name, known or list_benches(), n=3)
+    return f"did you mean {' or '.join(found)}? " if found else ""
 
 
 def _exists(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Showing a bench: a table for people, and a picture."""
 
 import io
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from gp_emq.files import refuse_code
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._origin import origin_of
 from gp_emq.mqbench._quality import Quality, bench_quality
+from gp_emq.mqbench._selection import KINDS
 from gp_emq.networks import (
     MEBIBYTE,
     load_network,
@@ -35,6 +37,7 @@ def describe_bench(bench: Bench) -> str:
             "configurations",
             f"{sum(counts)}: {counts[0]} training, {counts[1]} validation, {counts[2]} test",
         ),
+        *_chosen_row(bench),
         ("test images", _images_line(bench)),
         *_float_row(bench),
         (
@@ -156,6 +159,12 @@ def _protocol_line(bench: Bench) -> str:
     if settings.iterations:
         parts.insert(4, f"{settings.iterations} iterations of learned rounding")
     return ", ".join(parts)
+
+
+def _chosen_row(bench: Bench) -> list[tuple[str, str]]:
+    counts = Counter(one.kind for one in bench.chosen)
+    told = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
+    return [("chosen as", told)] if told else []
 
 
 def _images_line(bench: Bench) -> str:

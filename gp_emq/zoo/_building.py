@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from gp_emq.farm import FarmSettings
-from gp_emq.mqbench import Bench, MeasurementSettings, Selection, build_bench, load_images_of
+from gp_emq.mqbench import (
+    Bench,
+    MeasurementSettings,
+    Selection,
+    build_bench,
+    load_images_of,
+    read_bench,
+)
 from gp_emq.networks import load_network
 from gp_emq.zoo._plans import known_proxies, proxy_tables
 from gp_emq.zoo._roster import CONFIGURATIONS, ZooBench
@@ -39,8 +46,8 @@ def plan_selection(settings: MeasurementSettings, count: int, cache: Path | None
 
 def build_zoo_bench(
     bench: ZooBench, folder: Path, *, cache: Path | None, farm: FarmSettings, progress: bool = False
-) -> Bench | None:
-    """Build a bench of the zoo, unless it is there.
+) -> Bench:
+    """Build a bench of the zoo, or read it where its file is there.
 
     Args:
         bench: The bench.
@@ -50,14 +57,14 @@ def build_zoo_bench(
         progress: Show a bar with the time left.
 
     Returns:
-        The bench; None if its file was there.
+        The bench.
 
     Raises:
         GpEmqError: Network, weights or images are missing or do not fit.
     """
     out = folder / f"{bench.name}.safetensors"
     if out.exists():
-        return None
+        return read_bench(out)
     settings = bench.settings()
     return build_bench(
         settings,

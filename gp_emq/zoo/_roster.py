@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gp_emq.errors import BenchError
 from gp_emq.files import shortened
-from gp_emq.mqbench import MeasurementSettings, choose_arithmetic, find_protocol
+from gp_emq.mqbench import MeasurementSettings, choose_arithmetic, close_names, find_protocol
 
 CONFIGURATIONS = 240
 CALIBRATION_IMAGES = 256
@@ -81,6 +81,8 @@ def _roster() -> Iterator[ZooBench]:
     for kind in _OTHERS:
         yield ZooBench(f"{kind}-cifar10", "rtn", per_channel=False, tests=CIFAR_TESTS)
     yield ZooBench("resnet20", "rtn+bn", per_channel=True, tests=CIFAR_TESTS)
+    for protocol in ("rtn+bn", "adaround"):
+        yield ZooBench("efficientnet_lite0", protocol, per_channel=True, bits=(4, 5, 6))
 
 
 ROSTER: tuple[ZooBench, ...] = tuple(_roster())
@@ -97,6 +99,7 @@ def find_benches(names: Sequence[str]) -> tuple[ZooBench, ...]:
     for name in names:
         if name not in known:
             raise BenchError(
-                f"the zoo has no bench {shortened(name)}: known are {', '.join(known)}"
+                f"the zoo has no bench {shortened(name)}: {close_names(name, tuple(known))}"
+                "--list names them"
             )
     return tuple(known[name] for name in names) or ROSTER

@@ -89,7 +89,7 @@ def extend(arguments: argparse.Namespace) -> None:
 
 
 def zoo(arguments: argparse.Namespace) -> None:
-    """Measure benches of the zoo, one by one; those that are there are left.
+    """Measure benches of the zoo, one by one; those that are there are read.
 
     Raises:
         GpEmqError: There is none of a name, or images are missing.
@@ -112,13 +112,13 @@ def zoo(arguments: argparse.Namespace) -> None:
                 farm=farm,
                 progress=not arguments.quiet and sys.stderr.isatty(),
             )
-        print(f"{zoo_bench.name}: " + ("there" if made is None else _told(made)), flush=True)
+        print(f"{zoo_bench.name}: {_told(made)}", flush=True)
 
 
 def _told(bench: Bench) -> str:
     quality = bench_quality(bench)
     return (
-        f"{len(bench.accuracies)} configurations, "
+        f"{len(bench.accuracies)} configurations, mean {100 * quality.mean:.1f} %, "
         f"{100 * bench.accuracies.min():.1f} to {100 * bench.accuracies.max():.1f} %, "
         f"noise ceiling {quality.noise_ceiling:.3f}, "
         f"{bench.provenance['processor_seconds']:.2f} processor seconds each"

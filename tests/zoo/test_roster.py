@@ -4,6 +4,7 @@ import pytest
 
 from gp_emq import bench as bench_command
 from gp_emq.errors import BenchError
+from gp_emq.mqbench import load_bench, write_bench
 from gp_emq.networks import network_specifications
 from gp_emq.networks.zoo import SPLIT, ZOO, part_of
 from gp_emq.zoo import ROSTER, find_benches
@@ -26,8 +27,27 @@ def test_a_bench_is_found_by_name_or_refused() -> None:
     assert (settings.network, settings.protocol.name) == ("modern-digits", "adaround")
     assert settings.protocol.weights.per_channel
     assert find_benches([]) == ROSTER
-    with pytest.raises(BenchError, match=r"no bench 'some': known are separable-digits-rtn-bn-te"):
-        find_benches(["some"])
+    with pytest.raises(BenchError, match="no bench 'plain-rtn': did you mean plain-"):
+        find_benches(["plain-rtn"])
+
+
+def test_a_bench_that_is_there_is_told_and_not_measured(tmp_path, capsys, monkeypatch) -> None:
+    name = "separable-digits-rtn-bn-channel"
+    bench = load_bench(name)
+    write_bench(bench, tmp_path / f"{name}.safetensors")
+    monkeypatch.setattr("gp_emq.zoo._building.build_bench", None)
+    assert bench_command.main(["zoo", name, "--out", str(tmp_path), "--quiet"]) == 0
+    seconds = bench.provenance["processor_seconds"]
+    out = capsys.readouterr().out
+    assert out.startswith(f"{name}: 240 configurations, mean {100 * bench.accuracies.mean():.1f} %")
+    assert out.endswith(f"{seconds:.2f} processor seconds each\n")
+
+
+def test_the_list_says_which_networks_are_held_out(capsys) -> None:
+    assert bench_command.main(["list"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines["dense-digits-rtn-bn-tensor"].endswith("4000 test images, test network")
+    assert lines["digits"].endswith("4000 test images, search network")
 
 
 def test_every_network_of_the_zoo_is_in_one_part() -> None:
