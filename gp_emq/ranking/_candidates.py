@@ -9,18 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gp_emq.correlation import kendall_tau, why_unrankable
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Bench
 from gp_emq.outputs import has_no_room
-from gp_emq.proxies import (
-    Evaluator,
-    configuration_scores,
-    kendall_tau,
-    language,
-    parse_expression,
-    to_formula,
-    why_unrankable,
-)
+from gp_emq.proxies import Evaluator, configuration_scores, language, parse_expression, to_formula
 from gp_emq.proxies.handcrafted import (
     HANDCRAFTED,
     HandcraftedProxy,

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gp_emq.correlation import kendall_tau
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import load_bench, write_bench
-from gp_emq.proxies import kendall_tau
 from gp_emq.rank import main
 from gp_emq.ranking import (
     RankedBench,
