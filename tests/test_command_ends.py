@@ -211,18 +211,9 @@ def test_ctrl_c_while_a_command_imports_leaves_no_traceback(after, tmp_path) -> 
     assert error.startswith("interrupted")
 
 
-LATE_WORKER = pytest.mark.xfail(
-    strict=False, reason="on a busy machine a worker that still imports may print what stopped it"
-)
-
-
 @pytest.mark.parametrize(
     ("backend", "number", "status"),
-    [
-        pytest.param("loky", signal.SIGINT, 130, marks=LATE_WORKER),
-        ("dask", signal.SIGINT, 130),
-        pytest.param("loky", signal.SIGTERM, 143, marks=LATE_WORKER),
-    ],
+    [("loky", signal.SIGINT, 130), ("dask", signal.SIGINT, 130), ("loky", signal.SIGTERM, 143)],
 )
 def test_signals_while_workers_start_leave_no_traceback(backend, number, status, tmp_path) -> None:
     command = [*BUILD, "--out", str(tmp_path / "b"), "--backend", backend, "--jobs", "2"]
