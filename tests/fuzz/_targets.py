@@ -16,7 +16,7 @@ from gp_emq.allocation._tables import _read as read_table
 from gp_emq.experiment import RunConfiguration
 from gp_emq.export import load_packed, load_provenance
 from gp_emq.files import entry_of
-from gp_emq.mqbench import import_bench, read_bench
+from gp_emq.mqbench import describe_bench, import_bench, model_sizes, read_bench
 from gp_emq.mqbench._origin import origin_of
 from gp_emq.mqbench._partial import partial_results
 from gp_emq.networks import read_arrays
@@ -103,7 +103,10 @@ def _rounding(path: Path) -> None:
 
 
 def _read_bench(path: Path) -> None:
-    origin_of(read_bench(path))
+    bench = read_bench(path)
+    origin_of(bench)
+    describe_bench(bench)
+    model_sizes(bench)
 
 
 def _read_quantized(path: Path) -> None:
