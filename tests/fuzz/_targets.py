@@ -460,7 +460,8 @@ def _as_targets() -> tuple[Target, ...]:
             change.any_of(change.of_database, change.of_database, change.of_bytes),
             _read_store,
             (
-                "gp_emq.store._run_store:RunStore.open",
+                "gp_emq.store._database:open_database",
+                "gp_emq.store._database:_format_of",
                 "gp_emq.store._run_store:RunStore.meta",
                 "gp_emq.store._schema:individual_row",
                 "gp_emq.store._schema:bench_row",
