@@ -25,16 +25,19 @@ class Termination(KeyboardInterrupt):
     """SIGTERM has come: what tidies up after Ctrl-C does so after it, too."""
 
 
+def is_command() -> bool:
+    """Say whether the process is ``python -m`` with a command of this project, still importing."""
+    starting = sys.argv[:1] == ["-m"]
+    module = sys.orig_argv[-len(sys.argv)].removeprefix("-m") if starting else ""
+    return module.partition(".")[0] in _OURS
+
+
 def guard_imports() -> None:
     """End the process without a traceback if Ctrl-C or SIGTERM comes while a command still imports.
 
-    Nothing is open then that would have to be closed. It does so for ``python -m`` with a command
-    of this project only: to whoever else imports the package, Ctrl-C is their own.
+    Nothing is open then that would have to be closed. It is for commands only: to whoever else
+    imports the package, Ctrl-C is their own.
     """
-    starting = sys.argv[:1] == ["-m"]
-    module = sys.orig_argv[-len(sys.argv)].removeprefix("-m") if starting else ""
-    if module.partition(".")[0] not in _OURS:
-        return
     for number, usual in _USUAL.items():
         # One that whoever started the process wants ignored stays ignored.
         if signal.getsignal(number) == usual:

@@ -53,6 +53,13 @@ def test_an_output_that_takes_nothing_is_no_accident(redirection, status, line) 
     assert (found.returncode, found.stderr) == (status, line)
 
 
+def test_no_window_is_needed_to_draw(tmp_path) -> None:
+    picture = tmp_path / "digits.svg"
+    found = shell(f"PYTHON gp_emq.bench show digits --plot {picture}", MPLBACKEND="no such one")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert picture.exists()
+
+
 def test_help_may_be_read_no_further_than_its_first_line() -> None:
     found = shell("PYTHON gp_emq.run --help | true; exit ${PIPESTATUS[0]}")
     assert found.returncode in (0, 141)
