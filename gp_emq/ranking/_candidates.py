@@ -152,7 +152,9 @@ def score(candidate: Candidate, inputs: ProxyInputs, bench: Bench, form: str) ->
         start = time.perf_counter()
         table = _table(candidate, own, form)
         choices = np.searchsorted(np.asarray(bench.bits), bench.configurations)
-        scores = configuration_scores(table - table.mean(axis=1, keepdims=True), choices)
+        # A table that is not finite is told of below.
+        with np.errstate(invalid="ignore"):
+            scores = configuration_scores(table - table.mean(axis=1, keepdims=True), choices)
     except GpEmqError as error:
         if has_no_room(error):
             # Not the proxy's fault, and the next one would fare no better.

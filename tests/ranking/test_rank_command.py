@@ -124,6 +124,17 @@ def test_all_formats_tell_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert "tau \\| bits" in markdown
 
 
+def test_no_bench_counts_twice() -> None:
+    with pytest.raises(GpEmqError, match="--bench names a bench twice: digits digits"):
+        main(["--bench", "digits", "digits", "--proxies", "sum_of_bits", "--quiet"])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_table_that_is_not_finite_is_told_of_once(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--proxies", "", "--expression", "divide(bits, subtract(bits, bits))")
+    assert "expression: its table is not finite" in output(capsys, *arguments)
+
+
 def test_several_benches_give_a_matrix(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     write_bench(load_bench("digits"), other)
