@@ -11,52 +11,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from gp_emq.command import run_command
+from gp_emq.correlation import KendallRanker, at_equal_cost, rounded
 from gp_emq.errors import BenchError
 from gp_emq.files import read_document
-from gp_emq.mqbench import Bench, list_benches, load_bench
+from gp_emq.mqbench import list_benches, load_bench, model_sizes
 from gp_emq.options import OptionParser
 from gp_emq.outputs import OutputFile
 from gp_emq.proxies import configuration_scores
 from gp_emq.ranking import RankedBench
 from gp_emq.statistics import default_cache
 from gp_emq.store import atomic_write_text
-from gp_emq.zoo import PROXIES, Sizes, known_proxies, proxy_tables, sizes_of
+from gp_emq.zoo import PROXIES, known_proxies, proxy_tables
 
-EQUAL = 0.02
-"""Sizes that differ by less, as a share of their range, count as equal."""
-
-FloatArray = NDArray[np.float64]
 Judged = dict[str, tuple[float, float]]
 """By name of a proxy, tau over all pairs and concordance at equal cost."""
-
-
-def concordance(scores: FloatArray, accuracies: FloatArray, pairs: NDArray[np.bool_]) -> float:
-    """Kendall tau-b over some of the pairs.
-
-    Args:
-        scores: (n,).
-        accuracies: (n,).
-        pairs: Which pairs count, symmetric, (n, n).
-
-    Returns:
-        From −1 to 1; nan where no pair tells anything.
-    """
-    first = np.sign(scores[:, None] - scores[None, :])[pairs]
-    second = np.sign(accuracies[:, None] - accuracies[None, :])[pairs]
-    untied = float(np.sqrt(np.abs(first).sum() * np.abs(second).sum()))
-    return float((first * second).sum()) / untied if untied else float("nan")
-
-
-def equal_pairs(bench: Bench, sizes: Sizes) -> NDArray[np.bool_]:
-    """Say which configurations of a bench differ in size by less than `EQUAL`, (n, n)."""
-    places = np.searchsorted(np.asarray(bench.bits), bench.configurations)
-    shares = sizes.table[np.arange(places.shape[1]), places].sum(axis=1)
-    near: NDArray[np.bool_] = np.abs(shares[:, None] - shares[None, :]) < EQUAL
-    return near & ~np.eye(len(shares), dtype=np.bool_)
 
 
 def measure(name: str, cache: Path | None) -> Judged:
@@ -80,16 +51,16 @@ def measure(name: str, cache: Path | None) -> Judged:
         quantizer=inputs.quantizer,
         cache=cache,
     )
-    pairs = equal_pairs(bench, sizes_of(inputs.network.layers, bench.bits))
-    every = ~np.eye(len(pairs), dtype=np.bool_)
+    costs = model_sizes(bench)
+    over_all = KendallRanker(bench.accuracies)
+    equal = KendallRanker(bench.accuracies, at_equal_cost(costs))
     choices = np.searchsorted(np.asarray(bench.bits), bench.configurations)
     found = {}
     for proxy, table in tables.items():
-        scores = configuration_scores(table - table.mean(axis=1, keepdims=True), choices)
-        found[proxy] = (
-            concordance(scores, bench.accuracies, every),
-            concordance(scores, bench.accuracies, pairs),
+        scores = rounded(
+            configuration_scores((table - table.mean(axis=1, keepdims=True))[None], choices)
         )
+        found[proxy] = (float(over_all.taus(scores)[0]), float(equal.taus(scores)[0]))
     return found
 
 

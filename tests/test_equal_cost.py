@@ -6,36 +6,29 @@ from scipy import stats
 
 from benchmarks import equal_cost
 from gp_emq.mqbench import load_bench, model_sizes
-from gp_emq.networks import MEBIBYTE, registered_layers, size_table
-from gp_emq.zoo import sizes_of
 
 
-def test_over_all_pairs_it_is_scipys_tau() -> None:
-    generator = np.random.default_rng(0)
-    scores = generator.integers(0, 20, 60).astype(float)
-    accuracies = scores + generator.normal(scale=6, size=60)
-    every = ~np.eye(60, dtype=bool)
-    found = equal_cost.concordance(scores, accuracies, every)
-    assert found == pytest.approx(stats.kendalltau(scores, accuracies).statistic, abs=1e-12)
-
-
-def test_only_the_pairs_that_count_do() -> None:
-    scores, accuracies = np.array([1.0, 2, 3, 0]), np.array([0.1, 0.3, 0.2, 0.9])
-    pairs = np.zeros((4, 4), dtype=bool)
-    for one, other in ((0, 1), (1, 2), (0, 2)):
-        pairs[one, other] = pairs[other, one] = True
-    assert equal_cost.concordance(scores, accuracies, pairs) == pytest.approx(1 / 3)
-    assert np.isnan(equal_cost.concordance(scores, accuracies, pairs & False))
-
-
-def test_pairs_of_equal_cost_differ_by_less_than_a_fiftieth_of_the_range() -> None:
-    bench = load_bench("digits")
-    layers = registered_layers("digits")
-    sizes = model_sizes(bench)
-    one_bit = float(size_table(layers, (2,)).sum()) / 2 / MEBIBYTE
-    near = np.abs(sizes[:, None] - sizes[None, :]) < 0.02 * 2 * one_bit
-    pairs = equal_cost.equal_pairs(bench, sizes_of(layers, bench.bits))
-    assert np.array_equal(pairs, near & ~np.eye(len(sizes), dtype=bool))
+@pytest.mark.parametrize("name", ["plain-digits-rtn-channel"])
+def test_a_bench_is_judged_as_scipy_and_a_loop_over_pairs_do(name, monkeypatch) -> None:
+    bench = load_bench(name)
+    monkeypatch.setattr("gp_emq.zoo._plans.PROXIES", ("sum_of_bits",))
+    found = equal_cost.measure(name, None)["sum_of_bits"]
+    bits, sizes = bench.configurations.sum(axis=1), model_sizes(bench)
+    assert found[0] == pytest.approx(stats.kendalltau(bits, bench.accuracies).statistic, abs=1e-12)
+    window = 0.02 * (sizes.max() - sizes.min())
+    concordant = discordant = tied = tied_accuracy = 0
+    for one in range(len(sizes)):
+        for other in range(one):
+            if abs(sizes[one] - sizes[other]) >= window:
+                continue
+            first = int(bits[one]) - int(bits[other])
+            second = bench.accuracies[one] - bench.accuracies[other]
+            concordant += first * second > 0
+            discordant += first * second < 0
+            tied += first != 0
+            tied_accuracy += second != 0
+    expected = (concordant - discordant) / np.sqrt(tied * tied_accuracy)
+    assert found[1] == pytest.approx(expected, abs=1e-12)
 
 
 def test_rows_that_are_there_are_not_measured_again(tmp_path, capsys, monkeypatch) -> None:
