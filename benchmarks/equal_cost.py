@@ -24,7 +24,7 @@ from gp_emq.proxies import configuration_scores
 from gp_emq.ranking import RankedBench
 from gp_emq.statistics import default_cache
 from gp_emq.store import atomic_write_text
-from gp_emq.zoo import PROXIES, known_proxies, proxy_tables
+from gp_emq.zoo_benches import PROXIES, known_proxies, proxy_tables
 
 Judged = dict[str, tuple[float, float]]
 """By name of a proxy, tau over all pairs and concordance at equal cost."""

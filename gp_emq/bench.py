@@ -28,8 +28,8 @@ from gp_emq.options import OptionParser, positive, seed
 from gp_emq.outputs import PICTURES, OutputFile
 from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
 from gp_emq.statistics import default_cache
-from gp_emq.zoo import plan_selection
-from gp_emq.zoo.command import add_extend, add_zoo, extend, zoo
+from gp_emq.zoo_benches import plan_selection
+from gp_emq.zoo_benches.command import add_extend, add_zoo, extend, zoo
 
 
 def main(given: Sequence[str] | None = None) -> int:

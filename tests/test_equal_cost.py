@@ -11,7 +11,7 @@ from gp_emq.mqbench import load_bench, model_sizes
 @pytest.mark.parametrize("name", ["plain-digits-rtn-channel"])
 def test_a_bench_is_judged_as_scipy_and_a_loop_over_pairs_do(name, monkeypatch) -> None:
     bench = load_bench(name)
-    monkeypatch.setattr("gp_emq.zoo._plans.PROXIES", ("sum_of_bits",))
+    monkeypatch.setattr("gp_emq.zoo_benches._plans.PROXIES", ("sum_of_bits",))
     found = equal_cost.measure(name, None)["sum_of_bits"]
     bits, sizes = bench.configurations.sum(axis=1), model_sizes(bench)
     assert found[0] == pytest.approx(stats.kendalltau(bits, bench.accuracies).statistic, abs=1e-12)

@@ -28,8 +28,8 @@ from gp_emq.mqbench import (
 )
 from gp_emq.outputs import check_output_file
 from gp_emq.proxies.loading import Proxy
-from gp_emq.zoo._plans import proxy_tables
-from gp_emq.zoo._selecting import select_plans
+from gp_emq.zoo_benches._plans import proxy_tables
+from gp_emq.zoo_benches._selecting import select_plans
 
 NEIGHBOURS = 1
 """Of each plan that is added."""

@@ -7,7 +7,7 @@ from gp_emq.errors import BenchError
 from gp_emq.mqbench import load_bench, write_bench
 from gp_emq.networks import network_specifications
 from gp_emq.networks.zoo import SPLIT, ZOO, part_of
-from gp_emq.zoo import ROSTER, find_benches
+from gp_emq.zoo_benches import ROSTER, find_benches
 
 BARE = {"mobilenet_v2", "efficientnet_lite0", "resnet20", "resnet32", "digits"}
 
@@ -27,7 +27,7 @@ def test_a_bench_is_found_by_name_or_refused() -> None:
     assert (settings.network, settings.protocol.name) == ("modern-digits", "adaround")
     assert settings.protocol.weights.per_channel
     assert find_benches([]) == ROSTER
-    with pytest.raises(BenchError, match="no bench .plain-digits-rtn.: did you mean plain-"):
+    with pytest.raises(BenchError, match=r"no bench .plain-digits-rtn.: did you mean plain-"):
         find_benches(["plain-digits-rtn"])
 
 
@@ -35,7 +35,7 @@ def test_a_bench_that_is_there_is_told_and_not_measured(tmp_path, capsys, monkey
     name = "separable-digits-rtn-bn-channel"
     bench = load_bench(name)
     write_bench(bench, tmp_path / f"{name}.safetensors")
-    monkeypatch.setattr("gp_emq.zoo._building.build_bench", None)
+    monkeypatch.setattr("gp_emq.zoo_benches._building.build_bench", None)
     assert bench_command.main(["zoo", name, "--out", str(tmp_path), "--quiet"]) == 0
     seconds = bench.provenance["processor_seconds"]
     out = capsys.readouterr().out

@@ -13,9 +13,9 @@ from gp_emq.options import positive
 from gp_emq.outputs import OutputFile
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.statistics import default_cache
-from gp_emq.zoo._building import build_zoo_bench
-from gp_emq.zoo._extending import NEIGHBOURS, extend_bench
-from gp_emq.zoo._roster import find_benches
+from gp_emq.zoo_benches._building import build_zoo_bench
+from gp_emq.zoo_benches._extending import NEIGHBOURS, extend_bench
+from gp_emq.zoo_benches._roster import find_benches
 
 
 def add_extend(parser: argparse.ArgumentParser) -> None:

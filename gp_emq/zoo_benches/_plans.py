@@ -14,7 +14,7 @@ from gp_emq.outputs import has_no_room
 from gp_emq.proxies.loading import Proxy, load_proxy
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import collect_statistics
-from gp_emq.zoo._swaps import Sizes, Widths
+from gp_emq.zoo_benches._swaps import Sizes, Widths
 
 FloatArray = NDArray[np.float64]
 

@@ -12,9 +12,9 @@ from gp_emq.mqbench import (
     read_bench,
 )
 from gp_emq.networks import load_network
-from gp_emq.zoo._plans import known_proxies, proxy_tables
-from gp_emq.zoo._roster import CONFIGURATIONS, ZooBench
-from gp_emq.zoo._selecting import select_configurations
+from gp_emq.zoo_benches._plans import known_proxies, proxy_tables
+from gp_emq.zoo_benches._roster import CONFIGURATIONS, ZooBench
+from gp_emq.zoo_benches._selecting import select_configurations
 
 
 def plan_selection(settings: MeasurementSettings, count: int, cache: Path | None) -> Selection:

@@ -18,7 +18,7 @@ from gp_emq.mqbench import (
     write_bench,
 )
 from gp_emq.proxies.loading import load_proxy
-from gp_emq.zoo import extend_bench
+from gp_emq.zoo_benches import extend_bench
 
 BUILD = (
     "build", "--network", "plain-digits", "--protocol", "rtn", "--per-channel", "--test-images",
@@ -32,7 +32,9 @@ def built(tmp_path_factory):
     out = tmp_path_factory.mktemp("built") / "b.safetensors"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GP_EMQ_CACHE", str(out.parent / "cache"))
-        patch.setattr("gp_emq.zoo._plans.PROXIES", ("fit_trace", "relative_error", "sum_of_bits"))
+        patch.setattr(
+            "gp_emq.zoo_benches._plans.PROXIES", ("fit_trace", "relative_error", "sum_of_bits")
+        )
         assert bench_command.main([*BUILD, "--out", str(out)]) == 0
         first = out.read_bytes()
         out.unlink()

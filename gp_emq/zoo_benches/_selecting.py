@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from gp_emq.errors import BenchError
 from gp_emq.mqbench import BAND, NEIGHBOUR, PLAN, RANDOM, Chosen, Selection
 from gp_emq.networks import Layer
-from gp_emq.zoo._plans import SHARES, make_plans, sizes_of
-from gp_emq.zoo._swaps import Sizes, Widths, near_size, neighbour
+from gp_emq.zoo_benches._plans import SHARES, make_plans, sizes_of
+from gp_emq.zoo_benches._swaps import Sizes, Widths, near_size, neighbour
 
 MOST_SWAPS = 3
 PLANS = 0.6
