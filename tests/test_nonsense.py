@@ -27,6 +27,7 @@ NEEDED = {
     "build": ["--network", "digits", "--out", "/dev/null/no/bench"],
     "uniform": ["--network", "no such network"],
     "import": ["no such file", "--out", "/dev/null/no/bench"],
+    "extend": ["no such bench", "--from", "mse"],
 }
 """Of `gp_emq.bench`; nothing of it can be done, whatever else is given."""
 
@@ -47,7 +48,7 @@ def line_of(module: str, words: str, action: argparse.Action, value: str) -> lis
     if module == "gp_emq.bench":
         positional = [] if action.option_strings else given
         rest = NEEDED.get(words, [] if positional else ["no such bench"])
-        if positional and words == "import":
+        if positional and words in ("import", "extend"):
             rest = rest[1:]
         return [words, *rest, *given]
     if module.startswith("analysis."):

@@ -65,6 +65,7 @@ def build_zoo_bench(
     out = folder / f"{bench.name}.safetensors"
     if out.exists():
         return read_bench(out)
+    folder.mkdir(parents=True, exist_ok=True)
     settings = bench.settings()
     return build_bench(
         settings,

@@ -65,8 +65,10 @@ _OTHERS = ("plain", "modern", "transformer")
 
 def _roster() -> Iterator[ZooBench]:
     for kind in _NORMED:
+        # With batch norm re-estimated, the wide network loses less on digits than tests can tell.
+        protocol = "rtn" if kind == "wide" else "rtn+bn"
         for per_channel in (False, True):
-            yield ZooBench(f"{kind}-digits", "rtn+bn", per_channel)
+            yield ZooBench(f"{kind}-digits", protocol, per_channel)
     for kind in _OTHERS:
         for per_channel in (False, True):
             yield ZooBench(f"{kind}-digits", "rtn", per_channel)

@@ -10,7 +10,7 @@ from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import Bench, bench_quality, list_benches, load_bench
 from gp_emq.networks import network_specifications
 from gp_emq.options import positive
-from gp_emq.outputs import OutputFile
+from gp_emq.outputs import OutputFile, OutputFolder
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.statistics import default_cache
 from gp_emq.zoo_benches._building import build_zoo_bench
@@ -49,7 +49,9 @@ def add_zoo(parser: argparse.ArgumentParser) -> None:
     """Say what `zoo` takes."""
     parser.add_argument("name", nargs="*", help="of the benches (default all; --list lists them)")
     parser.add_argument("--list", action="store_true", help="the names, and stop")
-    parser.add_argument("--out", type=Path, default=Path(), help="folder (default the present one)")
+    parser.add_argument(
+        "--out", type=OutputFolder(), default=Path(), help="folder (default the present one)"
+    )
     add_farm_options(parser, task_timeout=None)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
