@@ -20,6 +20,7 @@ from gp_emq.mqbench import (
     import_bench,
     list_benches,
     load_bench,
+    overview,
     plot_bench,
     write_bench,
 )
@@ -83,7 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"draw accuracy against size ({', '.join(PICTURES)})",
     )
-    commands.add_parser("list", help="the benches that ship with the package")
+    listed = commands.add_parser("list", help="the benches that ship with the package")
+    listed.add_argument(
+        "--table", action="store_true", help="what each can tell, as a Markdown table"
+    )
     _add_import(commands.add_parser("import", help="read MQ-Bench-101 as it was published"))
     return parser
 
@@ -212,8 +216,11 @@ def _show(arguments: argparse.Namespace) -> None:
         print(f"drawn: {arguments.plot}")
 
 
-def _list(_arguments: argparse.Namespace) -> None:
+def _list(arguments: argparse.Namespace) -> None:
     names = list_benches()
+    if arguments.table:
+        print(overview([load_bench(name) for name in names]))
+        return
     width = max(map(len, names), default=0)
     for name in names:
         bench = load_bench(name)

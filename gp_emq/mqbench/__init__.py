@@ -12,6 +12,7 @@ from gp_emq.mqbench._measure import (
     load_images_of,
     measurer_of,
 )
+from gp_emq.mqbench._overview import overview
 from gp_emq.mqbench._protocol import PROTOCOLS, Protocol, find_protocol
 from gp_emq.mqbench._quality import Quality, bench_quality
 from gp_emq.mqbench._registry import close_names, list_benches, load_bench
@@ -53,6 +54,7 @@ __all__ = [
     "measured",
     "measurer_of",
     "model_sizes",
+    "overview",
     "plot_bench",
     "random_selection",
     "read_bench",
