@@ -213,7 +213,7 @@ def test_the_list_of_proxies_needs_no_bench(capsys: pytest.CaptureFixture[str]) 
         (["--run", "nowhere"], "nowhere"),
         (["--split", "half"], "--split"),
         (["--resamples", "0"], "at least 1"),
-        (["--bench", "digits", "digits", "--data", "x"], "belong to one bench"),
+        (["--bench", "digits", "other", "--data", "x"], "belong to one bench"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(arguments: list[str], words: str) -> None:
