@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gp_emq.correlation import FloatArray
 from gp_emq.mqbench import Bench, BenchInputs, bench_inputs, load_bench
 from gp_emq.networks import untrained_network
-from gp_emq.proxies.handcrafted import ProxyInputs
+from gp_emq.proxies import ProxyInputs
 from gp_emq.statistics import StatisticsSettings, collect_statistics
 
 SPLITS = ("test", "validation", "training", "all")
@@ -90,9 +90,7 @@ class RankedBench:
             settings=settings,
             cache=self.cache,
         )
-        return ProxyInputs(
-            statistics, self.inputs.network.model, images, labels, self.inputs.quantizer
-        )
+        return ProxyInputs(statistics)
 
     def indices(self, split: str) -> NDArray[np.intp]:
         """Indices of the configurations of a split, one of `SPLITS`."""

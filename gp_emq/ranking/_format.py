@@ -71,7 +71,7 @@ def format_spreads(
     for bench, group in zip(benches, spreads, strict=True):
         header = ["proxy", *TITLES.values()]
         rows = [
-            [spread.candidate.name, *(_cell(spread.figures.get(name)) for name in TITLES)]
+            [spread.proxy.name, *(_cell(spread.figures.get(name)) for name in TITLES)]
             for spread in group
         ]
         lines += [bench, "", *_table(header, rows, style), ""]
@@ -89,7 +89,7 @@ def _one_bench(ranking: Ranking, style: str) -> str:
     below = [
         LEGEND,
         f"regret: points of accuracy lost within a budget on model size; {budgets}",
-        *(f"{row.candidate.name}: {row.scored.note}" for row in ranking.rows if row.scored.note),
+        *(f"{row.proxy.name}: {row.scored.note}" for row in ranking.rows if row.scored.note),
     ]
     table = "\n".join(_table(header, rows, style))
     between = "\n\n" if style == "markdown" else "\n"
@@ -116,7 +116,7 @@ def _heading(ranking: Ranking) -> list[str]:
 
 
 def _row_cells(ranking: Ranking, row: Row, *, calibrated: bool) -> list[str]:
-    cells = [row.mark.value, row.candidate.name]
+    cells = [row.mark.value, row.proxy.name]
     cells += [_cell(row.figures.get(name)) for name in TITLES]
     lost = [f"{100 * value:.2f}" for value in row.regrets] or [""] * len(ranking.budgets)
     cells += lost

@@ -19,12 +19,12 @@ from gp_emq.correlation import (
 )
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Quality, bench_quality
-from gp_emq.proxies.handcrafted import ALIGNED, AS_PUBLISHED
+from gp_emq.proxies import ALIGNED, AS_PUBLISHED, Proxy
 from gp_emq.ranking._bench import RankedBench
-from gp_emq.ranking._candidates import Candidate, Scored, score
 from gp_emq.ranking._comparison import Mark, marks
 from gp_emq.ranking._measures import KENDALL, measures
 from gp_emq.ranking._regret import Budget, budgets_of, regret
+from gp_emq.ranking._scored import Scored, score
 
 Progress = Callable[[str], None]
 """Told the name of each proxy that is done."""
@@ -54,7 +54,7 @@ class Row:
     """How well one proxy ranks.
 
     Attributes:
-        candidate: The proxy.
+        proxy: The proxy.
         scored: Its scores and seconds.
         figures: Each measure with its interval; none if it has no scores.
         regrets: Accuracy lost at each budget.
@@ -62,7 +62,7 @@ class Row:
         calibration: Kendall tau with each random half of the calibration batch.
     """
 
-    candidate: Candidate
+    proxy: Proxy
     scored: Scored
     figures: dict[str, Figure]
     regrets: tuple[float, ...]
@@ -104,7 +104,7 @@ class Ranking:
 
 def rank(
     target: RankedBench,
-    candidates: Sequence[Candidate],
+    proxies: Sequence[Proxy],
     options: RankOptions,
     progress: Progress = lambda _name: None,
 ) -> Ranking:
@@ -112,7 +112,7 @@ def rank(
 
     Args:
         target: The bench.
-        candidates: The proxies.
+        proxies: The proxies.
         options: How to rank.
         progress: Told the name of each proxy when it has been scored.
 
@@ -131,8 +131,9 @@ def rank(
     ]
     by_name = measures(target.bit_sums[chosen], sizes)
     rows, resampled = [], []
-    for candidate in candidates:
-        scored = score(candidate, inputs, target.bench, options.form)
+    for proxy in proxies:
+        form = proxy.form(options.form)
+        scored = score(form, inputs, target.bench)
         figures: dict[str, Figure] = {}
         regrets: tuple[float, ...] = ()
         draws = np.full(options.resamples, np.nan)
@@ -147,20 +148,19 @@ def rank(
                     figures[name] = figure(correlation, scores, accuracies, weights)
             regrets = tuple(regret(scores, accuracies, sizes, budget) for budget in budgets)
         calibration = tuple(
-            _tau_of(score(candidate, repeat, target.bench, options.form), chosen, accuracies)
-            for repeat in repeats
+            _tau_of(score(form, repeat, target.bench), chosen, accuracies) for repeat in repeats
         )
-        rows.append(Row(candidate, scored, figures, regrets, Mark.NONE, calibration))
+        rows.append(Row(proxy, scored, figures, regrets, Mark.NONE, calibration))
         resampled.append(draws)
-        progress(candidate.name)
+        progress(proxy.name)
     found = marks(
         np.array([row.tau for row in rows]),
         np.array(resampled),
-        [row.candidate.handcrafted for row in rows],
+        [row.proxy.is_handcrafted for row in rows],
         len(chosen),
     )
     marked = [
-        Row(row.candidate, row.scored, row.figures, row.regrets, mark, row.calibration)
+        Row(row.proxy, row.scored, row.figures, row.regrets, mark, row.calibration)
         for row, mark in zip(rows, found, strict=True)
     ]
     return Ranking(
@@ -181,19 +181,19 @@ class Spread:
     """How a proxy's figures vary when few configurations are drawn.
 
     Attributes:
-        candidate: The proxy.
+        proxy: The proxy.
         figures: For each measure the mean over the repeats, with the 2.5 and 97.5 percentiles.
         note: Why there are none, else empty.
     """
 
-    candidate: Candidate
+    proxy: Proxy
     figures: dict[str, Figure]
     note: str
 
 
 def rank_as_published(
     target: RankedBench,
-    candidates: Sequence[Candidate],
+    proxies: Sequence[Proxy],
     *,
     samples: int,
     repeats: int,
@@ -207,7 +207,7 @@ def rank_as_published(
 
     Args:
         target: The bench.
-        candidates: The proxies.
+        proxies: The proxies.
         samples: Configurations of one draw.
         repeats: Draws.
         seed: Seed of the weights and of the draws.
@@ -225,8 +225,8 @@ def rank_as_published(
     inputs = target.untrained(seed).proxy_inputs()
     by_name = measures(target.bit_sums, target.sizes)
     spreads = []
-    for candidate in candidates:
-        scored = score(candidate, inputs, target.bench, AS_PUBLISHED)
+    for proxy in proxies:
+        scored = score(proxy.form(AS_PUBLISHED), inputs, target.bench)
         figures: dict[str, Figure] = {}
         if scored.scores is not None:
             scores = rounded(scored.scores)
@@ -235,8 +235,8 @@ def rank_as_published(
                 defined = values[np.isfinite(values)]
                 mean = float(defined.mean()) if defined.size else float("nan")
                 figures[name] = Figure(mean, *interval(values))
-        spreads.append(Spread(candidate, figures, scored.note))
-        progress(candidate.name)
+        spreads.append(Spread(proxy, figures, scored.note))
+        progress(proxy.name)
 
     def order(spread: Spread) -> float:
         value = spread.figures[KENDALL].value if spread.figures else float("nan")

@@ -9,14 +9,9 @@ import pytest
 from gp_emq.correlation import kendall_tau
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import load_bench, write_bench
+from gp_emq.proxies.loading import expression_proxy, load_proxy
 from gp_emq.rank import main
-from gp_emq.ranking import (
-    RankedBench,
-    RankOptions,
-    expression_candidate,
-    handcrafted_candidates,
-    rank,
-)
+from gp_emq.ranking import RankedBench, RankOptions, rank
 from gp_emq.store import HallOfFame, Member, Provenance, write_hall_of_fame
 
 CHEAP = "sum_of_bits,bparams,relative_error,mse,snip"
@@ -45,9 +40,7 @@ def test_sum_of_bits_is_the_sum_of_bits_on_each_split(target: RankedBench) -> No
         ("training", bench.training),
         ("all", np.arange(len(sums))),
     ):
-        ranking = rank(
-            target, handcrafted_candidates(["sum_of_bits"]), RankOptions(split, resamples=20)
-        )
+        ranking = rank(target, [load_proxy("sum_of_bits")], RankOptions(split, resamples=20))
         row = ranking.rows[0]
         assert row.tau == pytest.approx(kendall_tau(sums[chosen], bench.accuracies[chosen]))
         assert np.isnan(row.figures["kendall_given_bits"].value)
@@ -62,7 +55,9 @@ def test_sizes_are_bits_times_parameters(target: RankedBench) -> None:
 
 
 def test_rows_are_sorted_and_the_best_is_marked(target: RankedBench) -> None:
-    ranking = rank(target, handcrafted_candidates(CHEAP.split(",")), RankOptions(resamples=100))
+    ranking = rank(
+        target, [load_proxy(name) for name in CHEAP.split(",")], RankOptions(resamples=100)
+    )
     taus = [row.tau for row in ranking.rows]
     assert taus == sorted(taus, reverse=True)
     assert [row.mark.name for row in ranking.rows].count("BEST") == 1
@@ -70,27 +65,26 @@ def test_rows_are_sorted_and_the_best_is_marked(target: RankedBench) -> None:
 
 
 def test_an_expression_is_oriented_by_the_training_configurations(target: RankedBench) -> None:
-    candidates = [
-        expression_candidate("up=bits"),
-        expression_candidate("down=negate(bits)"),
-        *handcrafted_candidates(["sum_of_bits"]),
+    proxies = [
+        expression_proxy("up=bits"),
+        expression_proxy("down=negate(bits)"),
+        load_proxy("sum_of_bits"),
     ]
-    ranking = rank(target, candidates, RankOptions(resamples=20))
+    ranking = rank(target, proxies, RankOptions(resamples=20))
     assert len({row.tau for row in ranking.rows}) == 1
 
 
 def test_a_table_that_is_not_finite_is_noted_and_comes_last(target: RankedBench) -> None:
-    candidates = [expression_candidate("broken=log(negate(bits))")]
-    candidates += handcrafted_candidates(["mse"])
-    last = rank(target, candidates, RankOptions(resamples=20)).rows[-1]
-    assert (last.candidate.name, last.scored.note) == ("broken", "its table is not finite")
+    proxies = [expression_proxy("broken=log(negate(bits))"), load_proxy("mse")]
+    last = rank(target, proxies, RankOptions(resamples=20)).rows[-1]
+    assert (last.proxy.name, last.scored.note) == ("broken", "its table is not finite")
     assert last.figures == {}
 
 
 def test_calibration_repeats_move_what_depends_on_images_alone(target: RankedBench) -> None:
     options = RankOptions(resamples=20, calibration_repeats=2)
-    ranking = rank(target, handcrafted_candidates(["snip", "mse"]), options)
-    by_name = {row.candidate.name: row for row in ranking.rows}
+    ranking = rank(target, [load_proxy("snip"), load_proxy("mse")], options)
+    by_name = {row.proxy.name: row for row in ranking.rows}
     assert len(set(by_name["snip"].calibration)) == 2
     assert set(by_name["mse"].calibration) == {by_name["mse"].tau}
 
@@ -213,7 +207,7 @@ def test_the_list_of_proxies_needs_no_bench(capsys: pytest.CaptureFixture[str]) 
         (["--run", "nowhere"], "nowhere"),
         (["--split", "half"], "--split"),
         (["--resamples", "0"], "at least 1"),
-        (["--bench", "digits", "digits", "--data", "x"], "belong to one bench"),
+        (["--bench", "digits", "other", "--data", "x"], "belong to one bench"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(arguments: list[str], words: str) -> None:
