@@ -1,6 +1,6 @@
 """Ranking proxies on a bench."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from gp_emq.correlation import (
     Figure,
     FloatArray,
+    PairMask,
     draw_weights,
     figure,
     interval,
     kendall,
     rounded,
     whole,
+    why_no_pairs,
     why_unrankable,
 )
 from gp_emq.errors import GpEmqError
@@ -22,7 +24,7 @@ from gp_emq.mqbench import Quality, bench_quality
 from gp_emq.proxies import ALIGNED, AS_PUBLISHED, Proxy
 from gp_emq.ranking._bench import RankedBench
 from gp_emq.ranking._comparison import Mark, marks
-from gp_emq.ranking._measures import KENDALL, measures
+from gp_emq.ranking._measures import AT_EQUAL_SIZE, KENDALL, measures
 from gp_emq.ranking._regret import Budget, budgets_of, regret
 from gp_emq.ranking._scored import Scored, score
 
@@ -87,6 +89,7 @@ class Ranking:
         chosen: Indices of the configurations that were ranked, (n,).
         accuracies: Their measured accuracies, (n,).
         quality: How much of the bench is signal, and the ceilings.
+        undefined: By name of a measure that no proxy can have here, the reason.
         budgets: The budgets of the regrets.
         rows: One per proxy.
     """
@@ -98,6 +101,7 @@ class Ranking:
     chosen: NDArray[np.intp]
     accuracies: FloatArray
     quality: Quality
+    undefined: Mapping[str, str]
     budgets: tuple[Budget, ...]
     rows: tuple[Row, ...]
 
@@ -129,7 +133,8 @@ def rank(
     repeats = [
         target.proxy_inputs(options.seed + index) for index in range(options.calibration_repeats)
     ]
-    by_name = measures(target.bit_sums[chosen], sizes)
+    pairs = target.pairs_at_equal_size(chosen)
+    by_name = measures(target.bit_sums[chosen], sizes, pairs)
     rows, resampled = [], []
     for proxy in proxies:
         form = proxy.form(options.form)
@@ -171,6 +176,7 @@ def rank(
         chosen=chosen,
         accuracies=accuracies,
         quality=bench_quality(target.bench),
+        undefined=_undefined(accuracies, pairs, options.split),
         budgets=budgets,
         rows=tuple(sorted(marked, key=lambda row: -np.nan_to_num(row.tau, nan=-2.0))),
     )
@@ -223,7 +229,7 @@ def rank_as_published(
     _check_rankable(target, target.bench.accuracies, "all")
     weights = draw_weights(len(chosen), samples, repeats, seed)
     inputs = target.untrained(seed).proxy_inputs()
-    by_name = measures(target.bit_sums, target.sizes)
+    by_name = measures(target.bit_sums, target.sizes, target.pairs_at_equal_size(chosen))
     spreads = []
     for proxy in proxies:
         scored = score(proxy.form(AS_PUBLISHED), inputs, target.bench)
@@ -246,10 +252,19 @@ def rank_as_published(
 
 
 def _check_rankable(target: RankedBench, accuracies: FloatArray, split: str) -> None:
-    what = "configurations" if split == "all" else f"{split} configurations"
-    reason = why_unrankable(accuracies, what)
+    reason = why_unrankable(accuracies, _named(split))
     if reason:
         raise GpEmqError(f"bench {target.bench.name} ranks nothing: {reason}")
+
+
+def _undefined(accuracies: FloatArray, pairs: PairMask, split: str) -> dict[str, str]:
+    """Say why the measures are not defined that no proxy can have."""
+    reason = why_no_pairs(accuracies, pairs, _named(split))
+    return {AT_EQUAL_SIZE: reason} if reason else {}
+
+
+def _named(split: str) -> str:
+    return "configurations" if split == "all" else f"{split} configurations"
 
 
 def _tau_of(scored: Scored, chosen: NDArray[np.intp], accuracies: FloatArray) -> float:

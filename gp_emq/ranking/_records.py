@@ -29,6 +29,7 @@ def ranking_record(ranking: Ranking) -> Record:
         "reliability": _number(quality.reliability),
         "noise_ceiling": _number(quality.noise_ceiling),
         "additive_ceiling": _number(quality.additive_ceiling),
+        "undefined": dict(ranking.undefined),
         "budgets": [
             {"share": budget.share, "mebibytes": budget.size} for budget in ranking.budgets
         ],

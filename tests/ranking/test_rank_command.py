@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,39 @@ def test_sizes_are_bits_times_parameters(target: RankedBench) -> None:
     configuration = target.bench.configurations[7]
     by_hand = sum(layer.parameters * int(configuration[layer.entry]) for layer in layers)
     assert target.sizes[7] == pytest.approx(by_hand / 8 / 2**20)
+
+
+def test_pairs_of_equal_size_are_within_a_window_of_all_sizes(target: RankedBench) -> None:
+    sizes, chosen = target.sizes, target.bench.validation
+    window = 0.02 * (sizes.max() - sizes.min())
+    expected = [[i != j and abs(sizes[i] - sizes[j]) < window for j in chosen] for i in chosen]
+    pairs = target.pairs_at_equal_size(chosen)
+    assert pairs.any()
+    assert pairs.tolist() == expected
+
+
+def test_where_no_two_configurations_are_of_equal_size_the_reason_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, target: RankedBench
+) -> None:
+    bench, order = target.bench, np.argsort(target.sizes)
+    apart = order[np.linspace(0, len(order) - 1, 12).astype(int)]
+    few = replace(
+        bench, name="few", configurations=bench.configurations[apart],
+        accuracies=bench.accuracies[apart], correct=bench.correct[apart],
+        split=np.full(len(apart), 2, np.int8),
+    )  # fmt: skip
+    reason = "no two test configurations cost the same"
+    sizes = target.sizes[apart]
+    assert np.diff(sizes).min() > 0.02 * np.ptp(sizes)
+    write_bench(few, tmp_path / "few.safetensors")
+    arguments = ("--bench", str(tmp_path / "few.safetensors"), "--proxies", "mse,bparams")
+    table = output(capsys, *arguments)
+    assert f"–: tau = size: {reason}" in table
+    (row,) = (line for line in table.splitlines() if " mse " in line)
+    assert " – " in row
+    ranking = json.loads(output(capsys, *arguments, "--format", "json"))["rankings"][0]
+    assert ranking["undefined"] == {"kendall_at_equal_size": reason}
+    assert {one["kendall_at_equal_size"] for one in ranking["proxies"]} == {None}
 
 
 def test_rows_are_sorted_and_the_best_is_marked(target: RankedBench) -> None:
