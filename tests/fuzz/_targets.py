@@ -337,7 +337,7 @@ def _as_targets() -> tuple[Target, ...]:
             lambda path: path.write_bytes(entry_of(_KEY, b"[[1.0, 2.5], [3.0, 4.0]]")) and None,
             change.any_of(change.in_entry(_KEY, _ENTRY), change.of_bytes),
             lambda path: read_table(path, _KEY, (2, 2)),
-            ("gp_emq.allocation._tables:_read",),
+            ("gp_emq.proxies._kept:_read",),
         ),
         Target(
             "statistics-index",
