@@ -64,15 +64,15 @@ def plot_scores(ranking: Ranking) -> Figure:
         assert scores is not None  # noqa: S101 - those without were left out above
         ranks = stats.rankdata(scores[ranking.chosen]) / len(ranking.chosen)
         axes.scatter(ranks, ranking.accuracies, s=6, linewidths=0, alpha=0.7,
-                     color=_FAMILIES[row.candidate.family])  # fmt: skip
-        axes.set_title(row.candidate.name, fontsize=8, pad=3.0)
+                     color=_FAMILIES[row.proxy.family])  # fmt: skip
+        axes.set_title(row.proxy.name, fontsize=8, pad=3.0)
         tau = f"τ = {row.tau:.2f}".replace("-", "−")
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
         axes.text(0.97, 0.05, tau, transform=axes.transAxes, fontsize=8, ha="right", bbox=box)
         axes.tick_params(labelsize=7, labelleft=place % _COLUMNS == 0, labelbottom=False)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     figure.text(0.5, 0.12 / height, "rank of the score, low to high", ha="center")
-    best = drawn[0].candidate.name if drawn else "none"
+    best = drawn[0].proxy.name if drawn else "none"
     style.set_title(
         figure,
         f"{best} ranks {ranking.bench} best",
@@ -91,7 +91,7 @@ def plot_bars(ranking: Ranking) -> Figure:
     for place, row in zip(places, drawn, strict=True):
         _draw_bar(axes, float(place), row)
     axes.set_yticks(
-        places, [f"{row.candidate.name}  {row.mark.value.replace('-', '−')}" for row in drawn]
+        places, [f"{row.proxy.name}  {row.mark.value.replace('-', '−')}" for row in drawn]
     )
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("Kendall tau with 95 % interval")
@@ -106,7 +106,7 @@ def plot_bars(ranking: Ranking) -> Figure:
         axes.text(value - 0.006, len(drawn) - 0.4, label, fontsize=8, ha="right", va="top",
                   rotation=90)  # fmt: skip
     axes.set_ylim(-0.7, len(drawn) + 0.4)
-    families = {row.candidate.family for row in drawn}
+    families = {row.proxy.family for row in drawn}
     handles = [
         Patch(color=colour, label=name) for name, colour in _FAMILIES.items() if name in families
     ]
@@ -122,7 +122,7 @@ def plot_bars(ranking: Ranking) -> Figure:
 
 def _draw_bar(axes: Axes, place: float, row: Row) -> None:
     interval = row.figures[KENDALL]
-    colour = _FAMILIES[row.candidate.family]
+    colour = _FAMILIES[row.proxy.family]
     axes.barh(place, row.tau, height=0.7, color=colour, alpha=0.75)
     axes.plot([interval.low, interval.high], [place] * 2, color=style.INK, linewidth=1.1)
 

@@ -8,7 +8,6 @@ from gp_emq.allocation import (
     CostSettings,
     Meter,
     Problem,
-    cached_table,
     load_inputs,
     make_budgets,
     proxy_baseline,
@@ -99,8 +98,7 @@ def make_plans(
     )
     sources = {name: name for name in proxies} | ({EVOLVED: evolved} if evolved else {})
     tables = {
-        name: cached_table(load_proxy(source), statistics, cache)
-        for name, source in sources.items()
+        name: load_proxy(source).table(statistics, cache=cache) for name, source in sources.items()
     }
     space, settings = search_space(layers, study.bits), CostSettings()
     meter = Meter(space, settings)

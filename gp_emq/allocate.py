@@ -18,7 +18,6 @@ from gp_emq.allocation import (
     Space,
     Sweep,
     allocate,
-    cached_table,
     format_plan,
     format_sweep,
     kept_in_float,
@@ -116,7 +115,7 @@ def _allocate(options: argparse.Namespace) -> None:
         layers=inputs.network.layers,
         cache=cache,
     )
-    problem = Problem.of(cached_table(proxy, statistics, cache), space, budgets)
+    problem = Problem.of(proxy.table(statistics, cache=cache), space, budgets)
     problem = replace(problem, provenance={**problem.provenance, **_provenance(inputs)})
     plan = None
     if budgets:
@@ -207,7 +206,7 @@ def _baselines(
         elif name == "random":
             found.append(random_baseline(problem, meter, seed))
         else:
-            table = cached_table(load_proxy(name), statistics, cache)
+            table = load_proxy(name).table(statistics, cache=cache)
             found.append(proxy_baseline(name, table, problem, meter))
     return tuple(found)
 

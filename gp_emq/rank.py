@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,22 +14,20 @@ from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import list_benches
 from gp_emq.options import OptionParser, not_negative, positive, seed
 from gp_emq.outputs import OutputFolder
-from gp_emq.proxies.handcrafted import ALIGNED, AS_PUBLISHED, FORMS, HANDCRAFTED
+from gp_emq.proxies import ALIGNED, AS_PUBLISHED, FORMS, Proxy
+from gp_emq.proxies.handcrafted import HANDCRAFTED, handcrafted_proxy
+from gp_emq.proxies.loading import expression_proxy, load_proxy
 from gp_emq.ranking import (
     FORMATS,
     SPLITS,
-    Candidate,
     RankedBench,
     Ranking,
     RankOptions,
     Spread,
-    expression_candidate,
     format_rankings,
     format_spreads,
-    handcrafted_candidates,
     rank,
     rank_as_published,
-    run_candidate,
 )
 from gp_emq.statistics import default_cache
 
@@ -55,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
         for proxy in HANDCRAFTED.values():
             sys.stdout.write(f"{proxy.name:22} {proxy.family:11} {proxy.description}\n")
         return 0
-    candidates = _candidates(options)
+    proxies = _proxies(options)
     if len(set(options.bench)) < len(options.bench):
         raise GpEmqError(f"--bench names a bench twice: {' '.join(options.bench)}")
     if len(options.bench) > 1 and (options.weights or options.data or options.network):
@@ -73,16 +72,16 @@ def _run(options: argparse.Namespace) -> int:
         for name in options.bench
     ]
     with tqdm(
-        total=len(targets) * len(candidates),
+        total=len(targets) * len(proxies),
         file=sys.stderr,
         unit="proxy",
         disable=options.quiet,
         leave=False,
     ) as bar:
         if options.protocol == AS_PUBLISHED:
-            text = _published(targets, candidates, options, bar)
+            text = _published(targets, proxies, options, bar)
         else:
-            rankings = [_rank(target, candidates, options, bar) for target in targets]
+            rankings = [_rank(target, proxies, options, bar) for target in targets]
             text = format_rankings(rankings, options.format)
             if options.plot is not None:
                 _plot(rankings, options.plot)
@@ -90,16 +89,17 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _candidates(options: argparse.Namespace) -> list[Candidate]:
+def _proxies(options: argparse.Namespace) -> list[Proxy]:
     """Collect what is to be ranked, under distinct names."""
-    found = handcrafted_candidates([name for name in options.proxies.split(",") if name])
-    found += [run_candidate(path, options.primitives) for path in options.run]
-    found += [expression_candidate(text) for text in options.expression]
+    known = HANDCRAFTED if options.proxies == "all" else filter(None, options.proxies.split(","))
+    found = [handcrafted_proxy(name) for name in known]
+    found += [load_proxy(path, primitives=options.primitives) for path in options.run]
+    found += [expression_proxy(text) for text in options.expression]
     names: dict[str, int] = {}
     distinct = []
-    for candidate in found:
-        count = names[candidate.name] = names.get(candidate.name, 0) + 1
-        distinct.append(candidate if count == 1 else candidate.named(f"{candidate.name}-{count}"))
+    for proxy in found:
+        count = names[proxy.name] = names.get(proxy.name, 0) + 1
+        distinct.append(proxy if count == 1 else replace(proxy, name=f"{proxy.name}-{count}"))
     if not distinct:
         raise GpEmqError("there is nothing to rank; give --proxies, --run or --expression")
     return distinct
@@ -107,7 +107,7 @@ def _candidates(options: argparse.Namespace) -> list[Candidate]:
 
 def _rank(
     target: RankedBench,
-    candidates: list[Candidate],
+    proxies: list[Proxy],
     options: argparse.Namespace,
     bar: "tqdm[NoReturn]",
 ) -> Ranking:
@@ -117,7 +117,7 @@ def _rank(
 
     return rank(
         target,
-        candidates,
+        proxies,
         RankOptions(
             split=options.split,
             resamples=options.resamples,
@@ -131,7 +131,7 @@ def _rank(
 
 def _published(
     targets: list[RankedBench],
-    candidates: list[Candidate],
+    proxies: list[Proxy],
     options: argparse.Namespace,
     bar: "tqdm[NoReturn]",
 ) -> str:
@@ -145,7 +145,7 @@ def _published(
         spreads.append(
             rank_as_published(
                 target,
-                candidates,
+                proxies,
                 samples=options.samples,
                 repeats=options.repeats,
                 seed=options.seed,

@@ -102,7 +102,7 @@ def test_a_run_gives_its_formula_and_sign(statistics, tmp_path) -> None:
 
 
 def test_fit_is_the_published_form() -> None:
-    assert load_proxy("fit").method is HANDCRAFTED["fit_trace"]
+    assert load_proxy("fit") is HANDCRAFTED["fit_trace"]
 
 
 def test_a_method_that_runs_the_network_needs_it(statistics) -> None:

@@ -25,7 +25,6 @@ from gp_emq.allocation._revised import revised_plan
 from gp_emq.allocation._space import FLOAT_BITS, Configuration, Space, search_space
 from gp_emq.allocation._sweep import AXES, Sweep, SweepPoint, axis_costs, sweep
 from gp_emq.allocation._sweep_file import load_sweep, save_sweep
-from gp_emq.allocation._tables import cached_table
 from gp_emq.allocation._text import format_plan, format_sweep
 
 __all__ = [
@@ -50,7 +49,6 @@ __all__ = [
     "allocate",
     "axis_costs",
     "baseline_of",
-    "cached_table",
     "draw_within",
     "format_plan",
     "format_sweep",

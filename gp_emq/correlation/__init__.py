@@ -12,7 +12,7 @@ from gp_emq.correlation._bootstrap import (
 )
 from gp_emq.correlation._pairs import WINDOW, PairMask, among, at_equal_cost, why_no_pairs
 from gp_emq.correlation._partial import partial_kendall
-from gp_emq.correlation._ranker import KendallRanker
+from gp_emq.correlation._ranker import KendallRanker, Ranker
 from gp_emq.correlation._scores import FloatArray, kendall_tau, rounded, tau_b, why_unrankable
 from gp_emq.correlation._weighted import (
     Correlation,
@@ -30,6 +30,7 @@ __all__ = [
     "FloatArray",
     "KendallRanker",
     "PairMask",
+    "Ranker",
     "among",
     "at_equal_cost",
     "bootstrap_interval",

@@ -1,8 +1,11 @@
 """Kendall's tau-b of a whole population against one set of accuracies, exactly."""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
+from gp_emq.correlation._listed import ListedPairs
 from gp_emq.correlation._pairs import PairMask, signs
 from gp_emq.correlation._scores import FloatArray
 
@@ -13,32 +16,8 @@ _CHUNK = 16
 """Candidates done side by side; more no longer fit the cache."""
 
 
-class KendallRanker:
-    """Ranks candidates against fixed accuracies by counting concordant pairs in bit sets.
-
-    Which configurations are better, and which are worse, than each one is packed into bits once.
-    For a candidate, configurations are visited in order of score; the set of those visited before
-    grows bit by bit, and its intersection with the packed sets counts concordant and discordant
-    pairs 64 at a time. Ties on either side belong to neither.
-
-    Args:
-        accuracies: Measured top-1 of the configurations, (n,).
-        pairs: Which pairs of configurations count, symmetric (n, n), see `at_equal_cost`; None for
-            all. The tau is ``(concordant − discordant) / √(pairs untied by score · pairs untied by
-            accuracy)``, of those alone.
-    """
-
-    def __init__(self, accuracies: FloatArray, pairs: PairMask | None = None) -> None:
-        better = accuracies[:, None] > accuracies[None, :]
-        if pairs is not None:
-            better &= pairs
-        self._accuracies, self._pairs = accuracies, pairs
-        self._count = len(accuracies)
-        self._beats = _packed(better)
-        self._beaten_by = _packed(better.T)
-        self._counted = None if pairs is None else _packed(pairs)
-        self._untied = int(np.count_nonzero(better))
-        self._single = _packed(np.eye(self._count, dtype=bool))
+class Ranker(Protocol):
+    """Ranks candidates against fixed accuracies."""
 
     def taus(self, scores: FloatArray) -> FloatArray:
         """Give tau-b of each candidate.
@@ -49,10 +28,6 @@ class KendallRanker:
         Returns:
             (candidates,); 0 where either side is constant, or no pair counts.
         """
-        chunks = [
-            self._chunk(scores[start : start + _CHUNK]) for start in range(0, len(scores), _CHUNK)
-        ]
-        return np.concatenate(chunks) if chunks else np.zeros(0)
 
     def left_out(self, scores: FloatArray) -> FloatArray:
         """Give tau-b of one candidate with each configuration left out in turn, exactly.
@@ -63,10 +38,59 @@ class KendallRanker:
         Returns:
             (n,); 0 where either side is constant without it.
         """
+
+
+class KendallRanker(Ranker):
+    """Ranks candidates against fixed accuracies by counting pairs.
+
+    Args:
+        accuracies: Measured top-1 of the configurations, (n,).
+        pairs: Which pairs of configurations count, symmetric (n, n), see `at_equal_cost`; None for
+            all. The tau is ``(concordant − discordant) / √(pairs untied by score · pairs untied by
+            accuracy)``, of those alone.
+    """
+
+    def __init__(self, accuracies: FloatArray, pairs: PairMask | None = None) -> None:
+        self._way: Ranker = (
+            _AllPairs(accuracies) if pairs is None else ListedPairs(accuracies, pairs)
+        )
+
+    def taus(self, scores: FloatArray) -> FloatArray:
+        """See `Ranker`."""
+        return self._way.taus(scores)
+
+    def left_out(self, scores: FloatArray) -> FloatArray:
+        """See `Ranker`."""
+        return self._way.left_out(scores)
+
+
+class _AllPairs:
+    """Counts concordant pairs in bit sets.
+
+    Which configurations are better, and which are worse, than each one is packed into bits once.
+    For a candidate, configurations are visited in order of score; the set of those visited before
+    grows bit by bit, and its intersection with the packed sets counts concordant and discordant
+    pairs 64 at a time. Ties on either side belong to neither.
+    """
+
+    def __init__(self, accuracies: FloatArray) -> None:
+        better = accuracies[:, None] > accuracies[None, :]
+        self._accuracies, self._count = accuracies, len(accuracies)
+        self._beats = _packed(better)
+        self._beaten_by = _packed(better.T)
+        self._untied = int(np.count_nonzero(better))
+        self._single = _packed(np.eye(self._count, dtype=bool))
+
+    def taus(self, scores: FloatArray) -> FloatArray:
+        """See `Ranker`."""
+        chunks = [
+            self._chunk(scores[start : start + _CHUNK]) for start in range(0, len(scores), _CHUNK)
+        ]
+        return np.concatenate(chunks) if chunks else np.zeros(0)
+
+    def left_out(self, scores: FloatArray) -> FloatArray:
+        """See `Ranker`."""
         by_score, by_accuracy = signs(scores), signs(self._accuracies)
-        if self._pairs is not None:
-            by_score *= self._pairs
-            by_accuracy *= self._pairs
         concordance = np.einsum("ij,ij->i", by_score, by_accuracy)
         # Sums over ordered pairs; leaving i out takes away row i and column i.
         numerator = concordance.sum() - 2 * concordance
@@ -92,11 +116,7 @@ class KendallRanker:
         below = visited[lower, np.arange(len(scores))]
         concordant = _bits(below & self._beats[order])
         discordant = _bits(below & self._beaten_by[order])
-        untied = (
-            lower.sum(axis=0, dtype=np.float64)
-            if self._counted is None
-            else _bits(below & self._counted[order]).astype(np.float64)
-        )
+        untied = lower.sum(axis=0, dtype=np.float64)
         pairs = np.sqrt(untied * self._untied)
         difference = (concordant - discordant).astype(np.float64)
         taus: FloatArray = np.divide(difference, pairs, out=np.zeros(len(scores)), where=pairs > 0)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gp_emq.errors import DataError
 from gp_emq.networks import Images, Labels
-from gp_emq.proxies import Node, SensitivityTable, parse_expression
-from gp_emq.proxies.loading import Proxy
+from gp_emq.proxies import Node, Proxy, SensitivityTable, parse_expression
 from gp_emq.statistics import Statistics, collect_statistics
 from gp_emq.store import Member
 from primitives import PrimitiveSet
@@ -62,7 +61,7 @@ class Formula:
     @property
     def proxy(self) -> Proxy:
         """The formula as `load_proxy` gives proxies, for `rank`, `allocate` and tables."""
-        return Proxy("evolved", self.text, self.expression, self.sign, self.primitive_set)
+        return Proxy.evolved("evolved", self.text, self.expression, self.sign, self.primitive_set)
 
     def sympy(self) -> "sympy.Expr":
         """Give it as a sympy expression, oriented; see `gp_emq.proxies.symbols`."""

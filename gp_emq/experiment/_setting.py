@@ -13,7 +13,7 @@ from gp_emq.evolution import Objective
 from gp_emq.experiment._collecting import StatisticsJob, bench_statistics, shared_out
 from gp_emq.experiment._configuration import OWN_OBJECTIVE, RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
-from gp_emq.mqbench import Bench, load_bench
+from gp_emq.mqbench import Bench, configuration_sizes, load_bench
 from gp_emq.networks.zoo import refuse_held_out
 from gp_emq.objectives import BenchObjective, EqualCostObjective, MeanObjective
 from gp_emq.proxies import parse_expression
@@ -59,7 +59,7 @@ class Setting:
         parts = tuple(
             EqualCostObjective(
                 bench,
-                bench.configurations @ statistics.tensor("parameter_count").numpy(),
+                configuration_sizes(bench, statistics.layers),
                 samples=samples,
                 seed=seed,
             )

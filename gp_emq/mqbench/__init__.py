@@ -1,6 +1,6 @@
 """Benches: bit configurations of a network with the accuracies they really give."""
 
-from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._bench import Bench, configuration_sizes
 from gp_emq.mqbench._build import build_bench, measured, shares
 from gp_emq.mqbench._file import read_bench, write_bench
 from gp_emq.mqbench._import import import_bench
@@ -45,6 +45,7 @@ __all__ = [
     "build_bench",
     "choose_arithmetic",
     "close_names",
+    "configuration_sizes",
     "describe_bench",
     "find_protocol",
     "import_bench",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import BenchError
 from gp_emq.mqbench._selection import Chosen, check_chosen
-from gp_emq.networks import Layer, entry_layers
+from gp_emq.networks import MEBIBYTE, Layer, entry_layers
 from gp_emq.quantization import MAX_BITS, MIN_BITS
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
@@ -95,6 +95,23 @@ def check_layers(bench: Bench, layers: Sequence[Layer], network: str) -> None:
     names = tuple(layer.name for layer in layers)
     if names != bench.layers or entry_layers(layers) != bench.entries:
         raise BenchError(f"the layers of {network} are not those of bench {bench.name}")
+
+
+def configuration_sizes(bench: Bench, layers: Sequence[Layer]) -> NDArray[np.float64]:
+    """Return the size of each configuration's quantized layers, which says which cost the same.
+
+    Args:
+        bench: the bench.
+        layers: of its network.
+
+    Returns:
+        MiB of weights and biases at the layers' widths, (n,); batch norms do not count.
+    """
+    parameters = np.zeros(len(bench.entries))
+    for layer in layers:
+        parameters[layer.entry] += layer.parameters
+    sizes: NDArray[np.float64] = bench.configurations @ parameters / (8 * MEBIBYTE)
+    return sizes
 
 
 def _check(bench: Bench) -> None:

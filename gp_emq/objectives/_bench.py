@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from gp_emq.correlation import KendallRanker, PairMask, among, rounded
+from gp_emq.correlation import KendallRanker, PairMask, Ranker, among, rounded
 from gp_emq.evolution import FloatArray, Measurement, Tables, centred
 from gp_emq.mqbench import Bench
 from gp_emq.proxies import configuration_scores
@@ -49,6 +49,8 @@ class BenchObjective:
         self._training = np.asarray(training, dtype=np.intp)
         self._validation = np.asarray(bench.validation, dtype=np.intp)
         accuracies: FloatArray = np.asarray(bench.accuracies, dtype=np.float64)
+        self._rank_training: Ranker
+        self._rank_validation: Ranker
         self._rank_training, self._rank_validation = (
             KendallRanker(accuracies[part], among(pairs, part))
             for part in (self._training, self._validation)

@@ -1,118 +1,17 @@
 """Proxies by name, from a run, or as an expression, ready to be computed of any network."""
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gp_emq.errors import ExpressionError, PrimitiveSetError, StatisticsError
+from gp_emq.errors import ExpressionError, PrimitiveSetError
 from gp_emq.files import shortened
-from gp_emq.proxies._evaluator import Evaluator
-from gp_emq.proxies._expression import Node, parse_expression
+from gp_emq.proxies._expression import parse_expression
 from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._language import language
-from gp_emq.proxies._table import SensitivityTable
-from gp_emq.proxies.handcrafted import (
-    ALIASES,
-    HANDCRAFTED,
-    HandcraftedProxy,
-    ProxyInputs,
-    handcrafted_proxy,
-    handcrafted_table,
-)
-from gp_emq.statistics import Statistics
+from gp_emq.proxies._proxy import Proxy
+from gp_emq.proxies.handcrafted import ALIASES, HANDCRAFTED, handcrafted_proxy
 from gp_emq.store import HallOfFame, read_hall_of_fame
 from primitives import PrimitiveSet, load_primitive_set, primitive_set_names
-
-FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Proxy:
-    """A proxy, whatever it comes from.
-
-    Attributes:
-        name: What it is called.
-        formula: Readable mathematics.
-        expression: The typed expression; empty where it is no formula over statistics.
-        sign: What orients the expression's table; 0 if more bits decide, see `load_proxy`.
-        primitive_set: The set that the expression is of.
-        method: The hand-crafted proxy, or None.
-    """
-
-    name: str
-    formula: str
-    expression: str
-    sign: int
-    primitive_set: PrimitiveSet
-    method: HandcraftedProxy | None = None
-
-    @cached_property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the statistics it is computed from, sorted."""
-        if not self.expression:
-            return () if self.method is None else tuple(sorted(self.method.needs))
-        return needed_statistics(
-            parse_expression(self.expression, self.primitive_set), self.primitive_set
-        )
-
-    @property
-    def portable(self) -> bool:
-        """Whether name and expression say all about it: nothing of a user's own is in it."""
-        return self.primitive_set is language()
-
-    def table(self, statistics: Statistics) -> SensitivityTable:
-        """Compute the sensitivity table of a network; only what it names is collected.
-
-        Args:
-            statistics: The network's statistics.
-
-        Returns:
-            float64 (entries, bits), oriented: a higher sum predicts a higher accuracy. It knows
-            its layers and widths, and may hold inf or nan where the formula gives it.
-
-        Raises:
-            StatisticsError: The proxy runs the network itself, and the statistics were read
-                from disk, or one that it names does not exist.
-            ShapeMismatchError: Two tensors inside one of EMQ's fixed structures do not fit.
-        """
-        if self.method is not None:
-            return self.label(handcrafted_table(self.method, self._inputs(statistics)), statistics)
-        tree = parse_expression(self.expression, self.primitive_set)
-        table: FloatArray = Evaluator(self.primitive_set, statistics).table(tree).numpy()
-        return self.label(table * (self.sign or _rising(table)), statistics)
-
-    def label(self, values: FloatArray, statistics: Statistics) -> SensitivityTable:
-        """Say of values that `table` gave for these statistics what they are of.
-
-        Args:
-            values: float64 (entries, bits), oriented.
-            statistics: The network's statistics.
-        """
-        return SensitivityTable(
-            values,
-            bits=statistics.bits,
-            layers=statistics.layers,
-            proxy=self.name,
-            formula=self.formula,
-            expression=self.expression,
-            statistics=statistics.fingerprint,
-        )
-
-    def _inputs(self, statistics: Statistics) -> ProxyInputs:
-        origin = statistics.origin
-        if origin is None:
-            raise StatisticsError(
-                f"proxy {self.name} needs the network beside its statistics: use those that "
-                "collect_statistics gives"
-            )
-        return ProxyInputs(
-            statistics, origin.network, origin.images, origin.labels, origin.quantizer
-        )
 
 
 def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
@@ -124,7 +23,8 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
 
     Args:
         source: The name of a hand-crafted proxy (`python -m gp_emq.rank --list-proxies`), the
-            folder of a run or its `hall_of_fame.json`, or a typed expression.
+            folder of a run or its `hall_of_fame.json`, or a typed expression, which may
+            have `NAME=` before it.
         primitives: Name or file of the primitive set that a run was made with. It is needed where
             the set is one's own and has operators of its own: no run names code to run.
 
@@ -152,9 +52,7 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
     text = str(source)
     path = Path(source)
     if isinstance(source, str) and _is_name(text):
-        method = handcrafted_proxy(text)
-        expression = method.aligned if isinstance(method.aligned, str) else ""
-        return Proxy(method.name, method.formula, expression, 1, language(), method)
+        return handcrafted_proxy(text)
     if isinstance(source, Path) or (text and _exists(path)):
         return _from_hall_of_fame(path, primitives)
     if "(" not in text and not any(name in text for name in ("bits", "quantization_mse")):
@@ -163,8 +61,19 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
             f"no proxy {text!r}: {close}give a name (python -m gp_emq.rank --list-proxies), the "
             "folder of a run, a hall_of_fame.json, or an expression"
         )
-    tree = parse_expression(text, language())
-    return Proxy("expression", to_formula(tree, language()), text, 0, language())
+    return expression_proxy(text)
+
+
+def expression_proxy(text: str) -> Proxy:
+    """Give the proxy of a typed expression, or of `NAME=EXPRESSION`; it has no sign.
+
+    Raises:
+        ExpressionError: It does not parse.
+    """
+    name, separator, rest = text.partition("=")
+    name, expression = (name.strip(), rest) if separator else ("expression", text)
+    formula = to_formula(parse_expression(expression, language()), language())
+    return Proxy.evolved(name, formula, expression)
 
 
 def hall_of_fame_language(hall: HallOfFame, primitives: str | None = None) -> PrimitiveSet:
@@ -198,24 +107,13 @@ def hall_of_fame_language(hall: HallOfFame, primitives: str | None = None) -> Pr
     return language()
 
 
-def needed_statistics(tree: Sequence[Node], primitive_set: PrimitiveSet) -> tuple[str, ...]:
-    """Names of the statistics that a tree is computed from, sorted."""
-    leaves = [primitive_set.statistics.get(node.name) for node in tree if node.arity == 0]
-    return tuple(sorted({name for leaf in leaves if leaf is not None for name in leaf.needs}))
-
-
 def _from_hall_of_fame(path: Path, primitives: str | None) -> Proxy:
     hall = read_hall_of_fame(path)
     folder = path if path.is_dir() else path.parent
     best = hall.best
     name = folder.resolve().name or str(path)
     primitive_set = hall_of_fame_language(hall, primitives)
-    return Proxy(name, best.formula, best.expression, best.sign, primitive_set)
-
-
-def _rising(table: FloatArray) -> int:
-    rises = table[:, -1] - table[:, 0]
-    return -1 if np.count_nonzero(rises < 0) > np.count_nonzero(rises > 0) else 1
+    return Proxy.evolved(name, best.formula, best.expression, best.sign, primitive_set)
 
 
 def _is_name(text: str) -> bool:

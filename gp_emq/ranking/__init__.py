@@ -2,13 +2,6 @@
 
 from gp_emq.correlation import Figure
 from gp_emq.ranking._bench import SPLITS, RankedBench
-from gp_emq.ranking._candidates import (
-    Candidate,
-    Scored,
-    expression_candidate,
-    handcrafted_candidates,
-    run_candidate,
-)
 from gp_emq.ranking._comparison import Mark
 from gp_emq.ranking._format import FORMATS, format_rankings, format_spreads
 from gp_emq.ranking._matrix import MatrixRow, matrix
@@ -21,13 +14,13 @@ from gp_emq.ranking._rank import (
     rank,
     rank_as_published,
 )
+from gp_emq.ranking._scored import Scored
 
 __all__ = [
     "FORMATS",
     "KENDALL",
     "SPLITS",
     "TITLES",
-    "Candidate",
     "Figure",
     "Mark",
     "MatrixRow",
@@ -37,12 +30,9 @@ __all__ = [
     "Row",
     "Scored",
     "Spread",
-    "expression_candidate",
     "format_rankings",
     "format_spreads",
-    "handcrafted_candidates",
     "matrix",
     "rank",
     "rank_as_published",
-    "run_candidate",
 ]

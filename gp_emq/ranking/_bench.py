@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gp_emq.correlation import FloatArray
-from gp_emq.mqbench import Bench, BenchInputs, bench_inputs, load_bench
+from gp_emq.correlation import FloatArray, PairMask, at_equal_cost
+from gp_emq.mqbench import Bench, BenchInputs, bench_inputs, configuration_sizes, load_bench
 from gp_emq.networks import untrained_network
-from gp_emq.proxies.handcrafted import ProxyInputs
+from gp_emq.proxies import ProxyInputs
 from gp_emq.statistics import StatisticsSettings, collect_statistics
 
 SPLITS = ("test", "validation", "training", "all")
@@ -90,9 +90,7 @@ class RankedBench:
             settings=settings,
             cache=self.cache,
         )
-        return ProxyInputs(
-            statistics, self.inputs.network.model, images, labels, self.inputs.quantizer
-        )
+        return ProxyInputs(statistics)
 
     def indices(self, split: str) -> NDArray[np.intp]:
         """Indices of the configurations of a split, one of `SPLITS`."""
@@ -110,8 +108,8 @@ class RankedBench:
     @cached_property
     def sizes(self) -> FloatArray:
         """Size of each configuration's quantized layers in MiB, biases included, (n,)."""
-        parameters = np.zeros(len(self.bench.entries))
-        for layer in self.inputs.network.layers:
-            parameters[layer.entry] += layer.parameters
-        sizes: FloatArray = self.bench.configurations @ parameters / (8 * 2**20)
-        return sizes
+        return configuration_sizes(self.bench, self.inputs.network.layers)
+
+    def pairs_at_equal_size(self, chosen: NDArray[np.intp]) -> PairMask:
+        """Pairs of some configurations whose sizes differ by under 2 % of the range of all."""
+        return at_equal_cost(self.sizes)[np.ix_(chosen, chosen)]

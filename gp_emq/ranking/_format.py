@@ -71,7 +71,7 @@ def format_spreads(
     for bench, group in zip(benches, spreads, strict=True):
         header = ["proxy", *TITLES.values()]
         rows = [
-            [spread.candidate.name, *(_cell(spread.figures.get(name)) for name in TITLES)]
+            [spread.proxy.name, *(_cell(spread.figures.get(name)) for name in TITLES)]
             for spread in group
         ]
         lines += [bench, "", *_table(header, rows, style), ""]
@@ -89,7 +89,7 @@ def _one_bench(ranking: Ranking, style: str) -> str:
     below = [
         LEGEND,
         f"regret: points of accuracy lost within a budget on model size; {budgets}",
-        *(f"{row.candidate.name}: {row.scored.note}" for row in ranking.rows if row.scored.note),
+        *(f"{row.proxy.name}: {row.scored.note}" for row in ranking.rows if row.scored.note),
     ]
     table = "\n".join(_table(header, rows, style))
     between = "\n\n" if style == "markdown" else "\n"
@@ -101,7 +101,7 @@ def _heading(ranking: Ranking) -> list[str]:
     quality, options = ranking.quality, ranking.options
     known = quality.reliability is not None
     reliability = f", reliability {_number(quality.reliability)}" if known else ""
-    reasons = dict.fromkeys(quality.undefined.values())
+    reasons: dict[str, None] = dict.fromkeys(quality.undefined.values())
     split = "" if options.split == "all" else f"{options.split} "
     what = (
         f"bench {ranking.bench} ({ranking.network}, protocol {ranking.protocol}), "
@@ -112,12 +112,13 @@ def _heading(ranking: Ranking) -> list[str]:
         f"ceilings of tau: noise {_number(quality.noise_ceiling)}{reliability}; additive table "
         f"fitted on the training part {_number(quality.additive_ceiling)} (on the test part)"
     )
+    reasons |= {f"{TITLES[name]}: {reason}": None for name, reason in ranking.undefined.items()}
     return [what, ceilings, *(f"–: {reason}" for reason in reasons)]
 
 
 def _row_cells(ranking: Ranking, row: Row, *, calibrated: bool) -> list[str]:
-    cells = [row.mark.value, row.candidate.name]
-    cells += [_cell(row.figures.get(name)) for name in TITLES]
+    cells = [row.mark.value, row.proxy.name]
+    cells += ["–" if name in ranking.undefined else _cell(row.figures.get(name)) for name in TITLES]
     lost = [f"{100 * value:.2f}" for value in row.regrets] or [""] * len(ranking.budgets)
     cells += lost
     if calibrated:

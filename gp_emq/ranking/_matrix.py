@@ -37,10 +37,10 @@ def matrix(rankings: Sequence[Ranking]) -> tuple[MatrixRow, ...]:
     Returns:
         Rows by rising mean rank. A proxy without scores on a bench shares the last places.
     """
-    names = [row.candidate.name for row in rankings[0].rows]
+    names = [row.proxy.name for row in rankings[0].rows]
     columns = []
     for ranking in rankings:
-        by_name = {row.candidate.name: row.figures.get(KENDALL, UNDEFINED) for row in ranking.rows}
+        by_name = {row.proxy.name: row.figures.get(KENDALL, UNDEFINED) for row in ranking.rows}
         columns.append([by_name[name] for name in names])
     taus = np.array([[figure.value for figure in column] for column in columns])
     places = stats.rankdata(-np.nan_to_num(taus, nan=-2.0), axis=1).mean(axis=0)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gp_emq.correlation import (
     Correlation,
     FloatArray,
-    at_equal_cost,
+    PairMask,
     kendall,
     kendall_of_pairs,
     partial_kendall,
@@ -35,16 +35,17 @@ Spearman's rho, Pearson's r, rho among what the proxy puts on top, and Kendall's
 fixed sum of bits and model size."""
 
 
-def measures(bits: FloatArray, sizes: FloatArray) -> dict[str, Correlation]:
+def measures(bits: FloatArray, sizes: FloatArray, pairs: PairMask) -> dict[str, Correlation]:
     """Give every measure.
 
     Args:
         bits: Sum of bits of each configuration, (n,).
         sizes: Model size of each, (n,).
+        pairs: Which of them are of about the same size, (n, n).
     """
     return {
         KENDALL: kendall,
-        AT_EQUAL_SIZE: kendall_of_pairs(at_equal_cost(sizes)),
+        AT_EQUAL_SIZE: kendall_of_pairs(pairs),
         "spearman": spearman,
         "pearson": pearson,
         "spearman_top_50": spearman_top(0.5),

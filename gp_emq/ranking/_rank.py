@@ -1,6 +1,6 @@
 """Ranking proxies on a bench."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,22 +9,24 @@ from numpy.typing import NDArray
 from gp_emq.correlation import (
     Figure,
     FloatArray,
+    PairMask,
     draw_weights,
     figure,
     interval,
     kendall,
     rounded,
     whole,
+    why_no_pairs,
     why_unrankable,
 )
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Quality, bench_quality
-from gp_emq.proxies.handcrafted import ALIGNED, AS_PUBLISHED
+from gp_emq.proxies import ALIGNED, AS_PUBLISHED, Proxy
 from gp_emq.ranking._bench import RankedBench
-from gp_emq.ranking._candidates import Candidate, Scored, score
 from gp_emq.ranking._comparison import Mark, marks
-from gp_emq.ranking._measures import KENDALL, measures
+from gp_emq.ranking._measures import AT_EQUAL_SIZE, KENDALL, measures
 from gp_emq.ranking._regret import Budget, budgets_of, regret
+from gp_emq.ranking._scored import Scored, score
 
 Progress = Callable[[str], None]
 """Told the name of each proxy that is done."""
@@ -54,7 +56,7 @@ class Row:
     """How well one proxy ranks.
 
     Attributes:
-        candidate: The proxy.
+        proxy: The proxy.
         scored: Its scores and seconds.
         figures: Each measure with its interval; none if it has no scores.
         regrets: Accuracy lost at each budget.
@@ -62,7 +64,7 @@ class Row:
         calibration: Kendall tau with each random half of the calibration batch.
     """
 
-    candidate: Candidate
+    proxy: Proxy
     scored: Scored
     figures: dict[str, Figure]
     regrets: tuple[float, ...]
@@ -87,6 +89,7 @@ class Ranking:
         chosen: Indices of the configurations that were ranked, (n,).
         accuracies: Their measured accuracies, (n,).
         quality: How much of the bench is signal, and the ceilings.
+        undefined: By name of a measure that no proxy can have here, the reason.
         budgets: The budgets of the regrets.
         rows: One per proxy.
     """
@@ -98,13 +101,14 @@ class Ranking:
     chosen: NDArray[np.intp]
     accuracies: FloatArray
     quality: Quality
+    undefined: Mapping[str, str]
     budgets: tuple[Budget, ...]
     rows: tuple[Row, ...]
 
 
 def rank(
     target: RankedBench,
-    candidates: Sequence[Candidate],
+    proxies: Sequence[Proxy],
     options: RankOptions,
     progress: Progress = lambda _name: None,
 ) -> Ranking:
@@ -112,7 +116,7 @@ def rank(
 
     Args:
         target: The bench.
-        candidates: The proxies.
+        proxies: The proxies.
         options: How to rank.
         progress: Told the name of each proxy when it has been scored.
 
@@ -129,10 +133,12 @@ def rank(
     repeats = [
         target.proxy_inputs(options.seed + index) for index in range(options.calibration_repeats)
     ]
-    by_name = measures(target.bit_sums[chosen], sizes)
+    pairs = target.pairs_at_equal_size(chosen)
+    by_name = measures(target.bit_sums[chosen], sizes, pairs)
     rows, resampled = [], []
-    for candidate in candidates:
-        scored = score(candidate, inputs, target.bench, options.form)
+    for proxy in proxies:
+        form = proxy.form(options.form)
+        scored = score(form, inputs, target.bench)
         figures: dict[str, Figure] = {}
         regrets: tuple[float, ...] = ()
         draws = np.full(options.resamples, np.nan)
@@ -147,20 +153,19 @@ def rank(
                     figures[name] = figure(correlation, scores, accuracies, weights)
             regrets = tuple(regret(scores, accuracies, sizes, budget) for budget in budgets)
         calibration = tuple(
-            _tau_of(score(candidate, repeat, target.bench, options.form), chosen, accuracies)
-            for repeat in repeats
+            _tau_of(score(form, repeat, target.bench), chosen, accuracies) for repeat in repeats
         )
-        rows.append(Row(candidate, scored, figures, regrets, Mark.NONE, calibration))
+        rows.append(Row(proxy, scored, figures, regrets, Mark.NONE, calibration))
         resampled.append(draws)
-        progress(candidate.name)
+        progress(proxy.name)
     found = marks(
         np.array([row.tau for row in rows]),
         np.array(resampled),
-        [row.candidate.handcrafted for row in rows],
+        [row.proxy.is_handcrafted for row in rows],
         len(chosen),
     )
     marked = [
-        Row(row.candidate, row.scored, row.figures, row.regrets, mark, row.calibration)
+        Row(row.proxy, row.scored, row.figures, row.regrets, mark, row.calibration)
         for row, mark in zip(rows, found, strict=True)
     ]
     return Ranking(
@@ -171,6 +176,7 @@ def rank(
         chosen=chosen,
         accuracies=accuracies,
         quality=bench_quality(target.bench),
+        undefined=_undefined(accuracies, pairs, options.split),
         budgets=budgets,
         rows=tuple(sorted(marked, key=lambda row: -np.nan_to_num(row.tau, nan=-2.0))),
     )
@@ -181,19 +187,19 @@ class Spread:
     """How a proxy's figures vary when few configurations are drawn.
 
     Attributes:
-        candidate: The proxy.
+        proxy: The proxy.
         figures: For each measure the mean over the repeats, with the 2.5 and 97.5 percentiles.
         note: Why there are none, else empty.
     """
 
-    candidate: Candidate
+    proxy: Proxy
     figures: dict[str, Figure]
     note: str
 
 
 def rank_as_published(
     target: RankedBench,
-    candidates: Sequence[Candidate],
+    proxies: Sequence[Proxy],
     *,
     samples: int,
     repeats: int,
@@ -207,7 +213,7 @@ def rank_as_published(
 
     Args:
         target: The bench.
-        candidates: The proxies.
+        proxies: The proxies.
         samples: Configurations of one draw.
         repeats: Draws.
         seed: Seed of the weights and of the draws.
@@ -223,10 +229,10 @@ def rank_as_published(
     _check_rankable(target, target.bench.accuracies, "all")
     weights = draw_weights(len(chosen), samples, repeats, seed)
     inputs = target.untrained(seed).proxy_inputs()
-    by_name = measures(target.bit_sums, target.sizes)
+    by_name = measures(target.bit_sums, target.sizes, target.pairs_at_equal_size(chosen))
     spreads = []
-    for candidate in candidates:
-        scored = score(candidate, inputs, target.bench, AS_PUBLISHED)
+    for proxy in proxies:
+        scored = score(proxy.form(AS_PUBLISHED), inputs, target.bench)
         figures: dict[str, Figure] = {}
         if scored.scores is not None:
             scores = rounded(scored.scores)
@@ -235,8 +241,8 @@ def rank_as_published(
                 defined = values[np.isfinite(values)]
                 mean = float(defined.mean()) if defined.size else float("nan")
                 figures[name] = Figure(mean, *interval(values))
-        spreads.append(Spread(candidate, figures, scored.note))
-        progress(candidate.name)
+        spreads.append(Spread(proxy, figures, scored.note))
+        progress(proxy.name)
 
     def order(spread: Spread) -> float:
         value = spread.figures[KENDALL].value if spread.figures else float("nan")
@@ -246,10 +252,19 @@ def rank_as_published(
 
 
 def _check_rankable(target: RankedBench, accuracies: FloatArray, split: str) -> None:
-    what = "configurations" if split == "all" else f"{split} configurations"
-    reason = why_unrankable(accuracies, what)
+    reason = why_unrankable(accuracies, _named(split))
     if reason:
         raise GpEmqError(f"bench {target.bench.name} ranks nothing: {reason}")
+
+
+def _undefined(accuracies: FloatArray, pairs: PairMask, split: str) -> dict[str, str]:
+    """Say why the measures are not defined that no proxy can have."""
+    reason = why_no_pairs(accuracies, pairs, _named(split))
+    return {AT_EQUAL_SIZE: reason} if reason else {}
+
+
+def _named(split: str) -> str:
+    return "configurations" if split == "all" else f"{split} configurations"
 
 
 def _tau_of(scored: Scored, chosen: NDArray[np.intp], accuracies: FloatArray) -> float:

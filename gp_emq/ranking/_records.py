@@ -29,6 +29,7 @@ def ranking_record(ranking: Ranking) -> Record:
         "reliability": _number(quality.reliability),
         "noise_ceiling": _number(quality.noise_ceiling),
         "additive_ceiling": _number(quality.additive_ceiling),
+        "undefined": dict(ranking.undefined),
         "budgets": [
             {"share": budget.share, "mebibytes": budget.size} for budget in ranking.budgets
         ],
@@ -42,9 +43,9 @@ def row_record(ranking: Ranking, row: Row) -> Record:
         "bench": ranking.bench,
         "split": ranking.options.split,
         "configurations": len(ranking.chosen),
-        "proxy": row.candidate.name,
-        "family": row.candidate.family,
-        "formula": row.candidate.formula,
+        "proxy": row.proxy.name,
+        "family": row.proxy.family,
+        "formula": row.proxy.formula,
         "mark": row.mark.name.lower(),
     }
     for name, figure in row.figures.items():
@@ -62,7 +63,7 @@ def row_record(ranking: Ranking, row: Row) -> Record:
 
 def spread_record(bench: str, spread: Spread) -> Record:
     """One proxy of the published procedure, flat."""
-    record: Record = {"bench": bench, "proxy": spread.candidate.name}
+    record: Record = {"bench": bench, "proxy": spread.proxy.name}
     for name, figure in spread.figures.items():
         record |= _figure(name, figure)
     return record | {"note": spread.note}

@@ -27,7 +27,7 @@ from gp_emq.mqbench import (
     write_bench,
 )
 from gp_emq.outputs import check_output_file
-from gp_emq.proxies.loading import Proxy
+from gp_emq.proxies import Proxy
 from gp_emq.zoo_benches._plans import proxy_tables
 from gp_emq.zoo_benches._selecting import select_plans
 

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gp_emq.allocation import Budget, Problem, cached_table, search_space
+from gp_emq.allocation import Budget, Problem, search_space
 from gp_emq.errors import BenchError, GpEmqError
 from gp_emq.networks import Layer, Network, size_table
 from gp_emq.outputs import has_no_room
-from gp_emq.proxies.loading import Proxy, load_proxy
+from gp_emq.proxies import Proxy
+from gp_emq.proxies.loading import load_proxy
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import collect_statistics
 from gp_emq.zoo_benches._swaps import Sizes, Widths
@@ -69,7 +70,7 @@ def proxy_tables(
     tables: dict[str, FloatArray] = {}
     for proxy in proxies:
         try:
-            table = np.asarray(cached_table(proxy, statistics, cache))
+            table = np.asarray(proxy.table(statistics, cache=cache))
         except GpEmqError as error:
             if has_no_room(error):
                 raise

@@ -17,7 +17,8 @@ from gp_emq.errors import GpEmqError, RunError
 from gp_emq.experiment import Execution, run
 from gp_emq.experiment.report import summary_lines
 from gp_emq.proxies import Evaluator, language, parse_expression
-from gp_emq.ranking import RankedBench, RankOptions, rank, run_candidate
+from gp_emq.proxies.loading import load_proxy
+from gp_emq.ranking import RankedBench, RankOptions, rank
 from gp_emq.store import RunStore, read_hall_of_fame
 
 
@@ -168,7 +169,7 @@ def test_ranking_a_run_gives_the_test_tau_of_its_summary(start, tiny, write_set,
     expected = tau(scores[bench.test], bench.accuracies[bench.test])
     assert result.summary["rows"][0]["test"] == pytest.approx(expected)
     target = RankedBench(bench, tiny.inputs, None)
-    ranking = rank(target, [run_candidate(result.folder)], RankOptions("test", resamples=20))
+    ranking = rank(target, [load_proxy(result.folder)], RankOptions("test", resamples=20))
     assert ranking.rows[0].tau == pytest.approx(expected)
 
 

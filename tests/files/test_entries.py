@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gp_emq.allocation import cached_table
 from gp_emq.files import entry_of, open_entry, read_entry, write_entry
 from gp_emq.networks import find_layers
 from gp_emq.proxies.loading import load_proxy
@@ -88,13 +87,13 @@ def test_an_edited_table_is_computed_again(network, tmp_path) -> None:
     model, images = network
     statistics = collect_statistics(model, images, bits=(2, 3), cache=tmp_path)
     proxy = load_proxy("mse")
-    right = cached_table(proxy, statistics, tmp_path)
+    right = proxy.table(statistics, cache=tmp_path)
     (path,) = tmp_path.glob("*/tables/*.json")
     line, _, text = path.read_text().partition("\n")
     place = next(k for k, digit in enumerate(text) if digit in "12345678")
     edited = f"{line}\n{text[:place]}{int(text[place]) + 1}{text[place + 1 :]}"
     path.write_text(edited)
-    assert np.array_equal(cached_table(proxy, statistics, tmp_path), right)
+    assert np.array_equal(proxy.table(statistics, cache=tmp_path), right)
     assert path.read_text() != edited
 
 
@@ -102,10 +101,10 @@ def test_a_table_made_by_other_code_is_computed_again(network, tmp_path, monkeyp
     model, images = network
     statistics = collect_statistics(model, images, bits=(2, 3), cache=tmp_path)
     proxy = load_proxy("mse")
-    cached_table(proxy, statistics, tmp_path)
-    monkeypatch.setattr("gp_emq.allocation._tables.code_sha256", lambda *_: "edited")
-    monkeypatch.setattr(type(proxy), "table", lambda *_: np.full((2, 2), 7.0))
-    assert (cached_table(proxy, statistics, tmp_path) == 7).all()
+    proxy.table(statistics, cache=tmp_path)
+    monkeypatch.setattr("gp_emq.proxies._kept.code_sha256", lambda *_: "edited")
+    monkeypatch.setattr(type(proxy), "_values", lambda *_: np.full((2, 2), 7.0))
+    assert (proxy.table(statistics, cache=tmp_path) == 7).all()
 
 
 def test_statistics_collected_by_other_code_have_another_fingerprint(network, monkeypatch) -> None:

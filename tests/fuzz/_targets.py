@@ -12,7 +12,6 @@ import torch
 
 from analysis._run_data import bench_of, best_individual, pareto_front
 from gp_emq.allocation import CostTable, load_plan, load_sweep
-from gp_emq.allocation._tables import _read as read_table
 from gp_emq.experiment import RunConfiguration
 from gp_emq.export import load_packed, load_provenance
 from gp_emq.files import entry_of
@@ -25,6 +24,7 @@ from gp_emq.networks._imagenet import _labelled_files
 from gp_emq.networks._weights import load_weights
 from gp_emq.options import options_from_file
 from gp_emq.proxies import language, parse_expression
+from gp_emq.proxies._kept import _read as read_table
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.ptq import load_quantized, read_record
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME, load_checkpoint
@@ -337,7 +337,7 @@ def _as_targets() -> tuple[Target, ...]:
             lambda path: path.write_bytes(entry_of(_KEY, b"[[1.0, 2.5], [3.0, 4.0]]")) and None,
             change.any_of(change.in_entry(_KEY, _ENTRY), change.of_bytes),
             lambda path: read_table(path, _KEY, (2, 2)),
-            ("gp_emq.allocation._tables:_read",),
+            ("gp_emq.proxies._kept:_read",),
         ),
         Target(
             "statistics-index",

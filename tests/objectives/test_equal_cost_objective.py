@@ -60,3 +60,35 @@ def test_it_composes_and_refuses_what_it_cannot_compare(tiny) -> None:
     alone = np.arange(len(costs)) * 1000.0
     with pytest.raises(GpEmqError, match="no fitness at equal cost: no two training"):
         EqualCostObjective(bench, alone, window=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0.25, 0.5])
+def test_all_pairs_may_have_a_weight(tiny, weight: float) -> None:
+    bench = tiny.bench
+    costs = bench.configurations @ np.array([100.0, 20.0, 300.0, 50.0])
+    objective = EqualCostObjective(bench, costs, window=0.1, all_pairs=weight)
+    choices, spread = bench.configurations.astype(int) - 2, np.ptp(costs)
+
+    def mixed(scores, part) -> float:
+        rounded_scores, accuracies = rounded(scores)[part], bench.accuracies[part]
+        close = counted(rounded_scores, accuracies, costs[part], spread)
+        return (1 - weight) * close + weight * counted(
+            rounded_scores, accuracies, np.zeros(len(part)), spread
+        )
+
+    for table in np.random.default_rng(3).normal(size=(5, 4, 3)):
+        (found,) = objective.measure([(table,)])
+        scores = configuration_scores(centred(table), choices)
+        training, validation = (mixed(scores, part) for part in (bench.training, bench.validation))
+        assert found.training == pytest.approx(abs(training), abs=1e-12)
+        assert found.validation == pytest.approx(found.sign * validation, abs=1e-12)
+        for out in (0, 7):
+            without = mixed(scores, np.delete(bench.training, out))
+            assert found.left_out[out] == pytest.approx(found.sign * without, abs=1e-12)
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.0, float("nan")])
+def test_a_weight_that_is_none_is_refused(tiny, weight: float) -> None:
+    costs = tiny.bench.configurations.sum(axis=1).astype(float)
+    with pytest.raises(GpEmqError, match="from 0 to below 1"):
+        EqualCostObjective(tiny.bench, costs, all_pairs=weight)

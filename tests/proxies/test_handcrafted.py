@@ -8,15 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gp_emq.errors import ExpressionError
-from gp_emq.proxies import language, parse_expression
-from gp_emq.proxies.handcrafted import (
-    AS_PUBLISHED,
-    HANDCRAFTED,
-    ProxyInputs,
-    handcrafted_proxy,
-    handcrafted_table,
-    seed_expressions,
-)
+from gp_emq.proxies import AS_PUBLISHED, ProxyInputs, language, parse_expression
+from gp_emq.proxies.handcrafted import HANDCRAFTED, handcrafted_proxy, seed_expressions
 from gp_emq.quantization import WeightQuantizer, fake_quantize
 from gp_emq.statistics import StatisticsSettings, collect_statistics
 
@@ -74,10 +67,6 @@ class Reference:
                 ties=TIES,
                 settings=StatisticsSettings(hessian_probes=3),
             ),
-            self.model,
-            self.images,
-            self.labels,
-            self.quantizer,
         )
 
     def gradients(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -337,11 +326,11 @@ def test_table_is_what_the_formula_says(
 ) -> None:
     aligned, published = expected[name]
     proxy = handcrafted_proxy(name)
-    found = handcrafted_table(proxy, reference.inputs)
+    found = proxy.table(reference.inputs)
     assert (found.dtype, found.shape) == (np.float64, (2, 3))
     np.testing.assert_allclose(found, aligned, rtol=2e-4, atol=1e-9)
     assert (proxy.as_published is None) == (published is None)
-    found = handcrafted_table(proxy, reference.inputs, AS_PUBLISHED)
+    found = proxy.form(AS_PUBLISHED).table(reference.inputs)
     np.testing.assert_allclose(
         found, aligned if published is None else published, rtol=2e-4, atol=1e-9
     )
@@ -352,14 +341,14 @@ def test_table_is_what_the_formula_says(
     ["mse", "relative_error", "sqnr", "sum_of_bits", "bparams", "bops", "range"],
 )
 def test_more_bits_are_never_predicted_to_harm(reference: Reference, name: str) -> None:
-    table = handcrafted_table(handcrafted_proxy(name), reference.inputs)
+    table = handcrafted_proxy(name).table(reference.inputs)
     assert bool(np.all(np.diff(table, axis=1) > 0))
 
 
 def test_the_model_is_left_as_it_was(reference: Reference) -> None:
     before = {name: value.clone() for name, value in reference.model.state_dict().items()}
     for name in ("output_error", "loss_change"):
-        handcrafted_table(handcrafted_proxy(name), reference.inputs)
+        handcrafted_proxy(name).table(reference.inputs)
     for name, value in reference.model.state_dict().items():
         assert torch.equal(value, before[name])
     assert all(not module._forward_hooks for module in reference.model.modules())
@@ -370,14 +359,13 @@ def test_without_labels_the_loss_is_measured_on_the_networks_own_answers(
     reference: Reference,
 ) -> None:
     answers = reference.model(reference.images).argmax(dim=1)
-    given = ProxyInputs(
-        reference.inputs.statistics, reference.model, reference.images, answers, WeightQuantizer()
+    given, own = (
+        handcrafted_proxy("loss_change").table(
+            collect_statistics(reference.model, reference.images, labels, bits=BITS, ties=TIES)
+        )
+        for labels in (answers, None)
     )
-    own = ProxyInputs(
-        reference.inputs.statistics, reference.model, reference.images, None, WeightQuantizer()
-    )
-    proxy = handcrafted_proxy("loss_change")
-    assert np.array_equal(handcrafted_table(proxy, given), handcrafted_table(proxy, own))
+    assert np.array_equal(given, own)
 
 
 def test_every_seed_is_an_expression_of_the_language() -> None:
@@ -408,30 +396,29 @@ def test_emq_is_defined_where_a_channel_has_no_gradient() -> None:
         model[1].bias.zero_()
     images = torch.ones(2, 1, 2, 2)
     statistics = collect_statistics(model, images, bits=BITS, quantizer=WeightQuantizer())
-    inputs = ProxyInputs(statistics, model, images, None, WeightQuantizer())
+    inputs = ProxyInputs(statistics)
     proxy = handcrafted_proxy("emq")
-    assert not np.isfinite(handcrafted_table(proxy, inputs, AS_PUBLISHED)).all()
+    assert not np.isfinite(proxy.form(AS_PUBLISHED).table(inputs)).all()
     weights = [model[1].weight.detach(), model[3].weight.detach()]
     # The mean of a softmax over an axis is one over its length.
     expected = [float(w.relu().sqrt().mean()) / len(w) for w in weights]
-    found = handcrafted_table(proxy, inputs)
+    found = proxy.table(inputs)
     np.testing.assert_allclose(found, np.outer(expected, BITS), rtol=1e-6)
 
 
 def test_what_proxies_share_is_computed_once_and_its_seconds_are_told(
     reference: Reference,
 ) -> None:
-    inputs = reference.inputs.with_statistics(reference.inputs.statistics)
-    inputs.memory.clear()
+    inputs = ProxyInputs(reference.inputs.statistics)
     runs = 0
 
     def count(_module: nn.Module, _inputs: object) -> None:
         nonlocal runs
         runs += 1
 
-    handle = reference.model.register_forward_pre_hook(count)
+    handle = inputs.network.model.register_forward_pre_hook(count)
     for name in ("loss_change", "accuracy_change", "output_divergence"):
-        handcrafted_table(handcrafted_proxy(name), inputs)
+        handcrafted_proxy(name).table(inputs)
     handle.remove()
     # The float network and every width of every entry.
     assert runs == 1 + len(BITS) * len(ENTRIES)

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,9 @@ import pytest
 from gp_emq.correlation import kendall_tau
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import load_bench, write_bench
+from gp_emq.proxies.loading import expression_proxy, load_proxy
 from gp_emq.rank import main
-from gp_emq.ranking import (
-    RankedBench,
-    RankOptions,
-    expression_candidate,
-    handcrafted_candidates,
-    rank,
-)
+from gp_emq.ranking import RankedBench, RankOptions, rank
 from gp_emq.store import HallOfFame, Member, Provenance, write_hall_of_fame
 
 CHEAP = "sum_of_bits,bparams,relative_error,mse,snip"
@@ -45,9 +41,7 @@ def test_sum_of_bits_is_the_sum_of_bits_on_each_split(target: RankedBench) -> No
         ("training", bench.training),
         ("all", np.arange(len(sums))),
     ):
-        ranking = rank(
-            target, handcrafted_candidates(["sum_of_bits"]), RankOptions(split, resamples=20)
-        )
+        ranking = rank(target, [load_proxy("sum_of_bits")], RankOptions(split, resamples=20))
         row = ranking.rows[0]
         assert row.tau == pytest.approx(kendall_tau(sums[chosen], bench.accuracies[chosen]))
         assert np.isnan(row.figures["kendall_given_bits"].value)
@@ -61,8 +55,43 @@ def test_sizes_are_bits_times_parameters(target: RankedBench) -> None:
     assert target.sizes[7] == pytest.approx(by_hand / 8 / 2**20)
 
 
+def test_pairs_of_equal_size_are_within_a_window_of_all_sizes(target: RankedBench) -> None:
+    sizes, chosen = target.sizes, target.bench.validation
+    window = 0.02 * (sizes.max() - sizes.min())
+    expected = [[i != j and abs(sizes[i] - sizes[j]) < window for j in chosen] for i in chosen]
+    pairs = target.pairs_at_equal_size(chosen)
+    assert pairs.any()
+    assert pairs.tolist() == expected
+
+
+def test_where_no_two_configurations_are_of_equal_size_the_reason_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, target: RankedBench
+) -> None:
+    bench, order = target.bench, np.argsort(target.sizes)
+    apart = order[np.linspace(0, len(order) - 1, 12).astype(int)]
+    few = replace(
+        bench, name="few", configurations=bench.configurations[apart],
+        accuracies=bench.accuracies[apart], correct=bench.correct[apart],
+        split=np.full(len(apart), 2, np.int8),
+    )  # fmt: skip
+    reason = "no two test configurations cost the same"
+    sizes = target.sizes[apart]
+    assert np.diff(sizes).min() > 0.02 * np.ptp(sizes)
+    write_bench(few, tmp_path / "few.safetensors")
+    arguments = ("--bench", str(tmp_path / "few.safetensors"), "--proxies", "mse,bparams")
+    table = output(capsys, *arguments)
+    assert f"–: tau = size: {reason}" in table
+    (row,) = (line for line in table.splitlines() if " mse " in line)
+    assert " – " in row
+    ranking = json.loads(output(capsys, *arguments, "--format", "json"))["rankings"][0]
+    assert ranking["undefined"] == {"kendall_at_equal_size": reason}
+    assert {one["kendall_at_equal_size"] for one in ranking["proxies"]} == {None}
+
+
 def test_rows_are_sorted_and_the_best_is_marked(target: RankedBench) -> None:
-    ranking = rank(target, handcrafted_candidates(CHEAP.split(",")), RankOptions(resamples=100))
+    ranking = rank(
+        target, [load_proxy(name) for name in CHEAP.split(",")], RankOptions(resamples=100)
+    )
     taus = [row.tau for row in ranking.rows]
     assert taus == sorted(taus, reverse=True)
     assert [row.mark.name for row in ranking.rows].count("BEST") == 1
@@ -70,27 +99,26 @@ def test_rows_are_sorted_and_the_best_is_marked(target: RankedBench) -> None:
 
 
 def test_an_expression_is_oriented_by_the_training_configurations(target: RankedBench) -> None:
-    candidates = [
-        expression_candidate("up=bits"),
-        expression_candidate("down=negate(bits)"),
-        *handcrafted_candidates(["sum_of_bits"]),
+    proxies = [
+        expression_proxy("up=bits"),
+        expression_proxy("down=negate(bits)"),
+        load_proxy("sum_of_bits"),
     ]
-    ranking = rank(target, candidates, RankOptions(resamples=20))
+    ranking = rank(target, proxies, RankOptions(resamples=20))
     assert len({row.tau for row in ranking.rows}) == 1
 
 
 def test_a_table_that_is_not_finite_is_noted_and_comes_last(target: RankedBench) -> None:
-    candidates = [expression_candidate("broken=log(negate(bits))")]
-    candidates += handcrafted_candidates(["mse"])
-    last = rank(target, candidates, RankOptions(resamples=20)).rows[-1]
-    assert (last.candidate.name, last.scored.note) == ("broken", "its table is not finite")
+    proxies = [expression_proxy("broken=log(negate(bits))"), load_proxy("mse")]
+    last = rank(target, proxies, RankOptions(resamples=20)).rows[-1]
+    assert (last.proxy.name, last.scored.note) == ("broken", "its table is not finite")
     assert last.figures == {}
 
 
 def test_calibration_repeats_move_what_depends_on_images_alone(target: RankedBench) -> None:
     options = RankOptions(resamples=20, calibration_repeats=2)
-    ranking = rank(target, handcrafted_candidates(["snip", "mse"]), options)
-    by_name = {row.candidate.name: row for row in ranking.rows}
+    ranking = rank(target, [load_proxy("snip"), load_proxy("mse")], options)
+    by_name = {row.proxy.name: row for row in ranking.rows}
     assert len(set(by_name["snip"].calibration)) == 2
     assert set(by_name["mse"].calibration) == {by_name["mse"].tau}
 

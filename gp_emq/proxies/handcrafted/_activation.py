@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.networks import Layer
-from gp_emq.proxies.handcrafted._proxy import ProxyInputs
+from gp_emq.proxies._inputs import ProxyInputs
 
 
 def ompq(inputs: ProxyInputs, beta: float = 1.0) -> Tensor:

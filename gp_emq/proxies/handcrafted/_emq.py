@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gp_emq.proxies.handcrafted._proxy import ProxyInputs
+from gp_emq.proxies._inputs import ProxyInputs
 
 SMALLEST = torch.finfo(torch.float32).tiny
 """What the magnitude of a gradient counts as at least."""

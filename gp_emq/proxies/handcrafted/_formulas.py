@@ -6,16 +6,16 @@ spent per weight; the public scripts add them up, which mostly ranks layers by t
 
 import math
 
+from gp_emq.proxies._proxy import Proxy
 from gp_emq.proxies.handcrafted._emq import emq
-from gp_emq.proxies.handcrafted._proxy import HandcraftedProxy
 
 _PERTURBATION_ENERGY = "sum(square(quantization_perturbation))"
 _FLOAT_RATIO = 2 * 24 * math.log(2)
 """Signal-to-noise ratio of float32, as a logarithm: what is unchanged may be that far off."""
 _ABDELFATTAH = "Abdelfattah et al., Zero-cost proxies for lightweight NAS, 2021"
 
-SIZE: tuple[HandcraftedProxy, ...] = (
-    HandcraftedProxy(
+SIZE: tuple[Proxy, ...] = (
+    Proxy(
         "sum_of_bits",
         "size",
         "sum of the bit widths",
@@ -23,7 +23,7 @@ SIZE: tuple[HandcraftedProxy, ...] = (
         "baseline",
         "bits",
     ),
-    HandcraftedProxy(
+    Proxy(
         "bparams",
         "size",
         "size of the quantized weights in bits",
@@ -31,7 +31,7 @@ SIZE: tuple[HandcraftedProxy, ...] = (
         "baseline",
         "multiply(parameter_count, bits)",
     ),
-    HandcraftedProxy(
+    Proxy(
         "bops",
         "size",
         "bit operations, at the protocol's fixed activation width",
@@ -41,8 +41,8 @@ SIZE: tuple[HandcraftedProxy, ...] = (
     ),
 )
 
-CURVATURE: tuple[HandcraftedProxy, ...] = (
-    HandcraftedProxy(
+CURVATURE: tuple[Proxy, ...] = (
+    Proxy(
         "hawq",
         "curvature",
         "top Hessian eigenvalue per parameter, times bits",
@@ -51,7 +51,7 @@ CURVATURE: tuple[HandcraftedProxy, ...] = (
         "times_bits(divide(hessian_top_eigenvalue, parameter_count))",
         "times_bits(hessian_top_eigenvalue)",
     ),
-    HandcraftedProxy(
+    Proxy(
         "hawq_perturbation",
         "curvature",
         "top Hessian eigenvalue times the squared perturbation",
@@ -59,7 +59,7 @@ CURVATURE: tuple[HandcraftedProxy, ...] = (
         "Dong et al., HAWQ: Hessian aware quantization of neural networks, 2019",
         f"negate(multiply(hessian_top_eigenvalue, {_PERTURBATION_ENERGY}))",
     ),
-    HandcraftedProxy(
+    Proxy(
         "hawq_v2",
         "curvature",
         "mean Hessian trace times the squared perturbation",
@@ -68,7 +68,7 @@ CURVATURE: tuple[HandcraftedProxy, ...] = (
         f"negate(multiply(mean(hessian_diagonal), {_PERTURBATION_ENERGY}))",
         "times_bits(hessian_trace)",
     ),
-    HandcraftedProxy(
+    Proxy(
         "hessian_diagonal",
         "curvature",
         "second-order change of the loss by the Hessian's diagonal",
@@ -77,7 +77,7 @@ CURVATURE: tuple[HandcraftedProxy, ...] = (
         "negate(sum(multiply(hessian_diagonal, square(quantization_perturbation))))",
         "times_bits(mean(hessian_diagonal))",
     ),
-    HandcraftedProxy(
+    Proxy(
         "fit_trace",
         "curvature",
         "mean Fisher trace times the squared perturbation",
@@ -85,7 +85,7 @@ CURVATURE: tuple[HandcraftedProxy, ...] = (
         "Zandonati et al., FIT: a metric for model sensitivity, 2022",
         f"negate(multiply(mean(fisher_diagonal), {_PERTURBATION_ENERGY}))",
     ),
-    HandcraftedProxy(
+    Proxy(
         "fit_diagonal",
         "curvature",
         "Fisher diagonal times the squared perturbation, weight by weight",
@@ -95,8 +95,8 @@ CURVATURE: tuple[HandcraftedProxy, ...] = (
     ),
 )
 
-GRADIENT: tuple[HandcraftedProxy, ...] = (
-    HandcraftedProxy(
+GRADIENT: tuple[Proxy, ...] = (
+    Proxy(
         "snip",
         "gradient",
         "mean connection sensitivity, times bits",
@@ -105,7 +105,7 @@ GRADIENT: tuple[HandcraftedProxy, ...] = (
         "times_bits(l1_mean(gradient_times_weight))",
         "times_bits(sum(abs(gradient_times_weight)))",
     ),
-    HandcraftedProxy(
+    Proxy(
         "plain",
         "gradient",
         "mean of gradient times weight, times bits",
@@ -114,7 +114,7 @@ GRADIENT: tuple[HandcraftedProxy, ...] = (
         "times_bits(mean(gradient_times_weight))",
         "times_bits(sum(gradient_times_weight))",
     ),
-    HandcraftedProxy(
+    Proxy(
         "grasp",
         "gradient",
         "mean change of the gradient's norm by a weight, times bits",
@@ -123,7 +123,7 @@ GRADIENT: tuple[HandcraftedProxy, ...] = (
         "times_bits(negate(mean(multiply(hessian_gradient, weight))))",
         "times_bits(negate(sum(multiply(hessian_gradient, weight))))",
     ),
-    HandcraftedProxy(
+    Proxy(
         "gradient_norm",
         "gradient",
         "norm of the weight gradient, times bits",
@@ -131,7 +131,7 @@ GRADIENT: tuple[HandcraftedProxy, ...] = (
         _ABDELFATTAH,
         "times_bits(frobenius_norm(weight_gradient))",
     ),
-    HandcraftedProxy(
+    Proxy(
         "synflow",
         "gradient",
         "mean synaptic flow, times bits",
@@ -140,7 +140,7 @@ GRADIENT: tuple[HandcraftedProxy, ...] = (
         "times_bits(mean(multiply(synflow_gradient, abs(weight))))",
         "times_bits(sum(multiply(synflow_gradient, abs(weight))))",
     ),
-    HandcraftedProxy(
+    Proxy(
         "gradient_perturbation",
         "gradient",
         "first-order change of the loss, weight by weight",
@@ -150,8 +150,8 @@ GRADIENT: tuple[HandcraftedProxy, ...] = (
     ),
 )
 
-WEIGHT: tuple[HandcraftedProxy, ...] = (
-    HandcraftedProxy(
+WEIGHT: tuple[Proxy, ...] = (
+    Proxy(
         "relative_error",
         "weight",
         "squared perturbation relative to the squared weight",
@@ -160,7 +160,7 @@ WEIGHT: tuple[HandcraftedProxy, ...] = (
         f"negate(multiply(power(sum(square(weight)), -1), {_PERTURBATION_ENERGY}))",
         unchanged=0.0,
     ),
-    HandcraftedProxy(
+    Proxy(
         "sqnr",
         "weight",
         "signal-to-quantization-noise ratio, as a logarithm",
@@ -169,7 +169,7 @@ WEIGHT: tuple[HandcraftedProxy, ...] = (
         f"negate(log(multiply(power(sum(square(weight)), -1), {_PERTURBATION_ENERGY})))",
         unchanged=_FLOAT_RATIO,
     ),
-    HandcraftedProxy(
+    Proxy(
         "mse",
         "weight",
         "mean squared perturbation",
@@ -177,7 +177,7 @@ WEIGHT: tuple[HandcraftedProxy, ...] = (
         "baseline",
         "negate(quantization_mse)",
     ),
-    HandcraftedProxy(
+    Proxy(
         "range",
         "weight",
         "range of the weights, times bits",
@@ -187,8 +187,8 @@ WEIGHT: tuple[HandcraftedProxy, ...] = (
     ),
 )
 
-EVOLVED: tuple[HandcraftedProxy, ...] = (
-    HandcraftedProxy(
+EVOLVED: tuple[Proxy, ...] = (
+    Proxy(
         "emq",
         "evolved",
         "the formula that EMQ published",
@@ -196,6 +196,6 @@ EVOLVED: tuple[HandcraftedProxy, ...] = (
         "Dong et al., EMQ: Evolving training-free proxies, 2023",
         emq,
         "times_bits(multiply(mean(softmax(log_abs(virtual_gradient))), mean(sqrt(relu(weight)))))",
-        ("virtual_gradient", "weight"),
+        uses=("virtual_gradient", "weight"),
     ),
 )

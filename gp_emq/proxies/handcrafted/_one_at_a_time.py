@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gp_emq.networks import undisturbed
-from gp_emq.proxies.handcrafted._proxy import ProxyInputs
+from gp_emq.proxies._inputs import ProxyInputs
 from gp_emq.statistics import check_classes
 
 

@@ -14,7 +14,7 @@ from gp_emq.networks import (
     undisturbed,
     watching,
 )
-from gp_emq.proxies.handcrafted._proxy import ProxyInputs, negative_sums
+from gp_emq.proxies._inputs import ProxyInputs, negative_sums
 
 
 @dataclass

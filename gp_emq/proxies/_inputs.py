@@ -1,4 +1,4 @@
-"""What a hand-crafted proxy is: a name, where it is from, and one or two ways to compute it."""
+"""What proxies that are no formulas are computed from."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,43 +6,29 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from gp_emq.errors import StatisticsError
 from gp_emq.networks import PrivateNetwork, batch_size, weight_layers
-from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import Statistics, logits_of
+from gp_emq.statistics import Origin, Statistics, logits_of
 
-FloatArray = NDArray[np.float64]
 Value = TypeVar("Value")
-
-ALIGNED = "aligned"
-AS_PUBLISHED = "as-published"
-FORMS = (ALIGNED, AS_PUBLISHED)
-"""The method as its paper derives it, and as the public ranking scripts compute it."""
 
 
 @dataclass(frozen=True)
 class ProxyInputs:
-    """What hand-crafted proxies are computed from.
+    """Statistics, and what several proxies of one network share.
 
     Attributes:
         statistics: The network's statistics.
-        model: The network; where it is no private copy yet, one is made and run.
-        images: The calibration images, float32 (n, C, H, W).
-        labels: int64 (n,), or None for the network's own predictions.
-        quantizer: The protocol's weight quantizer.
+        asked_by: Whom errors name.
         memory: What several proxies share, with the seconds it took; see `once`.
         borrowed: Seconds of what was found in the memory.
     """
 
     statistics: Statistics
-    model: nn.Module | PrivateNetwork
-    images: Tensor
-    labels: Tensor | None
-    quantizer: WeightQuantizer
+    asked_by: str = "the proxy"
     memory: dict[str, tuple[Any, float]] = field(default_factory=dict, repr=False)
     borrowed: dict[str, float] = field(default_factory=dict, repr=False)
 
@@ -66,10 +52,34 @@ class ProxyInputs:
         result: Value = value
         return result
 
-    @cached_property
+    @property
+    def origin(self) -> Origin:
+        """What the statistics are collected from.
+
+        Raises:
+            StatisticsError: They were read from disk, or cut out.
+        """
+        if self.statistics.origin is None:
+            raise StatisticsError(
+                f"{self.asked_by} needs the network beside its statistics: use those that "
+                "collect_statistics gives"
+            )
+        return self.statistics.origin
+
+    @property
     def network(self) -> PrivateNetwork:
         """The network to run."""
-        return self.model if isinstance(self.model, PrivateNetwork) else PrivateNetwork(self.model)
+        return self.origin.network
+
+    @property
+    def images(self) -> Tensor:
+        """The calibration images, float32 (n, C, H, W)."""
+        return self.origin.images
+
+    @property
+    def labels(self) -> Tensor | None:
+        """Their labels, int64 (n,), or None for the network's own predictions."""
+        return self.origin.labels
 
     @property
     def chunk(self) -> int:
@@ -108,48 +118,6 @@ class ProxyInputs:
 
 Measure = Callable[[ProxyInputs], Tensor]
 """Gives an oriented sensitivity table, float64 (entries, bits)."""
-
-
-@dataclass(frozen=True)
-class HandcraftedProxy:
-    """A known proxy.
-
-    A form is an expression of the package's own language, or a function where the method
-    is no formula over statistics. Both give an oriented table: a higher sum predicts a
-    higher accuracy.
-
-    Attributes:
-        name: What it is called on the command line.
-        family: What it looks at: size, curvature, gradient, activation, weight or evolved.
-        description: One line.
-        formula: Readable mathematics of the aligned form.
-        source: Where it was published.
-        aligned: The method as its paper derives it, on trained weights.
-        as_published: As public ranking scripts compute it; None where that is the same.
-        needs: Names of the statistics that its functions use; those of expressions are known.
-        unchanged: Value of its formula where a width changes none of an entry's weights, which
-            are all zero or all on the grid; None where the formula needs no such value.
-    """
-
-    name: str
-    family: str
-    description: str
-    formula: str
-    source: str
-    aligned: str | Measure
-    as_published: str | Measure | None = None
-    needs: tuple[str, ...] = ()
-    unchanged: float | None = None
-
-    def form(self, name: str = ALIGNED) -> str | Measure:
-        """Choose a form; the aligned one stands in where the published is the same.
-
-        Args:
-            name: `"aligned"` or `"as-published"`.
-        """
-        if name == AS_PUBLISHED and self.as_published is not None:
-            return self.as_published
-        return self.aligned
 
 
 def negative_sums(inputs: ProxyInputs, values: dict[tuple[str, int], float]) -> Tensor:

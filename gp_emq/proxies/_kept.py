@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,48 +10,42 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import RunError
 from gp_emq.files import code_sha256, decode_document, one_line, read_entry, write_entry
-from gp_emq.proxies import SensitivityTable
-from gp_emq.proxies.loading import Proxy
 from gp_emq.statistics import Statistics
 
 FloatArray = NDArray[np.float64]
 
 
-def cached_table(proxy: Proxy, statistics: Statistics, cache: Path | None) -> SensitivityTable:
-    """Compute the table of a proxy, or read the one that was computed before by the same code.
+def kept_values(
+    compute: Callable[[], FloatArray], identity: Sequence[str], statistics: Statistics, cache: Path
+) -> FloatArray:
+    """Compute a table, or read the one that was computed before by the same code.
 
     Args:
-        proxy: The proxy. One of a user's own primitive set is always computed, since the set's
-            file may have changed.
-        statistics: The network's statistics.
-        cache: The folder that was given to `collect_statistics`; None computes.
+        compute: Gives float64 (entries, bits).
+        identity: What it is computed by.
+        statistics: What it is computed from.
+        cache: The folder that was given to `collect_statistics`.
 
     Returns:
-        float64 (entries, bits), oriented; it knows its layers and widths.
+        The table; one that is not finite is not kept.
+
+    Raises:
+        RunError: The folder cannot be written.
     """
-    if cache is None or not proxy.portable:
-        return proxy.table(statistics)
-    entries = 1 + max(layer.entry for layer in statistics.layers)
-    key = _key(proxy, statistics)
+    parts = [code_sha256("gp_emq.proxies.loading"), statistics.fingerprint, *identity]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     path = cache / statistics.fingerprint / "tables" / f"{key[:32]}.json"
+    entries = 1 + max(layer.entry for layer in statistics.layers)
     known = _read(path, key, (entries, len(statistics.bits)))
     if known is not None:
-        return proxy.label(known, statistics)
-    table = proxy.table(statistics)
+        return known
+    table = compute()
     if np.isfinite(table).all():
         try:
             write_entry(path, key, json.dumps(table.tolist()).encode())
         except OSError as error:
             raise RunError(f"cannot write {path}: {one_line(error)}") from error
     return table
-
-
-def _key(proxy: Proxy, statistics: Statistics) -> str:
-    """Hash what a table is computed from: the proxy, its code, and the statistics."""
-    name = "" if proxy.method is None else proxy.name
-    code = code_sha256("gp_emq.proxies.loading")
-    identity = [code, statistics.fingerprint, name, proxy.expression, str(proxy.sign)]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def _read(path: Path, key: str, shape: tuple[int, int]) -> FloatArray | None:
