@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import GpEmqError, NetworkError
+from gp_emq.networks._aliases import places
 from gp_emq.networks._private import private_copy
 
 
@@ -89,7 +90,7 @@ class PrivateNetwork:
         self.parameters: dict[str, Tensor] = dict(
             self.model.named_parameters(remove_duplicate=False)
         )
-        self._places = list(_places(self.model))
+        self._places = list(places(self.model))
         self._in_place_of: list[tuple[dict[str, Any], str, Tensor]] = []
         tensors = (*self.model.parameters(), *self.model.buffers())
         self.device = tensors[0].device if tensors else torch.device("cpu")
@@ -196,15 +197,6 @@ class PrivateNetwork:
             for module, attributes in before:
                 module.__dict__.clear()
                 module.__dict__.update(attributes)
-
-
-def _places(model: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
-    """Give every place that holds a parameter or a buffer once, a module at two names too."""
-    for module in model.modules():
-        for holder in (module._parameters, module._buffers):
-            for name, value in holder.items():
-                if value is not None:
-                    yield holder, name, value
 
 
 def _fresh(value: Any) -> Any:
