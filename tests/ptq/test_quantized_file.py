@@ -5,6 +5,7 @@ import safetensors
 import safetensors.torch
 import torch
 from small_networks import Normed, Shared, Tokens, made, pictures
+from torch import nn
 
 import gp_emq
 from gp_emq.errors import GpEmqError, NetworkError, QuantizationError
@@ -36,6 +37,52 @@ def test_a_file_gives_the_same_logits_to_the_last_bit(tmp_path, kind, symmetric,
         assert torch.equal(again.weights[name].integers, weight.integers)
         assert again.weights[name].parameters.quant_min == weight.parameters.quant_min
     assert set(again.activations) == (set() if activation_bits == 32 else set(widths))
+
+
+class OnOneStorage(Shared):
+    """The same as `Shared`, with a parameter for each of the two layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.second.weight = nn.Parameter(self.first.weight.data)
+        self.also = self.twice
+
+
+@pytest.mark.parametrize("kind", [Shared, OnOneStorage])
+def test_what_modules_share_is_in_a_file_once(tmp_path, kind):
+    model, images, path = made(kind), pictures(), tmp_path / "quantized.safetensors"
+    quantized = gp_emq.quantize(model, {"first": 4, "second": 4}, images)
+    gp_emq.save_quantized(quantized, path)
+    tensors = safetensors.torch.load_file(path)
+    # A convolution 2 x 2 x 3 x 3 and a product 2 x 2 with its integers, and three biases of 2.
+    grids = {name for name in tensors if name.endswith(("scale", "zero_point"))}
+    assert sum(tensors[name].numel() for name in tensors.keys() - grids) == 36 + 4 + 4 + 3 * 2
+    assert sum(name.endswith("weight.scale") for name in grids) == 1
+    again = gp_emq.load_quantized(path, made(kind, seed=5))
+    assert again.network.first.weight is again.network.second.weight
+    assert set(again.weights) == {"first", "second"}
+    assert torch.equal(again(images), quantized(images))
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        {"second.weight": "third.weight"},
+        {"first.weight": "second.weight", "second.weight": "first.weight"},
+        {"second.weight": "first.weight", "first.bias": "second.bias"},
+        {"second.weight": "first.bias"},
+    ],
+)
+def test_a_file_whose_shared_tensors_do_not_fit_is_damaged(tmp_path, shares):
+    model, images, path = made(Shared), pictures(), tmp_path / "quantized.safetensors"
+    gp_emq.save_quantized(gp_emq.quantize(model, {"first": 4, "second": 4}, images), path)
+    with safetensors.safe_open(path, "pt") as file:
+        record = json.loads(file.metadata()["gp_emq"])
+    record["shares"] = shares
+    tensors = safetensors.torch.load_file(path)
+    path.write_bytes(safetensors.torch.save(tensors, {"gp_emq": json.dumps(record)}))
+    with pytest.raises(QuantizationError, match="damaged"):
+        gp_emq.load_quantized(path, model)
 
 
 @pytest.fixture
