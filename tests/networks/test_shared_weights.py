@@ -117,7 +117,7 @@ def test_weights_that_overlap_are_refused_in_one_line(make, batch):
         lambda: gp_emq.quantize(make(), {"first": 2}, batch[0]),
     )
     for call in calls:
-        with pytest.raises(NetworkError, match="'first.weight' and 'second.weight' share a part"):
+        with pytest.raises(NetworkError, match=r"'first\.weight' and .* share a part"):
             call()
 
 

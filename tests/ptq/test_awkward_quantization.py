@@ -356,6 +356,60 @@ def test_statistics_are_estimated_for_every_kind_of_norm(norm):
     assert quantized(images).isfinite().all()
 
 
+@pytest.mark.parametrize("calls", [1, 2])
+def test_instance_norms_get_the_statistics_that_training_would_give_them(calls):
+    class Normalized(Normed):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.InstanceNorm2d(4, affine=True, track_running_stats=True)
+
+        def forward(self, images):
+            fed = [images, 3 * images[:, :, ::2]][:calls]
+            return self.head(sum(self.norm(self.conv(x)).relu().mean((2, 3)) for x in fed))
+
+    model, images = made(Normalized), pictures()
+    quantized = gp_emq.quantize(model, {"conv": 2}, images, method="rtn+bn", activation_bits=32)
+    fed = [images, 3 * images[:, :, ::2]][:calls]
+    values = [quantized.network.conv(x).detach().double().flatten(2) for x in fed]
+    means = torch.cat([value.mean(2) for value in values]).mean(0)
+    variances = torch.cat([value.var(2) for value in values]).mean(0)
+    torch.testing.assert_close(quantized.network.norm.running_mean.double(), means)
+    torch.testing.assert_close(quantized.network.norm.running_var.double(), variances)
+
+
+class OneStatistic(nn.Module):
+    """Two norms that look at one mean and one variance."""
+
+    def __init__(self, together):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(2, 4, 3), nn.Linear(4, 3)
+        self.one, self.other = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        for name in ("running_mean", "running_var"):
+            value = getattr(self.one, name)
+            self.other._buffers[name] = value if together else value.view(4)
+
+    def forward(self, x):
+        hidden = self.one(self.conv(x)) + self.other(self.conv(2 * x + 1))
+        return self.head(hidden.relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_norms_that_share_their_statistics_go_on_sharing_them(together):
+    model, images = OneStatistic(together).eval(), pictures()
+    quantized = gp_emq.quantize(model, {"conv": 3}, images, method="rtn+bn", activation_bits=32)
+    layers = find_layers(model, images[:1])
+    weights = quantize_weights(model, layers, (3, 8), WeightQuantizer(per_channel=True))
+    bench = QuantizedNetwork(model, layers, weights, None)
+    bench.configure([3, 8])
+    bench.reestimate_batch_norm(images)
+    for network in (quantized.network, bench.model):
+        values = [network.conv(x).detach().double() for x in (images, 2 * images + 1)]
+        rows = torch.cat(values).transpose(0, 1).flatten(1)
+        assert network.one.running_mean is network.other.running_mean
+        torch.testing.assert_close(network.one.running_mean, rows.mean(1).float())
+        torch.testing.assert_close(network.other.running_var, rows.var(1).float())
+
+
 def test_a_norm_that_is_called_twice_has_the_statistics_of_both_calls():
     class Twice(Normed):
         def forward(self, images):
