@@ -14,6 +14,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from gp_emq.errors import NetworkError
 from gp_emq.networks._aliases import share_as
+from gp_emq.networks._casts import is_half, widen_casts
 
 _CONTAINERS = (dict, list, tuple, set)
 _DEEPEST = 4
@@ -67,7 +68,8 @@ def private_copy(model: nn.Module) -> nn.Module:
     weight norm, spectral norm, pruning masks) are plain parameters with the values that eval
     mode gives them. Parameters and buffers that the original shares among modules are shared, by
     identity or as separate tensors on the same memory, and so are modules. Hooks of the user are
-    kept.
+    kept. Where the original has parameters in half precision, casts to it that its forward makes
+    leave the copy in float32.
 
     Args:
         model: the network, wrapped or not; it is not touched.
@@ -86,6 +88,8 @@ def private_copy(model: nn.Module) -> nn.Module:
         copied.eval()
         _fold_weights(copied)
         _unwrap_inside(copied)
+        if is_half(copied):
+            widen_casts(copied)
         _make_plain(copied)
     return copied
 

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from random_networks import everything_of, same
@@ -13,7 +14,7 @@ from torch.nn.utils import parametrizations, prune
 
 import gp_emq
 from gp_emq.errors import GpEmqError, NetworkError, QuantizationError
-from gp_emq.export import load_packed, save_packed
+from gp_emq.export import export_onnx, load_packed, save_packed
 from gp_emq.networks import find_layers
 from gp_emq.quantization import (
     ActivationQuantizer,
@@ -224,6 +225,40 @@ def test_networks_of_any_floating_type_give_outputs_in_it_from_weights_on_their_
     ):
         assert again(images).dtype == dtype
         assert torch.equal(again(images), quantized(images))
+
+
+class Casting(Normed):
+    """In half precision, and fed anything: forward casts its input."""
+
+    def forward(self, images):
+        return super().forward(images.to(self.head.weight.dtype if self.plain else torch.half))
+
+    plain = False
+
+
+@pytest.mark.parametrize("method", ["rtn", "rtn+bn", "adaround", "brecq"])
+def test_a_network_that_casts_its_input_to_half_precision_is_quantized_in_full(method, tmp_path):
+    images = pictures()
+    model, plain = (made(Casting).half() for _ in range(2))
+    plain.plain = True
+    plain.float()
+    options = {"iterations": 3} if method in {"adaround", "brecq"} else {}
+    found, right = (
+        gp_emq.quantize(one, {"conv": 4, "head": 8}, images, method=method, **options)
+        for one in (model, plain)
+    )
+    assert torch.equal(found(images), right(images).half())
+    gp_emq.save_quantized(found, tmp_path / "plain.safetensors")
+    save_packed(found, find_layers(model, images), tmp_path / "packed.safetensors")
+    export_onnx(found, find_layers(model, images), tmp_path / "half.onnx", images.shape[1:])
+    for again in (
+        gp_emq.load_quantized(tmp_path / "plain.safetensors", made(Casting, 5).half()),
+        load_packed(tmp_path / "packed.safetensors", made(Casting, 5).half()),
+    ):
+        assert torch.equal(again(images), found(images))
+    session = onnxruntime.InferenceSession(tmp_path / "half.onnx")
+    ran = session.run(None, {"images": images.numpy()})[0]
+    torch.testing.assert_close(torch.from_numpy(ran), right(images), rtol=0.05, atol=0.05)
 
 
 def test_half_precision_inputs_are_rounded_in_float32():
