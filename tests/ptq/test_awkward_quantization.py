@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations, prune
 import gp_emq
 from gp_emq.errors import GpEmqError, NetworkError, QuantizationError
 from gp_emq.export import export_onnx, load_packed, save_packed
-from gp_emq.networks import find_layers
+from gp_emq.networks import PrivateNetwork, find_layers
 from gp_emq.quantization import (
     ActivationQuantizer,
     QuantizedNetwork,
@@ -23,6 +23,7 @@ from gp_emq.quantization import (
     calibrate_activations,
     fake_quantize,
     integer_convolution_available,
+    passes,
     quantize_weights,
 )
 
@@ -94,6 +95,67 @@ def test_learned_rounding_keeps_what_layers_compute_however_they_are_called(kind
     learned = gp_emq.quantize(model, widths, images, method=method, iterations=150, **options)
     assert same(before, everything_of(model))
     assert error_of(model, learned, images) < error_of(model, plain, images)
+
+
+class SeesOthers(nn.Module):
+    """Lets some images see others: in some places of the batch, or in large ones alone."""
+
+    def __init__(self, sees):
+        super().__init__()
+        self.conv, self.head, self.sees = nn.Conv2d(2, 4, 3), nn.Linear(4, 3), sees
+
+    def forward(self, x):
+        hidden = self.conv(x).relu().mean((2, 3))
+        return self.head(hidden + 0.1 * self.sees(hidden))
+
+
+def _seen_by_later(distance, least=0):
+    def sees(hidden):
+        shown = torch.zeros_like(hidden)
+        if len(hidden) > max(distance, least):
+            shown[distance:] = hidden[:-distance]
+        return shown
+
+    return sees
+
+
+def _only_the_last_sees_the_middle(hidden):
+    return torch.cat([0 * hidden[:-1], hidden[len(hidden) // 2][None]])
+
+
+@pytest.mark.parametrize(
+    "sees",
+    [
+        _seen_by_later(1), _seen_by_later(2), _seen_by_later(8), _seen_by_later(40),
+        _seen_by_later(1, least=64), _seen_by_later(3, least=100), _only_the_last_sees_the_middle,
+    ],
+)  # fmt: skip
+def test_images_that_see_each_other_anywhere_go_together(sees):
+    images = torch.cat([pictures(64), 3 * pictures(60)])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = SeesOthers(sees).eval()
+    fed = []
+    handle = model.head.register_forward_hook(lambda _m, given, _o: fed.append(given[0]))
+    model(images)
+    handle.remove()
+    quantized = gp_emq.quantize(
+        model, {"conv": 8, "head": 8}, images, activation_rule="minmax", activation_bits=8
+    )
+    grid, span = quantized.activations["head"], fed[0].detach().aminmax()
+    torch.testing.assert_close(float(grid.scale), float(span.max - min(0, span.min)) / 255)
+
+
+def test_images_that_do_not_see_each_other_are_looked_at_three_times():
+    seen = []
+    model, images = made(Normed), pictures(100)
+    model.register_forward_pre_hook(lambda _m, given: seen.append(len(given[0])))
+    network = PrivateNetwork(model)
+    assert len(passes(network, images)) == 2
+    # All together, two alone, and all in two kinds of groups.
+    assert sum(seen) == 3 * 100 + 2
+    assert len(passes(network, images)) == 2
+    assert sum(seen) == 3 * 100 + 2
 
 
 class AllAtOnce(OneByOne):

@@ -346,7 +346,7 @@ def test_casts_of_a_network_in_half_precision_cost_no_precision(
     found, expected = (collect(one, pictures, answers) for one in (network, plain))
     for name in ("weight_gradient", "fisher_diagonal", "hessian_diagonal", "activation",
                  "activation_gradient", "hessian_gradient"):  # fmt: skip
-        assert torch.equal(found.tensor(name), expected.tensor(name))
+        torch.testing.assert_close(found.tensor(name), expected.tensor(name))
     assert same(before, everything_of(network))
 
 
