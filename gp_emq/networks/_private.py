@@ -15,6 +15,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from gp_emq.errors import NetworkError
 from gp_emq.networks._aliases import share_as
 from gp_emq.networks._casts import is_half, widen_casts
+from gp_emq.networks._closures import rebind
 
 _CONTAINERS = (dict, list, tuple, set)
 _DEEPEST = 4
@@ -81,9 +82,11 @@ def private_copy(model: nn.Module) -> nn.Module:
     model = unwrapped(model)
     with torch.inference_mode(mode=False), torch.no_grad():
         try:
-            copied = copy.deepcopy(model, _kept_tensors(model))
+            twins = _kept_tensors(model)
+            copied = copy.deepcopy(model, twins)
         except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
             raise NetworkError(f"{type(model).__name__} cannot be copied: {error}") from error
+        rebind(copied, twins)
         share_as(model, copied)
         copied.eval()
         _fold_weights(copied)

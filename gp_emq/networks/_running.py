@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -63,6 +64,10 @@ def _own_random_numbers() -> Iterator[None]:
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
+
+
+_CONTAINERS = (list, deque, dict, set)
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 class PrivateNetwork:
@@ -189,14 +194,24 @@ class PrivateNetwork:
 
     @contextlib.contextmanager
     def _same_attributes(self) -> Iterator[None]:
-        """Put the attributes of all modules back that a pass sets on them."""
+        """Put the attributes of all modules back that a pass sets on them, or adds to."""
         before = [(module, dict(module.__dict__)) for module in self.model.modules()]
+        kept = [
+            (value, value.copy())
+            for _, attributes in before
+            for name, value in attributes.items()
+            if isinstance(value, _CONTAINERS) and name not in _OF_EVERY_MODULE
+        ]
         try:
             yield
         finally:
             for module, attributes in before:
                 module.__dict__.clear()
                 module.__dict__.update(attributes)
+            for value, content in kept:
+                value.clear()
+                add = value.update if isinstance(value, (dict, set)) else value.extend
+                add(content)
 
 
 def _fresh(value: Any) -> Any:

@@ -77,12 +77,18 @@ def save_quantized(
         plan: The plan.
 
     Raises:
-        QuantizationError: The network itself has a tensor of one of these names, or an integer
-            lies off its grid.
+        QuantizationError: The network itself has a tensor of one of these names or a state that
+            is no tensor, or an integer lies off its grid.
         RunError: The file cannot be written.
     """
     check_finite(quantized.network)
     state = quantized.network.state_dict(keep_vars=True)
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise QuantizationError(
+                f"the network keeps {name!r}, a {type(value).__name__}, which a file has no place "
+                "for: keep it as a buffer"
+            )
     owners = {id(value): name for name, value in reversed(state.items())}
     shares = {name: owners[id(value)] for name, value in state.items() if owners[id(value)] != name}
     tensors = {
@@ -180,10 +186,11 @@ def read_record(path: Path | str) -> QuantizationRecord:
 
 
 def _grid_tensors(quantized: QuantizedModel, shares: Mapping[str, str]) -> dict[str, Tensor]:
-    tensors = {}
+    tensors, seen = {}, set()
     for name, weight in quantized.weights.items():
-        if f"{name}.weight" in shares:
+        if _root(name, shares) in seen:
             continue
+        seen.add(_root(name, shares))
         _check_integers(name, weight.integers, _ends(weight.parameters), QuantizationError)
         kind = torch.int8 if weight.parameters.quant_min < 0 else torch.uint8
         tensors[f"{name}.weight.integers"] = weight.integers.to(kind)
@@ -203,18 +210,20 @@ def _ends(grid: QuantizationParameters) -> list[int]:
 
 def _take_weights(tensors: dict[str, Tensor], record: "_Record") -> dict[str, QuantizedWeight]:
     """Take all weights; those that are one in memory are in the file once."""
-    shared = {name: record.shares.get(f"{name}.weight") for name in record.weights}
-    weights = {
-        name: _take_weight(tensors, name, ends)
-        for name, ends in record.weights.items()
-        if shared[name] is None
-    }
+    held = {name for name in record.weights if f"{name}.weight.integers" in tensors}
+    owners = {_root(name, record.shares): name for name in held}
+    taken = {name: _take_weight(tensors, name, record.weights[name]) for name in sorted(held)}
     others = {
-        name: _owned(weights, name, owner.removesuffix(".weight"))
-        for name, owner in shared.items()
-        if owner is not None
+        name: _owned(taken, name, owners.get(_root(name, record.shares), name))
+        for name in record.weights
+        if name not in held
     }
-    return weights | others
+    return taken | others
+
+
+def _root(name: str, shares: Mapping[str, str]) -> str:
+    """Name of the tensor that a layer's weight is."""
+    return shares.get(f"{name}.weight", f"{name}.weight")
 
 
 def _owned(values: Mapping[str, _Value], name: str, owner: str) -> _Value:

@@ -6,9 +6,11 @@ import safetensors.torch
 import torch
 from small_networks import Normed, Shared, Tokens, made, pictures
 from torch import nn
+from torch.nn.utils import parametrizations
 
 import gp_emq
 from gp_emq.errors import GpEmqError, NetworkError, QuantizationError
+from gp_emq.export import save_packed
 from gp_emq.networks import find_layers
 from gp_emq.ptq import read_record
 from gp_emq.quantization import WeightQuantizer
@@ -62,6 +64,57 @@ def test_what_modules_share_is_in_a_file_once(tmp_path, kind):
     assert again.network.first.weight is again.network.second.weight
     assert set(again.weights) == {"first", "second"}
     assert torch.equal(again(images), quantized(images))
+
+
+class EmbeddedAlike(nn.Module):
+    """A product with the weight of an embedding, which is no layer to quantize."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(9, 4), nn.Linear(4, 9)
+        self.head.weight = self.embed.weight
+
+    def forward(self, images):
+        return self.head(self.embed(images.flatten(1)[:, :6].abs().long().clamp(max=8)).mean(1))
+
+
+def test_a_weight_that_is_an_embedding_too_comes_back(tmp_path):
+    model, images, path = made(EmbeddedAlike), 4 * pictures(), tmp_path / "quantized.safetensors"
+    quantized = gp_emq.quantize(model, {"head": 4}, images)
+    gp_emq.save_quantized(quantized, path)
+    again = gp_emq.load_quantized(path, made(EmbeddedAlike, seed=5))
+    assert again.network.head.weight is again.network.embed.weight
+    assert torch.equal(again(images), quantized(images))
+
+
+@pytest.mark.parametrize("change", [parametrizations.orthogonal, lambda head: head])
+def test_the_order_of_a_weight_in_memory_changes_no_bit(tmp_path, change):
+    model, images, path = made(Normed), pictures(), tmp_path / "quantized.safetensors"
+    change(model.head)
+    model.to(memory_format=torch.channels_last)
+    quantized = gp_emq.quantize(model, {"conv": 8, "head": 8}, images)
+    gp_emq.save_quantized(quantized, path)
+    assert torch.equal(gp_emq.load_quantized(path, model)(images), quantized(images))
+
+
+class WithExtraState(Normed):
+    def get_extra_state(self):
+        return {"scale": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_state_that_no_file_holds_is_refused_in_one_line(tmp_path):
+    model, images, path = made(WithExtraState), pictures(), tmp_path / "quantized.safetensors"
+    quantized = gp_emq.quantize(model, {"conv": 8}, images)
+    for save in (
+        lambda: gp_emq.save_quantized(quantized, path),
+        lambda: save_packed(quantized, find_layers(model, images[:1]), path),
+    ):
+        with pytest.raises(GpEmqError, match="keeps '_extra_state', a dict"):
+            save()
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
