@@ -400,6 +400,101 @@ def test_a_layer_without_weights_is_none():
     assert gp_emq.quantize(model, {"conv": 8, "head": 8}, images)(images).isfinite().all()
 
 
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda m: torch.compile(m, backend="eager")])
+def test_wrapped_networks_are_quantized_as_what_they_wrap(wrap):
+    images, widths = pictures(), {"conv": 3, "head": 8}
+    found = gp_emq.quantize(wrap(made(Normed)), widths, images)
+    assert torch.equal(found(images), gp_emq.quantize(made(Normed), widths, images)(images))
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (lambda: torch.jit.script(made(Normed)), "was scripted or traced"),
+        (lambda: nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten()), "has no shape yet"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_networks_that_cannot_be_quantized_are_refused_in_one_line(model, words):
+    with pytest.raises(NetworkError, match=words) as caught:
+        gp_emq.quantize(model(), {"0": 4}, pictures())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["rtn+bn", "adaround", "brecq"])
+def test_images_of_inference_mode_are_like_any_others(method):
+    options = {} if method == "rtn+bn" else {"iterations": 3}
+    with torch.inference_mode():
+        born = pictures().clone()
+    found, right = (
+        gp_emq.quantize(made(Normed), {"conv": 3}, images, method=method, **options)
+        for images in (born, pictures())
+    )
+    assert born.is_inference()
+    assert torch.equal(found(pictures()), right(pictures()))
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_one_logit_is_enough_to_quantize(flat):
+    class One(Normed):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, images):
+            logit = super().forward(images)
+            return logit[:, 0] if flat else logit
+
+    model, images = made(One), pictures()
+    for method in ("rtn", "rtn+bn", "adaround", "brecq"):
+        options = {"iterations": 3} if method in {"adaround", "brecq"} else {}
+        quantized = gp_emq.quantize(model, {"conv": 8, "head": 8}, images, method=method, **options)
+        assert quantized(images).shape == model(images).shape
+        if method == "rtn":
+            torch.testing.assert_close(quantized(images), model(images), rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("factor", [1e-5, 1e-7, 1e-20, 1e-30])
+def test_tiny_weights_whose_scale_is_undone_are_quantized_like_others(factor):
+    class Undone(Normed):
+        def forward(self, images):
+            hidden = self.norm(self.conv(images) * (1 / self.factor))
+            return self.head(torch.relu(hidden).mean((2, 3)))
+
+    def scaled(by):
+        model = made(Undone)
+        model.factor = by
+        with torch.no_grad():
+            model.conv.weight.mul_(by)
+            model.conv.bias.mul_(by)
+        return gp_emq.quantize(model, {"conv": 3, "head": 3}, pictures())
+
+    tiny, usual = scaled(factor), scaled(1.0)
+    assert torch.equal(tiny.weights["conv"].integers, usual.weights["conv"].integers)
+    torch.testing.assert_close(tiny(pictures()), usual(pictures()), rtol=1e-3, atol=1e-3)
+
+
+def test_scales_next_to_the_least_normal_number_survive_the_export(tmp_path):
+    class Faint(Normed):
+        def forward(self, images):
+            hidden = torch.relu(self.conv(images) * 2.0**121)
+            return self.head(hidden.mean((2, 3)))
+
+    model, images = made(Faint), pictures()
+    with torch.no_grad():
+        model.conv.weight.mul_(2.0**-121)
+        model.conv.bias.zero_()
+    quantized = gp_emq.quantize(model, {"conv": 4, "head": 8}, images)
+    assert 0 < float(quantized.weights["conv"].parameters.scale.max()) < 2.0**-122
+    path, layers = tmp_path / "faint.onnx", find_layers(model, images[:1])
+    export_onnx(quantized, layers, path, images.shape[1:])
+    ran = onnxruntime.InferenceSession(path).run(None, {"images": images.numpy()})[0]
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(ran), quantized(images), rtol=1e-3, atol=1e-3)
+        assert float(quantized(images).std()) > 1e-3
+
+
 def test_half_precision_inputs_are_rounded_in_float32():
     grid = gp_emq.quantization.QuantizationParameters(
         torch.tensor(0.1), torch.tensor(100.0), 0, 255

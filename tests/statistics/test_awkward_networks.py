@@ -370,7 +370,7 @@ def test_what_surrounds_a_call_changes_nothing(pictures, answers) -> None:
         assert tables(collect(made(Small), images, answers)) == expected
 
 
-@pytest.mark.parametrize("scale", [1e-5])
+@pytest.mark.parametrize("scale", [1e-5, 1e-7])
 def test_small_weights_whose_scale_is_undone_later_change_no_ranking(
     scale: float, pictures, answers
 ) -> None:
