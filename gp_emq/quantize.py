@@ -26,6 +26,7 @@ from gp_emq.ptq import (
     difference,
     find_method,
     load_evaluation_inputs,
+    planned_activation_bits,
     quantize,
     run_method,
     save_quantized,
@@ -76,7 +77,7 @@ def _run(options: argparse.Namespace) -> int:
     plan = load_plan(options.plan)
     names = list(dict.fromkeys(options.method))
     files = _files(options, names)
-    settings, training = _settings(options, names), _training(options, names)
+    settings, training = _settings(options, names, plan), _training(options, names, plan)
     inputs = load_evaluation_inputs(
         _network(options, plan),
         options.weights,
@@ -134,7 +135,7 @@ def _run(options: argparse.Namespace) -> int:
         floating=accuracy(before, inputs.groups),
         results=results,
         in_float=_in_float(plan, inputs),
-        notes=_notes(plan, inputs, names, training),
+        notes=_notes(plan, inputs, names, training, settings),
     )
     sys.stdout.write(report.as_json() if options.format == "json" else report.as_text())
     return 0
@@ -160,7 +161,9 @@ def _files(options: argparse.Namespace, names: Sequence[str]) -> list[Path]:
     return files
 
 
-def _settings(options: argparse.Namespace, names: Sequence[str]) -> QuantizationSettings:
+def _settings(
+    options: argparse.Namespace, names: Sequence[str], plan: Plan
+) -> QuantizationSettings:
     learns = any(find_method(name).learns for name in names if name != QAT)
     if options.iterations is not None and not learns:
         raise QuantizationError(
@@ -169,14 +172,14 @@ def _settings(options: argparse.Namespace, names: Sequence[str]) -> Quantization
     quantizer = WeightQuantizer(per_channel=not options.per_tensor, scale_rule=options.scale_rule)
     return QuantizationSettings(
         quantizer,
-        options.activation_bits,
+        planned_activation_bits(plan, options.activation_bits),
         options.iterations,
         options.seed,
         options.activation_rule,
     )
 
 
-def _training(options: argparse.Namespace, names: Sequence[str]) -> QatSettings:
+def _training(options: argparse.Namespace, names: Sequence[str], plan: Plan) -> QatSettings:
     """Give the settings of training, whether it is asked for or not."""
     if QAT not in names:
         for option in ("recipe", "epochs"):
@@ -186,7 +189,7 @@ def _training(options: argparse.Namespace, names: Sequence[str]) -> QatSettings:
     return method_settings(
         options.recipe,
         epochs=options.epochs,
-        activation_bits=options.activation_bits,
+        activation_bits=planned_activation_bits(plan, options.activation_bits),
         seed=options.seed,
     )
 
@@ -261,7 +264,11 @@ def _in_float(plan: Plan, inputs: EvaluationInputs) -> tuple[str, ...]:
 
 
 def _notes(
-    plan: Plan, inputs: EvaluationInputs, names: Sequence[str], training: QatSettings
+    plan: Plan,
+    inputs: EvaluationInputs,
+    names: Sequence[str],
+    training: QatSettings,
+    settings: QuantizationSettings,
 ) -> list[str]:
     """Say where something is not as the plan has it."""
     network, notes = inputs.network, []
@@ -269,6 +276,11 @@ def _notes(
         revised = trained_plan(plan, network.layers, training).provenance.get("revised")
         if revised is not None:
             notes.append(f"{QAT} does not keep to the plan: {revised}")
+    given, counted = settings.activation_bits, plan.activation_bits
+    if counted not in (None, given):
+        notes.append(
+            f"the plan counts its bit operations with inputs at {counted} bits, not {given}"
+        )
     planned = plan.provenance.get("network", network.name)
     if planned != network.name:
         notes.append(f"the plan was made for {planned}")

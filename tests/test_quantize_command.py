@@ -238,6 +238,12 @@ def test_a_plan_for_other_weights_is_said(capsys, tmp_path: Path, plan: Path) ->
     assert "note: the plan was made for other weights" in text
 
 
+def test_inputs_at_another_width_than_the_plan_counted_with_are_said(capsys, plan: Path) -> None:
+    text = run(capsys, "--plan", plan, "--activation-bits", 4)
+    assert "note: the plan counts its bit operations with inputs at 8 bits, not 4" in text
+    assert "note" not in run(capsys, "--plan", plan, "--activation-bits", 8)
+
+
 def test_excluded_layers_are_listed(capsys, tmp_path: Path) -> None:
     from gp_emq.allocate import main as allocate
 

@@ -9,7 +9,7 @@ from gp_emq.allocation._baselines import (
     uniform_baseline,
     uniform_configuration,
 )
-from gp_emq.allocation._budgets import CostTable, make_budgets
+from gp_emq.allocation._budgets import BIT_OPERATIONS, CostTable, make_budgets
 from gp_emq.allocation._costs import Budget, CostSettings
 from gp_emq.allocation._inputs import (
     CALIBRATION_IMAGES,
@@ -29,6 +29,7 @@ from gp_emq.allocation._text import format_plan, format_sweep
 
 __all__ = [
     "AXES",
+    "BIT_OPERATIONS",
     "CALIBRATION_IMAGES",
     "FLOAT_BITS",
     "Baseline",

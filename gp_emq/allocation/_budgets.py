@@ -21,6 +21,8 @@ from gp_emq.errors import AllocationError
 from gp_emq.files import read_rows, shortened
 from gp_emq.networks import MEBIBYTE, Layer, entry_layers
 
+BIT_OPERATIONS = "BOPs"
+"""Name of the budget that the width of inputs counts for."""
 _DIGITS = 9
 _HEADER = ["layer", "bits", "cost"]
 
@@ -133,7 +135,7 @@ def make_budgets(
         ("size", "MiB", size_mib, scaled(size, MEBIBYTE)),
         ("size", "MB", size_mb, scaled(size, 1e6)),
         ("average bits", "", average_bits, average_costs(space)),
-        ("BOPs", "G", bops_g, scaled(bit_operation_costs(space, settings), 1e9)),
+        (BIT_OPERATIONS, "G", bops_g, scaled(bit_operation_costs(space, settings), 1e9)),
     ]
     budgets = [
         Budget(name, unit, _limit(limit, name), by)

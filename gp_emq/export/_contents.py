@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gp_emq.errors import ExportError
 
+_EXTRA_STATE = "_extra_state"
 _NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -84,12 +85,18 @@ def tensors_beside_weights(model: nn.Module, quantized: Iterable[str]) -> dict[s
         Tensors by the name they have in the network's state dict.
 
     Raises:
-        ExportError: A batch norm keeps no running statistics.
+        ExportError: A batch norm keeps no running statistics, or a module an extra state.
     """
     quantized_weights = {
         id(model.get_submodule(name).get_parameter("weight")) for name in quantized
     }
     state = model.state_dict()
+    for name, value in state.items():
+        if name.endswith(_EXTRA_STATE):
+            raise ExportError(
+                f"the network keeps {name!r}, a {type(value).__name__}, which a file has no place "
+                "for: keep it as a buffer"
+            )
     norms = batch_norms(model)
     found = {
         name: tensor.detach()

@@ -13,6 +13,9 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from gp_emq.errors import NetworkError
+from gp_emq.networks._aliases import share_as
+from gp_emq.networks._casts import is_half, widen_casts
+from gp_emq.networks._closures import rebind
 
 _CONTAINERS = (dict, list, tuple, set)
 _DEEPEST = 4
@@ -64,24 +67,32 @@ def private_copy(model: nn.Module) -> nn.Module:
     The copy is in eval mode, its floating parameters and buffers are float32 and ask for no
     gradient, and weights that are computed from others whenever they are used (parametrizations,
     weight norm, spectral norm, pruning masks) are plain parameters with the values that eval
-    mode gives them. Parameters that the original shares among modules are shared, and so are
-    modules. Hooks of the user are kept.
+    mode gives them. Parameters and buffers that the original shares among modules are shared, by
+    identity or as separate tensors on the same memory, and so are modules. Hooks of the user are
+    kept. Where the original has parameters in half precision, casts to it that its forward makes
+    leave the copy in float32.
 
     Args:
         model: the network, wrapped or not; it is not touched.
 
     Raises:
-        NetworkError: as `unwrapped`, or if the network cannot be copied.
+        NetworkError: as `unwrapped`, or if the network cannot be copied, or has parameters or
+            buffers that overlap in memory without being the same.
     """
     model = unwrapped(model)
     with torch.inference_mode(mode=False), torch.no_grad():
         try:
-            copied = copy.deepcopy(model, _kept_tensors(model))
+            twins = _kept_tensors(model)
+            copied = copy.deepcopy(model, twins)
         except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
             raise NetworkError(f"{type(model).__name__} cannot be copied: {error}") from error
+        rebind(copied, twins)
+        share_as(model, copied)
         copied.eval()
         _fold_weights(copied)
         _unwrap_inside(copied)
+        if is_half(copied):
+            widen_casts(copied)
         _make_plain(copied)
     return copied
 

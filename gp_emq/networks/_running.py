@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import GpEmqError, NetworkError
+from gp_emq.networks._aliases import places
 from gp_emq.networks._private import private_copy
 
 
@@ -64,6 +66,10 @@ def _own_random_numbers() -> Iterator[None]:
             np.random.set_state(states[1])  # noqa: NPY002
 
 
+_CONTAINERS = (list, deque, dict, set)
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+
+
 class PrivateNetwork:
     """A private copy of a network that gives equal answers however often it is asked.
 
@@ -89,7 +95,7 @@ class PrivateNetwork:
         self.parameters: dict[str, Tensor] = dict(
             self.model.named_parameters(remove_duplicate=False)
         )
-        self._places = list(_places(self.model))
+        self._places = list(places(self.model))
         self._in_place_of: list[tuple[dict[str, Any], str, Tensor]] = []
         tensors = (*self.model.parameters(), *self.model.buffers())
         self.device = tensors[0].device if tensors else torch.device("cpu")
@@ -183,23 +189,24 @@ class PrivateNetwork:
 
     @contextlib.contextmanager
     def _same_attributes(self) -> Iterator[None]:
-        """Put the attributes of all modules back that a pass sets on them."""
+        """Put the attributes of all modules back that a pass sets on them, or adds to."""
         before = [(module, dict(module.__dict__)) for module in self.model.modules()]
+        kept = [
+            (value, value.copy())
+            for _, attributes in before
+            for name, value in attributes.items()
+            if isinstance(value, _CONTAINERS) and name not in _OF_EVERY_MODULE
+        ]
         try:
             yield
         finally:
             for module, attributes in before:
                 module.__dict__.clear()
                 module.__dict__.update(attributes)
-
-
-def _places(model: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
-    """Give every place that holds a parameter or a buffer once, a module at two names too."""
-    for module in model.modules():
-        for holder in (module._parameters, module._buffers):
-            for name, value in holder.items():
-                if value is not None:
-                    yield holder, name, value
+            for value, content in kept:
+                value.clear()
+                add = value.update if isinstance(value, (dict, set)) else value.extend
+                add(content)
 
 
 def _fresh(value: Any) -> Any:

@@ -77,7 +77,7 @@ class Trace:
     def _layer(self, name: str, module: nn.Module, output: object) -> None:
         """Record a call of a layer: each number it gives took a product with a row of weights."""
         weight = module.weight
-        if not isinstance(output, Tensor) or not isinstance(weight, Tensor):
+        if not isinstance(output, Tensor) or not isinstance(weight, Tensor) or not weight.numel():
             return
         self._called.append(name)
         products = output.numel() * math.prod(weight.shape[1:])

@@ -10,7 +10,7 @@ from gp_emq.ptq._file import (
 from gp_emq.ptq._inputs import EvaluationInputs, load_evaluation_inputs
 from gp_emq.ptq._methods import METHODS, Method, find_method
 from gp_emq.ptq._quantize import quantize, run_method
-from gp_emq.ptq._settings import FLOAT_ACTIVATIONS, QuantizationSettings
+from gp_emq.ptq._settings import FLOAT_ACTIVATIONS, QuantizationSettings, planned_activation_bits
 from gp_emq.ptq._task import Counter, Progress, Task
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "find_method",
     "load_evaluation_inputs",
     "load_quantized",
+    "planned_activation_bits",
     "predictions",
     "quantize",
     "read_record",

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -33,6 +33,7 @@ from gp_emq.statistics import sha256_of
 FORMAT = 1
 _RECORD = "gp_emq"
 """The one name in the file's metadata: safetensors writes several in no fixed order."""
+_Value = TypeVar("_Value")
 _LOWEST, _HIGHEST = -(1 << (MAX_BITS - 1)), (1 << MAX_BITS) - 1
 
 
@@ -65,7 +66,8 @@ def save_quantized(
     and beside it, for a quantized layer `conv1`, `conv1.weight.integers` (int8, or uint8 where
     the grid has a zero point), `conv1.weight.scale`, `conv1.weight.zero_point`,
     `conv1.input.scale` and `conv1.input.zero_point`. Method, settings, plan and the ends of the
-    grids are JSON in the metadata, under `gp_emq`.
+    grids are JSON in the metadata, under `gp_emq`. A tensor that modules share is there once, under
+    its first name; the metadata has its other names.
 
     Args:
         quantized: The network.
@@ -75,17 +77,27 @@ def save_quantized(
         plan: The plan.
 
     Raises:
-        QuantizationError: The network itself has a tensor of one of these names, or an integer
-            lies off its grid.
+        QuantizationError: The network itself has a tensor of one of these names or a state that
+            is no tensor, or an integer lies off its grid.
         RunError: The file cannot be written.
     """
     check_finite(quantized.network)
+    state = quantized.network.state_dict(keep_vars=True)
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise QuantizationError(
+                f"the network keeps {name!r}, a {type(value).__name__}, which a file has no place "
+                "for: keep it as a buffer"
+            )
+    owners = {id(value): name for name, value in reversed(state.items())}
+    shares = {name: owners[id(value)] for name, value in state.items() if owners[id(value)] != name}
     tensors = {
         name: value.detach().cpu().contiguous().clone()
-        for name, value in quantized.network.state_dict().items()
+        for name, value in state.items()
+        if name not in shares
     }
-    grids = _grid_tensors(quantized)
-    for name in sorted(grids.keys() & tensors.keys()):
+    grids = _grid_tensors(quantized, shares)
+    for name in sorted(grids.keys() & state.keys()):
         raise QuantizationError(f"the network has a tensor of the reserved name {name!r}")
     tensors |= grids
     record = {
@@ -95,6 +107,7 @@ def save_quantized(
         "plan": None if plan is None else plan_document(plan),
         "weights": {name: _ends(weight.parameters) for name, weight in quantized.weights.items()},
         "inputs": {name: _ends(grid) for name, grid in quantized.activations.items()},
+        "shares": shares,
         "sha256": sha256_of(sorted(tensors.items())),
     }
     metadata = {_RECORD: json.dumps(record, sort_keys=True, allow_nan=False)}
@@ -133,10 +146,11 @@ def load_quantized(path: Path | str, model: nn.Module) -> QuantizedModel:
     path = Path(path)
     record, tensors = _read(path)
     try:
-        weights = {name: _take_weight(tensors, name, ends) for name, ends in record.weights.items()}
+        weights = _take_weights(tensors, record)
         activations = {
             name: _take_grid(tensors, f"{name}.input", ends) for name, ends in record.inputs.items()
         }
+        tensors |= {name: _owned(tensors, name, owner) for name, owner in record.shares.items()}
     except (KeyError, ValueError, RuntimeError) as error:
         raise QuantizationError(f"{path} is damaged: {one_line(error)}") from error
     network = private_copy(model).cpu()
@@ -171,9 +185,12 @@ def read_record(path: Path | str) -> QuantizationRecord:
         raise QuantizationError(f"{path} is damaged: {error}") from error
 
 
-def _grid_tensors(quantized: QuantizedModel) -> dict[str, Tensor]:
-    tensors = {}
+def _grid_tensors(quantized: QuantizedModel, shares: Mapping[str, str]) -> dict[str, Tensor]:
+    tensors, seen = {}, set()
     for name, weight in quantized.weights.items():
+        if _root(name, shares) in seen:
+            continue
+        seen.add(_root(name, shares))
         _check_integers(name, weight.integers, _ends(weight.parameters), QuantizationError)
         kind = torch.int8 if weight.parameters.quant_min < 0 else torch.uint8
         tensors[f"{name}.weight.integers"] = weight.integers.to(kind)
@@ -189,6 +206,31 @@ def _scale_tensors(name: str, grid: QuantizationParameters) -> dict[str, Tensor]
 
 def _ends(grid: QuantizationParameters) -> list[int]:
     return [grid.quant_min, grid.quant_max]
+
+
+def _take_weights(tensors: dict[str, Tensor], record: "_Record") -> dict[str, QuantizedWeight]:
+    """Take all weights; those that are one in memory are in the file once."""
+    held = {name for name in record.weights if f"{name}.weight.integers" in tensors}
+    owners = {_root(name, record.shares): name for name in held}
+    taken = {name: _take_weight(tensors, name, record.weights[name]) for name in sorted(held)}
+    others = {
+        name: _owned(taken, name, owners.get(_root(name, record.shares), name))
+        for name in record.weights
+        if name not in held
+    }
+    return taken | others
+
+
+def _root(name: str, shares: Mapping[str, str]) -> str:
+    """Name of the tensor that a layer's weight is."""
+    return shares.get(f"{name}.weight", f"{name}.weight")
+
+
+def _owned(values: Mapping[str, _Value], name: str, owner: str) -> _Value:
+    """Return what `name` shares with `owner`."""
+    if owner not in values or name in values:
+        raise KeyError(f"{shortened(name)} cannot be what {shortened(owner)} is")
+    return values[owner]
 
 
 def _take_weight(tensors: dict[str, Tensor], name: str, ends: tuple[int, int]) -> QuantizedWeight:
@@ -245,6 +287,7 @@ class _Record:
     weights: dict[str, tuple[int, int]]
     inputs: dict[str, tuple[int, int]]
     sha256: str
+    shares: dict[str, str] = field(default_factory=dict)
 
 
 def _read(path: Path) -> tuple[_Record, dict[str, Tensor]]:

@@ -23,7 +23,7 @@ from gp_emq.networks import (
     unwrapped,
 )
 from gp_emq.ptq._methods import Method, find_method
-from gp_emq.ptq._settings import ROBUST, QuantizationSettings
+from gp_emq.ptq._settings import ROBUST, QuantizationSettings, planned_activation_bits
 from gp_emq.ptq._task import Progress, Task
 from gp_emq.quantization import (
     MAX_BITS,
@@ -51,7 +51,7 @@ def quantize(
     *,
     method: str = "rtn",
     quantizer: WeightQuantizer = PER_CHANNEL,
-    activation_bits: int = 8,
+    activation_bits: int | None = None,
     activation_rule: str = ROBUST,
     iterations: int | None = None,
     seed: int = 0,
@@ -77,7 +77,8 @@ def quantize(
             --list-methods` describes them.
         quantizer: Chooses the grids of weights; by default one scale per output channel, of
             least squared error.
-        activation_bits: Width of the inputs of the quantized layers; 32 for float.
+        activation_bits: Width of the inputs of the quantized layers, 32 for float; None for the one
+            that the plan counted with, or 8 where it says none.
         activation_rule: How their grids are chosen: `"robust"`, `"percentile"`, `"mse"` or
             `"minmax"`, which alone lets an outlier widen them; see `QuantizationSettings`.
         iterations: Steps of learned rounding for each layer or block; None for the method's own
@@ -95,7 +96,8 @@ def quantize(
         NetworkError: The network cannot be copied or run, a parameter or an output of it is not
             finite, or no image calls a layer whose input is to be quantized.
         QuantizationError: The plan does not fit the network, the method or a setting is unknown,
-            or an output of the quantized network is not finite.
+            a budget of the plan counted with inputs of another width, or an output of the quantized
+            network is not finite.
 
     Examples:
         >>> import gp_emq
@@ -112,7 +114,8 @@ def quantize(
         >>> quantized.network[3].weight[0].unique().numel() <= 2 ** plan.widths["3"]
         True
     """
-    settings = QuantizationSettings(quantizer, activation_bits, iterations, seed, activation_rule)
+    inputs = planned_activation_bits(plan, activation_bits)
+    settings = QuantizationSettings(quantizer, inputs, iterations, seed, activation_rule)
     return run_method(
         find_method(method), model, plan, images, settings, cache=cache, progress=progress
     )

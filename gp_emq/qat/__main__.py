@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gp_emq.allocation import FLOAT_BITS, Plan, load_plan
@@ -43,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = None if options.plan is None else load_plan(options.plan)
     if plan is None and options.bits is None:
         raise TrainingError("no widths: give --plan, or --bits for one width everywhere")
+    if plan is not None and options.activation_bits is None:
+        inputs_at = plan.activation_bits or settings.activation_bits
+        settings = replace(settings, activation_bits=inputs_at)
     network = options.network or (plan.provenance.get("network") if plan is not None else None)
     if network is None:
         raise TrainingError("no network: give --network, or a plan that names one")

@@ -25,7 +25,7 @@ _SETTINGS: dict[str, tuple[type, str, str]] = {
     "label_smoothing": (float, "X", "share of the target spread over all classes"),
     "distillation": (float, "X", "share of the loss that is the distance to the float outputs"),
     "temperature": (float, "X", "of distillation"),
-    "activation_bits": (int, "B", "of the inputs of layers"),
+    "activation_bits": (int, "B", "of the inputs of layers (default: as the plan counted, or 8)"),
     "seed": (int, "N", "of all draws"),
     "threads": (int, "N", "of torch on a processor; a result belongs to their number"),
     "workers": (int, "N", "processes that load images"),
@@ -55,7 +55,7 @@ def settings_of(options: argparse.Namespace) -> QatSettings:
     known: dict[str, Any] = {
         field.name: getattr(options, field.name) for field in fields(QatSettings)
     }
-    return QatSettings(**known)
+    return QatSettings(**{name: value for name, value in known.items() if value is not None})
 
 
 def recipe_settings(name: str | None) -> QatSettings:
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how to train")
     for name, (kind, placeholder, text) in _SETTINGS.items():
-        default = getattr(_DEFAULTS, name)
+        default = None if name == "activation_bits" else getattr(_DEFAULTS, name)
         shown = "" if default is None else f" (default: {default})"
         reader = seed if name == "seed" else not_negative if kind is int else kind
         group.add_argument(

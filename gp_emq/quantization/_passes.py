@@ -1,6 +1,8 @@
 """Running calibration images through a network, in parts where images are independent."""
 
-from collections.abc import Sequence
+import math
+import weakref
+from collections.abc import MutableMapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +13,17 @@ from gp_emq.networks import PrivateNetwork
 
 CHUNK = 64
 """Images of one pass, unless they have to go through the network together."""
-_COMPARED = 2
+_MOST = 256
+_ROOM = CHUNK * 3 * 224 * 224
+"""Images, and numbers in them, that go through a network at once to see whether they see each
+other."""
 _RELATIVE = 1e-4
 """How far apart two results may be that differ by rounding alone, relative to the largest."""
+
+
+_Answers = MutableMapping[PrivateNetwork, tuple[Tensor, bool]]
+_ANSWERS: _Answers = weakref.WeakKeyDictionary()
+"""What was found last for each network, and of which images."""
 
 
 class NotStackedError(Exception):
@@ -45,18 +55,57 @@ def passes(network: PrivateNetwork, images: Tensor, size: int = CHUNK) -> tuple[
 
 
 def independent(network: PrivateNetwork, images: Tensor) -> bool:
-    """Say whether the first images give alone what they give in a batch."""
-    batch = images[:CHUNK]
+    """Say whether images give in any company what they give in a batch.
+
+    As many of them as memory allows go through the network together, then in two ways in groups,
+    so that no two images are together in both, and two of them alone. The answer is kept for the
+    next call with the same images.
+    """
+    asked, answer = _ANSWERS.get(network, (None, False))
+    if asked is not images:
+        room = _ROOM // max(1, images[:1].numel())
+        answer = _independent(network, images[: max(CHUNK, min(room, _MOST))])
+        _ANSWERS[network] = images, answer
+    return answer
+
+
+def _independent(network: PrivateNetwork, images: Tensor) -> bool:
+    count = len(images)
+    size = math.isqrt(count - 1) + 1
+    alone = [torch.tensor([index]) for index in sorted({0, count - 1})]
+    neighbours = torch.split(torch.arange(count), size)
+    others = [torch.arange(first, count, size) for first in range(min(size, count))]
     try:
         with torch.no_grad():
-            together = _tensors(network.run(batch))
-            alone = [_tensors(network.run(image)) for image in torch.split(batch[:_COMPARED], 1)]
-        for number, whole in enumerate(together):
-            stack_axis([tensors[number] for tensors in alone], whole, len(batch))
+            together = _tensors(network.run(images))
+            for groups in (alone, neighbours, others):
+                for members in groups:
+                    for number, found in enumerate(_tensors(network.run(images[members]))):
+                        _check_rows(found, together[number], members, count)
     except (NotStackedError, IndexError, NetworkError, RuntimeError, ValueError):
         # What fails for one image alone needs the others.
         return False
     return True
+
+
+def _check_rows(found: Tensor, together: Tensor, members: Tensor, count: int) -> None:
+    """Refuse a result for some images that is not their part of the one for all.
+
+    Raises:
+        NotStackedError: if it is not.
+    """
+    if found.dim() != together.dim() or found.dtype != together.dtype:
+        raise NotStackedError
+    axes = [axis for axis in range(found.dim()) if found.shape[axis] != together.shape[axis]]
+    expected = together
+    if axes:
+        if len(axes) > 1 or together.shape[axes[0]] % count:
+            raise NotStackedError
+        size = together.shape[axes[0]] // count
+        places = (members[:, None] * size + torch.arange(size)).flatten()
+        expected = together.index_select(axes[0], places.to(together.device))
+    if found.shape != expected.shape or not _alike(found, expected, together):
+        raise NotStackedError
 
 
 def stack_axis(alone: Sequence[Tensor], together: Tensor, count: int) -> int | None:

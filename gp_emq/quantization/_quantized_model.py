@@ -67,7 +67,7 @@ class QuantizedModel(nn.Module):
                     f"layers {owner!r} and {name!r} share one weight, and cannot be quantized "
                     "in two ways"
                 )
-            parameter.data = weight.values().to(parameter.device)
+            parameter.data = weight.values().contiguous().to(parameter.device)
         check_finite(self.network)
         for name, grid in self.activations.items():
             round_input(self.network.get_submodule(name), grid)

@@ -1,5 +1,6 @@
 """A network whose layers are quantized as a bit configuration says."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -89,7 +90,9 @@ class QuantizedNetwork:
         check_finite(self.model)
         self._entries = entry_layers(layers)
         self._norms = batch_norms(self.model)
-        self._statistics = [(_clone(m.running_mean), _clone(m.running_var)) for m in self._norms]
+        self._statistics = copy.deepcopy(
+            [(norm.running_mean, norm.running_var) for norm in self._norms]
+        )
         widths = {
             index: {bits: weight for (i, bits), weight in weights.items() if i == index}
             for index in range(len(layers))
@@ -120,8 +123,9 @@ class QuantizedNetwork:
             raise ValueError(
                 f"a configuration has {len(self._entries)} entries, not {len(configuration)}"
             )
-        for module, (mean, variance) in zip(self._norms, self._statistics, strict=True):
-            module.running_mean, module.running_var = _clone(mean), _clone(variance)
+        # One deep copy of all, so that what norms share stays shared.
+        for norm, fresh in zip(self._norms, copy.deepcopy(self._statistics), strict=True):
+            norm.running_mean, norm.running_var = fresh
         for width, indices in zip(configuration, self._entries, strict=True):
             for index in indices:
                 self._slots[index](int(width))
@@ -199,7 +203,3 @@ def _slot(
 
 def _channels_last(weight: Tensor) -> Tensor:
     return weight.contiguous(memory_format=torch.channels_last) if weight.dim() == 4 else weight
-
-
-def _clone(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.clone()

@@ -102,8 +102,9 @@ class Context:
 
     @cached_property
     def probed(self) -> Tensor:
-        """The few images that derivatives are checked on: they may see each other or not."""
-        return self.images[[0, -1]] if self.is_independent else self.images[:1]
+        """The images that derivatives are checked on: one, where each calls all layers alike."""
+        several = self.is_independent and not self.by_rows
+        return self.images[[0, -1]] if several else self.images[:1]
 
     @cached_property
     def differentiable(self) -> FunctionalNetwork:

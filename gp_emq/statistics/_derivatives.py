@@ -72,7 +72,7 @@ def check_gradients(network: FunctionalNetwork, images: Tensor) -> None:
 
 
 def check_curvature(network: FunctionalNetwork, images: Tensor) -> None:
-    """Hold the product of the Hessian with a vector to a central difference of gradients.
+    """Hold the product of the Hessian with a vector to differences of gradients.
 
     Args:
         network: The network.
@@ -87,7 +87,7 @@ def check_curvature(network: FunctionalNetwork, images: Tensor) -> None:
     for attempt in range(_ATTEMPTS):
         direction = probe.direction(attempt)
         try:
-            product = probe.curvature(direction)
+            here, product = probe.curvature(direction)
         except (RuntimeError, NotImplementedError) as error:
             raise StatisticsError(
                 "the network cannot be derived twice "
@@ -96,10 +96,13 @@ def check_curvature(network: FunctionalNetwork, images: Tensor) -> None:
         before: list[Tensor] | None = None
         is_smooth = False
         for step in _CURVATURE_STEPS:
-            ahead, behind = (
-                probe.gradients(probe.moved(direction, sign * step)) for sign in (1, -1)
-            )
-            slopes = [(one - other) / (2 * step) for one, other in zip(ahead, behind, strict=True)]
+            if step > _SHORT and not is_smooth:
+                break  # no difference over a longer step could count against the product
+            ahead = probe.gradients(probe.moved(direction, step))
+            behind, length = here, step
+            if step > _SHORT:  # over longer steps the slope itself changes
+                behind, length = probe.gradients(probe.moved(direction, -step)), 2 * step
+            slopes = [(one - other) / length for one, other in zip(ahead, behind, strict=True)]
             noise = probe.noise / step
             if _agree(product, slopes, noise):
                 return
@@ -213,8 +216,8 @@ class _Probe:
         leaves = [value.detach().requires_grad_() for value in weights]
         return self._derived(self._run(leaves), leaves)
 
-    def curvature(self, direction: Sequence[Tensor]) -> list[Tensor]:
-        """Product of its Hessian with a direction, in the same units."""
+    def curvature(self, direction: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Its gradient, and the product of its Hessian with a direction, in the same units."""
         leaves = [value.detach().requires_grad_() for value in self.weights]
         gradients = torch.autograd.grad(
             self._run(leaves), leaves, create_graph=True, materialize_grads=True
@@ -223,7 +226,8 @@ class _Probe:
             norm * (one * other).sum()
             for norm, one, other in zip(self.norms, gradients, direction, strict=True)
         ]
-        return self._derived(torch.stack(terms).sum(), leaves)
+        here = [norm * one.detach() for norm, one in zip(self.norms, gradients, strict=True)]
+        return here, self._derived(torch.stack(terms).sum(), leaves)
 
     def _derived(self, value: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
         if not value.requires_grad:

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 import gp_emq
 from gp_emq.allocation import load_plan, save_plan
+from gp_emq.errors import NetworkError
 from gp_emq.networks import entry_layers, find_layers, float_sizes, size_table
 from gp_emq.proxies.handcrafted import HANDCRAFTED
 
@@ -13,7 +14,7 @@ from gp_emq.proxies.handcrafted import HANDCRAFTED
 class Shared(nn.Module):
     """Two products with one weight, each with its bias, and a module known by two names."""
 
-    def __init__(self, shared=True):
+    def __init__(self, shared=True, apart=False):
         super().__init__()
         self.stem = nn.Conv2d(3, 6, 3)
         self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
@@ -21,16 +22,18 @@ class Shared(nn.Module):
         self.again = self.stem
         if shared:
             self.second.weight = self.first.weight
+        if apart:
+            self.second.weight = nn.Parameter(self.first.weight.data)
 
     def forward(self, x):
         hidden = self.stem(x).relu().mean((2, 3))
         return self.head(self.second(self.first(hidden).relu()).relu())
 
 
-@pytest.fixture(scope="module")
-def model():
+@pytest.fixture(scope="module", params=[False, True], ids=["one", "two on one storage"])
+def model(request):
     torch.manual_seed(0)
-    return Shared().eval()
+    return Shared(shared=not request.param, apart=request.param).eval()
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,63 @@ def test_a_bias_that_two_layers_share_is_counted_once():
     assert sum(layer.parameters for layer in layers) == sum(p.numel() for p in model.parameters())
 
 
+class Halves(nn.Module):
+    """Two products with weights that are the columns of one matrix, and a norm of kept numbers."""
+
+    def __init__(self, start=6):
+        super().__init__()
+        matrix = torch.randn(6, 12)
+        self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.first.weight = nn.Parameter(matrix[:, :6])
+        self.second.weight = nn.Parameter(matrix[:, start : start + 6])
+        self.norm = nn.BatchNorm1d(6)
+
+    def forward(self, x):
+        return self.second(self.norm(self.first(x.flatten(1)[:, :6])).relu())
+
+
+class Transposed(Halves):
+    """An autoencoder whose second product is the first the other way round."""
+
+    def __init__(self):
+        super().__init__()
+        self.second.weight = nn.Parameter(self.first.weight.data.t())
+
+
+class Looked(Halves):
+    """Shares the memory of a weight with a buffer that forward adds to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("looked_at", self.first.weight.data)
+
+    def forward(self, x):
+        return super().forward(x) + x.flatten(1)[:, :6] @ self.looked_at.t()
+
+
+def test_parts_of_one_storage_that_do_not_meet_are_weights_of_their_own():
+    layers = find_layers(Halves(), torch.zeros(1, 3, 8, 8))
+    assert [layer.shares for layer in layers] == ["", ""]
+
+
+@pytest.mark.parametrize("make", [lambda: Halves(start=3), Transposed])
+def test_weights_that_overlap_are_refused_in_one_line(make, batch):
+    calls = (
+        lambda: find_layers(make(), batch[0]),
+        lambda: gp_emq.collect_statistics(make(), *batch, bits=(2, 4)),
+        lambda: gp_emq.quantize(make(), {"first": 2}, batch[0]),
+    )
+    for call in calls:
+        with pytest.raises(NetworkError, match=r"'first\.weight' and .* share a part"):
+            call()
+
+
+def test_a_buffer_on_the_memory_of_a_weight_is_quantized_with_it(batch):
+    quantized = gp_emq.quantize(Looked(), {"first": 2}, batch[0], activation_bits=32).network
+    assert quantized.first.weight[0].unique().numel() <= 4
+    assert torch.equal(quantized.looked_at, quantized.first.weight)
+
+
 def test_the_weight_is_stored_once(model):
     layers = find_layers(model, torch.zeros(1, 3, 8, 8))
     numbers = np.array([168, 36 + 6 + 6, 28])
@@ -78,25 +138,25 @@ def test_the_weight_is_stored_once(model):
 
 
 def test_a_statistic_has_one_tensor_for_each_weight(model, batch, statistics):
-    weight = model.first.weight
+    def slope(images, answers):
+        loss = functional.cross_entropy(model(images), answers)
+        return sum(torch.autograd.grad(loss, list({model.first.weight, model.second.weight})))
+
     layout = statistics.layout("Weights")
     assert layout.shapes == ((6, 3, 3, 3), (6, 6), (4, 6))
-    gradient = torch.autograd.grad(functional.cross_entropy(model(batch[0]), batch[1]), [weight])[0]
+    gradient = slope(*batch)
     views = layout.views(statistics.tensor("weight_gradient"))
     torch.testing.assert_close(views[1], gradient)
-    squares = [
-        torch.autograd.grad(
-            functional.cross_entropy(model(batch[0][i : i + 1]), batch[1][i : i + 1]), [weight]
-        )[0].square()
-        for i in range(12)
-    ]
+    squares = [slope(batch[0][i : i + 1], batch[1][i : i + 1]).square() for i in range(12)]
     fisher = layout.views(statistics.tensor("fisher_diagonal"))
     torch.testing.assert_close(fisher[1], torch.stack(squares).mean(0))
 
 
 def test_a_hessian_product_reaches_every_use_of_the_weight(model, batch, statistics):
-    weights = [model.stem.weight, model.first.weight, model.head.weight]
-    loss = functional.cross_entropy(model(batch[0]), batch[1])
+    weights = [model.stem.weight, model.first.weight.clone(), model.head.weight]
+    state = {"first.weight": weights[1], "second.weight": weights[1]}
+    logits = torch.func.functional_call(model, state, (batch[0],), tie_weights=False)
+    loss = functional.cross_entropy(logits, batch[1])
     gradients = torch.autograd.grad(loss, weights, create_graph=True)
     along = sum((g * g.detach()).sum() for g in gradients)
     expected = torch.autograd.grad(along, weights)

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from random_networks import everything_of, same
@@ -13,8 +14,8 @@ from torch.nn.utils import parametrizations, prune
 
 import gp_emq
 from gp_emq.errors import GpEmqError, NetworkError, QuantizationError
-from gp_emq.export import load_packed, save_packed
-from gp_emq.networks import find_layers
+from gp_emq.export import export_onnx, load_packed, save_packed
+from gp_emq.networks import PrivateNetwork, find_layers
 from gp_emq.quantization import (
     ActivationQuantizer,
     QuantizedNetwork,
@@ -22,6 +23,7 @@ from gp_emq.quantization import (
     calibrate_activations,
     fake_quantize,
     integer_convolution_available,
+    passes,
     quantize_weights,
 )
 
@@ -93,6 +95,67 @@ def test_learned_rounding_keeps_what_layers_compute_however_they_are_called(kind
     learned = gp_emq.quantize(model, widths, images, method=method, iterations=150, **options)
     assert same(before, everything_of(model))
     assert error_of(model, learned, images) < error_of(model, plain, images)
+
+
+class SeesOthers(nn.Module):
+    """Lets some images see others: in some places of the batch, or in large ones alone."""
+
+    def __init__(self, sees):
+        super().__init__()
+        self.conv, self.head, self.sees = nn.Conv2d(2, 4, 3), nn.Linear(4, 3), sees
+
+    def forward(self, x):
+        hidden = self.conv(x).relu().mean((2, 3))
+        return self.head(hidden + 0.1 * self.sees(hidden))
+
+
+def _seen_by_later(distance, least=0):
+    def sees(hidden):
+        shown = torch.zeros_like(hidden)
+        if len(hidden) > max(distance, least):
+            shown[distance:] = hidden[:-distance]
+        return shown
+
+    return sees
+
+
+def _only_the_last_sees_the_middle(hidden):
+    return torch.cat([0 * hidden[:-1], hidden[len(hidden) // 2][None]])
+
+
+@pytest.mark.parametrize(
+    "sees",
+    [
+        _seen_by_later(1), _seen_by_later(2), _seen_by_later(8), _seen_by_later(40),
+        _seen_by_later(1, least=64), _seen_by_later(3, least=100), _only_the_last_sees_the_middle,
+    ],
+)  # fmt: skip
+def test_images_that_see_each_other_anywhere_go_together(sees):
+    images = torch.cat([pictures(64), 3 * pictures(60)])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = SeesOthers(sees).eval()
+    fed = []
+    handle = model.head.register_forward_hook(lambda _m, given, _o: fed.append(given[0]))
+    model(images)
+    handle.remove()
+    quantized = gp_emq.quantize(
+        model, {"conv": 8, "head": 8}, images, activation_rule="minmax", activation_bits=8
+    )
+    grid, span = quantized.activations["head"], fed[0].detach().aminmax()
+    torch.testing.assert_close(float(grid.scale), float(span.max - min(0, span.min)) / 255)
+
+
+def test_images_that_do_not_see_each_other_are_looked_at_three_times():
+    seen = []
+    model, images = made(Normed), pictures(100)
+    model.register_forward_pre_hook(lambda _m, given: seen.append(len(given[0])))
+    network = PrivateNetwork(model)
+    assert len(passes(network, images)) == 2
+    # All together, two alone, and all in two kinds of groups.
+    assert sum(seen) == 3 * 100 + 2
+    assert len(passes(network, images)) == 2
+    assert sum(seen) == 3 * 100 + 2
 
 
 class AllAtOnce(OneByOne):
@@ -226,6 +289,212 @@ def test_networks_of_any_floating_type_give_outputs_in_it_from_weights_on_their_
         assert torch.equal(again(images), quantized(images))
 
 
+class Casting(Normed):
+    """In half precision, and fed anything: forward casts its input."""
+
+    def forward(self, images):
+        return super().forward(images.to(self.head.weight.dtype if self.plain else torch.half))
+
+    plain = False
+
+
+@pytest.mark.parametrize("method", ["rtn", "rtn+bn", "adaround", "brecq"])
+def test_a_network_that_casts_its_input_to_half_precision_is_quantized_in_full(method, tmp_path):
+    images = pictures()
+    model, plain = (made(Casting).half() for _ in range(2))
+    plain.plain = True
+    plain.float()
+    options = {"iterations": 3} if method in {"adaround", "brecq"} else {}
+    found, right = (
+        gp_emq.quantize(one, {"conv": 4, "head": 8}, images, method=method, **options)
+        for one in (model, plain)
+    )
+    assert torch.equal(found(images), right(images).half())
+    gp_emq.save_quantized(found, tmp_path / "plain.safetensors")
+    save_packed(found, find_layers(model, images), tmp_path / "packed.safetensors")
+    for again in (
+        gp_emq.load_quantized(tmp_path / "plain.safetensors", made(Casting, 5).half()),
+        load_packed(tmp_path / "packed.safetensors", made(Casting, 5).half()),
+    ):
+        assert torch.equal(again(images), found(images))
+    if method != "rtn":
+        return
+    export_onnx(found, find_layers(model, images), tmp_path / "half.onnx", images.shape[1:])
+    session = onnxruntime.InferenceSession(tmp_path / "half.onnx")
+    ran = session.run(None, {"images": images.numpy()})[0]
+    torch.testing.assert_close(torch.from_numpy(ran), right(images), rtol=0.05, atol=0.05)
+
+
+class Patched(Normed):
+    """Has a forward of the user on a module, and a hook: functions that hold on to modules."""
+
+    def __init__(self):
+        super().__init__()
+        inner, head = self.conv.forward, self.head
+        self.conv.forward = lambda x: 2 * inner(x)
+        self.norm.register_forward_hook(lambda _m, _i, o: o + head.weight.sum())
+
+
+def test_functions_that_hold_on_to_modules_hold_on_to_those_of_the_copy():
+    model, images = made(Patched), pictures()
+    before = everything_of(model)
+    quantized = gp_emq.quantize(model, {"conv": 2, "head": 2}, images, activation_bits=32)
+    assert same(before, everything_of(model))
+    network = quantized.network
+    fed = 2 * functional.conv2d(images, network.conv.weight, network.conv.bias, padding=1)
+    hidden = model.norm.eval().__class__.forward(network.norm, fed) + network.head.weight.sum()
+    right = functional.linear(hidden.relu().mean((2, 3)), network.head.weight, network.head.bias)
+    torch.testing.assert_close(quantized(images), right)
+    statistics = gp_emq.collect_statistics(model, images, bits=(2, 4))
+    answers = model(images).argmax(1)
+    slope = torch.autograd.grad(
+        functional.cross_entropy(model(images), answers), [model.conv.weight, model.head.weight]
+    )
+    found = statistics.layout("Weights").views(statistics.tensor("weight_gradient"))
+    for one, other in zip(found, slope, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+class Counting(Normed):
+    """Adds to what it keeps in every pass, and looks at how much there is."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept, self.seen = [], {}
+
+    def forward(self, images):
+        self.kept.append(images.mean())
+        self.seen[len(self.kept)] = images
+        return super().forward(images) * len(self.seen)
+
+
+def test_what_a_pass_adds_to_lists_of_a_network_changes_no_other_pass():
+    images, widths = pictures(), {"conv": 4, "head": 4}
+    options = {"method": "adaround", "iterations": 3}
+    found = gp_emq.quantize(made(Counting), widths, images, **options)
+    right = gp_emq.quantize(made(Normed), widths, images, **options)
+    for name, weight in right.weights.items():
+        assert torch.equal(found.weights[name].integers, weight.integers)
+    assert found.network.kept == []
+    tables = [
+        gp_emq.load_proxy("fit").table(gp_emq.collect_statistics(made(kind), images, bits=(2, 4)))
+        for kind in (Counting, Normed)
+    ]
+    np.testing.assert_allclose(*tables)
+
+
+class Empty(Normed):
+    """Has a product of nothing, as a generator of networks leaves them behind."""
+
+    def __init__(self):
+        super().__init__()
+        self.nothing = nn.Linear(0, 3)
+
+    def forward(self, images):
+        return super().forward(images) + self.nothing(images.new_zeros(len(images), 0))
+
+
+def test_a_layer_without_weights_is_none():
+    model, images = made(Empty), pictures()
+    assert [layer.name for layer in find_layers(model, images)] == ["conv", "head"]
+    assert gp_emq.quantize(model, {"conv": 8, "head": 8}, images)(images).isfinite().all()
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda m: torch.compile(m, backend="eager")])
+def test_wrapped_networks_are_quantized_as_what_they_wrap(wrap):
+    images, widths = pictures(), {"conv": 3, "head": 8}
+    found = gp_emq.quantize(wrap(made(Normed)), widths, images)
+    assert torch.equal(found(images), gp_emq.quantize(made(Normed), widths, images)(images))
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (lambda: torch.jit.script(made(Normed)), "was scripted or traced"),
+        (lambda: nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten()), "has no shape yet"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_networks_that_cannot_be_quantized_are_refused_in_one_line(model, words):
+    with pytest.raises(NetworkError, match=words) as caught:
+        gp_emq.quantize(model(), {"0": 4}, pictures())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["rtn+bn", "adaround", "brecq"])
+def test_images_of_inference_mode_are_like_any_others(method):
+    options = {} if method == "rtn+bn" else {"iterations": 3}
+    with torch.inference_mode():
+        born = pictures().clone()
+    found, right = (
+        gp_emq.quantize(made(Normed), {"conv": 3}, images, method=method, **options)
+        for images in (born, pictures())
+    )
+    assert born.is_inference()
+    assert torch.equal(found(pictures()), right(pictures()))
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_one_logit_is_enough_to_quantize(flat):
+    class One(Normed):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, images):
+            logit = super().forward(images)
+            return logit[:, 0] if flat else logit
+
+    model, images = made(One), pictures()
+    for method in ("rtn", "rtn+bn", "adaround", "brecq"):
+        options = {"iterations": 3} if method in {"adaround", "brecq"} else {}
+        quantized = gp_emq.quantize(model, {"conv": 8, "head": 8}, images, method=method, **options)
+        assert quantized(images).shape == model(images).shape
+        if method == "rtn":
+            torch.testing.assert_close(quantized(images), model(images), rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("factor", [1e-5, 1e-7, 1e-20, 1e-30])
+def test_tiny_weights_whose_scale_is_undone_are_quantized_like_others(factor):
+    class Undone(Normed):
+        def forward(self, images):
+            hidden = self.norm(self.conv(images) * (1 / self.factor))
+            return self.head(torch.relu(hidden).mean((2, 3)))
+
+    def scaled(by):
+        model = made(Undone)
+        model.factor = by
+        with torch.no_grad():
+            model.conv.weight.mul_(by)
+            model.conv.bias.mul_(by)
+        return gp_emq.quantize(model, {"conv": 3, "head": 3}, pictures())
+
+    tiny, usual = scaled(factor), scaled(1.0)
+    assert torch.equal(tiny.weights["conv"].integers, usual.weights["conv"].integers)
+    torch.testing.assert_close(tiny(pictures()), usual(pictures()), rtol=1e-3, atol=1e-3)
+
+
+def test_scales_next_to_the_least_normal_number_survive_the_export(tmp_path):
+    class Faint(Normed):
+        def forward(self, images):
+            hidden = torch.relu(self.conv(images) * 2.0**121)
+            return self.head(hidden.mean((2, 3)))
+
+    model, images = made(Faint), pictures()
+    with torch.no_grad():
+        model.conv.weight.mul_(2.0**-121)
+        model.conv.bias.zero_()
+    quantized = gp_emq.quantize(model, {"conv": 4, "head": 8}, images)
+    assert 0 < float(quantized.weights["conv"].parameters.scale.max()) < 2.0**-122
+    path, layers = tmp_path / "faint.onnx", find_layers(model, images[:1])
+    export_onnx(quantized, layers, path, images.shape[1:])
+    ran = onnxruntime.InferenceSession(path).run(None, {"images": images.numpy()})[0]
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(ran), quantized(images), rtol=1e-3, atol=1e-3)
+        assert float(quantized(images).std()) > 1e-3
+
+
 def test_half_precision_inputs_are_rounded_in_float32():
     grid = gp_emq.quantization.QuantizationParameters(
         torch.tensor(0.1), torch.tensor(100.0), 0, 255
@@ -354,6 +623,60 @@ def test_statistics_are_estimated_for_every_kind_of_norm(norm):
         torch.testing.assert_close(fresh.running_mean.double(), outputs.mean((0, 2, 3)))
         assert torch.equal(fresh.num_batches_tracked, again.num_batches_tracked)
     assert quantized(images).isfinite().all()
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_instance_norms_get_the_statistics_that_training_would_give_them(calls):
+    class Normalized(Normed):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.InstanceNorm2d(4, affine=True, track_running_stats=True)
+
+        def forward(self, images):
+            fed = [images, 3 * images[:, :, ::2]][:calls]
+            return self.head(sum(self.norm(self.conv(x)).relu().mean((2, 3)) for x in fed))
+
+    model, images = made(Normalized), pictures()
+    quantized = gp_emq.quantize(model, {"conv": 2}, images, method="rtn+bn", activation_bits=32)
+    fed = [images, 3 * images[:, :, ::2]][:calls]
+    values = [quantized.network.conv(x).detach().double().flatten(2) for x in fed]
+    means = torch.cat([value.mean(2) for value in values]).mean(0)
+    variances = torch.cat([value.var(2) for value in values]).mean(0)
+    torch.testing.assert_close(quantized.network.norm.running_mean.double(), means)
+    torch.testing.assert_close(quantized.network.norm.running_var.double(), variances)
+
+
+class OneStatistic(nn.Module):
+    """Two norms that look at one mean and one variance."""
+
+    def __init__(self, together):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(2, 4, 3), nn.Linear(4, 3)
+        self.one, self.other = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        for name in ("running_mean", "running_var"):
+            value = getattr(self.one, name)
+            self.other._buffers[name] = value if together else value.view(4)
+
+    def forward(self, x):
+        hidden = self.one(self.conv(x)) + self.other(self.conv(2 * x + 1))
+        return self.head(hidden.relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_norms_that_share_their_statistics_go_on_sharing_them(together):
+    model, images = OneStatistic(together).eval(), pictures()
+    quantized = gp_emq.quantize(model, {"conv": 3}, images, method="rtn+bn", activation_bits=32)
+    layers = find_layers(model, images[:1])
+    weights = quantize_weights(model, layers, (3, 8), WeightQuantizer(per_channel=True))
+    bench = QuantizedNetwork(model, layers, weights, None)
+    bench.configure([3, 8])
+    bench.reestimate_batch_norm(images)
+    for network in (quantized.network, bench.model):
+        values = [network.conv(x).detach().double() for x in (images, 2 * images + 1)]
+        rows = torch.cat(values).transpose(0, 1).flatten(1)
+        assert network.one.running_mean is network.other.running_mean
+        torch.testing.assert_close(network.one.running_mean, rows.mean(1).float())
+        torch.testing.assert_close(network.other.running_var, rows.var(1).float())
 
 
 def test_a_norm_that_is_called_twice_has_the_statistics_of_both_calls():

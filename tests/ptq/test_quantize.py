@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,8 +8,9 @@ from small_networks import Normed, Shared, Tokens, made, pictures
 from torch import nn
 
 import gp_emq
+from gp_emq.allocation import CostSettings
 from gp_emq.errors import GpEmqError, QuantizationError
-from gp_emq.networks import load_images, load_network
+from gp_emq.networks import find_layers, load_images, load_network
 from gp_emq.ptq import METHODS, find_method
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.quantization import _reconstruction as reconstruction
@@ -271,3 +273,36 @@ def test_a_plan_keeps_excluded_layers_in_float():
         [[-3, -2, -1]] * 2, layers, bits=(2, 3, 4), average_bits=3, exclude=["head"]
     )
     assert set(gp_emq.quantize(model, plan, images).weights) == {"conv"}
+
+
+@pytest.mark.parametrize(
+    ("planned", "given", "levels"), [(4, None, 16), (None, None, 256), (8, 4, 16), (32, None, 0)]
+)
+def test_inputs_get_the_width_that_the_plan_counted_with(planned, given, levels):
+    model, images = made(Normed), pictures()
+    layers = find_layers(model, images[:1])
+    settings = CostSettings(activation_bits=planned or 8)
+    plan = gp_emq.allocate(
+        [[-3.0, -1.0]] * 2, layers, bits=(2, 4), average_bits=3, settings=settings
+    )
+    plan = replace(plan, activation_bits=planned)
+    quantized = gp_emq.quantize(model, plan, images, activation_bits=given)
+    grids = quantized.activations.values()
+    assert {grid.quant_max - grid.quant_min + 1 for grid in grids} == (
+        {levels} if levels else set()
+    )
+
+
+def test_a_budget_of_bit_operations_holds_for_the_inputs_that_it_counted():
+    model, images = made(Normed), pictures()
+    layers = find_layers(model, images[:1])
+    # All at four bits, and inputs at four, as the hand counts: 16 operations for each product.
+    most = 16 * sum(layer.macs for layer in layers) / 1e9
+    settings = CostSettings(activation_bits=4)
+    plan = gp_emq.allocate(
+        [[-3.0, -1.0]] * 2, layers, bits=(2, 4), bops_g=most * 1.000001, settings=settings
+    )
+    assert set(plan.widths.values()) == {4}
+    assert gp_emq.quantize(model, plan, images).activations["conv"].quant_max == 15
+    with pytest.raises(QuantizationError, match="G BOPs with inputs at 4 bits, not 8"):
+        gp_emq.quantize(model, plan, images, activation_bits=8)

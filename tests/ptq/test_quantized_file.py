@@ -5,9 +5,12 @@ import safetensors
 import safetensors.torch
 import torch
 from small_networks import Normed, Shared, Tokens, made, pictures
+from torch import nn
+from torch.nn.utils import parametrizations
 
 import gp_emq
 from gp_emq.errors import GpEmqError, NetworkError, QuantizationError
+from gp_emq.export import save_packed
 from gp_emq.networks import find_layers
 from gp_emq.ptq import read_record
 from gp_emq.quantization import WeightQuantizer
@@ -36,6 +39,103 @@ def test_a_file_gives_the_same_logits_to_the_last_bit(tmp_path, kind, symmetric,
         assert torch.equal(again.weights[name].integers, weight.integers)
         assert again.weights[name].parameters.quant_min == weight.parameters.quant_min
     assert set(again.activations) == (set() if activation_bits == 32 else set(widths))
+
+
+class OnOneStorage(Shared):
+    """The same as `Shared`, with a parameter for each of the two layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.second.weight = nn.Parameter(self.first.weight.data)
+        self.also = self.twice
+
+
+@pytest.mark.parametrize("kind", [Shared, OnOneStorage])
+def test_what_modules_share_is_in_a_file_once(tmp_path, kind):
+    model, images, path = made(kind), pictures(), tmp_path / "quantized.safetensors"
+    quantized = gp_emq.quantize(model, {"first": 4, "second": 4}, images)
+    gp_emq.save_quantized(quantized, path)
+    tensors = safetensors.torch.load_file(path)
+    # A convolution 2 x 2 x 3 x 3 and a product 2 x 2 with its integers, and three biases of 2.
+    grids = {name for name in tensors if name.endswith(("scale", "zero_point"))}
+    assert sum(tensors[name].numel() for name in tensors.keys() - grids) == 36 + 4 + 4 + 3 * 2
+    assert sum(name.endswith("weight.scale") for name in grids) == 1
+    again = gp_emq.load_quantized(path, made(kind, seed=5))
+    assert again.network.first.weight is again.network.second.weight
+    assert set(again.weights) == {"first", "second"}
+    assert torch.equal(again(images), quantized(images))
+
+
+class EmbeddedAlike(nn.Module):
+    """A product with the weight of an embedding, which is no layer to quantize."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(9, 4), nn.Linear(4, 9)
+        self.head.weight = self.embed.weight
+
+    def forward(self, images):
+        return self.head(self.embed(images.flatten(1)[:, :6].abs().long().clamp(max=8)).mean(1))
+
+
+def test_a_weight_that_is_an_embedding_too_comes_back(tmp_path):
+    model, images, path = made(EmbeddedAlike), 4 * pictures(), tmp_path / "quantized.safetensors"
+    quantized = gp_emq.quantize(model, {"head": 4}, images)
+    gp_emq.save_quantized(quantized, path)
+    again = gp_emq.load_quantized(path, made(EmbeddedAlike, seed=5))
+    assert again.network.head.weight is again.network.embed.weight
+    assert torch.equal(again(images), quantized(images))
+
+
+@pytest.mark.parametrize("change", [parametrizations.orthogonal, lambda head: head])
+def test_the_order_of_a_weight_in_memory_changes_no_bit(tmp_path, change):
+    model, images, path = made(Normed), pictures(), tmp_path / "quantized.safetensors"
+    change(model.head)
+    model.to(memory_format=torch.channels_last)
+    quantized = gp_emq.quantize(model, {"conv": 8, "head": 8}, images)
+    gp_emq.save_quantized(quantized, path)
+    assert torch.equal(gp_emq.load_quantized(path, model)(images), quantized(images))
+
+
+class WithExtraState(Normed):
+    def get_extra_state(self):
+        return {"scale": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_state_that_no_file_holds_is_refused_in_one_line(tmp_path):
+    model, images, path = made(WithExtraState), pictures(), tmp_path / "quantized.safetensors"
+    quantized = gp_emq.quantize(model, {"conv": 8}, images)
+    for save in (
+        lambda: gp_emq.save_quantized(quantized, path),
+        lambda: save_packed(quantized, find_layers(model, images[:1]), path),
+    ):
+        with pytest.raises(GpEmqError, match="keeps '_extra_state', a dict"):
+            save()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        {"second.weight": "third.weight"},
+        {"first.weight": "second.weight", "second.weight": "first.weight"},
+        {"second.weight": "first.weight", "first.bias": "second.bias"},
+        {"second.weight": "first.bias"},
+    ],
+)
+def test_a_file_whose_shared_tensors_do_not_fit_is_damaged(tmp_path, shares):
+    model, images, path = made(Shared), pictures(), tmp_path / "quantized.safetensors"
+    gp_emq.save_quantized(gp_emq.quantize(model, {"first": 4, "second": 4}, images), path)
+    with safetensors.safe_open(path, "pt") as file:
+        record = json.loads(file.metadata()["gp_emq"])
+    record["shares"] = shares
+    tensors = safetensors.torch.load_file(path)
+    path.write_bytes(safetensors.torch.save(tensors, {"gp_emq": json.dumps(record)}))
+    with pytest.raises(QuantizationError, match="damaged"):
+        gp_emq.load_quantized(path, model)
 
 
 @pytest.fixture

@@ -238,3 +238,14 @@ def test_a_gpu_trains_in_every_precision(task, tmp_path, precision) -> None:
     assert_same(result, again)
     with joined_processes("cpu") as processes:
         assert evaluate(result, task.test, processes) > 0.8
+
+
+@pytest.mark.parametrize(
+    "around", [torch.inference_mode, torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)]
+)
+def test_nothing_around_the_call_changes_what_is_learned(task, around) -> None:
+    settings = replace(SETTINGS, epochs=1)
+    right = train(*task.arguments(), settings=settings)
+    with around():
+        found = train(*task.arguments(), settings=settings)
+    assert_same(found, right)

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from random_networks import everything_of, same
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -310,6 +311,56 @@ def test_autocast_within_forward_is_taken(pictures, answers) -> None:
     assert np.isfinite(tables(statistics)).all()
 
 
+class Casting(nn.Module):
+    """Casts its input, as deployed networks in half precision do, and a part of itself again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.inner = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 1)
+        self.head = nn.Linear(6, 4)
+        self.cast = lambda x: x
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.cast(self.conv(self.cast(x)).float().tanh())
+        return self.head(self.cast(self.inner(hidden).float().mean((2, 3)))).float()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cast"),
+    [
+        (torch.float16, lambda x: x.half()),
+        (torch.bfloat16, lambda x: x.bfloat16()),
+        (torch.float16, lambda x: x.type("torch.HalfTensor")),
+        (torch.bfloat16, lambda x: x.to(dtype=torch.bfloat16, copy=True)),
+        (torch.float16, lambda x: x.type(torch.HalfTensor) + torch.zeros(1, dtype=torch.half)),
+    ],
+    ids=["half", "bfloat16", "by name", "by keyword", "of a kind"],
+)
+def test_casts_of_a_network_in_half_precision_cost_no_precision(
+    dtype, cast, pictures, answers
+) -> None:
+    network = made(Casting).to(dtype)
+    plain = copy.deepcopy(network).float()
+    network.cast = cast
+    before = everything_of(network)
+    found, expected = (collect(one, pictures, answers) for one in (network, plain))
+    for name in ("weight_gradient", "fisher_diagonal", "hessian_diagonal", "activation",
+                 "activation_gradient", "hessian_gradient"):  # fmt: skip
+        torch.testing.assert_close(found.tensor(name), expected.tensor(name))
+    assert same(before, everything_of(network))
+
+
+def test_gradients_of_a_network_in_half_precision_are_checked(pictures, answers) -> None:
+    class Hidden(Casting):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(self.cast(x)) + self.conv(self.cast(x)).detach().sum().float()
+
+    network = made(Hidden).half()
+    network.cast = lambda x: x.half()
+    with pytest.raises(StatisticsError, match="gradients are not what finite differences say"):
+        collect(network, pictures, answers).tensor("weight_gradient")
+
+
 def test_what_surrounds_a_call_changes_nothing(pictures, answers) -> None:
     expected = tables(collect(made(Small), pictures, answers))
     with torch.inference_mode():
@@ -319,7 +370,7 @@ def test_what_surrounds_a_call_changes_nothing(pictures, answers) -> None:
         assert tables(collect(made(Small), images, answers)) == expected
 
 
-@pytest.mark.parametrize("scale", [1e-5])
+@pytest.mark.parametrize("scale", [1e-5, 1e-7])
 def test_small_weights_whose_scale_is_undone_later_change_no_ranking(
     scale: float, pictures, answers
 ) -> None:
