@@ -8,31 +8,23 @@ from gp_emq.ptq._file import (
     save_quantized,
 )
 from gp_emq.ptq._inputs import EvaluationInputs, load_evaluation_inputs
-from gp_emq.ptq._methods import METHODS, Method, find_method
-from gp_emq.ptq._quantize import quantize, run_method
+from gp_emq.ptq._quantize import quantize, run_recipe
 from gp_emq.ptq._settings import FLOAT_ACTIVATIONS, QuantizationSettings
-from gp_emq.ptq._task import Counter, Progress, Task
 
 __all__ = [
     "FLOAT_ACTIVATIONS",
-    "METHODS",
-    "Counter",
     "EvaluationInputs",
     "Measured",
-    "Method",
-    "Progress",
     "QuantizationRecord",
     "QuantizationSettings",
     "Right",
-    "Task",
     "accuracy",
     "difference",
-    "find_method",
     "load_evaluation_inputs",
     "load_quantized",
     "predictions",
     "quantize",
     "read_record",
-    "run_method",
+    "run_recipe",
     "save_quantized",
 ]

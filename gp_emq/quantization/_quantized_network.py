@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.networks import Layer, check_finite, entry_layers, private_copy, undisturbed
-from gp_emq.quantization._batch_norm import batch_norms, estimating
+from gp_emq.quantization._batch_norm import batch_norms
 from gp_emq.quantization._fusion import fuse_integer_convolutions
 from gp_emq.quantization._inputs import round_input
 from gp_emq.quantization._integer import IntegerConv2d, fits_integer_convolution
@@ -72,6 +72,9 @@ class QuantizedNetwork:
         activations: the grid of each layer's input, or `None` for float activations.
         integer: run the convolutions that allow it over integers; on the CPU alone.
         device: where passes are computed; images are brought there, results back.
+
+    Attributes:
+        norms: its batch norms, in the order of those of the float network.
     """
 
     def __init__(
@@ -88,8 +91,8 @@ class QuantizedNetwork:
         self.model = private_copy(model).to(self._device)
         check_finite(self.model)
         self._entries = entry_layers(layers)
-        self._norms = batch_norms(self.model)
-        self._statistics = [(_clone(m.running_mean), _clone(m.running_var)) for m in self._norms]
+        self.norms = batch_norms(self.model)
+        self._statistics = [(_clone(m.running_mean), _clone(m.running_var)) for m in self.norms]
         widths = {
             index: {bits: weight for (i, bits), weight in weights.items() if i == index}
             for index in range(len(layers))
@@ -120,20 +123,11 @@ class QuantizedNetwork:
             raise ValueError(
                 f"a configuration has {len(self._entries)} entries, not {len(configuration)}"
             )
-        for module, (mean, variance) in zip(self._norms, self._statistics, strict=True):
+        for module, (mean, variance) in zip(self.norms, self._statistics, strict=True):
             module.running_mean, module.running_var = _clone(mean), _clone(variance)
         for width, indices in zip(configuration, self._entries, strict=True):
             for index in indices:
                 self._slots[index](int(width))
-
-    def reestimate_batch_norm(self, images: Tensor) -> None:
-        """Replace the batch-norm statistics by those of one batch through this network.
-
-        Args:
-            images: float32 (n, C, H, W).
-        """
-        with estimating(self._norms):
-            self.logits(images)
 
     def logits(self, images: Tensor) -> Tensor:
         """Map images (n, C, H, W) to float32 logits (n, classes)."""

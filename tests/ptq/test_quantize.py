@@ -9,9 +9,9 @@ from torch import nn
 import gp_emq
 from gp_emq.errors import GpEmqError, QuantizationError
 from gp_emq.networks import load_images, load_network
-from gp_emq.ptq import METHODS, find_method
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.quantization import _reconstruction as reconstruction
+from gp_emq.quantization.recipes import find_recipe, list_recipes
 
 PER_TENSOR = WeightQuantizer(scale_rule="minmax")
 
@@ -61,12 +61,12 @@ def test_batch_norm_statistics_are_those_of_the_quantized_network():
     assert torch.equal(plain.network.norm.running_mean, model.norm.running_mean)
 
 
-@pytest.mark.parametrize("method", [method.name for method in METHODS])
+@pytest.mark.parametrize("method", [method.name for method in list_recipes()])
 def test_every_method_rounds_to_grids_and_leaves_the_network_alone(method):
     model, images = made(Tokens), pictures()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model.train()
-    options = {"iterations": 3} if find_method(method).learns else {}
+    options = {"iterations": 3} if find_recipe(method).learns else {}
     widths = {"patches": 2, "gated.value": 3, "gated.gate": 8, "head": 32}
     quantized = gp_emq.quantize(model, widths, images, method=method, **options)
     assert model.training
