@@ -69,6 +69,11 @@ def bench_of(store: RunStore, place: int = 0) -> BenchData:
     Raises:
         RunError: the store lacks a part of it, or the parts do not fit.
     """
+    if "objective" in store.meta_keys():
+        raise RunError(
+            f"the run {store.folder} was searched for an objective of one's own, which has no "
+            "configurations to show; python -m analysis.genealogy draws its family tree"
+        )
 
     def array(name: str) -> NDArray[Any]:
         return store.array(bench_key(name, place))

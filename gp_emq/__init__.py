@@ -7,6 +7,7 @@ from gp_emq._signals import guard_imports
 
 if TYPE_CHECKING:
     from gp_emq.allocation import allocate, load_plan
+    from gp_emq.experiment import search
     from gp_emq.proxies import SensitivityTable
     from gp_emq.proxies.loading import load_proxy
     from gp_emq.ptq import load_quantized, quantize, save_quantized
@@ -24,6 +25,7 @@ __all__ = [
     "load_quantized",
     "quantize",
     "save_quantized",
+    "search",
 ]
 
 _HOMES = {
@@ -35,6 +37,7 @@ _HOMES = {
     "load_quantized": "gp_emq.ptq",
     "quantize": "gp_emq.ptq",
     "save_quantized": "gp_emq.ptq",
+    "search": "gp_emq.experiment",
 }
 """Where the public names are from; torch is slow to import, so nothing is before it is used."""
 

@@ -57,6 +57,13 @@ def test_the_python_gives_a_plan_and_a_network(followed) -> None:
     torch.testing.assert_close(names["quantized"](names["images"]), names["logits"])
 
 
+def test_the_search_gives_a_formula_with_a_table(followed) -> None:
+    _, names, _ = followed
+    assert names["table"].shape == (4, 3)
+    assert names["table"].expression == names["formula"].expression
+    assert len(names["front"]) == len(names["found"].formulas)
+
+
 def test_the_commands_plan_quantize_and_write(followed) -> None:
     folder, _, outputs = followed
     assert len(outputs) == 3

@@ -9,6 +9,9 @@ from gp_emq.farm import FarmSettings
 from gp_emq.files import check_document, shortened
 from gp_emq.proxies import DEFAULT_MEMORY
 
+OWN_OBJECTIVE = "an objective of one's own on "
+"""How the bench of a run begins that was searched for no bench, but from Python."""
+
 _MOST = 10**9
 
 

@@ -4,14 +4,14 @@ import contextlib
 import platform
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from gp_emq.command import resumption
 from gp_emq.errors import RunError
-from gp_emq.experiment._configuration import Execution, RunConfiguration
+from gp_emq.experiment._configuration import OWN_OBJECTIVE, Execution, RunConfiguration
+from gp_emq.experiment._found import Formula, Result
 from gp_emq.experiment._interruption import Interruption
 from gp_emq.experiment._parts import make_farm, make_search, open_store
 from gp_emq.experiment._phases import INTERRUPTED, RANDOM_SEARCH, evolve, search_at_random
@@ -20,25 +20,6 @@ from gp_emq.experiment._summary import hall_of_fame, summarise
 from gp_emq.files import is_code
 from gp_emq.statistics import Statistics
 from gp_emq.store import STORE_NAME, RunStore, bench_key, write_hall_of_fame, write_logbook
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended.
-
-    Args:
-        folder: Where it lies.
-        completed: False if it was interrupted and can be resumed.
-        generations: Completed generations, the initial population not counted.
-        summary: What was found; None if it was interrupted.
-        reason: Why the search stopped, in words.
-    """
-
-    folder: Path
-    completed: bool
-    generations: int
-    summary: dict[str, Any] | None
-    reason: str
 
 
 def run(configuration: RunConfiguration, execution: Execution) -> Result:
@@ -54,7 +35,12 @@ def run(configuration: RunConfiguration, execution: Execution) -> Result:
     Raises:
         GpEmqError: Something asked for does not exist, does not fit, or cannot be written.
     """
-    setting = load_setting(configuration)
+    return carry_out(load_setting(configuration), execution)
+
+
+def carry_out(setting: Setting, execution: Execution) -> Result:
+    """Start a run of a setting, or take up one that was stopped at any moment; see `run`."""
+    configuration = setting.configuration
     with (
         resumption(lambda: how_to_resume(execution.folder, configuration)),
         _folder_of_run(execution.folder),
@@ -65,7 +51,7 @@ def run(configuration: RunConfiguration, execution: Execution) -> Result:
             _check_statistics(store, setting.statistics_sha256(networks))
             # Not part of what defines the run, but what resuming it aims at unless told otherwise.
             store.set_meta("generations", execution.generations)
-            return _carry_out(setting, execution, store, networks)
+            return _search(setting, execution, store, networks)
 
 
 @contextlib.contextmanager
@@ -105,6 +91,8 @@ def how_to_resume(folder: Path, configuration: RunConfiguration) -> str:
     if _has_generation(folder):
         place = shlex.quote(str(folder))
         given = [(name, getattr(configuration, name)) for name in ("primitives", "network")]
+        if configuration.bench.startswith(OWN_OBJECTIVE):
+            return f"everything is kept. The same search with out={place} goes on"
         own = "".join(
             f" --{name} {shlex.quote(code)}" for name, code in given if code and is_code(code)
         )
@@ -124,6 +112,13 @@ def _has_generation(folder: Path) -> bool:
 
 
 def _check_benches(store: RunStore, setting: Setting) -> None:
+    if not setting.benches:
+        aims = list(setting.objective.networks)
+        if store.meta_as("objective", list[str]) != aims:
+            raise RunError(
+                f"the run {store.folder} was searched for another objective; "
+                "start a new run instead"
+            )
     for place, bench in enumerate(setting.benches):
         stored = store.meta_as(bench_key("bench", place), dict[str, Any])
         if stored.get("sha256") != bench_sha256(bench):
@@ -150,7 +145,7 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages}
 
 
-def _carry_out(
+def _search(
     setting: Setting, execution: Execution, store: RunStore, networks: tuple[Statistics, ...]
 ) -> Result:
     folder, selection = execution.folder, setting.configuration.selection
@@ -163,6 +158,7 @@ def _carry_out(
         reason = evolve(search, store, execution, interruption, validated=validated)
         found = hall_of_fame(search, setting, store.meta_as("statistics_sha256", str))
         write_hall_of_fame(folder / "hall_of_fame.json", found)
+        formulas = tuple(Formula.of(member, setting.primitive_set) for member in found.members)
         write_logbook(folder / "logbook.csv", store.generations())
         random_search = None
         if execution.random_search and selection != "random" and not interruption.requested:
@@ -177,7 +173,7 @@ def _carry_out(
                     validated=validated,
                 )
         if interruption.requested:
-            return Result(folder, False, search.generation, None, INTERRUPTED)
+            return Result(folder, False, search.generation, None, INTERRUPTED, formulas)
     summary = summarise(search, random_search, setting, networks)
     store.set_meta("summary", summary)
-    return Result(folder, True, search.generation, summary, reason)
+    return Result(folder, True, search.generation, summary, reason, formulas)

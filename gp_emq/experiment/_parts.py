@@ -96,6 +96,8 @@ def open_store(folder: Path, setting: Setting, selection: str) -> RunStore:
     if selection != configuration.selection:
         configuration = replace(configuration, selection=selection, seed_proxies=())
     meta: dict[str, Any] = {"config": configuration.to_json()}
+    if not setting.benches:
+        meta["objective"] = list(setting.objective.networks)
     arrays: dict[str, NDArray[Any]] = {}
     for place, bench in enumerate(setting.benches):
         meta[bench_key("bench", place)] = {

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from gp_emq.errors import ExpressionError, GpEmqError
 from gp_emq.evolution import Objective
 from gp_emq.experiment._collecting import StatisticsJob, bench_statistics, shared_out
-from gp_emq.experiment._configuration import RunConfiguration
+from gp_emq.experiment._configuration import OWN_OBJECTIVE, RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, load_bench
 from gp_emq.objectives import BenchObjective, MeanObjective
@@ -26,11 +26,12 @@ class Setting:
 
     Args:
         configuration: What was asked for.
-        benches: The benches.
+        benches: The benches; none where the objective is the caller's own.
         primitive_set: The operators and terminals.
         parts: What measures formulas on each bench.
         objective: What the search maximises: on several benches the mean of the parts.
         seeds: Expressions that enter the first generation.
+        given: Statistics of the networks of an objective of the caller's own.
     """
 
     configuration: RunConfiguration
@@ -39,6 +40,7 @@ class Setting:
     parts: tuple[BenchObjective, ...]
     objective: Objective
     seeds: tuple[str, ...] = ()
+    given: tuple[Statistics, ...] = ()
 
     def collect(self, farm: FarmSettings, *, quiet: bool = True) -> tuple[Statistics, ...]:
         """Collect what the primitive set and the size baselines name, or read it from the cache.
@@ -55,6 +57,10 @@ class Setting:
         """
         configuration, cache = self.configuration, default_cache()
         where = (configuration.weights, configuration.data, cache, configuration.network)
+        for given in self.given:
+            given.prepare(self.statistic_names)
+        if self.given:
+            return self.given
         found = []
         for name, bench in zip(configuration.benches, self.benches, strict=True):
             statistics = bench_statistics(bench, *where)
@@ -131,6 +137,11 @@ def load_setting(configuration: RunConfiguration) -> Setting:
             training configurations are asked for than there are, or none of them is better
             than another.
     """
+    if configuration.bench.startswith(OWN_OBJECTIVE):
+        raise GpEmqError(
+            f"the run was searched for {configuration.bench}: go on from Python, with "
+            "gp_emq.search(objective, statistics=..., out=FOLDER)"
+        )
     primitive_set = load_primitive_set(configuration.primitives)
     benches = tuple(load_bench(name) for name in configuration.benches)
     samples = configuration.bench_samples
@@ -147,6 +158,36 @@ def load_setting(configuration: RunConfiguration) -> Setting:
     seeds = _seed_expressions(configuration, primitive_set)
     objective = parts[0] if len(parts) == 1 else MeanObjective(parts)
     return Setting(configuration, benches, primitive_set, parts, objective, seeds)
+
+
+def own_setting(
+    configuration: RunConfiguration, objective: Objective, networks: Sequence[Statistics]
+) -> Setting:
+    """Give the setting of a search for an objective of the caller's own.
+
+    Args:
+        configuration: What was asked for; its benches are not looked at.
+        objective: What to maximise.
+        networks: Statistics of each of its networks.
+
+    Raises:
+        GpEmqError: The set is unknown, or the statistics are not one for each network, or are
+            kept in memory alone.
+    """
+    if len(networks) != len(objective.networks):
+        raise GpEmqError(
+            f"the objective has {len(objective.networks)} networks "
+            f"({', '.join(objective.networks)}), and {len(networks)} statistics were given"
+        )
+    for name, statistics in zip(objective.networks, networks, strict=True):
+        if statistics.folder is None:
+            raise GpEmqError(
+                f"the statistics of {name} are in memory alone, where no worker can read them: "
+                "collect them with cache=FOLDER"
+            )
+    primitive_set = load_primitive_set(configuration.primitives)
+    seeds = _seed_expressions(configuration, primitive_set)
+    return Setting(configuration, (), primitive_set, (), objective, seeds, tuple(networks))
 
 
 def _seed_expressions(

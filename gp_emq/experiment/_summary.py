@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_emq.evolution import FloatArray, Individual, Search, centred
+from gp_emq.evolution import FloatArray, Individual, Measurement, Search, centred
 from gp_emq.experiment._setting import Setting, bench_sha256, joint_sha256
 from gp_emq.proxies import (
     Evaluator,
@@ -79,7 +79,7 @@ def hall_of_fame(search: Search, setting: Setting, statistics_sha256: str) -> Ha
     front = front_of(search)
     best = recommended(front)
     provenance = Provenance(
-        bench=" + ".join(bench.name for bench in setting.benches),
+        bench=" + ".join(setting.objective.networks),
         bench_sha256=joint_sha256([bench_sha256(bench) for bench in setting.benches]),
         statistics_sha256=statistics_sha256,
         primitive_set=setting.primitive_set.name,
@@ -122,14 +122,21 @@ def summarise(
         rows += _rows(name, recommended(front_of(random_search)), setting)
     for name, expression in SIZE_BASELINES.items():
         tree = parse_expression(expression, language())
-        for place, statistics in enumerate(networks):
-            table = Evaluator(language(), statistics).table(tree).numpy()
-            rows.append(_row(name, table, len(tree), setting, place))
+        tables = tuple(Evaluator(language(), one).table(tree).numpy() for one in networks)
+        if setting.benches:
+            rows += [
+                _row(name, table, len(tree), setting, place) for place, table in enumerate(tables)
+            ]
+        else:
+            (measurement,) = setting.objective.measure([tables])
+            rows += _untested(name, len(tree), measurement, setting)
     undefined = {
         name: "; ".join(reasons)
         for name in ("validation", "test")
         if (reasons := _why_undefined(setting, name))
     }
+    if not setting.benches:
+        undefined["test"] = "an objective of one's own has no test configurations"
     return {
         **({"undefined": undefined} if undefined else {}),
         "best": best.identifier,
@@ -154,9 +161,22 @@ def _why_undefined(setting: Setting, split: str) -> list[str]:
 
 def _rows(name: str, individual: Individual, setting: Setting) -> list[SummaryRow]:
     """Measure an individual on each bench, in the orientation of its training configurations."""
+    if not setting.benches:
+        return _untested(name, len(individual), individual.measurement, setting)
     return [
         _row(name, individual.measurement.sign * table, len(individual), setting, place)
         for place, table in enumerate(individual.row.tables)
+    ]
+
+
+def _untested(name: str, size: int, measurement: Measurement, setting: Setting) -> list[SummaryRow]:
+    """Say what an objective of the caller's own made of a formula; it has no test."""
+    networks, several = setting.objective.networks, len(setting.objective.networks) > 1
+    return [
+        SummaryRow(
+            f"{name}, on {network}" if several else name, size, training, validation, *(None,) * 3
+        )
+        for network, (training, validation) in zip(networks, measurement.by_network, strict=True)
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gp_emq.experiment._experiment import Result
+from gp_emq.experiment._found import Result
 from gp_emq.store import Member, read_hall_of_fame
 
 
