@@ -134,3 +134,71 @@ def test_training_starts_from_what_quantize_makes() -> None:
     quantized = gp_emq.quantize(model, widths, images, method="rtn+bn")
     state = quantized.network.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in start.network.state_dict().items())
+
+
+def by_hand(model: torch.nn.Module, quantized: torch.nn.Module, images: Tensor) -> list[np.ndarray]:
+    """Norm after norm: a pass of its own through each network for what the norm is fed."""
+
+    def fed(network: torch.nn.Module, place: int) -> np.ndarray:
+        seen: list[Tensor] = []
+        handle = network.norms[place].register_forward_pre_hook(lambda _m, x: seen.append(x[0]))
+        with torch.no_grad():
+            network(images)
+        handle.remove()
+        return seen[0].double().numpy().transpose(1, 0, 2, 3).reshape(4, -1)
+
+    found = []
+    for place, norm in enumerate(quantized.norms):
+        before, after = fed(model, place), fed(quantized, place)
+        mean = norm.running_mean.numpy() + after.mean(axis=1) - before.mean(axis=1)
+        variance = norm.running_var.numpy() * after.var(axis=1) / before.var(axis=1)
+        norm.running_mean, norm.running_var = (
+            torch.from_numpy(of).float() for of in (mean, variance)
+        )
+        found += [mean, variance]
+    return found
+
+
+@pytest.mark.parametrize("images", [2, 24])
+def test_batch_norms_move_by_what_rounding_changes(images: int) -> None:
+    model, _ = normed()
+    batch = torch.randn(images, 1, 8, 8, generator=torch.Generator().manual_seed(images))
+    widths = {f"convolutions.{place}": 2 for place in range(3)}
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    corrected = gp_emq.quantize(model, widths, batch, method="rtn+bn-correction").network
+    rounded = gp_emq.quantize(model, widths, batch, method="rtn").network
+    found = [of.numpy() for norm in corrected.norms for of in (norm.running_mean, norm.running_var)]
+    for ours, expected in zip(found, by_hand(model, rounded, batch), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    for norm, trained in zip(corrected.norms, model.norms, strict=True):
+        assert not norm.training
+        assert norm.momentum == trained.momentum
+        assert torch.equal(norm.num_batches_tracked, trained.num_batches_tracked)
+
+
+def test_what_rounding_leaves_alone_leaves_batch_norms_alone() -> None:
+    model, _ = normed()
+    images = torch.randn(24, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    made = gp_emq.quantize(
+        model, {"head": 2}, images, method="rtn+bn-correction", activation_bits=32
+    )
+    for norm, trained in zip(made.network.norms, model.norms, strict=True):
+        torch.testing.assert_close(norm.running_mean, trained.running_mean)
+        torch.testing.assert_close(norm.running_var, trained.running_var)
+    with torch.no_grad():
+        torch.testing.assert_close(made.network.norms[0].weight, model.norms[0].weight)
+
+
+def test_a_channel_that_rounding_makes_constant_keeps_its_variance() -> None:
+    model, _ = normed()
+    with torch.no_grad():
+        model.convolutions[0].weight[1] = 1e-9  # is zero on a grid that all channels share
+    images = torch.randn(24, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    made = gp_emq.quantize(
+        model, {"convolutions.0": 2}, images, method="rtn+bn-correction",
+        quantizer=WeightQuantizer(),
+    )  # fmt: skip
+    norm = made.network.norms[0]
+    assert float(norm.running_var[1]) == pytest.approx(float(model.norms[0].running_var[1]))
+    assert made(images).isfinite().all()
