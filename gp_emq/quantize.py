@@ -13,7 +13,7 @@ from tqdm import tqdm
 from gp_emq.allocation import Plan, kept_in_float, load_plan, plan_document
 from gp_emq.command import make_callable, resumption, run_command
 from gp_emq.errors import QuantizationError
-from gp_emq.export import EXPORT_OPTIONS, check_exports, export_files
+from gp_emq.export import EXPORT_OPTIONS, check_exports, export_files, float_bytes, save_quantized
 from gp_emq.files import refuse_code
 from gp_emq.networks import file_sha256
 from gp_emq.outputs import check_output_file, check_output_folder
@@ -25,7 +25,6 @@ from gp_emq.ptq import (
     load_evaluation_inputs,
     quantize,
     run_recipe,
-    save_quantized,
 )
 from gp_emq.ptq._parser import QAT, make_parser
 from gp_emq.ptq._text import MethodResult, Report
@@ -119,6 +118,7 @@ def _run(options: argparse.Namespace) -> int:
                 difference(before, after, inputs.groups),
                 str(file),
                 made.measures,
+                file.stat().st_size,
             )
         )
     report = Report(
@@ -133,6 +133,7 @@ def _run(options: argparse.Namespace) -> int:
         results=results,
         in_float=_in_float(plan, inputs),
         notes=_notes(plan, inputs, names, training),
+        float_bytes=float_bytes(inputs.network.model),
     )
     sys.stdout.write(report.as_json() if options.format == "json" else report.as_text())
     return 0

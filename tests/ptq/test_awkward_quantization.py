@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations, prune
 
 import gp_emq
 from gp_emq.errors import GpEmqError, NetworkError, QuantizationError
-from gp_emq.export import load_packed, save_packed
+from gp_emq.export import load_quantized, save_packed
 from gp_emq.networks import find_layers
 from gp_emq.quantization import (
     ActivationQuantizer,
@@ -170,7 +170,7 @@ def test_a_shared_weight_is_in_a_packed_file_once(tmp_path):
     sizes = {layer.name: (layer.weight_bytes, layer.grid_bytes) for layer in report.layers}
     assert (sizes["first"], sizes["second"]) == ((2, 8), (0, 0))
     assert report.beyond_accounting_bytes == 0
-    again = load_packed(tmp_path / "shared.safetensors", made(Shared, seed=5))
+    again = load_quantized(tmp_path / "shared.safetensors", made(Shared, seed=5))
     assert again.network.first.weight is again.network.second.weight
     assert set(again.weights) == {"first", "second", "twice"}
     assert torch.equal(again(images), quantized(images))
@@ -200,7 +200,7 @@ def test_weights_computed_from_others_are_quantized_as_they_are_used(change, tmp
     save_packed(quantized, layers, tmp_path / "packed.safetensors")
     gp_emq.save_quantized(quantized, tmp_path / "quantized.safetensors")
     for again in (
-        load_packed(tmp_path / "packed.safetensors", model),
+        load_quantized(tmp_path / "packed.safetensors", model),
         gp_emq.load_quantized(tmp_path / "quantized.safetensors", model),
     ):
         assert torch.equal(again(images), quantized(images))
@@ -219,7 +219,7 @@ def test_networks_of_any_floating_type_give_outputs_in_it_from_weights_on_their_
     save_packed(quantized, find_layers(model, images[:1]), tmp_path / "packed.safetensors")
     gp_emq.save_quantized(quantized, tmp_path / "quantized.safetensors")
     for again in (
-        load_packed(tmp_path / "packed.safetensors", model),
+        load_quantized(tmp_path / "packed.safetensors", model),
         gp_emq.load_quantized(tmp_path / "quantized.safetensors", model),
     ):
         assert again(images).dtype == dtype

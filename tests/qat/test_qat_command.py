@@ -18,8 +18,8 @@ from PIL import Image
 
 from gp_emq.allocation import CostSettings, allocate, save_plan
 from gp_emq.errors import GpEmqError, TrainingError
+from gp_emq.export import read_record
 from gp_emq.networks import load_images, network_specifications, registered_layers
-from gp_emq.ptq import read_record
 from gp_emq.qat import RECIPES
 from gp_emq.qat.__main__ import main
 from gp_emq.qat._parser import parse_options, settings_of
