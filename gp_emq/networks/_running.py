@@ -94,11 +94,6 @@ class PrivateNetwork:
         tensors = (*self.model.parameters(), *self.model.buffers())
         self.device = tensors[0].device if tensors else torch.device("cpu")
 
-    def names_of(self, name: str) -> tuple[str, ...]:
-        """Return every name of one parameter, those of modules that share it among them."""
-        one = self.parameters[name]
-        return tuple(other for other, value in self.parameters.items() if value is one)
-
     def run(
         self,
         images: Tensor,

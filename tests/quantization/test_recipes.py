@@ -15,7 +15,7 @@ from torch import Tensor
 import gp_emq
 from gp_emq.mqbench import MeasurementSettings, Measurer, build_bench, find_protocol
 from gp_emq.qat import QatSettings, warm_start
-from gp_emq.quantization import WeightQuantizer, recipes
+from gp_emq.quantization import WeightQuantizer, integer_convolution_available, recipes
 from gp_emq.quantization.recipes import Recipe, list_recipes
 
 OWN = """
@@ -90,6 +90,17 @@ def test_a_bench_measures_what_quantize_makes(recipe: str, data: st.DataObject) 
     clear = (best[:, 0] - best[:, 1] > 1e-3 * logits.abs().amax()).numpy()
     assert clear.mean() > 0.9
     assert np.array_equal(found[clear], right(logits, labels)[clear])
+
+
+@pytest.mark.skipif(not integer_convolution_available(), reason="needs an 8-bit convolution")
+@pytest.mark.parametrize("recipe", ["rtn", "rtn+bn", "rtn+bn-correction"])
+def test_integer_arithmetic_corrects_the_same(recipe: str) -> None:
+    asked = measurement(recipe)
+    one, other = (
+        np.unpackbits(Measurer(replace(asked, arithmetic=arithmetic)).measure([2, 3, 4, 4]))
+        for arithmetic in ("float", "integer")
+    )
+    assert (one != other).sum() <= 2
 
 
 @pytest.fixture
