@@ -25,10 +25,10 @@ from gp_emq.ptq import (
     Right,
     accuracy,
     difference,
-    find_method,
     load_evaluation_inputs,
-    run_method,
+    run_recipe,
 )
+from gp_emq.quantization.recipes import find_recipe
 from gp_emq.statistics import default_cache, sha256_of
 
 
@@ -95,7 +95,7 @@ def _measure(
     options: argparse.Namespace,
 ) -> Right:
     """Quantize and evaluate one plan, unless that was done before."""
-    learns = method != "float" and find_method(method).learns
+    learns = method != "float" and find_recipe(method).learns
     settings = QuantizationSettings(
         iterations=options.iterations if learns else None, seed=options.seed
     )
@@ -114,8 +114,8 @@ def _measure(
         return known
     quantized = None
     if method != "float":
-        quantized = run_method(
-            find_method(method), inputs.network.model, widths, inputs.calibration, settings,
+        quantized = run_recipe(
+            find_recipe(method), inputs.network.model, widths, inputs.calibration, settings,
             cache=default_cache(),
         )  # fmt: skip
     right = inputs.right(quantized)

@@ -9,9 +9,10 @@ from gp_emq._signals import guard_imports, is_command
 if TYPE_CHECKING:
     from gp_emq.allocation import allocate, load_plan
     from gp_emq.experiment import search
+    from gp_emq.export import load_quantized, save_quantized
     from gp_emq.proxies import SensitivityTable
     from gp_emq.proxies.loading import load_proxy
-    from gp_emq.ptq import load_quantized, quantize, save_quantized
+    from gp_emq.ptq import quantize
     from gp_emq.statistics import collect_statistics
 
 __version__ = "0.1.0"
@@ -35,9 +36,9 @@ _HOMES = {
     "collect_statistics": "gp_emq.statistics",
     "load_plan": "gp_emq.allocation",
     "load_proxy": "gp_emq.proxies.loading",
-    "load_quantized": "gp_emq.ptq",
+    "load_quantized": "gp_emq.export",
     "quantize": "gp_emq.ptq",
-    "save_quantized": "gp_emq.ptq",
+    "save_quantized": "gp_emq.export",
     "search": "gp_emq.experiment",
 }
 """Where the public names are from; torch is slow to import, so nothing is before it is used."""

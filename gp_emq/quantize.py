@@ -13,28 +13,25 @@ from tqdm import tqdm
 from gp_emq.allocation import Plan, kept_in_float, load_plan, plan_document
 from gp_emq.command import make_callable, resumption, run_command
 from gp_emq.errors import QuantizationError
-from gp_emq.export import EXPORT_OPTIONS, check_exports, export_files
+from gp_emq.export import EXPORT_OPTIONS, check_exports, export_files, float_bytes, save_quantized
 from gp_emq.files import refuse_code
 from gp_emq.networks import file_sha256
 from gp_emq.outputs import check_output_file, check_output_folder
 from gp_emq.ptq import (
-    METHODS,
     EvaluationInputs,
-    Method,
     QuantizationSettings,
     accuracy,
     difference,
-    find_method,
     load_evaluation_inputs,
     planned_activation_bits,
     quantize,
-    run_method,
-    save_quantized,
+    run_recipe,
 )
 from gp_emq.ptq._parser import QAT, make_parser
 from gp_emq.ptq._text import MethodResult, Report
 from gp_emq.qat import DESCRIPTION, QatSettings, method_settings, train_plan, trained_plan
 from gp_emq.quantization import QuantizedModel, WeightQuantizer
+from gp_emq.quantization.recipes import Recipe, find_recipe, list_recipes
 from gp_emq.statistics import default_cache, sha256_of
 
 
@@ -57,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _kept(options: argparse.Namespace) -> str:
     """Say how to go on after an interruption."""
-    learns = any(name != QAT and find_method(name).learns for name in options.method)
+    learns = any(name != QAT and find_recipe(name).learns for name in options.method)
     kept = ["learned rounding"] if learns and not options.no_cache else []
     kept += ["every complete epoch"] if QAT in options.method else []
     if not kept:
@@ -67,7 +64,7 @@ def _kept(options: argparse.Namespace) -> str:
 
 def _run(options: argparse.Namespace) -> int:
     if options.list_methods:
-        for method in METHODS:
+        for method in list_recipes():
             steps = f" ({method.iterations:,} iterations)" if method.learns else ""
             sys.stdout.write(f"{method.name:9} {method.description}{steps}\n")
         sys.stdout.write(f"{QAT:9} {DESCRIPTION}\n")
@@ -90,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
     before = inputs.right()
     results = []
     for name, file in zip(names, files, strict=True):
-        method = find_method("rtn" if name == QAT else name)
+        method = find_recipe("rtn" if name == QAT else name)
         quantized = _quantize(method, plan, inputs, settings, cache)
         saved = _saved_settings(settings, method, inputs, options.seed)
         made = plan
@@ -122,6 +119,7 @@ def _run(options: argparse.Namespace) -> int:
                 difference(before, after, inputs.groups),
                 str(file),
                 made.measures,
+                file.stat().st_size,
             )
         )
     report = Report(
@@ -136,6 +134,7 @@ def _run(options: argparse.Namespace) -> int:
         results=results,
         in_float=_in_float(plan, inputs),
         notes=_notes(plan, inputs, names, training, settings),
+        float_bytes=float_bytes(inputs.network.model),
     )
     sys.stdout.write(report.as_json() if options.format == "json" else report.as_text())
     return 0
@@ -164,7 +163,7 @@ def _files(options: argparse.Namespace, names: Sequence[str]) -> list[Path]:
 def _settings(
     options: argparse.Namespace, names: Sequence[str], plan: Plan
 ) -> QuantizationSettings:
-    learns = any(find_method(name).learns for name in names if name != QAT)
+    learns = any(find_recipe(name).learns for name in names if name != QAT)
     if options.iterations is not None and not learns:
         raise QuantizationError(
             f"--iterations is for methods that learn rounding, not {', '.join(names)}"
@@ -205,7 +204,7 @@ def _network(options: argparse.Namespace, plan: Plan) -> str:
 
 
 def _quantize(
-    method: Method,
+    method: Recipe,
     plan: Plan,
     inputs: EvaluationInputs,
     settings: QuantizationSettings,
@@ -228,7 +227,7 @@ def _quantize(
             bar.set_postfix_str(name, refresh=False)
             bar.update(done - bar.n)
 
-        return run_method(
+        return run_recipe(
             method,
             inputs.network.model,
             plan,
@@ -240,7 +239,7 @@ def _quantize(
 
 
 def _saved_settings(
-    settings: QuantizationSettings, method: Method, inputs: EvaluationInputs, seed: int
+    settings: QuantizationSettings, method: Recipe, inputs: EvaluationInputs, seed: int
 ) -> dict[str, Any]:
     """Everything that decided the network, as plain values."""
     weights = inputs.network.weights

@@ -92,7 +92,7 @@ def test_every_command_and_option_in_the_text_exists() -> None:
 
 
 def test_the_table_of_methods_is_complete() -> None:
-    from gp_emq.ptq import METHODS
+    from gp_emq.quantization.recipes import list_recipes
 
     rows = re.findall(r"^\| `([^`]+)` \|", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert rows == [*(method.name for method in METHODS), "qat"]
+    assert rows == [*(method.name for method in list_recipes()), "qat"]

@@ -28,7 +28,7 @@ def tabulated(tmp_path_factory: pytest.TempPathFactory):
         plans.main([*arguments, "--evolved", EXPRESSION])
         first = "".join(said)
         said.clear()
-        patch.setattr(plans, "run_method", None)
+        patch.setattr(plans, "run_recipe", None)
         plans.main([*arguments, "--evolved", EXPRESSION])
         assert "".join(said) == first
     return rows, first

@@ -14,9 +14,8 @@ import torch
 import gp_emq.quantize as command
 from gp_emq.allocation import load_plan, save_plan
 from gp_emq.errors import GpEmqError
-from gp_emq.export import load_packed, load_provenance
+from gp_emq.export import load_provenance, load_quantized, read_record
 from gp_emq.networks import load_images, load_network
-from gp_emq.ptq import load_quantized, read_record
 from gp_emq.qat import QatSettings
 from gp_emq.quantize import main
 
@@ -201,7 +200,7 @@ def test_packed_and_onnx_files_hold_the_same_network(capsys, plan: Path, tmp_pat
     assert "stored accounting" not in told.out
     network, images = load_network("digits"), load_images("digits").images[:50]
     quantized = load_quantized(out, network.model)
-    assert torch.equal(load_packed(packed, network.model)(images), quantized(images))
+    assert torch.equal(load_quantized(packed, network.model)(images), quantized(images))
     provenance = load_provenance(packed)
     assert provenance["method"] == "rtn"
     assert provenance["network"] == "digits"
@@ -314,9 +313,9 @@ def test_methods_are_listed(capsys) -> None:
     assert main(["--list-methods"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
-        "rtn", "rtn+bn", "adaround", "brecq", "qat",
+        "rtn", "rtn+bn", "rtn+bn-correction", "adaround", "brecq", "qat",
     ]  # fmt: skip
-    assert "20,000 iterations" in lines[3]
+    assert "20,000 iterations" in lines[4]
 
 
 def test_the_function_may_be_called_beside_the_command() -> None:

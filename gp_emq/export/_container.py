@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,27 +47,54 @@ def write_container(path: Path, header: Header, tensors: Mapping[str, Tensor]) -
     return len(content)
 
 
-def read_container(path: Path) -> tuple[Header, dict[str, Tensor]]:
-    """Read a packed file's description and tensors.
+@dataclass(frozen=True)
+class Container:
+    """What is in a file of a quantized network, packed or not.
+
+    Attributes:
+        path: The file.
+        content: Its bytes.
+        metadata: Texts by name.
+        tensors: By name.
+    """
+
+    path: Path
+    content: bytes
+    metadata: Mapping[str, str]
+    tensors: dict[str, Tensor]
+
+    def header(self) -> Header:
+        """Read the description of a packed file.
+
+        Raises:
+            ExportError: The file is damaged, or is no packed file.
+        """
+        if METADATA_KEY not in self.metadata:
+            raise ExportError(
+                f"{self.path} is no quantized network: its metadata lacks {METADATA_KEY!r}"
+            )
+        text, _, digest = self.metadata[METADATA_KEY].partition("\n")
+        if _sha256(text, self.content) != digest:
+            raise ExportError(f"{self.path} is damaged: its checksum is not that of its content")
+        return read_header(str(self.path), text)
+
+
+def read_container(path: Path) -> Container:
+    """Read a file of a quantized network.
 
     Args:
         path: The file.
 
     Raises:
-        ExportError: The file is missing or damaged, or is no packed file.
+        ExportError: The file is missing, damaged or of another kind.
     """
-    content = read_bytes(path, ExportError, "the packed file")
-    tensors = parse_tensors(content, ExportError, f"{path} is no packed file, or is damaged: it")
+    content = read_bytes(path, ExportError, "the quantized network")
+    what = f"{path} is no quantized network, or is damaged: it"
+    tensors = parse_tensors(content, ExportError, what)
     # The library has read this header already, so it is JSON of the right form.
     header = content[_LENGTH_BYTES : _header_bytes(content)]
     document = decode_document(header, dict[str, Any], ExportError, str(path))
-    metadata = document.get("__metadata__") or {}
-    if METADATA_KEY not in metadata:
-        raise ExportError(f"{path} is no packed file: its metadata lacks {METADATA_KEY!r}")
-    text, _, digest = metadata[METADATA_KEY].partition("\n")
-    if _sha256(text, content) != digest:
-        raise ExportError(f"{path} is damaged: its checksum is not that of its content")
-    return read_header(str(path), text), tensors
+    return Container(path, content, document.get("__metadata__") or {}, tensors)
 
 
 def _sha256(text: str, content: bytes) -> str:

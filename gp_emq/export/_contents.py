@@ -22,8 +22,20 @@ def norm_tensor_names(model: nn.Module) -> set[str]:
     return {f"{name}.{tensor}" for name in batch_norms(model) for tensor in _NORM_TENSORS}
 
 
+def float_bytes(model: nn.Module) -> int:
+    """Return what the tensors of a network take in a file of its own types, each once.
+
+    Args:
+        model: The float network.
+    """
+    return sum(
+        tensor.nbytes
+        for tensor in {id(t): t for t in model.state_dict(keep_vars=True).values()}.values()
+    )
+
+
 def norm_tensors(name: str, module: _BatchNorm) -> dict[str, Tensor]:
-    """Return the four tensors of a batch norm, as a file has them.
+    """Return the four tensors of a batch norm that keeps statistics, as a file has them.
 
     A norm without learned weight and bias has ones and zeros there: it computes the same.
 
@@ -32,18 +44,12 @@ def norm_tensors(name: str, module: _BatchNorm) -> dict[str, Tensor]:
         module: The norm.
 
     Returns:
-        Tensors (channels,) by name: weight, bias, running mean, running variance.
-
-    Raises:
-        ExportError: The norm keeps no running statistics, so that what it computes depends on
-            the rest of the batch.
+        Tensors (channels,) by name: weight, bias, running mean, running variance; none where it
+        keeps no statistics, and has what it learns as other modules do.
     """
     mean, variance = module.running_mean, module.running_var
     if mean is None or variance is None:
-        raise ExportError(
-            f"the batch norm {name} keeps no running statistics: a quantized network needs "
-            "track_running_stats=True"
-        )
+        return {}
     affine = module.weight is not None
     tensors = (
         module.weight.detach() if affine else torch.ones_like(mean),
@@ -85,7 +91,7 @@ def tensors_beside_weights(model: nn.Module, quantized: Iterable[str]) -> dict[s
         Tensors by the name they have in the network's state dict.
 
     Raises:
-        ExportError: A batch norm keeps no running statistics, or a module an extra state.
+        ExportError: A module keeps an extra state.
     """
     quantized_weights = {
         id(model.get_submodule(name).get_parameter("weight")) for name in quantized

@@ -64,22 +64,28 @@ class StoredGrid:
         )
 
 
-def weight_grids(quantized: QuantizedModel, layers: Sequence[Layer]) -> dict[str, StoredGrid]:
+def weight_grids(quantized: QuantizedModel) -> dict[str, StoredGrid]:
     """Return the grids of a network's quantized weights, in the order in which it took them.
 
     Args:
         quantized: The network.
-        layers: Its layers.
 
     Raises:
-        ExportError: A grid cannot be stored, an integer lies beyond it, or a quantized layer is
-            none of `layers`.
+        ExportError: A grid cannot be stored, or an integer lies beyond it.
+    """
+    return {name: _weight_grid(name, weight) for name, weight in quantized.weights.items()}
+
+
+def check_layers(quantized: QuantizedModel, layers: Sequence[Layer]) -> None:
+    """Refuse to report on layers among which a quantized one is not.
+
+    Raises:
+        ExportError: There is such a one.
     """
     known = {layer.name for layer in layers}
     for name in quantized.weights:
         if name not in known:
             raise ExportError(f"the quantized layer {name} is none of {', '.join(sorted(known))}")
-    return {name: _weight_grid(name, weight) for name, weight in quantized.weights.items()}
 
 
 def input_grids(quantized: QuantizedModel) -> dict[str, StoredGrid]:

@@ -2,19 +2,23 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gp_emq.errors import ExportError
+from gp_emq.allocation import Plan, plan_from
+from gp_emq.errors import AllocationError, ExportError
 from gp_emq.export._bits import packed_size, unpack_integers
 from gp_emq.export._container import read_container
 from gp_emq.export._contents import batch_norms, sharing_modules, tensors_beside_weights
 from gp_emq.export._grids import StoredGrid
 from gp_emq.export._header import PackedWeight
 from gp_emq.export._packed import INTEGERS, SCALE, ZERO_POINT
+from gp_emq.export._unpacked import UNPACKED_KEY, load_unpacked, unpacked_provenance
+from gp_emq.files import check_document
 from gp_emq.networks import private_copy, unwrapped
 from gp_emq.quantization import (
     QuantizedModel,
@@ -26,13 +30,29 @@ from gp_emq.quantization import (
 _SHOWN = 3
 
 
-def load_packed(path: Path | str, model: nn.Module) -> QuantizedModel:
-    """Read a packed file into a network.
+@dataclass(frozen=True)
+class QuantizationRecord:
+    """What a file says of the network in it.
+
+    Attributes:
+        method: By which it was quantized.
+        settings: Everything else that decided the result, as plain values.
+        plan: The plan, None where it was quantized without one.
+    """
+
+    method: str
+    settings: Mapping[str, Any]
+    plan: Plan | None
+
+
+def load_quantized(path: Path | str, model: nn.Module) -> QuantizedModel:
+    """Read a quantized network.
 
     Args:
-        path: The file, as `save_packed` has written it.
-        model: The network that it was made from, with weights that do not matter; it is copied,
-            and may be of any floating type, pruned, parametrized or wrapped.
+        path: A file that `save_quantized` or `python -m gp_emq.quantize` wrote, in this version or
+            an earlier one.
+        model: A network of the same structure, whatever its weights; it is left alone. It may be
+            of any floating type, and pruned, parametrized or wrapped as the one that was quantized.
 
     Returns:
         The quantized network, which gives the same outputs to the last bit. The counters of
@@ -40,9 +60,27 @@ def load_packed(path: Path | str, model: nn.Module) -> QuantizedModel:
 
     Raises:
         ExportError: The file is missing, damaged, or does not fit the network.
+        NetworkError: A file of an earlier version does not fit the network.
+
+    Examples:
+        >>> import gp_emq, tempfile
+        >>> from pathlib import Path
+        >>> from torch import equal, nn, randn
+        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> images = randn(8, 1, 4, 4)
+        >>> quantized = gp_emq.quantize(network, {"1": 4}, images)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "quantized.safetensors"
+        ...     gp_emq.save_quantized(quantized, path)
+        ...     again = gp_emq.load_quantized(path, network)
+        >>> equal(again(images), quantized(images))
+        True
     """
     path = Path(path)
-    header, tensors = read_container(path)
+    found = read_container(path)
+    if UNPACKED_KEY in found.metadata:
+        return load_unpacked(path, found.metadata[UNPACKED_KEY], found.tensors, model)
+    header, tensors = found.header(), found.tensors
     given, model = unwrapped(model), private_copy(model).cpu()
     for name, packed in header.weights.items():
         _check_layer(path, model, name, packed.shape)
@@ -71,7 +109,7 @@ def load_packed(path: Path | str, model: nn.Module) -> QuantizedModel:
 
 
 def load_provenance(path: Path | str) -> Mapping[str, Any]:
-    """Return the provenance in a packed file, such as the name of its network.
+    """Return the provenance in a file, such as method, settings and plan.
 
     Args:
         path: The file.
@@ -79,7 +117,39 @@ def load_provenance(path: Path | str) -> Mapping[str, Any]:
     Raises:
         ExportError: The file is missing or damaged.
     """
-    return read_container(Path(path))[0].provenance
+    found = read_container(Path(path))
+    if UNPACKED_KEY in found.metadata:
+        return unpacked_provenance(found.path, found.metadata[UNPACKED_KEY], found.tensors)
+    return found.header().provenance
+
+
+def read_record(path: Path | str) -> QuantizationRecord:
+    """Read what a file says of the network in it, without the network.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ExportError: The file is missing or damaged, or of another format.
+    """
+    said = load_provenance(path)
+    document = {"method": "", "settings": {}, "plan": None, **said}
+    document = {field.name: document[field.name] for field in fields(_Record)}
+    record = check_document(document, _Record, ExportError, f"{path}")
+    try:
+        plan = None if record.plan is None else plan_from(record.plan, "its plan")
+    except AllocationError as error:
+        raise ExportError(f"{path} is damaged: {error}") from error
+    return QuantizationRecord(record.method, record.settings, plan)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A record as JSON has it."""
+
+    method: str
+    settings: dict[str, Any]
+    plan: dict[str, Any] | None
 
 
 def _check_layer(path: Path, model: nn.Module, name: str, shape: tuple[int, ...] | None) -> None:

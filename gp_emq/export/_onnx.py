@@ -8,7 +8,7 @@ from typing import Any
 
 from gp_emq.errors import ExportError
 from gp_emq.export._contents import norm_tensor_names, sharing_modules
-from gp_emq.export._grids import StoredGrid, weight_grids
+from gp_emq.export._grids import StoredGrid, check_layers, weight_grids
 from gp_emq.export._header import describe, header_text
 from gp_emq.export._onnx_types import DEFAULT_OPSET, check_opset, integer_type
 from gp_emq.export._report import ExportReport, StoredWeight, report_of
@@ -59,7 +59,8 @@ def export_onnx(
     if batch is not None and batch < 1:
         raise ExportError(f"the batch must have at least one image, not {batch}")
     check_finite(quantized.network)
-    weights = weight_grids(quantized, layers)
+    check_layers(quantized, layers)
+    weights = weight_grids(quantized)
     owners = sharing_modules(quantized.network, weights)
     own = {name: grid for name, grid in weights.items() if owners[name] == name}
     header = describe(quantized, own, provenance)

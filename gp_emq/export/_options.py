@@ -25,7 +25,7 @@ def add_export_options(group: argparse._ActionsContainer) -> None:
     """
     group.add_argument(
         "--packed", type=OutputFile(), metavar="FILE.safetensors",
-        help="also write the network in as few bytes as its bits say; see docs/export.md",
+        help="write it once more, and say what is stored of each layer; see docs/export.md",
     )  # fmt: skip
     group.add_argument(
         "--onnx", type=OutputFile(), metavar="FILE.onnx",

@@ -140,7 +140,8 @@ def measured(
         Which images each labels rightly, packed, uint8 (n, ceil(images / 8)).
     """
     partial = out.with_name(f"{out.name}.partial")
-    code, images = code_sha256("gp_emq.mqbench._measure"), len(measurer.test.labels)
+    images = len(measurer.test.labels)
+    code = code_sha256("gp_emq.mqbench._measure", *measurer.recipe.modules)
     learned = out.with_name(f"{out.name}.rounding-{fingerprint[:12]}-{code[:12]}")
     measurer.keep_roundings(learned)
     check_output_folder(learned)
@@ -172,7 +173,7 @@ def _seconds(measurer: Measurer, selection: Selection) -> float:
 
 def _learn_all(measurer: Measurer, farm: FarmSettings, *, progress: bool) -> None:
     """Learn the roundings that serve every configuration, those that are not there yet."""
-    todo = [task for task in measurer.rounding_tasks() if measurer.kept_rounding(*task) is None]
+    todo = [task for task in measurer.rounding_tasks() if not measurer.is_learned(*task)]
     # Roundings are learned on the processor, whatever measures afterwards.
     job = RoundingJob(replace(measurer.settings, device="cpu"), measurer.learned.folder)
     with _bar(len(todo), 0, "rounding", progress=progress and bool(todo)) as bar:

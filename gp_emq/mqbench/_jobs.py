@@ -42,7 +42,7 @@ class RoundingJob(_BenchJob):
     def work(self, state: Measurer, items: Sequence[tuple[int, int]]) -> list[None]:
         """Learn some roundings; they are left in their files."""
         for item in items:
-            state.learned_weight(*item)
+            state.rounded_weight(*item)
         return [None] * len(items)
 
     def failed(self, item: tuple[int, int], reason: str) -> None:

@@ -3,14 +3,13 @@
 import platform
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 import gp_emq
 from gp_emq.determinism import one_thread
@@ -18,6 +17,7 @@ from gp_emq.errors import BenchError
 from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import (
     ImageSet,
+    Layer,
     Network,
     PrivateNetwork,
     batch_size,
@@ -35,11 +35,9 @@ from gp_emq.quantization import (
     RoundingSettings,
     calibrate_activations,
     integer_convolution_available,
-    layer_weight,
-    quantize_weights,
-    reconstruct_blocks,
-    reconstruct_layer,
+    usual_images,
 )
+from gp_emq.quantization.recipes import RoundedNetwork, Task, find_recipe
 
 ARITHMETICS = ("integer", "float")
 
@@ -89,18 +87,23 @@ class Measurer:
             self.calibration, self.test = load_images_of(settings, self.network)
             self._check_classes()
             self.batch = batch_size(self.network.input_shape)
-            self._activations = calibrate_activations(
-                self.network.model,
-                self.network.layers,
-                self.calibration.images,
-                protocol.activations,
-            )
+            self.recipe = find_recipe(protocol.recipe)
+            self._task = self._make_task()
+            self._correct = None if self.recipe.correct is None else self.recipe.correct(self._task)
         self._quantized: QuantizedNetwork | None = None
-        self.learned = LearnedRoundings(None)
+
+    @property
+    def learned(self) -> LearnedRoundings:
+        """Where learned roundings are kept."""
+        return self._task.learned
 
     def keep_roundings(self, folder: Path | None) -> None:
-        """Keep learned roundings in a folder from now on, and take from it what is there."""
-        self.learned = LearnedRoundings(folder)
+        """Keep learned roundings in a folder from now on, and take from it what is there.
+
+        What serves one configuration alone is not kept.
+        """
+        if self.recipe.round_layer is not None:
+            self._task = replace(self._task, learned=LearnedRoundings(folder))
 
     def measure(self, configuration: Sequence[int] | NDArray[np.int8]) -> NDArray[np.uint8]:
         """Measure one bit configuration.
@@ -115,8 +118,8 @@ class Measurer:
         with one_thread():
             quantized = self._quantized_for(widths)
             quantized.configure(widths)
-            if self.settings.protocol.batch_norm:
-                quantized.reestimate_batch_norm(self.calibration.images)
+            if self._correct is not None:
+                self._correct(RoundedNetwork(quantized.norms, quantized.logits))
             right = quantized.correct(self.test.images, self.test.labels, self.batch)
         return np.packbits(right.numpy())
 
@@ -127,84 +130,44 @@ class Measurer:
         return float(np.unpackbits(self.measure([bits] * entries), count=images).mean())
 
     def rounding_tasks(self) -> list[tuple[int, int]]:
-        """Return the (index of a layer, bits) whose rounding serves every configuration.
+        """Return the (index of a layer, bits) whose learned rounding serves every configuration.
 
         None but where the protocol learns the rounding of single layers.
         """
-        if self.settings.protocol.rounding != "layer":
+        if self.recipe.round_layer is None or not self.recipe.learns:
             return []
         layers = range(len(self.network.layers))
         return [(index, bits) for index in layers for bits in self.settings.bits]
 
-    def learned_weight(self, index: int, bits: int) -> QuantizedWeight:
-        """Return a layer's weight with learned rounding, from its file if there is one.
+    def rounded_weight(self, index: int, bits: int) -> QuantizedWeight:
+        """Return a layer's rounded weight, from its file if it was learned before.
 
         Args:
             index: of the layer.
             bits: its width.
         """
-        index = self._owner(index)
-        layer, model = self.network.layers[index], self.network.model
-        integers = self.kept_rounding(index, bits)
         with one_thread():
-            if integers is not None:
-                grid = self.settings.protocol.weights.parameters(layer_weight(model, layer), bits)
-                return QuantizedWeight(integers, grid)
-            weight = reconstruct_layer(
-                model,
-                layer,
-                bits,
-                quantizer=self.settings.protocol.weights,
-                activation=self._activations[index],
-                images=self.calibration.images,
-                settings=self._rounding_settings(),
-                sharing={
-                    other.name: self._activations[place]
-                    for place, other in enumerate(self.network.layers)
-                    if other.shares == layer.name
-                },
-            )
-        self.learned.put(_rounding_key(index, bits), {layer.name: weight.integers})
-        return weight
+            return self.recipe.rounded(self._task, self._owner(index), bits)
 
-    def kept_rounding(self, index: int, bits: int) -> Tensor | None:
-        """Return a layer's integers, int16 shaped as its weight, or `None` if not learned yet."""
-        index = self._owner(index)
-        layer = self.network.layers[index]
-        kept = self.learned.get(_rounding_key(index, bits), {layer.name: layer.weight_shape})
-        return None if kept is None else kept[layer.name]
+    def is_learned(self, index: int, bits: int) -> bool:
+        """Say whether a layer's learned rounding is kept already."""
+        return self._task.learned_weight(self._owner(index), bits) is not None
 
-    def _owner(self, index: int) -> int:
+    def _owner(self, index: int) -> Layer:
         """Return the first layer with the very same weight: mostly the layer itself."""
-        names = [layer.name for layer in self.network.layers]
-        shares = self.network.layers[index].shares
-        return names.index(shares) if shares else index
+        owner = self._task.owners[self.network.layers[index].name]
+        return next(layer for layer in self.network.layers if layer.name == owner)
 
     def _quantized_for(self, configuration: Sequence[int]) -> QuantizedNetwork:
-        protocol = self.settings.protocol
-        if protocol.rounding == "block":
-            layers = self.network.layers
-            names = [layer.name for layer in layers]
-            widths = [configuration[layer.entry] for layer in layers]
-            rounded = reconstruct_blocks(
-                self.network.model,
-                layers,
-                dict(zip(names, widths, strict=True)),
-                quantizer=protocol.weights,
-                images=self.calibration.images,
-                settings=self._rounding_settings(),
-            )
-            by_index = enumerate(zip(names, widths, strict=True))
+        layers = self.network.layers
+        if self.recipe.round_network is not None:
+            widths = {layer.name: configuration[layer.entry] for layer in layers}
+            rounded = self.recipe.weights(self._task, widths)
+            by_index = enumerate(widths.items())
             return self._make({(index, bits): rounded[name] for index, (name, bits) in by_index})
         if self._quantized is None:
-            tasks = self.rounding_tasks()
-            self._quantized = self._make(
-                {task: self.learned_weight(*task) for task in tasks}
-                if tasks
-                else quantize_weights(
-                    self.network.model, self.network.layers, self.settings.bits, protocol.weights
-                )
-            )
+            every = [(index, bits) for index in range(len(layers)) for bits in self.settings.bits]
+            self._quantized = self._make({task: self.rounded_weight(*task) for task in every})
         return self._quantized
 
     def _make(self, weights: dict[tuple[int, int], QuantizedWeight]) -> QuantizedNetwork:
@@ -212,17 +175,28 @@ class Measurer:
             self.network.model,
             self.network.layers,
             weights,
-            self._activations,
+            [self._task.activations[layer.name] for layer in self.network.layers],
             integer=self.settings.arithmetic == "integer",
             device=self.settings.device,
         )
 
-    def _rounding_settings(self) -> RoundingSettings:
-        protocol = self.settings.protocol
-        return RoundingSettings(
-            iterations=protocol.iterations,
-            seed=self.settings.seed,
-            relative=protocol.relative,
+    def _make_task(self) -> Task:
+        protocol, layers = self.settings.protocol, self.network.layers
+        network, images = PrivateNetwork(self.network.model), self.calibration.images
+        if protocol.activations.scale_rule != "minmax":
+            images = usual_images(images)
+        grids = calibrate_activations(network, layers, images, protocol.activations)
+        return Task(
+            network=network,
+            layers=layers,
+            images=images,
+            weights=protocol.weights,
+            activations={layer.name: grid for layer, grid in zip(layers, grids, strict=True)},
+            rounding=RoundingSettings(
+                iterations=protocol.iterations,
+                seed=self.settings.seed,
+                relative=protocol.relative,
+            ),
         )
 
     def float_accuracy(self) -> float:
@@ -305,10 +279,6 @@ def choose_arithmetic(protocol: Protocol, wanted: str = "auto") -> str:
     if wanted == "auto":
         return "integer" if available else "float"
     return wanted
-
-
-def _rounding_key(index: int, bits: int) -> str:
-    return f"layer{index:03d}-bits{bits}"
 
 
 class _Latest(threading.local):

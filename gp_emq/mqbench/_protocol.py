@@ -4,12 +4,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
-from gp_emq.errors import BenchError
+from gp_emq.errors import BenchError, QuantizationError
 from gp_emq.files import shortened
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
+from gp_emq.quantization.recipes import Recipe, find_recipe, list_recipes
 
-SETTINGS_FORMAT = 2
+SETTINGS_FORMAT = 3
 """Of `Protocol.settings`; those without one, in files written before, are of format 1."""
+_BEFORE_RECIPES = 2
+_STEPS_OF_FORMAT_2 = {
+    "rtn": {"rounding": "nearest", "batch_norm": False},
+    "rtn+bn": {"rounding": "nearest", "batch_norm": True},
+    "adaround": {"rounding": "layer", "batch_norm": False},
+    "brecq": {"rounding": "block", "batch_norm": False},
+}
+"""Recipes that there were before recipes had names: their settings are written as they were."""
 _RULES_OF_FORMAT_1 = {"mse": "mse-shrunk"}
 """Scale rules that had other names: `mse` was the search up to the min-max range alone."""
 
@@ -26,11 +35,7 @@ class Protocol:
         weights: how weights are quantized.
         activations: how the input of every layer is quantized, the same for all
             configurations.
-        rounding: `"nearest"`; or learned, reconstructing the float output of each `"layer"` from
-            what the float network feeds it, rounded to its grid, or of each `"block"` from what
-            the network with quantized weights so far feeds it.
-        batch_norm: re-estimate the batch-norm statistics of every configuration on the
-            calibration images.
+        recipe: name of the recipe that weights are rounded and corrected by, see `list_recipes`.
         calibration_images: images for activation scales, learned rounding and batch norm.
         iterations: optimization steps of a learned rounding, 0 where there is none.
         relative: whether it measures errors relative to outputs, see `RoundingSettings`.
@@ -40,8 +45,7 @@ class Protocol:
     description: str
     weights: WeightQuantizer = field(default_factory=WeightQuantizer)
     activations: ActivationQuantizer = field(default_factory=ActivationQuantizer)
-    rounding: str = "nearest"
-    batch_norm: bool = False
+    recipe: str = "rtn"
     calibration_images: int = 512
     iterations: int = 0
     relative: bool = True
@@ -49,7 +53,10 @@ class Protocol:
     def settings(self) -> dict[str, Any]:
         """Return everything that decides the measured accuracies, as plain values."""
         values = {key: value for key, value in asdict(self).items() if key != "description"}
-        return {**values, "format": SETTINGS_FORMAT}
+        if self.recipe not in _STEPS_OF_FORMAT_2:
+            return {**values, "format": SETTINGS_FORMAT}
+        steps = _STEPS_OF_FORMAT_2[values.pop("recipe")]
+        return {**values, **steps, "format": _BEFORE_RECIPES}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Protocol":
@@ -87,7 +94,7 @@ class Protocol:
         Raises:
             BenchError: if iterations are less than 1, or the protocol has none.
         """
-        if iterations is not None and self.rounding == "nearest":
+        if iterations is not None and not find_recipe(self.recipe).learns:
             raise BenchError(f"protocol {self.name} learns no rounding: it takes no iterations")
         if iterations is not None and iterations < 1:
             raise BenchError(f"iterations must be at least 1, not {iterations}")
@@ -116,11 +123,17 @@ def present_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     values = dict(settings)
     written = values.pop("format", 1)
-    if written not in (1, SETTINGS_FORMAT):
+    if written not in range(1, SETTINGS_FORMAT + 1):
         raise BenchError(
-            f"the protocol has format {shortened(written)}: this version reads 1 and "
+            f"the protocol has format {shortened(written)}: this version reads 1 to "
             f"{SETTINGS_FORMAT}"
         )
+    if written <= _BEFORE_RECIPES:
+        steps = {name: values.pop(name, none) for name, none in _STEPS_OF_FORMAT_2["rtn"].items()}
+        recipes = [name for name, those in _STEPS_OF_FORMAT_2.items() if those == steps]
+        if not recipes:
+            raise BenchError(f"the protocol has steps that no recipe has: {shortened(steps)}")
+        (values["recipe"],) = recipes
     # Errors were not relative to outputs before there was a choice.
     values.setdefault("relative", False)
     for name in ("weights", "activations") if written == 1 else ():
@@ -135,40 +148,40 @@ def _chosen(wanted: T | None, default: T) -> T:
     return default if wanted is None else wanted
 
 
-PROTOCOLS = (
-    Protocol("rtn", "rounding to nearest, batch norm as trained"),
-    Protocol(
-        "rtn+bn",
-        "rounding to nearest, batch-norm statistics re-estimated on the calibration images",
-        batch_norm=True,
-    ),
-    Protocol(
-        "adaround",
-        "learned rounding, each layer reconstructed from its rounded float input",
-        rounding="layer",
-        iterations=1000,
-    ),
-    Protocol(
-        "brecq",
-        "learned rounding, each block reconstructed from the input that quantized weights give it; "
-        "settings of MQ-Bench-101",
-        weights=WeightQuantizer(symmetric=False, scale_rule="mse-shrunk"),
-        rounding="block",
-        calibration_images=1024,
-        iterations=20_000,
-        relative=False,
-    ),
-)
+_PUBLISHED: dict[str, dict[str, Any]] = {
+    "brecq": {
+        "weights": WeightQuantizer(symmetric=False, scale_rule="mse-shrunk"),
+        "calibration_images": 1024,
+        "relative": False,
+    }
+}
+"""Settings of MQ-Bench-101."""
 
 
 def find_protocol(name: str) -> Protocol:
-    """Return a registered protocol.
+    """Return the protocol of a recipe: each has one, of the same name.
 
     Raises:
         BenchError: if there is none of this name.
     """
-    for protocol in PROTOCOLS:
-        if protocol.name == name:
-            return protocol
-    known = ", ".join(protocol.name for protocol in PROTOCOLS)
-    raise BenchError(f"unknown protocol {name!r}: known are {known}")
+    try:
+        return _protocol_of(find_recipe(name))
+    except QuantizationError as error:
+        known = ", ".join(recipe.name for recipe in list_recipes())
+        raise BenchError(f"unknown protocol {name!r}: known are {known}") from error
+
+
+def _protocol_of(recipe: Recipe) -> Protocol:
+    published = _PUBLISHED.get(recipe.name, {})
+    return replace(
+        Protocol(
+            recipe.name,
+            recipe.description + ("; settings of MQ-Bench-101" if published else ""),
+            recipe=recipe.name,
+            iterations=recipe.iterations,
+        ),
+        **published,
+    )
+
+
+PROTOCOLS = tuple(_protocol_of(recipe) for recipe in list_recipes())

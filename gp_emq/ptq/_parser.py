@@ -7,10 +7,10 @@ from gp_emq.allocation import CALIBRATION_IMAGES
 from gp_emq.export import add_export_options
 from gp_emq.options import OptionParser, positive, seed
 from gp_emq.outputs import OutputFile
-from gp_emq.ptq._methods import METHODS
 from gp_emq.ptq._settings import ROBUST
 from gp_emq.ptq._text import FORMATS
 from gp_emq.quantization import INPUT_RULES, SCALE_RULES
+from gp_emq.quantization.recipes import list_recipes
 
 QAT = "qat"
 """The method that trains; gp_emq.qat has it."""
@@ -47,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     what.add_argument("--seed", type=seed, default=0, metavar="N", help="of all draws (default: 0)")
     how = parser.add_argument_group("how to quantize")
     how.add_argument(
-        "--method", nargs="+", choices=[*(method.name for method in METHODS), QAT],
+        "--method", nargs="+", choices=[*(recipe.name for recipe in list_recipes()), QAT],
         default=["rtn"], metavar="METHOD", help="one or several, see --list-methods (default: rtn)",
     )  # fmt: skip
     how.add_argument(

@@ -22,22 +22,23 @@ from gp_emq.networks import (
     undisturbed,
     unwrapped,
 )
-from gp_emq.ptq._methods import Method, find_method
 from gp_emq.ptq._settings import ROBUST, QuantizationSettings, planned_activation_bits
-from gp_emq.ptq._task import Progress, Task
 from gp_emq.quantization import (
     MAX_BITS,
     MIN_BITS,
     LearnedRoundings,
+    QuantizationParameters,
     QuantizedModel,
     RoundingSettings,
     WeightQuantizer,
     ask_for_gradients,
+    calibrate_activations,
     first_not_finite,
     floating_type,
     passes,
     usual_images,
 )
+from gp_emq.quantization.recipes import Progress, Recipe, Task, find_recipe
 from gp_emq.statistics import sha256_of, state_sha256
 
 PER_CHANNEL = WeightQuantizer(per_channel=True)
@@ -73,8 +74,8 @@ def quantize(
         images: Calibration images (n, C, H, W), in whatever `image_batch` takes, such as a tensor,
             an array or a DataLoader; labels are not looked at. They choose the grids of
             activations, re-estimate batch norms, and are what learned rounding learns from.
-        method: `"rtn"`, `"rtn+bn"`, `"adaround"` or `"brecq"`; `python -m gp_emq.quantize
-            --list-methods` describes them.
+        method: Name of a recipe, such as `"rtn"`, `"rtn+bn"`, `"adaround"` or `"brecq"`;
+            `python -m gp_emq.quantize --list-methods` describes them.
         quantizer: Chooses the grids of weights; by default one scale per output channel, of
             least squared error.
         activation_bits: Width of the inputs of the quantized layers, 32 for float; None for the one
@@ -116,13 +117,13 @@ def quantize(
     """
     inputs = planned_activation_bits(plan, activation_bits)
     settings = QuantizationSettings(quantizer, inputs, iterations, seed, activation_rule)
-    return run_method(
-        find_method(method), model, plan, images, settings, cache=cache, progress=progress
+    return run_recipe(
+        find_recipe(method), model, plan, images, settings, cache=cache, progress=progress
     )
 
 
-def run_method(
-    method: Method,
+def run_recipe(
+    recipe: Recipe,
     model: nn.Module,
     plan: Plan | Mapping[str, int],
     images: Images,
@@ -131,14 +132,14 @@ def run_method(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> QuantizedModel:
-    """Quantize a network by a method; the arguments are those of `quantize`."""
-    if settings.iterations is not None and not method.learns:
-        raise QuantizationError(f"method {method.name} learns nothing: it takes no iterations")
+    """Quantize a network by a recipe; the arguments are those of `quantize`."""
+    if settings.iterations is not None and not recipe.learns:
+        raise QuantizationError(f"method {recipe.name} learns nothing: it takes no iterations")
     batch, _ = image_batch(images)
     if settings.activation_rule != "minmax":
         batch = usual_images(batch)
     rounding = RoundingSettings(
-        iterations=method.iterations if settings.iterations is None else settings.iterations,
+        iterations=recipe.iterations if settings.iterations is None else settings.iterations,
         seed=settings.seed,
     )
     network = PrivateNetwork(model)
@@ -148,22 +149,22 @@ def run_method(
     with undisturbed():
         layers = _layers(network, batch, plan)
         widths = _widths(plan, layers, network.model)
+        _check_shared(layers, widths)
+        chosen = tuple(layer for layer in layers if layer.name in widths)
+        folder = _folder(
+            cache, recipe, network.model, images=batch, settings=settings, rounding=rounding
+        )
         task = Task(
             network=network,
-            layers=tuple(layer for layer in layers if layer.name in widths),
-            widths=widths,
+            layers=chosen,
             images=batch,
-            settings=settings,
+            weights=settings.weights,
+            activations=_input_grids(network, chosen, batch, settings),
             rounding=rounding,
-            learned=LearnedRoundings(
-                _folder(
-                    cache, method, network.model, images=batch, settings=settings, rounding=rounding
-                )
-            ),
+            learned=LearnedRoundings(folder),
             progress=progress,
         )
-        _check_shared(layers, widths)
-        made = method.function(task)
+        made = recipe.quantize(task, widths)
         _check_outputs(network, made, batch)
     made.dtype = floating_type(unwrapped(model))
     ask_for_gradients(made.network, unwrapped(model))
@@ -179,6 +180,19 @@ def _layers(
     if planned <= {layer.name for layer in found}:
         return found
     return layers_of(network, images)
+
+
+def _input_grids(
+    network: PrivateNetwork,
+    layers: tuple[Layer, ...],
+    images: Tensor,
+    settings: QuantizationSettings,
+) -> dict[str, QuantizationParameters]:
+    """Return the grid of each layer's input by name; none where activations stay in float."""
+    if settings.activations is None:
+        return {}
+    grids = calibrate_activations(network, layers, images, settings.activations)
+    return {layer.name: grid for layer, grid in zip(layers, grids, strict=True)}
 
 
 def _widths(
@@ -257,7 +271,7 @@ def _check_outputs(network: PrivateNetwork, quantized: QuantizedModel, images: T
 
 def _folder(
     cache: Path | None,
-    method: Method,
+    recipe: Recipe,
     model: nn.Module,
     *,
     images: Tensor,
@@ -268,12 +282,12 @@ def _folder(
 
     The code that learns it is part of that.
     """
-    if cache is None or not method.learns:
+    if cache is None or not recipe.learns:
         return None
     activations = settings.activations
     document = {
-        "code": code_sha256("gp_emq.ptq._methods"),
-        "method": method.name,
+        "code": code_sha256(*recipe.modules),
+        "method": recipe.name,
         "state": state_sha256(model),
         "images": sha256_of([("images", images)]),
         "weights": asdict(settings.weights),

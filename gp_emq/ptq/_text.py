@@ -23,6 +23,7 @@ class MethodResult:
         file: Where the network was written.
         measures: What its weights take, which is not what the plan does where a method raises
             widths.
+        file_bytes: Size of the file.
     """
 
     method: str
@@ -30,6 +31,7 @@ class MethodResult:
     change: Measured
     file: str
     measures: Measures
+    file_bytes: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Report:
         results: One for each method.
         in_float: Weights of the network that stay in float.
         notes: What else the user should know.
+        float_bytes: What a file of the float network takes.
     """
 
     network: str
@@ -61,6 +64,7 @@ class Report:
     results: Sequence[MethodResult]
     in_float: Sequence[str] = ()
     notes: Sequence[str] = ()
+    float_bytes: int = 0
 
     def as_json(self) -> str:
         """Write it as one JSON object."""
@@ -72,6 +76,7 @@ class Report:
             "base_images": self.groups,
             "labelled": self.labelled,
             "float": asdict(self.floating),
+            "float_bytes": self.float_bytes,
             "methods": [asdict(result) for result in self.results],
             "in_float": list(self.in_float),
             "notes": list(self.notes),
@@ -92,8 +97,9 @@ class Report:
             "",
         ]
         agreement = "top-1" if self.labelled else "agreement"
-        head = ["network", agreement, "95 % interval", "change", "95 % interval"]
-        body = [["float", _percent(self.floating.value), _interval(self.floating), "", ""]]
+        head = ["network", agreement, "95 % interval", "change", "95 % interval", "file, KiB"]
+        floating = [_percent(self.floating.value), _interval(self.floating)]
+        body = [["float", *floating, "", "", _kib(self.float_bytes)]]
         body += [
             [
                 result.method,
@@ -101,6 +107,7 @@ class Report:
                 _interval(result.accuracy),
                 f"{100 * result.change.value:+.2f} %",
                 _interval(result.change),
+                _kib(result.file_bytes),
             ]
             for result in self.results
         ]
@@ -127,6 +134,10 @@ class Report:
         if not self.labelled:
             tests += " without labels: the float network's answers count as right"
         return f"{tests}; {self.calibration:,} calibration images"
+
+
+def _kib(size: int) -> str:
+    return f"{size / 1024:,.1f}"
 
 
 def _percent(share: float) -> str:

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gp_emq.allocation import Plan
+from gp_emq.export import save_quantized
 from gp_emq.networks import Layer
-from gp_emq.ptq import save_quantized
 from gp_emq.qat._settings import QatSettings
 from gp_emq.quantization import QuantizedModel
 from gp_emq.store import atomic_write_text

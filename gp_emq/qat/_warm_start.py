@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from gp_emq.allocation import FLOAT_BITS, Plan, revised_plan
 from gp_emq.errors import TrainingError
-from gp_emq.networks import Layer, private_copy
+from gp_emq.networks import Layer, PrivateNetwork, unwrapped
 from gp_emq.qat._network import float_network
 from gp_emq.qat._settings import QatSettings
 from gp_emq.quantization import (
@@ -16,12 +16,15 @@ from gp_emq.quantization import (
     QuantizationParameters,
     QuantizedModel,
     QuantizedWeight,
+    RoundingSettings,
     WeightQuantizer,
+    ask_for_gradients,
     calibrate_activations,
+    floating_type,
     layer_weight,
     quantize,
-    quantize_weights,
 )
+from gp_emq.quantization.recipes import Task, find_recipe
 
 
 def trained_widths(
@@ -88,8 +91,10 @@ def warm_start(
     widths: Mapping[str, int],
     images: Tensor,
     settings: QatSettings,
+    *,
+    recipe: str = "rtn",
 ) -> QuantizedModel:
-    """Quantize a network without training, by rounding to nearest.
+    """Quantize a network without training, by a recipe.
 
     Weights have a scale of least squared error per output channel. Inputs of layers span what
     they span on the images at 8 bits, and have a scale of least squared error below, outliers left
@@ -101,20 +106,15 @@ def warm_start(
         widths: Width by name of the layer; `FLOAT_BITS` or absent for layers kept in float.
         images: Calibration images, float32 (n, C, H, W).
         settings: The widths of inputs, and of the first and the last layer.
+        recipe: Name of the recipe, see `gp_emq.quantization.recipes`.
 
     Raises:
+        QuantizationError: The recipe is unknown.
         TrainingError: See `trained_widths`.
     """
-    network = private_copy(model)
+    chosen_recipe, network = find_recipe(recipe), PrivateNetwork(model)
     found = trained_widths(layers, widths, settings.first_last_bits)
-    chosen = [layer for layer in layers if layer.name in found]
-    quantizer = WeightQuantizer(per_channel=True)
-    weights = {
-        layer.name: quantize_weights(network, [layer], [found[layer.name]], quantizer)[
-            0, found[layer.name]
-        ]
-        for layer in chosen
-    }
+    chosen = tuple(layer for layer in layers if layer.name in found)
     inputs = input_widths(list(found), settings)
     grids: dict[str, QuantizationParameters] = {}
     for bits in sorted(set(inputs.values())):
@@ -124,7 +124,18 @@ def warm_start(
             network, some, images, ActivationQuantizer(bits=bits, scale_rule=rule)
         )
         grids.update(zip((layer.name for layer in some), calibrated, strict=True))
-    return QuantizedModel(model, weights, {layer.name: grids[layer.name] for layer in chosen})
+    task = Task(
+        network=network,
+        layers=chosen,
+        images=images,
+        weights=WeightQuantizer(per_channel=True),
+        activations={layer.name: grids[layer.name] for layer in chosen},
+        rounding=RoundingSettings(iterations=chosen_recipe.iterations, seed=settings.seed),
+    )
+    start = chosen_recipe.quantize(task, found)
+    start.dtype = floating_type(unwrapped(model))
+    ask_for_gradients(start.network, unwrapped(model))
+    return start
 
 
 def fitted_start(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from gp_emq.errors import QuantizationError
 from gp_emq.networks import input_of
 
 
@@ -21,6 +22,20 @@ def batch_norms(model: nn.Module) -> list[_NormBase]:
         for module in model.modules()
         if isinstance(module, _NormBase) and module.running_mean is not None
     ]
+
+
+def check_enough_images(model: nn.Module, images: Tensor) -> None:
+    """Refuse a single image where there are batch norms to estimate statistics of.
+
+    Args:
+        model: the network.
+        images: (n, ...).
+
+    Raises:
+        QuantizationError: if there is one image, and a batch norm.
+    """
+    if len(images) < 2 and batch_norms(model):
+        raise QuantizationError("batch-norm statistics need at least 2 images, not 1")
 
 
 @contextlib.contextmanager

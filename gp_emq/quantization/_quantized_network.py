@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.networks import Layer, check_finite, entry_layers, private_copy, undisturbed
-from gp_emq.quantization._batch_norm import batch_norms, estimating
+from gp_emq.quantization._batch_norm import batch_norms
 from gp_emq.quantization._fusion import fuse_integer_convolutions
 from gp_emq.quantization._inputs import round_input
 from gp_emq.quantization._integer import IntegerConv2d, fits_integer_convolution
@@ -73,6 +73,9 @@ class QuantizedNetwork:
         activations: the grid of each layer's input, or `None` for float activations.
         integer: run the convolutions that allow it over integers; on the CPU alone.
         device: where passes are computed; images are brought there, results back.
+
+    Attributes:
+        norms: its batch norms, in the order of those of the float network.
     """
 
     def __init__(
@@ -89,9 +92,9 @@ class QuantizedNetwork:
         self.model = private_copy(model).to(self._device)
         check_finite(self.model)
         self._entries = entry_layers(layers)
-        self._norms = batch_norms(self.model)
+        self.norms = batch_norms(self.model)
         self._statistics = copy.deepcopy(
-            [(norm.running_mean, norm.running_var) for norm in self._norms]
+            [(norm.running_mean, norm.running_var) for norm in self.norms]
         )
         widths = {
             index: {bits: weight for (i, bits), weight in weights.items() if i == index}
@@ -124,20 +127,11 @@ class QuantizedNetwork:
                 f"a configuration has {len(self._entries)} entries, not {len(configuration)}"
             )
         # One deep copy of all, so that what norms share stays shared.
-        for norm, fresh in zip(self._norms, copy.deepcopy(self._statistics), strict=True):
+        for norm, fresh in zip(self.norms, copy.deepcopy(self._statistics), strict=True):
             norm.running_mean, norm.running_var = fresh
         for width, indices in zip(configuration, self._entries, strict=True):
             for index in indices:
                 self._slots[index](int(width))
-
-    def reestimate_batch_norm(self, images: Tensor) -> None:
-        """Replace the batch-norm statistics by those of one batch through this network.
-
-        Args:
-            images: float32 (n, C, H, W).
-        """
-        with estimating(self._norms):
-            self.logits(images)
 
     def logits(self, images: Tensor) -> Tensor:
         """Map images (n, C, H, W) to float32 logits (n, classes)."""

@@ -1,8 +1,9 @@
 import re
 from pathlib import Path
 
-import numpy as np
+import torch
 from onnxruntime import InferenceSession
+from quantized_networks import blank
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 
@@ -16,9 +17,11 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys) -> None:
         exec(compile(block, str(PAGE), "exec"), names)  # noqa: S102 - the page is ours
     assert "conv1" in capsys.readouterr().out
     network = names["quantized"].network
+    loaded = names["load"]("digits.safetensors", blank(names["network"].model))
     for layer, bits in names["widths"].items():
-        expected = network.get_submodule(layer).weight.detach().numpy()
-        np.testing.assert_array_equal(names["weight"](layer), expected, err_msg=f"{bits} bits")
+        expected = network.get_submodule(layer).weight
+        assert torch.equal(loaded.get_submodule(layer).weight, expected), f"{bits} bits"
+    assert torch.equal(loaded(names["images"]), names["quantized"](names["images"]))
     session = InferenceSession("digits.onnx", providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {"images": names["images"].numpy()})
     assert (logits.argmax(1) == names["quantized"](names["images"]).argmax(1).numpy()).all()

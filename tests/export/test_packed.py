@@ -19,7 +19,7 @@ from quantized_networks import (
 from torch import nn
 
 from gp_emq.errors import ExportError
-from gp_emq.export import format_report, load_packed, load_provenance, save_packed
+from gp_emq.export import format_report, load_provenance, load_quantized, save_packed
 from gp_emq.networks import find_layers, load_images, load_network, size_table, untrained_network
 from gp_emq.quantization import (
     ActivationQuantizer,
@@ -68,7 +68,7 @@ def test_a_file_without_its_header_takes_the_stored_size(
     assert len(header_of(path)[1]) == accounted
     assert (report.payload_bytes, report.beyond_accounting_bytes) == (accounted, 0)
     torch.manual_seed(1)
-    loaded = load_packed(path, Pair(*shape, bias=bias))
+    loaded = load_quantized(path, Pair(*shape, bias=bias))
     assert torch.equal(loaded(images), quantized(images))
 
 
@@ -86,7 +86,7 @@ def test_digits_come_back_to_the_last_bit(tmp_path, per_channel) -> None:
     )
     report = save_packed(quantized, layers, tmp_path / "digits.safetensors")
     assert report.beyond_accounting_bytes == 0
-    loaded = load_packed(tmp_path / "digits.safetensors", blank(network.model))
+    loaded = load_quantized(tmp_path / "digits.safetensors", blank(network.model))
     assert torch.equal(loaded(images), quantized(images))
     # Whatever else the network has is back too, but for the counters of batches.
     for (name, before), after in zip(
@@ -107,7 +107,7 @@ def test_larger_networks_come_back_to_the_last_bit(tmp_path, make) -> None:
     quantized, layers = quantize_network(model, images, mixed_widths(layers))
     path = tmp_path / "network.safetensors"
     assert save_packed(quantized, layers, path).beyond_accounting_bytes == 0
-    loaded = load_packed(path, blank(model))
+    loaded = load_quantized(path, blank(model))
     assert torch.equal(loaded(images), quantized(images))
 
 
@@ -152,7 +152,7 @@ def test_what_belongs_to_no_layer_is_stored_and_stated(tmp_path) -> None:
     path = tmp_path / "transformer.safetensors"
     report = save_packed(quantized, layers, path)
     torch.manual_seed(1)
-    assert torch.equal(load_packed(path, Transformer())(images), quantized(images))
+    assert torch.equal(load_quantized(path, Transformer())(images), quantized(images))
     # Two parameters of the network itself and five layer norms of 16 channels.
     norms = {f"blocks.{b}.{n}" for b in (0, 1) for n in ("before", "after")} | {"norm"}
     assert report.other == {"token": 16 * 4, "positions": 17 * 16 * 4} | {
@@ -193,15 +193,15 @@ def test_odd_networks_come_back_and_their_rest_is_counted(tmp_path) -> None:
     assert report.beyond_accounting_bytes == 2 * 4 * 4 + 3 * 8
     assert "passing" not in header_of(path)[0]
     torch.manual_seed(1)
-    assert torch.equal(load_packed(path, Odd())(images), quantized(images))
+    assert torch.equal(load_quantized(path, Odd())(images), quantized(images))
     learns = Odd()
     learns.bare = nn.BatchNorm2d(2)
     # Ones and zeros fit a norm that could have learned others, but not the other way round.
-    assert torch.equal(load_packed(path, learns)(images), quantized(images))
+    assert torch.equal(load_quantized(path, learns)(images), quantized(images))
     learns.bare.weight.data.fill_(0.5)
     save_packed(*quantize_network(learns, images, 4), path)
     with pytest.raises(ExportError, match=r"the network does not learn bare\.weight"):
-        load_packed(path, Odd())
+        load_quantized(path, Odd())
 
 
 def live_norms_of(model: Odd) -> Odd:
@@ -217,7 +217,7 @@ def test_provenance_comes_back(packed) -> None:
 def test_equal_networks_give_equal_bytes(packed, tmp_path) -> None:
     path, _, layers = packed
     again = tmp_path / "again.safetensors"
-    loaded = load_packed(path, Pair(2, 2, 3, 4, bias=True))
+    loaded = load_quantized(path, Pair(2, 2, 3, 4, bias=True))
     save_packed(loaded, layers, again, provenance={"network": "pair", "bits": [3, 3]})
     assert again.read_bytes() == path.read_bytes()
 
@@ -231,7 +231,7 @@ def test_grids_of_inputs_come_back_of_any_width(tmp_path) -> None:
         )
         path = tmp_path / "inputs.safetensors"
         save_packed(quantized, layers, path)
-        loaded = load_packed(path, Pair(2, 2, 3, 4, bias=True))
+        loaded = load_quantized(path, Pair(2, 2, 3, 4, bias=True))
         assert torch.equal(loaded(images), quantized(images))
         assert loaded.activations.keys() == quantized.activations.keys()
 

@@ -22,11 +22,11 @@ from gp_emq.allocation import (
     sweep,
 )
 from gp_emq.experiment import RunConfiguration
-from gp_emq.export import save_packed
+from gp_emq.export import save_quantized
 from gp_emq.mqbench import Bench, write_bench
 from gp_emq.mqbench._partial import partial_results
 from gp_emq.networks import find_layers, registered_layers
-from gp_emq.ptq import quantize, save_quantized
+from gp_emq.ptq import quantize
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME, Checkpoint, EpochRecord, save_checkpoint
 from gp_emq.quantization import LearnedRoundings
 from gp_emq.statistics import Statistics, collect_statistics
@@ -40,6 +40,8 @@ from gp_emq.store import (
     RunStore,
     write_hall_of_fame,
 )
+
+from ._unpacked_file import save_unpacked
 
 TABLE = {k: {"bit_cfg": str([2 + k] * 14), "acc": 60.5 + k} for k in range(3)}
 RUN_OPTIONS = """bench = "digits"
@@ -160,11 +162,11 @@ def roundings(folder: Path) -> Path:
 
 
 def packed(path: Path) -> None:
-    save_packed(_quantized(), layers(), path, provenance={"network": "digits"})
+    save_quantized(_quantized(), path, method="rtn", settings={"seed": 0}, plan=_plan())
 
 
 def quantized(path: Path) -> None:
-    save_quantized(_quantized(), path, method="rtn", settings={"seed": 0}, plan=_plan())
+    save_unpacked(_quantized(), path, method="rtn", settings={"seed": 0}, plan=_plan())
 
 
 def checkpoint(path: Path) -> None:

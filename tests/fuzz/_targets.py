@@ -13,7 +13,7 @@ import torch
 from analysis._run_data import bench_of, best_individual, pareto_front
 from gp_emq.allocation import CostTable, load_plan, load_sweep
 from gp_emq.experiment import RunConfiguration
-from gp_emq.export import load_packed, load_provenance
+from gp_emq.export import load_quantized, read_record
 from gp_emq.files import entry_of
 from gp_emq.mqbench import describe_bench, import_bench, model_sizes, read_bench
 from gp_emq.mqbench._origin import origin_of
@@ -26,7 +26,6 @@ from gp_emq.options import options_from_file
 from gp_emq.proxies import language, parse_expression
 from gp_emq.proxies._kept import _read as read_table
 from gp_emq.proxies.loading import load_proxy
-from gp_emq.ptq import load_quantized, read_record
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME, load_checkpoint
 from gp_emq.qat._parser import parse_options, settings_of
 from gp_emq.qat._samples import FileImages
@@ -112,11 +111,6 @@ def _read_bench(path: Path) -> None:
 def _read_quantized(path: Path) -> None:
     read_record(path)
     load_quantized(path, sample.network())
-
-
-def _read_packed(path: Path) -> None:
-    load_provenance(path)
-    load_packed(path, sample.network())
 
 
 def _read_hall(path: Path) -> None:
@@ -371,8 +365,11 @@ def _as_targets() -> tuple[Target, ...]:
             "packed.safetensors",
             sample.packed,
             change.any_of(_reseal_packed, _reseal_packed, change.of_bytes),
-            _read_packed,
-            ("gp_emq.export._container:read_container", "gp_emq.export._header:read_header"),
+            _read_quantized,
+            (
+                "gp_emq.export._container:read_container",
+                "gp_emq.export._header:read_header",
+            ),
         ),
         Target(
             "quantized",
@@ -380,7 +377,7 @@ def _as_targets() -> tuple[Target, ...]:
             sample.quantized,
             change.any_of(_reseal_quantized, _reseal_quantized, change.of_bytes),
             _read_quantized,
-            ("gp_emq.ptq._file:_read",),
+            ("gp_emq.export._unpacked:_read",),
         ),
         Target(
             "weights",

@@ -163,17 +163,17 @@ def test_learned_rounding_is_learned_once(tmp_path, monkeypatch):
     first = build_bench(settings("adaround", 15), count=4, out=tmp_path / "a")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a"]
     # Stop in the middle: the roundings learned so far are kept, and taken up again.
-    original, seen, interrupted = Measurer.learned_weight, [], []
+    original, seen, interrupted = Measurer.rounded_weight, [], []
 
     def counting(self, index, bits):
         if len(seen) == 20 and not interrupted:
             interrupted.append(True)
             raise KeyboardInterrupt
-        if self.kept_rounding(index, bits) is None:
+        if not self.is_learned(index, bits):
             seen.append((index, bits))
         return original(self, index, bits)
 
-    monkeypatch.setattr(Measurer, "learned_weight", counting)
+    monkeypatch.setattr(Measurer, "rounded_weight", counting)
     with pytest.raises(KeyboardInterrupt):
         build_bench(settings("adaround", 15), count=4, out=tmp_path / "b")
     second = build_bench(settings("adaround", 15), count=4, out=tmp_path / "b")

@@ -37,7 +37,9 @@ def test_scale_rules_in_files_mean_what_they_meant_when_written():
         assert replace(again, description=protocol.description) == protocol
 
 
-@pytest.mark.parametrize("wrong", [{"format": 3}, {"weights": None}, {"other": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"format": 4}, {"rounding": "up"}, {"weights": None}, {"other": 1}]
+)
 def test_a_protocol_that_does_not_read_is_refused(wrong):
     with pytest.raises(BenchError, match="the protocol"):
         Protocol.from_settings({**PROTOCOLS[0].settings(), **wrong})

@@ -14,13 +14,14 @@ from torch.nn.utils import parametrizations, prune
 
 import gp_emq
 from gp_emq.errors import GpEmqError, NetworkError, QuantizationError
-from gp_emq.export import export_onnx, load_packed, save_packed
-from gp_emq.networks import PrivateNetwork, find_layers
+from gp_emq.export import export_onnx, load_quantized, save_packed
+from gp_emq.networks import PrivateNetwork, find_layers, undisturbed
 from gp_emq.quantization import (
     ActivationQuantizer,
     QuantizedNetwork,
     WeightQuantizer,
     calibrate_activations,
+    estimating,
     fake_quantize,
     integer_convolution_available,
     passes,
@@ -233,7 +234,7 @@ def test_a_shared_weight_is_in_a_packed_file_once(tmp_path):
     sizes = {layer.name: (layer.weight_bytes, layer.grid_bytes) for layer in report.layers}
     assert (sizes["first"], sizes["second"]) == ((2, 8), (0, 0))
     assert report.beyond_accounting_bytes == 0
-    again = load_packed(tmp_path / "shared.safetensors", made(Shared, seed=5))
+    again = load_quantized(tmp_path / "shared.safetensors", made(Shared, seed=5))
     assert again.network.first.weight is again.network.second.weight
     assert set(again.weights) == {"first", "second", "twice"}
     assert torch.equal(again(images), quantized(images))
@@ -263,7 +264,7 @@ def test_weights_computed_from_others_are_quantized_as_they_are_used(change, tmp
     save_packed(quantized, layers, tmp_path / "packed.safetensors")
     gp_emq.save_quantized(quantized, tmp_path / "quantized.safetensors")
     for again in (
-        load_packed(tmp_path / "packed.safetensors", model),
+        load_quantized(tmp_path / "packed.safetensors", model),
         gp_emq.load_quantized(tmp_path / "quantized.safetensors", model),
     ):
         assert torch.equal(again(images), quantized(images))
@@ -282,7 +283,7 @@ def test_networks_of_any_floating_type_give_outputs_in_it_from_weights_on_their_
     save_packed(quantized, find_layers(model, images[:1]), tmp_path / "packed.safetensors")
     gp_emq.save_quantized(quantized, tmp_path / "quantized.safetensors")
     for again in (
-        load_packed(tmp_path / "packed.safetensors", model),
+        load_quantized(tmp_path / "packed.safetensors", model),
         gp_emq.load_quantized(tmp_path / "quantized.safetensors", model),
     ):
         assert again(images).dtype == dtype
@@ -314,7 +315,7 @@ def test_a_network_that_casts_its_input_to_half_precision_is_quantized_in_full(m
     save_packed(found, find_layers(model, images), tmp_path / "packed.safetensors")
     for again in (
         gp_emq.load_quantized(tmp_path / "plain.safetensors", made(Casting, 5).half()),
-        load_packed(tmp_path / "packed.safetensors", made(Casting, 5).half()),
+        load_quantized(tmp_path / "packed.safetensors", made(Casting, 5).half()),
     ):
         assert torch.equal(again(images), found(images))
     if method != "rtn":
@@ -670,7 +671,8 @@ def test_norms_that_share_their_statistics_go_on_sharing_them(together):
     weights = quantize_weights(model, layers, (3, 8), WeightQuantizer(per_channel=True))
     bench = QuantizedNetwork(model, layers, weights, None)
     bench.configure([3, 8])
-    bench.reestimate_batch_norm(images)
+    with undisturbed(), torch.no_grad(), estimating(bench.norms):
+        bench.logits(images)
     for network in (quantized.network, bench.model):
         values = [network.conv(x).detach().double() for x in (images, 2 * images + 1)]
         rows = torch.cat(values).transpose(0, 1).flatten(1)

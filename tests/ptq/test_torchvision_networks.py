@@ -8,8 +8,8 @@ from torch import nn
 import gp_emq
 from gp_emq.allocation import kept_in_float
 from gp_emq.networks._torchvision import import_torchvision
-from gp_emq.ptq import find_method
 from gp_emq.quantization import WeightQuantizer, find_blocks
+from gp_emq.quantization.recipes import find_recipe
 
 FAST = WeightQuantizer(per_channel=True, scale_rule="minmax")
 
@@ -91,7 +91,7 @@ def test_curvature_goes_through_attention(transformer: nn.Module) -> None:
 def test_every_method_takes_tokens(transformer: nn.Module, method: str) -> None:
     images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     widths = {layer.name: 3 for layer in gp_emq.networks.find_layers(transformer, images[:1])}
-    options = {"iterations": 5} if find_method(method).learns else {}
+    options = {"iterations": 5} if find_recipe(method).learns else {}
     quantized = gp_emq.quantize(transformer, widths, images, method=method, **options)
     assert set(quantized.weights) == set(widths)
     assert quantized(images).isfinite().all()

@@ -18,8 +18,8 @@ from PIL import Image
 
 from gp_emq.allocation import CostSettings, allocate, save_plan
 from gp_emq.errors import GpEmqError, TrainingError
-from gp_emq.networks import load_images, network_specifications, registered_layers
-from gp_emq.ptq import read_record
+from gp_emq.export import load_quantized, read_record
+from gp_emq.networks import load_images, load_network, network_specifications, registered_layers
 from gp_emq.qat import RECIPES
 from gp_emq.qat.__main__ import main
 from gp_emq.qat._parser import parse_options, settings_of
@@ -71,11 +71,11 @@ def test_a_plan_is_trained_with_a_recipe(tmp_path, capsys) -> None:
     assert summary["settings"]["batch"] == 64
     assert summary["planned_bits"] == summary["average_bits"] <= 2.5
     assert summary["widths"] == chosen.widths
-    found = tensors(folder)
+    found = load_quantized(folder / "quantized.safetensors", load_network("digits").model)
     for name, width in summary["widths"].items():
-        integers, scale = found[f"{name}.weight.integers"], found[f"{name}.weight.scale"]
+        integers, scale = found.weights[name].integers, found.weights[name].parameters.scale
         assert -(2 ** (width - 1)) <= int(integers.min()) <= int(integers.max()) < 2 ** (width - 1)
-        assert torch.equal(found[f"{name}.weight"], integers * scale)
+        assert torch.equal(found.network.get_submodule(name).weight, integers * scale)
 
 
 def test_raised_widths_stand_in_the_plan_the_table_and_the_file(tmp_path, capsys) -> None:

@@ -14,6 +14,7 @@ from gp_emq.quantization import (
     QuantizedNetwork,
     WeightQuantizer,
     calibrate_activations,
+    estimating,
     fake_quantize,
     integer_convolution_available,
     quantize_weights,
@@ -79,7 +80,8 @@ def test_the_float_network_is_left_alone(digits):
     before = copy.deepcopy(network.model.state_dict())
     quantized = make(network, images)
     quantized.configure([2] * 14)
-    quantized.reestimate_batch_norm(images)
+    with estimating(quantized.norms):
+        quantized.logits(images)
     assert all(torch.equal(v, before[k]) for k, v in network.model.state_dict().items())
 
 
@@ -98,7 +100,8 @@ def test_what_came_before_does_not_matter(digits, integer):
     network, images, test, _ = digits
     used, fresh = make(network, images, integer=integer), make(network, images, integer=integer)
     used.configure([2] * 14)
-    used.reestimate_batch_norm(images)
+    with estimating(used.norms):
+        used.logits(images)
     used.logits(test)
     configuration = [2, 3, 4] * 4 + [3, 4]
     for quantized in (used, fresh):
@@ -111,7 +114,8 @@ def test_batch_norm_takes_the_statistics_of_the_batch(digits, integer):
     network, images, *_ = digits
     quantized = make(network, images, integer=integer)
     quantized.configure([3] * 14)
-    quantized.reestimate_batch_norm(images)
+    with estimating(quantized.norms):
+        quantized.logits(images)
     weight = fake_quantize(
         network.model.conv1.weight, WeightQuantizer().parameters(network.model.conv1.weight, 3)
     )
@@ -134,7 +138,8 @@ def test_integers_agree_with_floats(digits, reestimate, per_channel):
         for quantized in both:
             quantized.configure(configuration)
             if reestimate:
-                quantized.reestimate_batch_norm(images)
+                with estimating(quantized.norms):
+                    quantized.logits(images)
             right.append(quantized.correct(test, labels, 100))
         assert int((right[0] != right[1]).sum()) <= 3
 

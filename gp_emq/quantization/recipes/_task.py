@@ -1,22 +1,18 @@
-"""What a method is given: a network, the widths of its layers, and images."""
+"""What a recipe is given: a network, how weights and inputs are quantized, and images."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from torch import Tensor
 
 from gp_emq.networks import Layer, PrivateNetwork
-from gp_emq.ptq._settings import QuantizationSettings
-from gp_emq.quantization import (
-    LearnedRoundings,
-    QuantizationParameters,
-    QuantizedModel,
-    QuantizedWeight,
-    RoundingSettings,
-    calibrate_activations,
-    weight_owners,
-)
+from gp_emq.quantization._learned import LearnedRoundings
+from gp_emq.quantization._quantized_network import QuantizedWeight, layer_weight
+from gp_emq.quantization._quantizers import WeightQuantizer
+from gp_emq.quantization._reconstruction import weight_owners
+from gp_emq.quantization._rounding import RoundingSettings
+from gp_emq.quantization._uniform import QuantizationParameters
 
 Progress = Callable[[str, int, int], None]
 """Told what is being quantized, and how many steps of how many are done."""
@@ -24,14 +20,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Task:
-    """A network to quantize.
+    """A network to quantize, at one plan or at many.
 
     Attributes:
         network: The float network, a private copy on the CPU; it must not be changed.
         layers: The layers to quantize, in forward order.
-        widths: Their widths by name.
         images: Calibration images, float32 (n, C, H, W).
-        settings: How.
+        weights: Chooses the grids of weights.
+        activations: Grid of each layer's input by name; absent ones stay in float.
         rounding: Settings of learned rounding.
         learned: Where learned rounding is kept, and found if it was interrupted.
         progress: Told what is done, if given.
@@ -39,21 +35,12 @@ class Task:
 
     network: PrivateNetwork
     layers: tuple[Layer, ...]
-    widths: Mapping[str, int]
     images: Tensor
-    settings: QuantizationSettings
+    weights: WeightQuantizer
+    activations: Mapping[str, QuantizationParameters]
     rounding: RoundingSettings
-    learned: LearnedRoundings
+    learned: LearnedRoundings = field(default_factory=lambda: LearnedRoundings(None))
     progress: Progress | None = None
-
-    @cached_property
-    def activations(self) -> dict[str, QuantizationParameters]:
-        """Grid of each layer's input by name; empty where activations stay in float."""
-        quantizer = self.settings.activations
-        if quantizer is None:
-            return {}
-        grids = calibrate_activations(self.network, self.layers, self.images, quantizer)
-        return {layer.name: grid for layer, grid in zip(self.layers, grids, strict=True)}
 
     @cached_property
     def owners(self) -> dict[str, str]:
@@ -65,14 +52,17 @@ class Task:
         """The layers without those whose weight is an earlier layer's."""
         return tuple(layer for layer in self.layers if self.owners[layer.name] == layer.name)
 
-    def finish(self, weights: Mapping[str, QuantizedWeight]) -> QuantizedModel:
-        """Make the quantized network.
+    def learned_weight(self, layer: Layer, width: int) -> QuantizedWeight | None:
+        """Return what is kept of a layer's learned rounding, None where it is not learned yet."""
+        kept = self.learned.get(_key(layer, width), {"integers": layer.weight_shape})
+        if kept is None:
+            return None
+        grid = self.weights.parameters(layer_weight(self.network.model, layer), width)
+        return QuantizedWeight(kept["integers"], grid)
 
-        Args:
-            weights: By name, of the distinct layers.
-        """
-        shared = {name: weights[owner] for name, owner in self.owners.items()}
-        return QuantizedModel(self.network.model, shared, self.activations)
+    def keep_learned(self, layer: Layer, width: int, weight: QuantizedWeight) -> None:
+        """Keep a layer's learned rounding."""
+        self.learned.put(_key(layer, width), {"integers": weight.integers})
 
 
 class Counter:
@@ -93,3 +83,7 @@ class Counter:
         self._done += steps
         if self._progress is not None:
             self._progress(name, self._done, self._total)
+
+
+def _key(layer: Layer, width: int) -> str:
+    return f"{layer.name}-{width}bits"
