@@ -1,11 +1,29 @@
 """The errors a caller may want to catch; every one carries a single clear line."""
 
+LONGEST_MESSAGE = 900
+"""Characters; of a message that quotes more than that out of a file, the middle is left out."""
+
 
 class GpEmqError(Exception):
     """Something the user gave is wrong; the message says what, and what would be right.
 
-    Commands print the message as one line and exit with status 2.
+    Commands print the message as one line and exit with status 2. Whatever a message quotes out of
+    a file, it stays one line of bounded length.
+
+    Args:
+        message: What is wrong.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_as_one_line(str(message)))
+
+
+def _as_one_line(text: str) -> str:
+    printable = "".join(sign if sign.isprintable() else " " for sign in text)
+    if len(printable) <= LONGEST_MESSAGE:
+        return printable
+    half = LONGEST_MESSAGE // 2
+    return f"{printable[:half]} … {printable[-half:]}"
 
 
 class BenchError(GpEmqError):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import BenchError
+from gp_emq.files import shortened
 from gp_emq.mqbench._selection import Chosen, check_chosen
 from gp_emq.networks import MEBIBYTE, Layer, entry_layers
 from gp_emq.quantization import MAX_BITS, MIN_BITS
@@ -149,9 +150,12 @@ def _check_structure(bench: Bench) -> None:
     if covered != list(range(len(bench.layers))) or not all(bench.entries):
         raise _fault(bench, f"its entries do not cover its {len(bench.layers)} layers once each")
     if not bench.bits or list(bench.bits) != sorted(set(bench.bits)):
-        raise _fault(bench, f"its bit choices {bench.bits} are not ascending")
+        raise _fault(bench, f"its bit choices {shortened(bench.bits)} are not ascending")
     if not all(MIN_BITS <= width <= MAX_BITS for width in bench.bits):
-        raise _fault(bench, f"its bit choices {bench.bits} are not all {MIN_BITS} to {MAX_BITS}")
+        raise _fault(
+            bench,
+            f"its bit choices {shortened(bench.bits)} are not all {MIN_BITS} to {MAX_BITS}",
+        )
     if bench.images < 1 or bench.groups < 1 or bench.images % bench.groups:
         raise _fault(bench, f"{bench.images} images do not show {bench.groups} base images each")
 
@@ -179,4 +183,4 @@ def _expect(bench: Bench, name: str, dtype: type, shape: tuple[int, ...]) -> Non
 
 
 def _fault(bench: Bench, what: str) -> BenchError:
-    return BenchError(f"bench {bench.name}: {what}")
+    return BenchError(f"bench {shortened(bench.name)[1:-1]}: {what}")

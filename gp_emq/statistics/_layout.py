@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import StatisticsError
+from gp_emq.files import shortened
 
 Shape = tuple[int, ...]
 
@@ -46,7 +47,8 @@ class Layout:
         sizes = [math.prod(shape) for shape in self.shapes]
         if min(sizes) == 0:
             raise StatisticsError(
-                f"tensor {sizes.index(0)} of the layout is empty: {self.shapes[sizes.index(0)]}"
+                f"tensor {sizes.index(0)} of the layout is empty: "
+                f"{shortened(self.shapes[sizes.index(0)])}"
             )
         object.__setattr__(self, "offsets", tuple(itertools.accumulate(sizes, initial=0)))
 

@@ -101,7 +101,7 @@ def one_clear_line(folder: Path) -> Iterator[None]:
     """Say of whatever goes wrong within the block that the run cannot be read."""
     try:
         yield
-    except (sqlite3.Error, ValueError, TypeError, KeyError, *_UNREADABLE) as error:
+    except (sqlite3.Error, ValueError, TypeError, LookupError, *_UNREADABLE) as error:
         what = f"{STORE_NAME}: {one_line(error)}"
         raise RunError(f"the run {folder} cannot be read or is damaged, {what}") from error
 

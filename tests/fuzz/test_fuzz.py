@@ -1,6 +1,7 @@
 """Files of every kind, mutated: they read or are refused in one line, fast, in little memory."""
 
 import ast
+import pickle
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from gp_emq.errors import GpEmqError
 
 from . import _harness
-from ._harness import Figures, Fuzzer, fuzz
+from ._harness import LONGEST_MESSAGE, Figures, Fuzzer, fuzz
 from ._scratch import scratch
 from ._targets import TARGETS, Target
 
@@ -165,3 +166,24 @@ def test_an_input_is_the_same_every_time(folder: Path) -> None:
     for target in TARGETS[:3]:
         one, other = Fuzzer(target, folder), Fuzzer(target, folder)
         assert [one.input(k) for k in range(20)] == [other.input(k) for k in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("target", "number"),
+    [("costs", 45961), ("bench", 64069), ("bench", 64218), ("bench", 73986),
+     ("statistics-record", 68892), ("store", 45439), ("store-of-the-format-before", 93093)],
+)  # fmt: skip
+def test_what_was_found_among_a_hundred_thousand_is_refused_in_one_line(target, number, tmp_path):
+    figures = Figures()
+    (chosen,) = (one for one in TARGETS if one.name == target)
+    Fuzzer(chosen, tmp_path).try_one(number, figures)
+    assert figures.failures == []
+
+
+def test_every_message_is_one_line_of_bounded_length():
+    message = str(GpEmqError("one\ntwo\x01\x1b[31m three" + "x" * 10**6 + " the end"))
+    assert message.startswith("one two  [31m three")
+    assert message.endswith(" the end")
+    assert len(message) <= LONGEST_MESSAGE
+    assert message.isprintable()
+    assert str(pickle.loads(pickle.dumps(GpEmqError("a\nb")))) == "a b"  # noqa: S301 - our own
