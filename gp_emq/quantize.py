@@ -66,8 +66,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.list_methods:
         for method in list_recipes():
             steps = f" ({method.iterations:,} iterations)" if method.learns else ""
-            sys.stdout.write(f"{method.name:9} {method.description}{steps}\n")
-        sys.stdout.write(f"{QAT:9} {DESCRIPTION}\n")
+            sys.stdout.write(f"{method.name:17} {method.description}{steps}\n")
+        sys.stdout.write(f"{QAT:17} {DESCRIPTION}\n")
         return 0
     if options.plan is None:
         raise QuantizationError("--plan is missing: give what python -m gp_emq.allocate wrote")
