@@ -110,9 +110,7 @@ class Proxy:
                 f"proxy {self.name} needs the network beside its statistics: use those that "
                 "collect_statistics gives"
             )
-        return ProxyInputs(
-            statistics, origin.network, origin.images, origin.labels, origin.quantizer
-        )
+        return ProxyInputs(statistics, origin.workload, origin.quantizer, origin.network)
 
 
 def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:

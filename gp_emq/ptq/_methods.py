@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from gp_emq.errors import QuantizationError
-from gp_emq.networks import PrivateNetwork, undisturbed
+from gp_emq.networks import count, undisturbed
 from gp_emq.ptq._task import Counter, Task
 from gp_emq.quantization import (
     QuantizedModel,
@@ -79,9 +79,9 @@ def reestimate_batch_norm(task: Task) -> QuantizedModel:
     """
     quantized = round_to_nearest(task)
     norms = batch_norms(quantized.network)
-    if norms and len(task.images) < 2:
+    if norms and count(task.images) < 2:
         raise QuantizationError("batch-norm statistics need at least 2 images, not 1")
-    network = PrivateNetwork(quantized.network)
+    network = task.network.copy_of(quantized.network)
     with undisturbed(), estimating(batch_norms(network.model)), torch.no_grad():
         network.run(task.images)
     for norm, estimated in zip(norms, batch_norms(network.model), strict=True):

@@ -4,9 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import Tensor
-
-from gp_emq.networks import Layer, PrivateNetwork
+from gp_emq.networks import Layer, PrivateNetwork, Samples
 from gp_emq.ptq._settings import QuantizationSettings
 from gp_emq.quantization import (
     LearnedRoundings,
@@ -30,7 +28,7 @@ class Task:
         network: The float network, a private copy on the CPU; it must not be changed.
         layers: The layers to quantize, in forward order.
         widths: Their widths by name.
-        images: Calibration images, float32 (n, C, H, W).
+        images: Calibration images, float32 (n, C, H, W), or other samples.
         settings: How.
         rounding: Settings of learned rounding.
         learned: Where learned rounding is kept, and found if it was interrupted.
@@ -40,7 +38,7 @@ class Task:
     network: PrivateNetwork
     layers: tuple[Layer, ...]
     widths: Mapping[str, int]
-    images: Tensor
+    images: Samples
     settings: QuantizationSettings
     rounding: RoundingSettings
     learned: LearnedRoundings

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks import PrivateNetwork
+from gp_emq.networks import PrivateNetwork, Samples, count, split, take
 
 CHUNK = 64
 """Images of one pass, unless they have to go through the network together."""
@@ -25,34 +25,36 @@ def private(model: nn.Module | PrivateNetwork) -> PrivateNetwork:
     return model if isinstance(model, PrivateNetwork) else PrivateNetwork(model)
 
 
-def passes(network: PrivateNetwork, images: Tensor, size: int = CHUNK) -> tuple[Tensor, ...]:
+def passes(network: PrivateNetwork, images: Samples, size: int = CHUNK) -> tuple[Samples, ...]:
     """Split images into what goes through a network at once.
 
     Run it inside `undisturbed()`.
 
     Args:
         network: the network.
-        images: (n, ...).
+        images: (n, ...), or other samples.
         size: most images of a part.
 
     Returns:
         The parts: one, of all images, where what the network gives for an image depends on those
         that are with it.
     """
-    if len(images) <= size or not independent(network, images):
+    if count(images) <= size or not independent(network, images):
         return (images,)
-    return torch.split(images, size)
+    return split(images, size)
 
 
-def independent(network: PrivateNetwork, images: Tensor) -> bool:
+def independent(network: PrivateNetwork, images: Samples) -> bool:
     """Say whether the first images give alone what they give in a batch."""
-    batch = images[:CHUNK]
+    batch = take(images, slice(0, CHUNK))
     try:
         with torch.no_grad():
             together = _tensors(network.run(batch))
-            alone = [_tensors(network.run(image)) for image in torch.split(batch[:_COMPARED], 1)]
+            alone = [
+                _tensors(network.run(image)) for image in split(take(batch, slice(0, _COMPARED)), 1)
+            ]
         for number, whole in enumerate(together):
-            stack_axis([tensors[number] for tensors in alone], whole, len(batch))
+            stack_axis([tensors[number] for tensors in alone], whole, count(batch))
     except (NotStackedError, IndexError, NetworkError, RuntimeError, ValueError):
         # What fails for one image alone needs the others.
         return False

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gp_emq.mqbench import Bench, BenchInputs, bench_inputs, load_bench
-from gp_emq.networks import untrained_network
+from gp_emq.networks import Workload, untrained_network
 from gp_emq.proxies.handcrafted import ProxyInputs
 from gp_emq.ranking._weighted import FloatArray
 from gp_emq.statistics import StatisticsSettings, collect_statistics
@@ -90,9 +90,8 @@ class RankedBench:
             settings=settings,
             cache=self.cache,
         )
-        return ProxyInputs(
-            statistics, self.inputs.network.model, images, labels, self.inputs.quantizer
-        )
+        workload = Workload(self.inputs.network.model, images, labels)
+        return ProxyInputs(statistics, workload, self.inputs.quantizer)
 
     def indices(self, split: str) -> NDArray[np.intp]:
         """Indices of the configurations of a split, one of `SPLITS`."""

@@ -8,7 +8,6 @@ from gp_emq.statistics._context import Context
 from gp_emq.statistics._evaluation import evaluation
 from gp_emq.statistics._header import sha256_of, state_sha256
 from gp_emq.statistics._layout import Layout
-from gp_emq.statistics._network import check_classes, logits_of
 from gp_emq.statistics._record import Aspect, Kind, Statistic
 from gp_emq.statistics._settings import StatisticsSettings
 from gp_emq.statistics._statistics import Origin, Statistics, open_statistics
@@ -24,7 +23,6 @@ __all__ = [
     "Statistics",
     "StatisticsSettings",
     "add_statistic",
-    "check_classes",
     "check_images",
     "check_labels",
     "collect_statistics",
@@ -32,7 +30,6 @@ __all__ = [
     "evaluation",
     "is_own",
     "kind_of",
-    "logits_of",
     "open_statistics",
     "sha256_of",
     "state_sha256",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gp_emq.networks import Layer, watching
+from gp_emq.networks import Layer, Samples, split, watching
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten, gradients_by
 from gp_emq.statistics._layout import Shape
@@ -69,9 +69,9 @@ def activation(
             network.layers,
             (
                 _outputs(network, part, by_rows=by_rows)
-                for part in torch.split(images, len(images) if by_rows else 1)
+                for part in split(images, len(kept) if by_rows else 1)
             ),
-            len(images),
+            len(kept),
         )
 
 
@@ -90,10 +90,10 @@ def activation_gradient(
         by_rows: As for `activation`, whose shapes these have.
     """
     images, labels = batch.pick(kept)
-    size = len(images) if by_rows else 1
+    size = len(kept) if by_rows else 1
 
     def parts() -> Iterator[list[list[Tensor]]]:
-        for some, answers in zip(torch.split(images, size), torch.split(labels, size), strict=True):
+        for some, answers in zip(split(images, size), split(labels, size), strict=True):
             with watching(network.modules) as records:
                 loss = network.summed_loss(network.weights(), some, answers) / len(batch)
             outputs = [call.output for calls in records for call in calls]
@@ -103,10 +103,10 @@ def activation_gradient(
                 for layer, calls in zip(network.layers, records, strict=True)
             ]
 
-    return _joined(network.layers, parts(), len(images))
+    return _joined(network.layers, parts(), len(kept))
 
 
-def _outputs(network: FunctionalNetwork, images: Tensor, *, by_rows: bool) -> list[list[Tensor]]:
+def _outputs(network: FunctionalNetwork, images: Samples, *, by_rows: bool) -> list[list[Tensor]]:
     """Run images and return each layer's output, as one tensor or none if it is not called."""
     with watching(network.modules) as records:
         network.logits(network.weights(), images)

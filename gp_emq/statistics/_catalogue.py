@@ -130,11 +130,11 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
             Statistic("virtual_gradient", Kind.WEIGHTS, "V",
                       "gradient of the summed logits for an all-ones image",
                       lambda context: _gradients.virtual_gradient(
-                          context.differentiable_at_ones, context.image_shape), _GRADIENT),
+                          context.differentiable_at_ones, context.ones), _GRADIENT),
             Statistic("synflow_gradient", Kind.WEIGHTS, "Vₐ",
                       "the virtual gradient with every parameter replaced by its magnitude",
                       lambda context: _gradients.synflow_gradient(
-                          context.differentiable_at_ones, context.image_shape), _GRADIENT),
+                          context.differentiable_at_ones, context.ones), _GRADIENT),
             Statistic("hessian_gradient", Kind.WEIGHTS, "H∇W",
                       "Hessian over all layers' weights times the weight gradient",
                       _hessian_gradient, _CURVATURE),

@@ -13,11 +13,14 @@ from gp_emq.networks import (
     Labels,
     Layer,
     PrivateNetwork,
+    Workload,
+    check_classes,
     check_finite,
-    image_batch,
     layers_of,
+    take,
     undisturbed,
     unwrapped,
+    workload_of,
 )
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._activations import Activations
@@ -33,7 +36,7 @@ from gp_emq.statistics._catalogue import (
 from gp_emq.statistics._context import Context, Inputs
 from gp_emq.statistics._header import Header, fingerprint, state_sha256
 from gp_emq.statistics._layout import Layout, Shape
-from gp_emq.statistics._network import FunctionalNetwork, check_classes
+from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._record import Kind
 from gp_emq.statistics._settings import StatisticsSettings
 from gp_emq.statistics._statistics import Origin, Statistics
@@ -43,8 +46,8 @@ DEFAULT_QUANTIZER = WeightQuantizer(per_channel=True)
 
 
 def collect_statistics(
-    model: nn.Module,
-    images: Images,
+    model: nn.Module | Workload,
+    images: Images | None = None,
     labels: Labels | None = None,
     *,
     bits: Sequence[int],
@@ -61,8 +64,8 @@ def collect_statistics(
 
     Args:
         model: Maps (n, C, H, W) to logits (n, classes); in any mode and floating type, wrapped
-            or not. Where it lets images of a batch see each other, every statistic is of the
-            network as it answers single images.
+            or not; or a `Workload`, which brings its samples along. Where it lets images of a
+            batch see each other, every statistic is of the network as it answers single images.
         images: The calibration batch (n, C, H, W) as tensor or array, a list of images, or a
             DataLoader of images or (images, labels).
         labels: Whole numbers (n,); None takes those that come with the images, or the network's
@@ -97,8 +100,12 @@ def collect_statistics(
         [40.0, 725.0]
     """
     settings = settings or StatisticsSettings()
-    taken, answers = image_batch(images, labels)
-    private, state = PrivateNetwork(model), state_sha256(unwrapped(model))
+    workload = workload_of(model, images, labels)
+    taken, answers = workload.samples, workload.targets
+    private, state = workload.private(), state_sha256(unwrapped(workload.model))
+    workload = workload.of(private.model)
+    if not workload.is_default:
+        cache = None  # nobody knows whether code of the user's own is still what it was
     check_finite(private.model)
     if layers is None:
         layers = layers_of(private, taken, ties)
@@ -110,11 +117,12 @@ def collect_statistics(
         bits=bits,
         settings=settings,
         quantizer=quantizer,
+        judged=workload.identity(),
     )
     header = Header(tuple(layers), tuple(bits), mark)
-    origin = Origin(private, taken, answers, quantizer)
+    origin = Origin(private, workload, quantizer)
     inputs = Inputs(taken, answers, quantizer, settings)
-    return Statistics(header, _Collector(private, header, inputs, cache), origin=origin)
+    return Statistics(header, _Collector(private, header, inputs, workload, cache), origin=origin)
 
 
 class _Collector:
@@ -124,22 +132,28 @@ class _Collector:
         private: The network's copy.
         header: Identity of the statistics.
         inputs: What the user gave.
+        workload: How its outputs are judged.
         cache: Root of the cache, or None.
     """
 
     def __init__(
-        self, private: PrivateNetwork, header: Header, inputs: Inputs, cache: Path | None
+        self,
+        private: PrivateNetwork,
+        header: Header,
+        inputs: Inputs,
+        workload: Workload,
+        cache: Path | None,
     ) -> None:
         self.folder: Path | None = None if cache is None else Path(cache) / header.fingerprint
         self._files = None if self.folder is None else StatisticsFolder(self.folder)
         self._kept: dict[str, Stored] = {}
         self._header = header
-        network = FunctionalNetwork(private, header.ordered_layers)
+        network = FunctionalNetwork(private, header.ordered_layers, workload)
         with undisturbed(), torch.no_grad():
-            logits = network.logits(network.weights(), inputs.images[:1])
-        if inputs.labels is not None:
+            logits = network.logits(network.weights(), take(inputs.images, slice(0, 1)))
+        if inputs.labels is not None and workload.gives_logits:
             classes = check_classes(logits).shape[1]
-            labels = check_labels(inputs.labels, len(inputs.images), classes)
+            labels = check_labels(inputs.labels, len(workload), classes)
             inputs = Inputs(inputs.images, labels, inputs.quantizer, inputs.settings)
         self._context = Context(header, inputs, network, self._ingredient)
         self._borrowed = 0.0

@@ -7,7 +7,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from gp_emq.networks import Layer, entry_layers
+from gp_emq.networks import (
+    Layer,
+    Samples,
+    entry_layers,
+    ones_like_one,
+    take,
+    values_per_sample,
+)
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import _activations, _curvature, _derivatives
 from gp_emq.statistics._batch import Batch
@@ -23,14 +30,14 @@ class Inputs:
     """What the user gave.
 
     Attributes:
-        images: float32 (n, C, H, W).
+        images: float32 (n, C, H, W), or other samples.
         labels: int64 (n,), or None for the network's own predictions.
         quantizer: Quantizer of the weights.
         settings: How to collect.
     """
 
-    images: Tensor
-    labels: Tensor | None
+    images: Samples
+    labels: Samples | None
     quantizer: WeightQuantizer
     settings: StatisticsSettings
 
@@ -70,19 +77,19 @@ class Context:
         return bool(self.lookup(INDEPENDENCE).all())
 
     @property
-    def images(self) -> Tensor:
+    def images(self) -> Samples:
         """The calibration images, float32 (n, ...)."""
         return self._inputs.images
 
     @property
     def chunk(self) -> int:
         """Images that may go through the network at once, if none sees another."""
-        return self.settings.chunk(self._inputs.images[0].numel())
+        return self.settings.chunk(values_per_sample(self.images))
 
     @property
-    def image_shape(self) -> torch.Size:
-        """(C, H, W)."""
-        return self._inputs.images.shape[1:]
+    def ones(self) -> Samples:
+        """One sample of ones, (1, C, H, W)."""
+        return ones_like_one(self.images)
 
     @cached_property
     def batch(self) -> Batch:
@@ -101,9 +108,9 @@ class Context:
         )
 
     @cached_property
-    def probed(self) -> Tensor:
+    def probed(self) -> Samples:
         """The few images that derivatives are checked on: they may see each other or not."""
-        return self.images[[0, -1]] if self.is_independent else self.images[:1]
+        return take(self.images, [0, -1] if self.is_independent else [0])
 
     @cached_property
     def differentiable(self) -> FunctionalNetwork:
@@ -118,7 +125,7 @@ class Context:
     @cached_property
     def differentiable_at_ones(self) -> FunctionalNetwork:
         """The network, once its gradients are known to be right for an all-ones image."""
-        _derivatives.check_gradients(self.network, torch.ones(1, *self.image_shape))
+        _derivatives.check_gradients(self.network, self.ones)
         return self.network
 
     @cached_property
@@ -133,7 +140,7 @@ class Context:
 
     def hessian(self) -> _curvature.Hessian:
         """The Hessian, afresh, so that its graph does not outlive one computation."""
-        most = self.settings.curvature_images(self._inputs.images[0].numel())
+        most = self.settings.curvature_images(values_per_sample(self.images))
         batch = self.batch.part(most, generator(self.settings.seed, CURVATURE))
         return _curvature.Hessian(self.twice_differentiable, batch)
 

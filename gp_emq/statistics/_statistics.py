@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer, PrivateNetwork
+from gp_emq.networks import Layer, PrivateNetwork, Workload
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._cache import StatisticsFolder
 from gp_emq.statistics._catalogue import kind_of
@@ -36,14 +36,12 @@ class Origin:
 
     Attributes:
         network: A private copy of the network, which is what is run.
-        images: The calibration batch, float32 (n, C, H, W).
-        labels: int64 (n,), or None for the network's own predictions.
+        workload: Its samples and how it is judged; its model is the private copy.
         quantizer: Quantizer of the weights.
     """
 
     network: PrivateNetwork
-    images: Tensor
-    labels: Tensor | None
+    workload: Workload
     quantizer: WeightQuantizer
 
 

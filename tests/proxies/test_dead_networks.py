@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from gp_emq.networks import find_layers
+from gp_emq.networks import Workload, find_layers
 from gp_emq.proxies.handcrafted import HANDCRAFTED, ProxyInputs, handcrafted_table
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import collect_statistics
@@ -20,7 +20,7 @@ def test_every_handcrafted_proxy_gives_a_table_of_an_all_zero_network() -> None:
     statistics = collect_statistics(
         model, images, labels, bits=(2, 4), quantizer=quantizer, layers=layers
     )
-    inputs = ProxyInputs(statistics, model, images, labels, quantizer)
+    inputs = ProxyInputs(statistics, Workload(model, images, labels), quantizer)
     for proxy in HANDCRAFTED.values():
         assert handcrafted_table(proxy, inputs, "aligned").shape == (2, 2), proxy.name
     # Its outputs are zero before and after: nothing changes.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gp_emq.errors import ExpressionError
+from gp_emq.networks import Workload
 from gp_emq.proxies import language, parse_expression
 from gp_emq.proxies.handcrafted import (
     AS_PUBLISHED,
@@ -74,9 +75,7 @@ class Reference:
                 ties=TIES,
                 settings=StatisticsSettings(hessian_probes=3),
             ),
-            self.model,
-            self.images,
-            self.labels,
+            Workload(self.model, self.images, self.labels),
             self.quantizer,
         )
 
@@ -371,10 +370,14 @@ def test_without_labels_the_loss_is_measured_on_the_networks_own_answers(
 ) -> None:
     answers = reference.model(reference.images).argmax(dim=1)
     given = ProxyInputs(
-        reference.inputs.statistics, reference.model, reference.images, answers, WeightQuantizer()
+        reference.inputs.statistics,
+        Workload(reference.model, reference.images, answers),
+        WeightQuantizer(),
     )
     own = ProxyInputs(
-        reference.inputs.statistics, reference.model, reference.images, None, WeightQuantizer()
+        reference.inputs.statistics,
+        Workload(reference.model, reference.images),
+        WeightQuantizer(),
     )
     proxy = handcrafted_proxy("loss_change")
     assert np.array_equal(handcrafted_table(proxy, given), handcrafted_table(proxy, own))
@@ -408,7 +411,7 @@ def test_emq_is_defined_where_a_channel_has_no_gradient() -> None:
         model[1].bias.zero_()
     images = torch.ones(2, 1, 2, 2)
     statistics = collect_statistics(model, images, bits=BITS, quantizer=WeightQuantizer())
-    inputs = ProxyInputs(statistics, model, images, None, WeightQuantizer())
+    inputs = ProxyInputs(statistics, Workload(model, images), WeightQuantizer())
     proxy = handcrafted_proxy("emq")
     assert not np.isfinite(handcrafted_table(proxy, inputs, AS_PUBLISHED)).all()
     weights = [model[1].weight.detach(), model[3].weight.detach()]

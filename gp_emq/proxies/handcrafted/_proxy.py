@@ -9,11 +9,18 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from gp_emq.networks import PrivateNetwork, batch_size, weight_layers
+from gp_emq.networks import (
+    PrivateNetwork,
+    Samples,
+    Workload,
+    batch_size,
+    values_per_sample,
+    weight_layers,
+)
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import Statistics, logits_of
+from gp_emq.statistics import Statistics
 
 FloatArray = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -30,19 +37,17 @@ class ProxyInputs:
 
     Attributes:
         statistics: The network's statistics.
-        model: The network; where it is no private copy yet, one is made and run.
-        images: The calibration images, float32 (n, C, H, W).
-        labels: int64 (n,), or None for the network's own predictions.
+        workload: The network, the calibration samples, and how it is fed and judged.
         quantizer: The protocol's weight quantizer.
+        private: The copy of the network to run; None makes one.
         memory: What several proxies share, with the seconds it took; see `once`.
         borrowed: Seconds of what was found in the memory.
     """
 
     statistics: Statistics
-    model: nn.Module | PrivateNetwork
-    images: Tensor
-    labels: Tensor | None
+    workload: Workload
     quantizer: WeightQuantizer
+    private: PrivateNetwork | None = None
     memory: dict[str, tuple[Any, float]] = field(default_factory=dict, repr=False)
     borrowed: dict[str, float] = field(default_factory=dict, repr=False)
 
@@ -69,28 +74,25 @@ class ProxyInputs:
     @cached_property
     def network(self) -> PrivateNetwork:
         """The network to run."""
-        return self.model if isinstance(self.model, PrivateNetwork) else PrivateNetwork(self.model)
+        return self.private or self.workload.private()
 
     @property
     def chunk(self) -> int:
         """Images that may go through the network at once: one where they see each other."""
         independent = self.statistics.images_are_independent
-        return batch_size(self.images.shape[1:]) if independent else 1
+        return batch_size((values_per_sample(self.workload.samples),)) if independent else 1
 
-    def logits(self, images: Tensor, given: Mapping[str, Tensor] | None = None) -> Tensor:
+    def outputs(self, samples: Samples, given: Mapping[str, Tensor] | None = None) -> Any:
         """Run the network, inside `undisturbed()`.
 
         Args:
-            images: (n, ...).
+            samples: (n, ...), or other samples.
             given: Values to use in place of parameters, by name.
 
         Returns:
-            (n, classes).
-
-        Raises:
-            StatisticsError: The output is no matrix of logits.
+            What the network gives.
         """
-        return logits_of(self.network.run(images, given), len(images))
+        return self.network.run(samples, given)
 
     @cached_property
     def perturbations(self) -> dict[tuple[str, int], Tensor]:
