@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_emq.proxies import kendall_tau, why_unrankable
+from gp_emq.correlation import interval, kendall_tau, resampled_taus, why_unrankable
 
 RESAMPLES = 1000
 
@@ -28,17 +28,16 @@ class Agreement:
     @property
     def low(self) -> float:
         """Lower end of the 95 % interval."""
-        return float(np.percentile(self.resampled, 2.5))
+        return interval(self.resampled)[0]
 
     @property
     def high(self) -> float:
         """Upper end of the 95 % interval."""
-        return float(np.percentile(self.resampled, 97.5))
+        return interval(self.resampled)[1]
 
     def minus(self, other: "Agreement") -> tuple[float, float]:
         """The paired 95 % interval of this tau minus another on the same configurations."""
-        low, high = np.percentile(self.resampled - other.resampled, [2.5, 97.5])
-        return float(low), float(high)
+        return interval(self.resampled - other.resampled)
 
     def __str__(self) -> str:
         """Short enough for a title."""
@@ -60,9 +59,6 @@ def agreement(
     reason = why_unrankable(accuracies, "test configurations")
     if reason:
         return Agreement(np.nan, np.full(RESAMPLES, np.nan), reason)
-    # The same draws as those of `gp_emq.proxies.bootstrap_interval`, so that a figure shows
-    # the interval that the run's summary printed.
-    generator = np.random.default_rng(seed)
-    draws = generator.integers(len(scores), size=(RESAMPLES, len(scores)))
-    taus = [kendall_tau(scores[draw], accuracies[draw]) for draw in draws]
-    return Agreement(kendall_tau(scores, accuracies), np.array(taus))
+    # The draws are those of a run's summary, so that a figure shows the interval it printed.
+    resampled = resampled_taus(scores, accuracies, resamples=RESAMPLES, seed=seed)
+    return Agreement(kendall_tau(scores, accuracies), resampled)

@@ -20,8 +20,8 @@ from analysis._run_data import (
     random_search_of,
 )
 from gp_emq.command import run_command
+from gp_emq.correlation import kendall_tau
 from gp_emq.errors import RunError
-from gp_emq.proxies import kendall_tau
 from gp_emq.store import GenerationRow, RunStore
 
 _REASONS_SHOWN = 6

@@ -4,20 +4,41 @@ import base64
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gp_emq.errors import RunError
+from gp_emq.files import decode_document, read_bytes
 from gp_emq.ptq import Right
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of the file.
+
+    Args:
+        key: Everything that decided it.
+        images: How many there are.
+        accuracy: Share of them that are right.
+        right: Which are, packed to bits, in base64.
+    """
+
+    key: dict[str, Any]
+    images: int
+    accuracy: float
+    right: str
 
 
 class Rows:
     """An append-only file of which test images a quantized network labels rightly.
 
     Rows are found by everything that decided them, so that one file serves several studies and
-    a setting that changes is measured anew. A line that was cut off by a kill is measured again.
+    a setting that changes is measured anew. What a line said that was cut off by a kill, or damaged
+    since, is measured again.
 
     Args:
         path: The file.
@@ -29,13 +50,11 @@ class Rows:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, Right] = {}
-        try:
-            content = path.read_text(encoding="utf-8") if path.exists() else ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"cannot read {path}: {error}") from error
+        content = read_bytes(path, RunError, "the measured plans") if path.exists() else b""
         for line in content.splitlines():
-            self._take(line)
-        if content and not content.endswith("\n"):
+            with suppress(RunError, ValueError):
+                self._take(line)
+        if content and not content.endswith(b"\n"):
             self._append("\n")
 
     def get(self, key: Mapping[str, Any]) -> Right | None:
@@ -49,14 +68,12 @@ class Rows:
         self._append(json.dumps(row, sort_keys=True) + "\n")
         self._known[_text(key)] = right
 
-    def _take(self, line: str) -> None:
-        try:
-            row = json.loads(line)
-            packed = np.frombuffer(base64.b64decode(row["right"]), dtype=np.uint8)
-            right = np.unpackbits(packed, count=int(row["images"])).astype(np.bool_)
-            self._known[_text(row["key"])] = right
-        except (ValueError, KeyError, TypeError):
-            return  # cut off by a kill
+    def _take(self, line: bytes) -> None:
+        row = decode_document(line, _Row, RunError, "a measured plan")
+        packed = np.frombuffer(base64.b64decode(row.right, validate=True), dtype=np.uint8)
+        right = np.unpackbits(packed).astype(np.bool_)[: row.images]
+        if len(right) == row.images and float(right.mean()) == row.accuracy:
+            self._known[_text(row.key)] = right
 
     def _append(self, text: str) -> None:
         try:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.timing import Row, compare
-from gp_emq.proxies import KendallRanker
+from gp_emq.correlation import KendallRanker
 
 CANDIDATES, CONFIGURATIONS = 200, 425
 

@@ -1,9 +1,10 @@
 """Evolving training-free proxies for mixed-precision quantization, on DEAP."""
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
-from gp_emq._signals import guard_imports
+from gp_emq._signals import guard_imports, is_command
 
 if TYPE_CHECKING:
     from gp_emq.allocation import allocate, load_plan
@@ -56,7 +57,10 @@ _PACKAGES = frozenset(
 """What `import gp_emq` alone makes reachable, as in `gp_emq.networks.find_layers`."""
 
 # Of a command, this package is what is imported first, and what comes after it takes seconds.
-guard_imports()
+if is_command():
+    guard_imports()
+    # Commands draw into files alone, whatever windows a shell asks matplotlib for.
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def __getattr__(name: str) -> Any:

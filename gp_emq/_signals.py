@@ -11,6 +11,8 @@ from typing import Any
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+ENDS = (signal.SIGINT, signal.SIGTERM)
+"""What asks a command to end."""
 
 _OURS = ("gp_emq", "analysis")
 _USUAL: dict[int, Any] = {
@@ -23,16 +25,19 @@ class Termination(KeyboardInterrupt):
     """SIGTERM has come: what tidies up after Ctrl-C does so after it, too."""
 
 
+def is_command() -> bool:
+    """Say whether the process is ``python -m`` with a command of this project, still importing."""
+    starting = sys.argv[:1] == ["-m"]
+    module = sys.orig_argv[-len(sys.argv)].removeprefix("-m") if starting else ""
+    return module.partition(".")[0] in _OURS
+
+
 def guard_imports() -> None:
     """End the process without a traceback if Ctrl-C or SIGTERM comes while a command still imports.
 
-    Nothing is open then that would have to be closed. It does so for ``python -m`` with a command
-    of this project only: to whoever else imports the package, Ctrl-C is their own.
+    Nothing is open then that would have to be closed. It is for commands only: to whoever else
+    imports the package, Ctrl-C is their own.
     """
-    starting = sys.argv[:1] == ["-m"]
-    module = sys.orig_argv[-len(sys.argv)].removeprefix("-m") if starting else ""
-    if module.partition(".")[0] not in _OURS:
-        return
     for number, usual in _USUAL.items():
         # One that whoever started the process wants ignored stays ignored.
         if signal.getsignal(number) == usual:
@@ -49,7 +54,7 @@ def ends_as_exceptions() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ENDS}
     hook = sys.unraisablehook
     if before[signal.SIGINT] is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -69,22 +74,45 @@ def ends_as_exceptions() -> Iterator[None]:
 def ignore_ends() -> None:
     """Ignore Ctrl-C and SIGTERM from here on: the process is ending already."""
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDS:
             signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
-def interruptions_left_to_this_process() -> Iterator[None]:
-    """Start processes and threads within the block that Ctrl-C does not reach.
+def ends_left_to_this_process() -> Iterator[None]:
+    """Start processes and threads within the block that Ctrl-C and SIGTERM do not reach.
 
-    They inherit that SIGINT is blocked, from their first instruction on; here it waits until the
-    end of the block, so none is lost.
+    They inherit that both are blocked, from their first instruction on, and a process lets them
+    through once it has settled. Here they wait until the end of the block, so none is lost, and
+    nothing is left half started.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with _ends_at_the_end():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _ends_at_the_end() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM act at the end of the block: any other thread may receive them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in ENDS}
+    # One that is ignored stays so, and what no Python function handles acts at once.
+    ours = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in ours:
+        signal.signal(number, lambda number, _frame: came.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -144,7 +144,7 @@ def options_from_file(given: Sequence[str], switches: Sequence[str] = ()) -> lis
     content = read_toml(path, GpEmqError, "the configuration")
     line: list[str] = []
     for key, value in content.items():
-        if not _KEY.fullmatch(key) or key == "help" or _is_option(value):
+        if not _KEY.fullmatch(key) or key in ("config", "help") or _is_option(value):
             raise GpEmqError(
                 f"the configuration {path} gives {shortened(key)} as {shortened(value)}: a file "
                 "gives the values of options by their whole names"

@@ -56,6 +56,8 @@ def _run(options: argparse.Namespace) -> int:
             sys.stdout.write(f"{proxy.name:22} {proxy.family:11} {proxy.description}\n")
         return 0
     candidates = _candidates(options)
+    if len(set(options.bench)) < len(options.bench):
+        raise GpEmqError(f"--bench names a bench twice: {' '.join(options.bench)}")
     if len(options.bench) > 1 and (options.weights or options.data or options.network):
         raise GpEmqError(
             "--network, --weights and --data belong to one bench; rank several without them"

@@ -9,7 +9,14 @@ from typing import Any
 from gp_emq.command import resumption, run_command
 from gp_emq.errors import RunError
 from gp_emq.evolution import SELECTIONS
-from gp_emq.experiment import Execution, Result, RunConfiguration, how_to_resume, run
+from gp_emq.experiment import (
+    FITNESSES,
+    Execution,
+    Result,
+    RunConfiguration,
+    how_to_resume,
+    run,
+)
 from gp_emq.experiment.report import summary_lines
 from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.files import refuse_code
@@ -31,6 +38,7 @@ DEFAULT_GENERATIONS = 100
 _DEFAULTS = RunConfiguration()
 _FIXED = {
     "bench": "bench", "primitives": "primitives", "selection": "selection", "pop": "population",
+    "fitness": "fitness",
     "seed": "seed", "bench_samples": "bench_samples", "max_depth": "max_depth",
     "max_size": "max_size", "crossover": "crossover", "screening": "screening",
     "prioritisation": "prioritisation", "weights": "weights", "data": "data",
@@ -38,6 +46,8 @@ _FIXED = {
     "seed_proxies": "seed_proxies",
 }  # fmt: skip
 """Flags that define the result, by the field of `RunConfiguration` they set."""
+_LONGEST_NAME = 100
+"""Of several benches in the name of a folder."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +96,8 @@ def _parser() -> OptionParser:
     what.add_argument(
         "--bench",
         metavar="NAME|FILE",
-        help="bench that gives the fitness "
+        nargs="+",
+        help="bench that gives the fitness; of several, the mean over all is maximised "
         f"(default: {_DEFAULTS.bench}; --list-benches lists them)",
     )
     what.add_argument(
@@ -118,6 +129,12 @@ def _parser() -> OptionParser:
         type=positive,
         metavar="N",
         help=f"population size (default: {_DEFAULTS.population})",
+    )
+    how.add_argument(
+        "--fitness",
+        choices=FITNESSES,
+        help="tau: Kendall tau over all pairs of configurations; equal-cost: over those of about "
+        f"the same size, as plans are chosen from (default: {_DEFAULTS.fitness})",
     )
     how.add_argument(
         "--selection",
@@ -233,9 +250,12 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
         for name, field in _FIXED.items()
         if (value := getattr(options, name)) is not None
     }
-    for name in ("primitives", "bench", "weights"):
-        if name in given and _is_file(given[name]):
-            given[name] = str(Path(given[name]).resolve())
+    for name in ("primitives", "weights"):
+        if name in given:
+            given[name] = _found(given[name])
+    if "bench" in given:
+        given["bench"], *more = map(_found, given["bench"])
+        given["more_benches"] = tuple(more)
     if "data" in given:
         given["data"] = tuple(map(_resolved, given["data"]))
     if options.resume is None:
@@ -254,11 +274,12 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
     return stored
 
 
-def _is_file(name: str) -> bool:
+def _found(name: str) -> str:
+    """Give the whole path of a file that is there, and a name as it is."""
     try:
-        return Path(name).is_file()
+        return str(Path(name).resolve()) if Path(name).is_file() else name
     except (OSError, ValueError):  # a name too long for one, or with a NUL in it
-        return False
+        return name
 
 
 def _resolved(name: str) -> str:
@@ -299,9 +320,10 @@ def _free_folder(configuration: RunConfiguration) -> Path:
     """Give the first folder below runs/ of the run's name that no run has taken."""
     name = "-".join(
         (
-            Path(configuration.bench).stem,
+            "+".join(Path(bench).stem for bench in configuration.benches)[:_LONGEST_NAME],
             Path(configuration.primitives).stem,
             configuration.selection,
+            *(() if configuration.fitness == "tau" else (configuration.fitness,)),
             f"seed{configuration.seed}",
         )
     )

@@ -67,3 +67,25 @@ def test_rows_survive_a_line_that_was_cut_off(tabulated, tmp_path: Path) -> None
     assert found is not None
     assert np.array_equal(found, right)
     assert again.get({"plan": 2}) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ('"images": 3', '"images": 11'),
+        ('"images": 3', '"images": 2'),
+        ('"images": 3', '"images": true'),
+        ('"right": "oA=="', '"right": "4A=="'),
+        ('"right": "oA=="', '"right": "o*A=="'),
+        ('"key": {"plan": 1}', '"key": [1]'),
+        ('"key"', '"kea"'),
+        ("}\n", ', "more": 1}\n'),
+    ],
+)
+def test_a_damaged_row_is_measured_again(said, instead, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    Rows(path).put({"plan": 1}, np.array([True, False, True]))
+    assert Rows(path).get({"plan": 1}) is not None
+    assert said in path.read_text()
+    path.write_text(path.read_text().replace(said, instead))
+    assert Rows(path)._known == {}

@@ -345,6 +345,12 @@ class TestOptions:
         assert folder("--primitives", own, "--selection", "emq", "--seed", "7") == Path(
             "runs/digits-own-emq-seed7"
         )
+        several = ("--bench", "digits", "resnet20-cifar10-rtn", "--fitness", "equal-cost")
+        assert folder(*several) == Path(
+            "runs/digits+resnet20-cifar10-rtn-bit_aware-diversity-equal-cost-seed0"
+        )
+        configuration = asked_for(*several)[0]
+        assert configuration.benches == ("digits", "resnet20-cifar10-rtn")
 
     def test_files_are_found_again_from_anywhere(self, asked_for, tmp_path) -> None:
         (tmp_path / "mine.py").touch()

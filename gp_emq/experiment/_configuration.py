@@ -12,6 +12,10 @@ from gp_emq.proxies import DEFAULT_MEMORY
 OWN_OBJECTIVE = "an objective of one's own on "
 """How the bench of a run begins that was searched for no bench, but from Python."""
 
+FITNESSES = ("tau", "equal-cost")
+"""What a search maximises on a bench: Kendall tau over all pairs of configurations, or over those
+of about the same size alone."""
+
 _MOST = 10**9
 
 
@@ -21,7 +25,6 @@ class RunConfiguration:
 
     Args:
         bench: Name or file of the bench.
-        more_benches: Those of further benches: the search then maximises the mean of all.
         primitives: Name or file of the primitive set.
         selection: Name of the selection.
         population: Members of the population.
@@ -37,6 +40,8 @@ class RunConfiguration:
         weights: File of the network's weights, for benches that do not bring their own.
         data: Files or folders of the network's images, likewise.
         network: `package.module:factory` of the bench's network, where it is one's own.
+        more_benches: Those of further benches: the search then maximises the mean of all.
+        fitness: What is maximised, one of `FITNESSES`.
 
     Raises:
         RunError: A number is out of its range, or several benches are to share the files of one.
@@ -58,12 +63,17 @@ class RunConfiguration:
     data: tuple[str, ...] = ()
     network: str | None = None
     more_benches: tuple[str, ...] = ()
+    fitness: str = "tau"
 
     def __post_init__(self) -> None:
         if self.more_benches and (self.weights or self.data or self.network):
             raise RunError(
                 "weights, data and network belong to one bench; several benches must bring "
                 "their own, or find them through GP_EMQ_DATA"
+            )
+        if self.fitness not in FITNESSES:
+            raise RunError(
+                f"fitness cannot be {shortened(self.fitness)}: it is one of {', '.join(FITNESSES)}"
             )
         samples = self.bench_samples
         for name, right in (
@@ -95,7 +105,7 @@ class RunConfiguration:
             RunError: Something is missing, unknown or of another kind.
         """
         # A run that was started before there were these says nothing of them.
-        later = {"network", "more_benches"}
+        later = {"network", "more_benches", "fitness"}
         names = {item.name for item in fields(cls)} - later
         if not isinstance(values, dict) or set(values) - later != names:
             raise RunError("the run's stored configuration is damaged or of another version")

@@ -46,6 +46,7 @@ def carry_out(setting: Setting, execution: Execution) -> Result:
         _folder_of_run(execution.folder),
     ):
         networks = setting.collect(execution.farm, quiet=execution.quiet)
+        setting = setting.measured_on(networks)
         with open_store(execution.folder, setting, configuration.selection) as store:
             _check_benches(store, setting)
             _check_statistics(store, setting.statistics_sha256(networks))

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tqdm import tqdm
 
+from gp_emq.correlation import why_unrankable
 from gp_emq.errors import ExpressionError, GpEmqError
 from gp_emq.evolution import Objective
 from gp_emq.experiment._collecting import StatisticsJob, bench_statistics, shared_out
 from gp_emq.experiment._configuration import OWN_OBJECTIVE, RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, load_bench
-from gp_emq.objectives import BenchObjective, MeanObjective
-from gp_emq.proxies import parse_expression, why_unrankable
+from gp_emq.objectives import BenchObjective, EqualCostObjective, MeanObjective
+from gp_emq.proxies import parse_expression
 from gp_emq.proxies.handcrafted import seed_expressions
 from gp_emq.statistics import Statistics, default_cache, is_own
 from primitives import PrimitiveSet, load_primitive_set
@@ -41,6 +42,29 @@ class Setting:
     objective: Objective
     seeds: tuple[str, ...] = ()
     given: tuple[Statistics, ...] = ()
+
+    def measured_on(self, networks: Sequence[Statistics]) -> "Setting":
+        """Give the setting with what its objective has to know of the networks.
+
+        Args:
+            networks: The statistics of each bench's network.
+
+        Raises:
+            GpEmqError: A bench has no pair of training configurations that can be compared.
+        """
+        if self.configuration.fitness == "tau" or not self.benches:
+            return self
+        samples, seed = self.configuration.bench_samples, self.configuration.seed
+        parts = tuple(
+            EqualCostObjective(
+                bench,
+                bench.configurations @ statistics.tensor("parameter_count").numpy(),
+                samples=samples,
+                seed=seed,
+            )
+            for bench, statistics in zip(self.benches, networks, strict=True)
+        )
+        return replace(self, parts=parts, objective=_mean_of(parts))
 
     def collect(self, farm: FarmSettings, *, quiet: bool = True) -> tuple[Statistics, ...]:
         """Collect what the primitive set and the size baselines name, or read it from the cache.
@@ -156,8 +180,11 @@ def load_setting(configuration: RunConfiguration) -> Setting:
             raise GpEmqError(f"bench {bench.name!r} gives no fitness: {reason}")
     parts = tuple(BenchObjective(one, samples=samples, seed=configuration.seed) for one in benches)
     seeds = _seed_expressions(configuration, primitive_set)
-    objective = parts[0] if len(parts) == 1 else MeanObjective(parts)
-    return Setting(configuration, benches, primitive_set, parts, objective, seeds)
+    return Setting(configuration, benches, primitive_set, parts, _mean_of(parts), seeds)
+
+
+def _mean_of(parts: Sequence[BenchObjective]) -> Objective:
+    return parts[0] if len(parts) == 1 else MeanObjective(parts)
 
 
 def own_setting(

@@ -7,18 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gp_emq.correlation import among, bootstrap_interval, tau_on, why_unrankable
 from gp_emq.evolution import FloatArray, Individual, Measurement, Search, centred
 from gp_emq.experiment._setting import Setting, bench_sha256, joint_sha256
-from gp_emq.proxies import (
-    Evaluator,
-    bootstrap_interval,
-    configuration_scores,
-    kendall_tau,
-    language,
-    parse_expression,
-    to_formula,
-    why_unrankable,
-)
+from gp_emq.proxies import Evaluator, configuration_scores, language, parse_expression, to_formula
 from gp_emq.statistics import Statistics
 from gp_emq.store import HallOfFame, Member, Provenance
 
@@ -185,17 +177,20 @@ def _row(name: str, oriented: FloatArray, size: int, setting: Setting, place: in
     bench, choices = setting.benches[place], setting.parts[place].choices
     scores = configuration_scores(centred(oriented), choices)
 
+    pairs = setting.parts[place].pairs
+
     def tau(split: NDArray[np.intp]) -> float | None:
-        accuracies = bench.accuracies[split]
-        return None if why_unrankable(accuracies, "") else kendall_tau(scores[split], accuracies)
+        return tau_on(scores[split], bench.accuracies[split], among(pairs, split))
 
     test = tau(bench.test)
     low, high = (
         (None, None)
         if test is None
-        else bootstrap_interval(scores[bench.test], bench.accuracies[bench.test])
+        else bootstrap_interval(
+            scores[bench.test], bench.accuracies[bench.test], pairs=among(pairs, bench.test)
+        )
     )
-    training = kendall_tau(scores[bench.training], bench.accuracies[bench.training])
+    training = tau(bench.training) or 0.0
     if len(setting.benches) > 1:
         name = f"{name}, on {bench.name}"
     return SummaryRow(name, size, training, tau(bench.validation), test, low, high)

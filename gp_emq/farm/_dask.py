@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any
 
-from gp_emq._signals import interruptions_left_to_this_process
+from gp_emq._signals import ends_left_to_this_process
 from gp_emq.errors import GpEmqError
 from gp_emq.farm._backends import Worker, WorkerDiedError, require
 from gp_emq.farm._local_dask import LocalDask
@@ -111,7 +111,7 @@ class DaskBackend:
             self._local = LocalDask(distributed, jobs or 1)
             scheduler = self._local.scheduler
         try:
-            with interruptions_left_to_this_process():
+            with ends_left_to_this_process():
                 self._client = distributed.Client(scheduler, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise GpEmqError(

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gp_emq._signals import interruptions_left_to_this_process
+from gp_emq._signals import ends_left_to_this_process
 from gp_emq.farm._loky import THREAD_VARIABLES
 
 START_LIMIT = 60.0
@@ -28,7 +28,7 @@ class LocalDask:
     """
 
     def __init__(self, distributed: Any, jobs: int) -> None:
-        with interruptions_left_to_this_process():
+        with ends_left_to_this_process():
             self._cluster = distributed.LocalCluster(
                 n_workers=0, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
             )
@@ -71,7 +71,7 @@ class LocalDask:
         path = os.pathsep.join(str(Path(part).resolve()) for part in sys.path)
         variables = {**dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONPATH": path}
         command = [sys.executable, "-m", "gp_emq.farm._dask_worker", self.scheduler]
-        with interruptions_left_to_this_process():
+        with ends_left_to_this_process():
             return subprocess.Popen(  # noqa: S603 - the command is ours
                 [*command, str(os.getpid())],
                 env={**os.environ, **variables},

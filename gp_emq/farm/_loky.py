@@ -1,14 +1,18 @@
 """Processes on this machine, by joblib's loky."""
 
+import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from multiprocessing import resource_tracker
 from typing import Any
 
 from joblib.externals.loky import process_executor  # type: ignore[import-untyped]
-from joblib.externals.loky.backend import resource_tracker  # type: ignore[import-untyped]
+from joblib.externals.loky.backend import (  # type: ignore[import-untyped]
+    resource_tracker as loky_tracker,
+)
 
-from gp_emq._signals import interruptions_left_to_this_process
+from gp_emq._signals import ends_left_to_this_process
 from gp_emq.farm._backends import Worker, WorkerDiedError
 from gp_emq.farm._processes import follow, leave_interruptions
 
@@ -33,27 +37,38 @@ class _Process:
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
         outcome: Future[Any] = Future()
-        if self._executor is not None:
-            source = self._executor.submit(function, *arguments)
+        try:
+            source = self._submit(function, *arguments)
+        except _DEATHS as error:
+            # It died while it had nothing to do.
+            outcome.set_exception(WorkerDiedError(str(error)))
         else:
-            # The first task starts the process.
+            source.add_done_callback(lambda done: _pass_on(done, outcome))
+        return outcome
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        if self._executor is not None:
+            return self._executor.submit(function, *arguments)
+        # The first task starts the process. The trackers let what ends a process through again
+        # wherever they start their own.
+        resource_tracker.ensure_running()
+        loky_tracker.ensure_running()
+        with ends_left_to_this_process():
             self._executor = process_executor.ProcessPoolExecutor(
                 max_workers=1,
                 initializer=_settle,
                 initargs=(os.getpid(),),
                 env=dict.fromkeys(THREAD_VARIABLES, "1"),
             )
-            # It lets interruptions through again wherever it starts its own process.
-            resource_tracker.ensure_running()
-            with interruptions_left_to_this_process():
-                source = self._executor.submit(function, *arguments)
-        source.add_done_callback(lambda done: _pass_on(done, outcome))
-        return outcome
+            return self._executor.submit(function, *arguments)
 
     def end(self) -> None:
         executor, self._executor = self._executor, None
         if executor is not None:
-            executor.shutdown(wait=True, kill_workers=True)
+            with ends_left_to_this_process():
+                executor.shutdown(wait=True, kill_workers=True)
+                # What is kept of a process that died by itself has a semaphore.
+                multiprocessing.active_children()
 
 
 class LokyBackend:

@@ -7,6 +7,8 @@ import threading
 import time
 from pathlib import Path
 
+from gp_emq._signals import ENDS
+
 WATCH = 1.0
 """Seconds between looks at whether the process that started a worker still lives."""
 
@@ -14,6 +16,8 @@ WATCH = 1.0
 def leave_interruptions() -> None:
     """Leave Ctrl-C to the process in charge, and go before it where memory runs out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Blocked since before this process began; SIGTERM ends it, silently now that all is imported.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     # Only Linux has it, and a sandbox may not let it be written.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")

@@ -1,6 +1,6 @@
 """A bench: bit configurations of a network with the accuracies they really give."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import BenchError
+from gp_emq.networks import Layer, entry_layers
 from gp_emq.quantization import MAX_BITS, MIN_BITS
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
@@ -75,6 +76,22 @@ class Bench:
         if self.correct is None:
             return None
         return np.unpackbits(self.correct, axis=1, count=self.images).astype(bool)
+
+
+def check_layers(bench: Bench, layers: Sequence[Layer], network: str) -> None:
+    """Refuse a network that is none of which a bench was measured.
+
+    Args:
+        bench: the bench.
+        layers: of the network.
+        network: its name, for the complaint.
+
+    Raises:
+        BenchError: if its layers, or what ties them, are others than those of the bench.
+    """
+    names = tuple(layer.name for layer in layers)
+    if names != bench.layers or entry_layers(layers) != bench.entries:
+        raise BenchError(f"the layers of {network} are not those of bench {bench.name}")
 
 
 def _check(bench: Bench) -> None:

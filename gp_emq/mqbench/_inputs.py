@@ -8,13 +8,12 @@ from torch import Tensor
 
 from gp_emq.errors import BenchError
 from gp_emq.files import refuse_code
-from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._bench import Bench, check_layers
 from gp_emq.mqbench._origin import origin_of
 from gp_emq.networks import (
     RESIZED,
     Network,
     data_set_of,
-    entry_layers,
     file_sha256,
     load_calibration,
     load_network,
@@ -74,9 +73,7 @@ def bench_inputs(
             f"{loaded.weights} holds other weights than bench {bench.name} was measured with "
             f"(sha256 {expected})"
         )
-    names = tuple(layer.name for layer in loaded.layers)
-    if names != bench.layers or entry_layers(loaded.layers) != bench.entries:
-        raise BenchError(f"the layers of {loaded.name} are not those of bench {bench.name}")
+    check_layers(bench, loaded.layers, loaded.name)
     paths = [data] if isinstance(data, Path) else list(data or ())
     data_set = data_set_of(loaded.name, loaded.input_shape)
     if data_set == "imagenet" and "format" not in bench.provenance["protocol"]:

@@ -8,7 +8,6 @@ from gp_emq.errors import BenchError
 from gp_emq.files import shortened
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 
-ROUNDINGS = ("nearest", "layer", "block")
 SETTINGS_FORMAT = 2
 """Of `Protocol.settings`; those without one, in files written before, are of format 1."""
 _RULES_OF_FORMAT_1 = {"mse": "mse-shrunk"}

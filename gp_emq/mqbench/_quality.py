@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
+from gp_emq.correlation import tau_b, why_unrankable
 from gp_emq.mqbench._bench import Bench
-from gp_emq.proxies import why_unrankable
 
 REPEATS = 20
 RIDGE = 3.0
@@ -117,7 +116,7 @@ def _reliability(by_image: NDArray[np.float32], generator: np.random.Generator) 
     for _ in range(REPEATS):
         order = generator.permutation(by_image.shape[1])
         first, second = order[:half], order[half : 2 * half]
-        taus.append(_tau(by_image[:, first].sum(1), by_image[:, second].sum(1)))
+        taus.append(tau_b(by_image[:, first].sum(1), by_image[:, second].sum(1)))
     return float(np.mean(taus))
 
 
@@ -143,7 +142,7 @@ def _noise_ceiling(accuracies: NDArray[np.float64], noises: list[NDArray[np.floa
     noise = float(np.mean([deviation.var() for deviation in noises]))
     shrink = np.sqrt(max(variance - noise, 0) / variance) if variance > 0 else 0.0
     truth = accuracies.mean() + shrink * (accuracies - accuracies.mean())
-    return float(np.mean([_tau(truth, truth + deviation) for deviation in noises]))
+    return float(np.mean([tau_b(truth, truth + deviation) for deviation in noises]))
 
 
 def _additive_ceiling(bench: Bench) -> float:
@@ -154,10 +153,4 @@ def _additive_ceiling(bench: Bench) -> float:
     x = features[fit] - centre
     y = bench.accuracies[fit] - bench.accuracies[fit].mean()
     coefficients = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
-    return _tau((features[test] - centre) @ coefficients, bench.accuracies[test])
-
-
-def _tau(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    tau = float(kendalltau(first, second).statistic)
-    # A constant ranks nothing: where all is noise there is nothing to reach.
-    return 0.0 if np.isnan(tau) else tau
+    return tau_b((features[test] - centre) @ coefficients, bench.accuracies[test])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import BenchError
 from gp_emq.files import refuse_code
-from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._bench import Bench, check_layers
 from gp_emq.mqbench._origin import origin_of
 from gp_emq.mqbench._quality import Quality, bench_quality
 from gp_emq.networks import (
@@ -123,7 +123,7 @@ def model_sizes(bench: Bench, network: str | None = None) -> NDArray[np.float64]
         network: as `load_network` takes it; by default the bench's, which must be registered.
 
     Raises:
-        BenchError: if the bench names a network that is not registered.
+        BenchError: if the bench names a network that is not registered, or has other layers.
         NetworkError: if the network is unknown.
     """
     if network is None:
@@ -131,6 +131,7 @@ def model_sizes(bench: Bench, network: str | None = None) -> NDArray[np.float64]
         refuse_code(bench.network, BenchError, named, "--network")
     name = network or bench.network
     layers = load_network(name).layers if ":" in name else registered_layers(name)
+    check_layers(bench, layers, name)
     table = size_table(layers, bench.bits)
     return total_cost(table, bench.bits, bench.configurations) / MEBIBYTE
 

@@ -1,6 +1,7 @@
 """What a user may hand in as images and labels, brought to two tensors."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import numpy as np
@@ -136,10 +137,9 @@ def _labels(labels: object) -> Tensor:
     if isinstance(labels, _ARRAYS):
         return _tensor(labels, "labels")
     if isinstance(labels, (list, tuple, int, np.integer)):
-        try:
+        # Refused below, as whatever else is no list of numbers.
+        with suppress(ValueError, TypeError, RuntimeError, OverflowError):
             return torch.as_tensor(labels).cpu()
-        except (ValueError, TypeError, RuntimeError, OverflowError):
-            pass  # refused below, as whatever else is no list of numbers
     _refuse(labels, "labels")
 
 

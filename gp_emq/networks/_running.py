@@ -112,11 +112,6 @@ class PrivateNetwork:
         """Make a private copy of another network, which is fed as this one is."""
         return PrivateNetwork(model, self.forward)
 
-    def names_of(self, name: str) -> tuple[str, ...]:
-        """Return every name of one parameter, those of modules that share it among them."""
-        one = self.parameters[name]
-        return tuple(other for other, value in self.parameters.items() if value is one)
-
     def run(
         self,
         images: Samples,

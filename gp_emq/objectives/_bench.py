@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from gp_emq.correlation import KendallRanker, PairMask, among, rounded
 from gp_emq.evolution import FloatArray, Measurement, Tables, centred
 from gp_emq.mqbench import Bench
-from gp_emq.proxies import KendallRanker, configuration_scores, rounded
+from gp_emq.proxies import configuration_scores
 
 IndexArray = NDArray[np.intp]
 
@@ -26,10 +27,18 @@ class BenchObjective:
         bench: The bench.
         samples: How many training configurations to use; all of them if None.
         seed: Which ones.
+        pairs: Which pairs of the bench's configurations count, (n, n); all of them if None.
     """
 
-    def __init__(self, bench: Bench, *, samples: int | None = None, seed: int = 0) -> None:
-        self.networks = (bench.name,)
+    def __init__(
+        self,
+        bench: Bench,
+        *,
+        samples: int | None = None,
+        seed: int = 0,
+        pairs: PairMask | None = None,
+    ) -> None:
+        self.networks, self.pairs = (bench.name,), pairs
         self.choices: IndexArray = np.searchsorted(
             np.asarray(bench.bits), bench.configurations
         ).astype(np.intp)
@@ -40,14 +49,15 @@ class BenchObjective:
         self._training = np.asarray(training, dtype=np.intp)
         self._validation = np.asarray(bench.validation, dtype=np.intp)
         accuracies: FloatArray = np.asarray(bench.accuracies, dtype=np.float64)
-        self._accuracy_signs = _signs(accuracies[self._training])
-        self._rank_training = KendallRanker(accuracies[self._training])
-        self._rank_validation = KendallRanker(accuracies[self._validation])
+        self._rank_training, self._rank_validation = (
+            KendallRanker(accuracies[part], among(pairs, part))
+            for part in (self._training, self._validation)
+        )
 
     @property
-    def training_size(self) -> int:
-        """How many training configurations are used."""
-        return len(self._training)
+    def training(self) -> IndexArray:
+        """Indices of the training configurations that are used."""
+        return self._training
 
     def measure(self, formulas: Sequence[Tables]) -> list[Measurement]:
         """Measure formulas side by side; what each comes to depends on no other.
@@ -77,25 +87,11 @@ class BenchObjective:
         self, sign: int, training: float, validation: float, scores: FloatArray
     ) -> Measurement:
         taus = ((training, validation),)
-        left_out, ranks = partial(self._leave_one_out, scores), partial(_unit_ranks, scores)
-        return Measurement(sign, training, validation, taus, left_out, ranks)
-
-    def _leave_one_out(self, scores: FloatArray) -> FloatArray:
-        """Give tau-b with each configuration left out, exactly: (n,) to (n,)."""
-        signs = _signs(scores)
-        others = self._accuracy_signs
-        concordance = np.einsum("ij,ij->i", signs, others)
-        untied = np.abs(signs).sum(axis=1)
-        untied_others = np.abs(others).sum(axis=1)
-        # Sums over ordered pairs; leaving i out takes away row i and column i.
-        numerator = concordance.sum() - 2 * concordance
-        left = untied.sum() - 2 * untied
-        right = untied_others.sum() - 2 * untied_others
-        denominator = np.sqrt(left * right)
-        taus: FloatArray = np.divide(
-            numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0
+        left_out, ranks = (
+            partial(self._rank_training.left_out, scores),
+            partial(_unit_ranks, scores),
         )
-        return taus
+        return Measurement(sign, training, validation, taus, left_out, ranks)
 
 
 def _unit_ranks(scores: FloatArray) -> FloatArray:
@@ -104,8 +100,3 @@ def _unit_ranks(scores: FloatArray) -> FloatArray:
     ranks -= ranks.mean()
     length = float(np.linalg.norm(ranks))
     return ranks / length if length else ranks
-
-
-def _signs(values: FloatArray) -> FloatArray:
-    """Signs of all ordered differences, float64 (n, n)."""
-    return np.sign(values[:, None] - values[None, :])

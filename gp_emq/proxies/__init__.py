@@ -4,15 +4,8 @@ from gp_emq.proxies._canonical import canonical_form, simplified
 from gp_emq.proxies._evaluator import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator, TreeError
 from gp_emq.proxies._expression import Node, parse_expression, to_expression
 from gp_emq.proxies._formula import to_formula
-from gp_emq.proxies._kendall import KendallRanker
 from gp_emq.proxies._language import language
-from gp_emq.proxies._scores import (
-    bootstrap_interval,
-    configuration_scores,
-    kendall_tau,
-    rounded,
-    why_unrankable,
-)
+from gp_emq.proxies._scores import configuration_scores
 from gp_emq.proxies._sharing import share_expressions
 from gp_emq.proxies._table import SensitivityTable
 
@@ -20,20 +13,15 @@ __all__ = [
     "DEFAULT_CACHE_BYTES",
     "DEFAULT_MEMORY",
     "Evaluator",
-    "KendallRanker",
     "Node",
     "SensitivityTable",
     "TreeError",
-    "bootstrap_interval",
     "canonical_form",
     "configuration_scores",
-    "kendall_tau",
     "language",
     "parse_expression",
-    "rounded",
     "share_expressions",
     "simplified",
     "to_expression",
     "to_formula",
-    "why_unrankable",
 ]

@@ -1,7 +1,7 @@
 """Measuring how well proxies rank the configurations of a bench."""
 
+from gp_emq.correlation import Figure
 from gp_emq.ranking._bench import SPLITS, RankedBench
-from gp_emq.ranking._bootstrap import Figure
 from gp_emq.ranking._candidates import (
     Candidate,
     Scored,

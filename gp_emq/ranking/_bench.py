@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gp_emq.correlation import FloatArray
 from gp_emq.mqbench import Bench, BenchInputs, bench_inputs, load_bench
 from gp_emq.networks import Workload, untrained_network
 from gp_emq.proxies.handcrafted import ProxyInputs
-from gp_emq.ranking._weighted import FloatArray
 from gp_emq.statistics import StatisticsSettings, collect_statistics
 
 SPLITS = ("test", "validation", "training", "all")

@@ -9,18 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gp_emq.correlation import kendall_tau, why_unrankable
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Bench
 from gp_emq.outputs import has_no_room
-from gp_emq.proxies import (
-    Evaluator,
-    configuration_scores,
-    kendall_tau,
-    language,
-    parse_expression,
-    to_formula,
-    why_unrankable,
-)
+from gp_emq.proxies import Evaluator, configuration_scores, language, parse_expression, to_formula
 from gp_emq.proxies.handcrafted import (
     HANDCRAFTED,
     HandcraftedProxy,
@@ -159,7 +152,9 @@ def score(candidate: Candidate, inputs: ProxyInputs, bench: Bench, form: str) ->
         start = time.perf_counter()
         table = _table(candidate, own, form)
         choices = np.searchsorted(np.asarray(bench.bits), bench.configurations)
-        scores = configuration_scores(table - table.mean(axis=1, keepdims=True), choices)
+        # A table that is not finite is told of below.
+        with np.errstate(invalid="ignore"):
+            scores = configuration_scores(table - table.mean(axis=1, keepdims=True), choices)
     except GpEmqError as error:
         if has_no_room(error):
             # Not the proxy's fault, and the next one would fare no better.

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from gp_emq.ranking._weighted import FloatArray
+from gp_emq.correlation import FloatArray
 
 
 class Mark(StrEnum):

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from gp_emq.ranking._bootstrap import Figure
+from gp_emq.correlation import Figure
 from gp_emq.ranking._matrix import MatrixRow, matrix
 from gp_emq.ranking._measures import KENDALL, TITLES
 from gp_emq.ranking._rank import Ranking, Row, Spread

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from gp_emq.ranking._bootstrap import Figure
+from gp_emq.correlation import Figure
 from gp_emq.ranking._measures import KENDALL
 from gp_emq.ranking._rank import Ranking
 

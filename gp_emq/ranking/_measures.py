@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
-from gp_emq.ranking._partial import partial_kendall
-from gp_emq.ranking._weighted import (
+from gp_emq.correlation import (
     Correlation,
     FloatArray,
+    at_equal_cost,
     kendall,
+    kendall_of_pairs,
+    partial_kendall,
     pearson,
     spearman,
     spearman_top,
@@ -15,8 +17,12 @@ from gp_emq.ranking._weighted import (
 KENDALL = "kendall"
 """The measure that sorts, and that proxies are compared by."""
 
+AT_EQUAL_SIZE = "kendall_at_equal_size"
+"""Kendall's tau over the pairs of configurations of about the same size."""
+
 TITLES: Mapping[str, str] = {
     KENDALL: "tau",
+    AT_EQUAL_SIZE: "tau = size",
     "spearman": "rho",
     "pearson": "r",
     "spearman_top_50": "rho top 50%",
@@ -24,8 +30,9 @@ TITLES: Mapping[str, str] = {
     "kendall_given_bits": "tau | bits",
     "kendall_given_size": "tau | size",
 }
-"""Short title of each measure: Kendall's tau-b, Spearman's rho, Pearson's r, rho among what
-the proxy puts on top, and Kendall's partial tau at fixed sum of bits and model size."""
+"""Short title of each measure: Kendall's tau-b, the same over pairs of about equal size,
+Spearman's rho, Pearson's r, rho among what the proxy puts on top, and Kendall's partial tau at
+fixed sum of bits and model size."""
 
 
 def measures(bits: FloatArray, sizes: FloatArray) -> dict[str, Correlation]:
@@ -37,6 +44,7 @@ def measures(bits: FloatArray, sizes: FloatArray) -> dict[str, Correlation]:
     """
     return {
         KENDALL: kendall,
+        AT_EQUAL_SIZE: kendall_of_pairs(at_equal_cost(sizes)),
         "spearman": spearman,
         "pearson": pearson,
         "spearman_top_50": spearman_top(0.5),

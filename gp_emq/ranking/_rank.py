@@ -6,17 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gp_emq.correlation import (
+    Figure,
+    FloatArray,
+    draw_weights,
+    figure,
+    interval,
+    kendall,
+    rounded,
+    whole,
+    why_unrankable,
+)
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Quality, bench_quality
-from gp_emq.proxies import rounded, why_unrankable
 from gp_emq.proxies.handcrafted import ALIGNED, AS_PUBLISHED
 from gp_emq.ranking._bench import RankedBench
-from gp_emq.ranking._bootstrap import Figure, draw_weights, figure, interval, whole
 from gp_emq.ranking._candidates import Candidate, Scored, score
 from gp_emq.ranking._comparison import Mark, marks
 from gp_emq.ranking._measures import KENDALL, measures
 from gp_emq.ranking._regret import Budget, budgets_of, regret
-from gp_emq.ranking._weighted import FloatArray, kendall
 
 Progress = Callable[[str], None]
 """Told the name of each proxy that is done."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gp_emq.ranking._bootstrap import Figure
+from gp_emq.correlation import Figure
 from gp_emq.ranking._matrix import MatrixRow
 from gp_emq.ranking._rank import Ranking, Row, Spread
 

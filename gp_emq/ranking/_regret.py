@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gp_emq.ranking._weighted import FloatArray
+from gp_emq.correlation import FloatArray
 
 BUDGET_SHARES = (0.25, 0.5, 0.75)
 """Budgets are these quantiles of the configurations' model sizes."""

@@ -5,7 +5,6 @@ from gp_emq.statistics._cache import default_cache
 from gp_emq.statistics._catalogue import STATISTICS, add_statistic, is_own, kind_of
 from gp_emq.statistics._collect import collect_statistics
 from gp_emq.statistics._context import Context
-from gp_emq.statistics._evaluation import evaluation
 from gp_emq.statistics._header import sha256_of, state_sha256
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._record import Aspect, Kind, Statistic
@@ -27,7 +26,6 @@ __all__ = [
     "check_labels",
     "collect_statistics",
     "default_cache",
-    "evaluation",
     "is_own",
     "kind_of",
     "open_statistics",

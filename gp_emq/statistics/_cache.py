@@ -9,6 +9,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -94,11 +95,10 @@ class StatisticsFolder:
 
     def write_header(self, header: Header) -> None:
         """Write the index, unless a valid one is there already."""
-        try:
+        # Where there is none yet, or it is damaged, it is written anew.
+        with suppress(StatisticsError):
             if self.read_header() == header:
                 return
-        except StatisticsError:
-            pass  # there is none yet, or it is damaged: either way it is written anew
         document = {
             "format": FORMAT_VERSION,
             "versions": {"gp_emq": gp_emq.__version__, "torch": torch.__version__},

@@ -1,8 +1,9 @@
 """What a run leaves behind: its store, its hall of fame, its logbook."""
 
 from gp_emq.files import atomic_write_bytes, atomic_write_text
+from gp_emq.store._database import STORE_NAME
 from gp_emq.store._rows import BenchRow, GenerationRow, IndividualRow, bench_key
-from gp_emq.store._run_store import STORE_NAME, RunStore
+from gp_emq.store._run_store import RunStore
 from gp_emq.store.hall_of_fame import (
     HallOfFame,
     Member,

@@ -1,11 +1,8 @@
 """The SQLite file that holds everything a run found."""
 
-import contextlib
 import json
-import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -13,17 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import RunError
-from gp_emq.files import check_document, one_line, shortened
+from gp_emq.files import check_document, one_line
 from gp_emq.store import _schema as schema
-from gp_emq.store._checksums import damaged_part, seal, seal_new
+from gp_emq.store._checksums import seal
+from gp_emq.store._database import create_database, one_clear_line, open_database, transaction
 from gp_emq.store._rows import BenchRow, GenerationRow, IndividualRow
-from gp_emq.store._upgrade import upgrade
-
-STORE_NAME = "store.sqlite"
-_TABLE_NAMES = {"meta", "arrays", "individuals", "generations"}
-_BUSY_SECONDS = 30.0
-_UNREADABLE = (RecursionError, OverflowError, MemoryError)
-"""What a damaged value may raise beside complaints about it."""
 
 _Kind = TypeVar("_Kind")
 
@@ -56,37 +47,7 @@ class RunStore:
         Raises:
             RunError: the folder holds a run already, or cannot be written.
         """
-        path = folder / STORE_NAME
-        if path.exists():
-            raise RunError(f"{folder} holds a run already; resume it, or choose another folder")
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        values = {"created": created, **meta, "format": schema.FORMAT}
-        # Under another name until it is complete, so that a kill leaves no half store.
-        partial = folder / f"{STORE_NAME}.{os.getpid()}.partial"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            partial.unlink(missing_ok=True)
-            connection = sqlite3.connect(partial)
-            try:
-                connection.executescript(schema.TABLES)
-                with connection:
-                    connection.executemany(
-                        "INSERT INTO meta VALUES (?, ?)",
-                        [(key, json.dumps(value, sort_keys=True)) for key, value in values.items()],
-                    )
-                    connection.executemany(
-                        "INSERT INTO arrays VALUES (?, ?, ?, ?)",
-                        [schema.array_record(name, array) for name, array in arrays.items()],
-                    )
-                    seal_new(connection, values)
-            finally:
-                connection.close()
-            partial.replace(path)
-        except (OSError, sqlite3.Error) as error:
-            raise RunError(f"cannot write to {folder}: {one_line(error)}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
+        create_database(folder, meta, arrays)
         return cls.open(folder)
 
     @classmethod
@@ -100,65 +61,7 @@ class RunStore:
         Raises:
             RunError: the folder holds no run, or one that is damaged or of another format.
         """
-        path = folder / STORE_NAME
-        if not path.is_file():
-            raise RunError(f"{folder} is no run: it has no {STORE_NAME}")
-        try:
-            # Not mode=ro: after a kill, the first reader has to roll the journal back.
-            connection = sqlite3.connect(
-                f"{path.resolve().as_uri()}?mode=rw",
-                uri=True,
-                timeout=_BUSY_SECONDS,
-                isolation_level=None,
-            )
-        except sqlite3.Error as error:
-            raise RunError(f"cannot open the run {folder}: {one_line(error)}") from error
-        store = cls(folder, connection)
-        try:
-            store._check(readonly=readonly)
-        except BaseException:
-            store.close()
-            raise
-        return store
-
-    def _check(self, *, readonly: bool) -> None:
-        with self._one_clear_line():
-            self._connection.row_factory = sqlite3.Row
-            self._connection.execute("PRAGMA synchronous = FULL")
-            found = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            if not {row["name"] for row in found} >= _TABLE_NAMES:
-                raise RunError(f"{self._folder} is no run: {STORE_NAME} lacks the tables of one")
-            version = self.meta("format")
-            if version not in {schema.FORMAT, schema.FORMAT - 1}:
-                raise RunError(
-                    f"the run {self._folder} has format {shortened(version, 40)}; "
-                    f"this version reads formats {schema.FORMAT - 1} and {schema.FORMAT}"
-                )
-            health = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if health != "ok":
-                raise RunError(f"the run {self._folder} is damaged: {shortened(health)}")
-            damaged = damaged_part(self._connection)
-            if damaged is not None:
-                raise RunError(
-                    f"the run {self._folder} is damaged: its {damaged} is not what was written"
-                )
-            if version != schema.FORMAT:
-                if readonly:
-                    self._connection = _copy(self._connection)
-                with self._transaction():
-                    upgrade(self._connection)
-            if readonly:
-                self._connection.execute("PRAGMA query_only = ON")
-
-    @contextlib.contextmanager
-    def _one_clear_line(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, ValueError, TypeError, KeyError, *_UNREADABLE) as error:
-            what = f"{STORE_NAME}: {one_line(error)}"
-            raise RunError(
-                f"the run {self._folder} cannot be read or is damaged, {what}"
-            ) from error
+        return cls(folder, open_database(folder, readonly=readonly))
 
     def __enter__(self) -> Self:
         return self
@@ -192,7 +95,7 @@ class RunStore:
         records = [schema.individual_record(row) for row in individuals]
         measurements = [item for row in individuals for item in schema.measurement_records(row)]
         try:
-            with self._transaction():
+            with transaction(self._connection):
                 last = self._connection.execute("SELECT max(generation) FROM generations")
                 expected = 0 if (newest := last.fetchone()[0]) is None else newest + 1
                 if generation.generation != expected:
@@ -207,17 +110,6 @@ class RunStore:
                 seal(self._connection, f"generation {generation.generation}")
         except sqlite3.Error as error:
             raise RunError(f"cannot write to the run {self._folder}: {one_line(error)}") from error
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
 
     def individuals(self, *, accepted_only: bool = False) -> list[IndividualRow]:
         """Everyone proposed, in order; only those that the screen accepted if asked."""
@@ -260,7 +152,7 @@ class RunStore:
             f"WITH asked AS ({query}) SELECT measurements.* FROM measurements "  # noqa: S608 - ours
             "JOIN asked ON individual = asked.id ORDER BY measurements.rowid"
         )
-        with self._one_clear_line():
+        with one_clear_line(self._folder):
             benches: dict[int, list[BenchRow]] = {}
             for row in self._connection.execute(measurements, values):
                 benches.setdefault(row["individual"], []).append(schema.bench_row(row))
@@ -269,13 +161,13 @@ class RunStore:
 
     def generations(self) -> list[GenerationRow]:
         """The completed generations, in order."""
-        with self._one_clear_line():
+        with one_clear_line(self._folder):
             rows = self._connection.execute("SELECT * FROM generations ORDER BY generation")
             return [schema.generation_row(row) for row in rows]
 
     def last_generation(self) -> GenerationRow | None:
         """The last completed generation, None before the first."""
-        with self._one_clear_line():
+        with one_clear_line(self._folder):
             query = "SELECT * FROM generations ORDER BY generation DESC LIMIT 1"
             row = self._connection.execute(query).fetchone()
             return None if row is None else schema.generation_row(row)
@@ -286,7 +178,7 @@ class RunStore:
         Raises:
             RunError: there is none of this name.
         """
-        with self._one_clear_line():
+        with one_clear_line(self._folder):
             row = self._connection.execute(
                 "SELECT * FROM arrays WHERE name = ?", (name,)
             ).fetchone()
@@ -297,7 +189,7 @@ class RunStore:
 
     def array_names(self) -> list[str]:
         """The names of the arrays, sorted."""
-        with self._one_clear_line():
+        with one_clear_line(self._folder):
             rows = self._connection.execute("SELECT name FROM arrays ORDER BY name")
             return [row["name"] for row in rows]
 
@@ -307,7 +199,7 @@ class RunStore:
         Raises:
             RunError: there is none under this key.
         """
-        with self._one_clear_line():
+        with one_clear_line(self._folder):
             row = self._connection.execute(
                 "SELECT value FROM meta WHERE key = ?", (key,)
             ).fetchone()
@@ -330,7 +222,7 @@ class RunStore:
 
     def meta_keys(self) -> list[str]:
         """The keys that `meta` knows, sorted."""
-        with self._one_clear_line():
+        with one_clear_line(self._folder):
             rows = self._connection.execute("SELECT key FROM meta ORDER BY key")
             return [row["key"] for row in rows]
 
@@ -345,20 +237,11 @@ class RunStore:
             raise ValueError("the format of a store is not for change")
         text = json.dumps(value, sort_keys=True)
         try:
-            with self._transaction():
+            with transaction(self._connection):
                 self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, text))
                 seal(self._connection, f"meta {key}")
         except sqlite3.Error as error:
             raise RunError(f"cannot write to the run {self._folder}: {one_line(error)}") from error
-
-
-def _copy(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Copy a store into memory, and let go of its file."""
-    copy = sqlite3.connect(":memory:", isolation_level=None)
-    copy.row_factory = sqlite3.Row
-    connection.backup(copy)
-    connection.close()
-    return copy
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from gp_emq.files import atomic_write_text
 from gp_emq.store._rows import GenerationRow
 
-LOGBOOK_NAME = "logbook.csv"
 _COLUMNS = (
     "generation",
     "evaluations",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gp_emq.proxies import kendall_tau
+from gp_emq.correlation import kendall_tau
 from gp_emq.store import BenchRow, GenerationRow, IndividualRow, RunStore
 
 ENTRIES, BITS = 20, (2, 3, 4)

@@ -12,7 +12,7 @@ from analysis._bits import best_bits
 from analysis._formulas import Formulas, shortened
 from analysis._run_data import bench_of, progress_of
 from analysis.convergence import rejection_shares
-from gp_emq.proxies import bootstrap_interval
+from gp_emq.correlation import bootstrap_interval
 from gp_emq.store import GenerationRow, IndividualRow, RunStore
 
 BITS = (2, 3, 5)

@@ -12,10 +12,11 @@ from fuzz._old_store import as_format_1
 from scipy import stats
 from tiny_runs import CONFIGURATION, patch_setting
 
+from gp_emq.correlation import rounded
 from gp_emq.errors import GpEmqError, RunError
 from gp_emq.experiment import Execution, run
 from gp_emq.experiment.report import summary_lines
-from gp_emq.proxies import Evaluator, language, parse_expression, rounded
+from gp_emq.proxies import Evaluator, language, parse_expression
 from gp_emq.ranking import RankedBench, RankOptions, rank, run_candidate
 from gp_emq.store import RunStore, read_hall_of_fame
 

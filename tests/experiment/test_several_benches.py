@@ -10,10 +10,11 @@ from scipy import stats
 from tiny_bench import make_tiny
 from tiny_runs import CONFIGURATION, patch_setting
 
+from gp_emq.correlation import rounded
 from gp_emq.errors import GpEmqError, RunError
 from gp_emq.experiment import Execution, run
 from gp_emq.experiment.report import summary_lines
-from gp_emq.proxies import configuration_scores, rounded
+from gp_emq.proxies import configuration_scores
 from gp_emq.store import RunStore, read_hall_of_fame
 
 SEVERAL = replace(CONFIGURATION, bench="tiny", more_benches=("other",), population=8)
@@ -142,3 +143,13 @@ def test_a_bench_is_not_taken_twice_and_files_of_one_are_not_for_all(start) -> N
         start("twice", replace(SEVERAL, more_benches=("tiny",)))
     with pytest.raises(RunError, match="belong to one bench"):
         replace(SEVERAL, weights="file.pt")
+
+
+def test_at_equal_cost_the_summary_counts_the_same_pairs_as_fitness(start, others) -> None:
+    found = start("equal cost", replace(SEVERAL, fitness="equal-cost"), generations=1)
+    with RunStore.open(found.folder, readonly=True) as store:
+        best = store.individual(found.summary["best"])
+    for row, measured in zip(found.summary["rows"], best.benches, strict=False):
+        assert row["training"] == pytest.approx(measured.training_tau, abs=1e-9)
+    with pytest.raises(RunError, match=r"fitness cannot be .luck.: it is one of tau, equal-cost"):
+        replace(SEVERAL, fitness="luck")

@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
+from gp_emq.correlation import bootstrap_interval
 from gp_emq.experiment import RunConfiguration
-from gp_emq.proxies import bootstrap_interval
 
 CONFIGURATION = RunConfiguration(bench="tiny", population=6, max_size=15, max_depth=5)
 

@@ -106,3 +106,12 @@ class Stalls(Accidents):
                 os.kill(os.getpid(), signal.SIGSTOP)
             time.sleep(1000)
         return super().set_up()
+
+
+@dataclass(frozen=True)
+class Masks(Accidents):
+    """Says which of Ctrl-C and SIGTERM do not get through to the worker."""
+
+    def result(self, item: int | str) -> list[int]:
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        return sorted(blocked & {signal.SIGINT, signal.SIGTERM})

@@ -1,5 +1,6 @@
 """What workers are like: who they are, on how many threads, and when they end."""
 
+import multiprocessing.process
 import os
 import signal
 import subprocess
@@ -24,6 +25,26 @@ from gp_emq.farm import Farm
 
 folder = Path(sys.argv[1])
 Farm([Slow(folder)], jobs=2, backend="loky").map(range(10_000))
+"""
+
+BIRTH = """
+import os, signal, sys
+from pathlib import Path
+
+blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+Path(os.environ["BIRTHS"], str(os.getpid())).write_text(" ".join(str(int(n)) for n in blocked))
+"""
+"""What every process of Python does first, as a module of the name sitecustomize."""
+
+MASKED = """
+import sys
+from pathlib import Path
+from farm_jobs import Masks
+from gp_emq.farm import Farm
+
+with Farm([Masks(Path(sys.argv[2]))], jobs=2, backend=sys.argv[1]) as farm:
+    for _, (blocked, process) in farm.stream(range(20), items_per_task=1):
+        print(process, *blocked)
 """
 
 
@@ -102,7 +123,39 @@ def test_a_worker_forgets_the_jobs_of_long_ago(tmp_path) -> None:
     assert [len(Accidents(folder).set_ups()) for folder in folders] == [2] + [1] * MOST_STATES
 
 
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_no_signal_reaches_a_worker_before_it_has_settled(backend, tmp_path) -> None:
+    if backend == "dask":
+        pytest.importorskip("distributed")
+    here = Path(__file__).parent
+    births = tmp_path / "births"
+    births.mkdir()
+    (tmp_path / "sitecustomize.py").write_text(BIRTH, encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), str(here), str(here.parents[1])])
+    found = subprocess.run(
+        [sys.executable, "-c", MASKED, backend, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path, "BIRTHS": str(births)},
+        capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    settled = dict(line.partition(" ")[::2] for line in found.stdout.splitlines())
+    assert set(settled.values()) == {""}
+    for process in settled:
+        born = {int(word) for word in (births / process).read_text().split()}
+        assert born >= {signal.SIGINT, signal.SIGTERM}
+
+
 class TestLokyProcesses:
+    def test_that_die_with_nothing_to_do_are_replaced(self, tmp_path) -> None:
+        with Farm([Accidents(tmp_path)], backend="loky") as farm:
+            _, worker = farm.map([1])[0]
+            os.kill(worker, signal.SIGTERM)
+            wait_until(lambda: not is_running(worker))
+            # By then loky knows it, too.
+            time.sleep(0.5)
+            assert farm.map([2])[0][0] == 4
+        left = [thing for thing in multiprocessing.process._children if thing.pid == worker]
+        assert left == []
+
     def test_have_one_thread_and_leave_interruptions_to_others(self, tmp_path) -> None:
         with Farm([Surroundings(tmp_path)], backend="loky") as farm:
             assert farm.map([1])[0][0][:2] == (1, True)

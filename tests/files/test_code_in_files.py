@@ -169,6 +169,7 @@ def test_a_configuration_names_no_code(tmp_path, mark, text, option) -> None:
         'data = ["images", "--primitives=evil.py"]',
         'bench = "--primitives=evil.py"',
         "help = true",
+        'config = "other.toml"',
     ],
 )
 def test_a_configuration_gives_no_option_by_another_name(tmp_path, text) -> None:

@@ -126,11 +126,13 @@ def hall_of_fame(path: Path) -> None:
 
 
 def bench(path: Path) -> None:
-    right = np.random.default_rng(0).random((4, 12)) < 0.6
+    rng = np.random.default_rng(0)
+    right = rng.random((4, 12)) < 0.6
+    layers = registered_layers("digits")
     made = Bench(
-        name="small", network="digits", layers=("a", "b", "c"), entries=((0, 2), (1,)),
-        bits=(2, 3), protocol="rtn",
-        configurations=np.array([[2, 2], [2, 3], [3, 2], [3, 3]], dtype=np.int8),
+        name="small", network="digits", layers=tuple(layer.name for layer in layers),
+        entries=tuple((place,) for place in range(len(layers))), bits=(2, 3), protocol="rtn",
+        configurations=rng.integers(2, 4, (4, len(layers)), dtype=np.int8),
         accuracies=right.mean(axis=1), correct=np.packbits(right, axis=1), images=12,
         split=np.array([0, 0, 1, 2], dtype=np.int8), groups=12,
         provenance={

@@ -16,7 +16,7 @@ from gp_emq.allocation._tables import _read as read_table
 from gp_emq.experiment import RunConfiguration
 from gp_emq.export import load_packed, load_provenance
 from gp_emq.files import entry_of
-from gp_emq.mqbench import import_bench, read_bench
+from gp_emq.mqbench import describe_bench, import_bench, model_sizes, read_bench
 from gp_emq.mqbench._origin import origin_of
 from gp_emq.mqbench._partial import partial_results
 from gp_emq.networks import read_arrays
@@ -103,7 +103,10 @@ def _rounding(path: Path) -> None:
 
 
 def _read_bench(path: Path) -> None:
-    origin_of(read_bench(path))
+    bench = read_bench(path)
+    origin_of(bench)
+    describe_bench(bench)
+    model_sizes(bench)
 
 
 def _read_quantized(path: Path) -> None:
@@ -457,7 +460,8 @@ def _as_targets() -> tuple[Target, ...]:
             change.any_of(change.of_database, change.of_database, change.of_bytes),
             _read_store,
             (
-                "gp_emq.store._run_store:RunStore.open",
+                "gp_emq.store._database:open_database",
+                "gp_emq.store._database:_format_of",
                 "gp_emq.store._run_store:RunStore.meta",
                 "gp_emq.store._schema:individual_row",
                 "gp_emq.store._schema:bench_row",

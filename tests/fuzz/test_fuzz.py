@@ -32,8 +32,8 @@ _OF_MODULES = {
 
 NO_TARGET = {
     "gp_emq.files._code:_tree": "reads the source of the package itself",
-    "gp_emq.store._run_store:RunStore.create": "opens the database that it has just made",
-    "gp_emq.store._run_store:_copy": "copies a database that was checked into memory",
+    "gp_emq.store._database:create_database": "opens the database that it has just made",
+    "gp_emq.store._database:_copy": "copies a database that was checked into memory",
     "gp_emq.files._pickles:check_pickles": "is check_pickle, several times",
     "gp_emq.allocation._quiet:quiet_output": "opens the null device",
     "gp_emq.networks.train_zoo:_Training.resume": "opens what the target checkpoint does",

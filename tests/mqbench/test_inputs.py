@@ -9,6 +9,7 @@ from gp_emq import bench
 from gp_emq.command import run_command
 from gp_emq.errors import BenchError, RunError
 from gp_emq.mqbench import PROTOCOLS, Protocol, bench_inputs, find_protocol, load_bench, plot_bench
+from gp_emq.mqbench._file import write_bench
 from gp_emq.networks import load_images, load_network
 from gp_emq.quantization import WeightQuantizer
 
@@ -91,6 +92,14 @@ def test_pictures_are_the_same_every_time(tmp_path):
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     with pytest.raises(RunError, match="there is no folder"):
         plot_bench(load_bench("digits"), tmp_path / "no" / "one.svg")
+
+
+def test_a_bench_of_other_layers_than_its_network_has_no_sizes(run, tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    write_bench(replace(load_bench("digits"), network="resnet20"), path)
+    status, _, error = run("show", path, "--plot", tmp_path / "foreign.svg")
+    assert (status, error) == (2, "error: the layers of resnet20 are not those of bench digits\n")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
 def test_list_names_the_shipped_benches(run):

@@ -6,9 +6,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from gp_emq.correlation import rounded
 from gp_emq.evolution import Measurement, centred, paired_standard_error
 from gp_emq.objectives import BenchObjective
-from gp_emq.proxies import configuration_scores, rounded
+from gp_emq.proxies import configuration_scores
 
 
 def tau(scores: np.ndarray, accuracies: np.ndarray) -> float:
@@ -120,7 +121,7 @@ def test_a_constant_table_measures_nothing(tiny) -> None:
 def test_a_sample_of_the_training_configurations_is_drawn_by_the_seed(tiny, choices) -> None:
     (table,) = random_tables(1)
     one = BenchObjective(tiny.bench, samples=15, seed=1)
-    assert one.training_size == 15
+    assert len(one.training) == 15
     again = measure(tiny, table, samples=15, seed=1)
     other = measure(tiny, table, samples=15, seed=2)
     assert one.measure([(table,)])[0].training == again.training
@@ -132,7 +133,7 @@ def test_a_sample_of_the_training_configurations_is_drawn_by_the_seed(tiny, choi
 
 def test_more_samples_than_there_are_mean_all(tiny) -> None:
     (table,) = random_tables(1)
-    assert BenchObjective(tiny.bench, samples=10**6).training_size == len(tiny.bench.training)
+    assert len(BenchObjective(tiny.bench, samples=10**6).training) == len(tiny.bench.training)
     assert measure(tiny, table, samples=10**6).training == measure(tiny, table).training
 
 

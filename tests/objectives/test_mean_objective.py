@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from gp_emq.correlation import rounded
 from gp_emq.errors import GpEmqError
 from gp_emq.evolution import paired_standard_error
 from gp_emq.objectives import BenchObjective, MeanObjective
-from gp_emq.proxies import configuration_scores, rounded
+from gp_emq.proxies import configuration_scores
 
 SEEDS = st.integers(0, 10**6)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gp_emq.correlation import kendall_tau
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import load_bench, write_bench
-from gp_emq.proxies import kendall_tau
 from gp_emq.rank import main
 from gp_emq.ranking import (
     RankedBench,
@@ -122,6 +122,17 @@ def test_all_formats_tell_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert "149 test configurations" in table
     assert "noise 0." in table
     assert "tau \\| bits" in markdown
+
+
+def test_no_bench_counts_twice() -> None:
+    with pytest.raises(GpEmqError, match="--bench names a bench twice: digits digits"):
+        main(["--bench", "digits", "digits", "--proxies", "sum_of_bits", "--quiet"])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_table_that_is_not_finite_is_told_of_once(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--proxies", "", "--expression", "divide(bits, subtract(bits, bits))")
+    assert "expression: its table is not finite" in output(capsys, *arguments)
 
 
 def test_several_benches_give_a_matrix(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

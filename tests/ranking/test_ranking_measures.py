@@ -6,11 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gp_emq.ranking._bootstrap import draw_weights, figure, interval, whole
+from gp_emq.correlation import (
+    draw_weights,
+    figure,
+    interval,
+    kendall,
+    partial_kendall,
+    pearson,
+    spearman,
+    spearman_top,
+    whole,
+)
 from gp_emq.ranking._comparison import Mark, marks
-from gp_emq.ranking._partial import partial_kendall
 from gp_emq.ranking._regret import Budget, budgets_of, regret
-from gp_emq.ranking._weighted import kendall, pearson, spearman, spearman_top
 
 # Few distinct values, so that ties are frequent.
 VALUES = st.lists(st.integers(0, 6), min_size=3, max_size=25)

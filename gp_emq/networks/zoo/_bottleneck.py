@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gp_emq.networks.zoo._parts import ResidualNetwork, projection
+
 
 class Bottleneck(nn.Module):
     """A pointwise, a 3x3 and a pointwise convolution around a shortcut.
@@ -25,11 +27,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or channels != channels_in:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-            )
+        self.shortcut = projection(channels_in, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels_in, h, w) to (n, channels, h / stride, w / stride)."""
@@ -38,45 +36,21 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(out)) + self.shortcut(x))
 
 
-class BottleneckNetwork(nn.Module):
-    """A residual network of bottlenecks.
+class BottleneckNetwork(ResidualNetwork):
+    """A residual network of bottlenecks, whose output has four times as many channels as they.
 
     Source: He et al., Deep residual learning for image recognition, 2016.
 
     Args:
         channels_in: channels of the images.
-        widths: inner channels at each resolution; the output has four times as many.
-        blocks: bottlenecks at each resolution.
+        widths: inner channels at each resolution.
         stride: of the first convolution.
-        classes: number of classes.
     """
 
-    def __init__(
-        self,
-        channels_in: int,
-        widths: Sequence[int],
-        blocks: int = 2,
-        stride: int = 1,
-        classes: int = 10,
-    ) -> None:
-        super().__init__()
-        channels = 2 * widths[0]
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        modules: list[nn.Module] = []
-        for stage, width in enumerate(widths):
-            for block in range(blocks):
-                step = 2 if stage and not block else 1
-                modules.append(Bottleneck(channels, width, 4 * width, step))
-                channels = 4 * width
-        self.blocks = nn.Sequential(*modules)
-        self.linear = nn.Linear(channels, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    def __init__(self, channels_in: int, widths: Sequence[int], stride: int = 1) -> None:
+        outer = [4 * width for width in widths]
+        super().__init__(channels_in, 2 * widths[0], outer, _bottleneck, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (n, channels_in, h, w) to logits (n, classes)."""
-        out = self.blocks(F.relu(self.bn1(self.conv1(x))))
-        logits: Tensor = self.linear(out.mean((2, 3)))
-        return logits
+
+def _bottleneck(channels_in: int, channels: int, stride: int) -> Bottleneck:
+    return Bottleneck(channels_in, channels // 4, channels, stride)

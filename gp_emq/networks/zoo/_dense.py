@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gp_emq.networks.zoo._parts import CLASSES, Pooled, initialize
+
 
 class DenseLayer(nn.Module):
     """Batch norm, ReLU and a convolution whose output is appended to its input.
@@ -42,7 +44,7 @@ class Transition(nn.Module):
         return F.avg_pool2d(self.conv(F.relu(self.norm(x))), 2)
 
 
-class DenseNetwork(nn.Module):
+class DenseNetwork(Pooled):
     """Blocks in which every layer is fed the outputs of all layers before it.
 
     Source: Huang et al., Densely connected convolutional networks, 2017.
@@ -52,16 +54,10 @@ class DenseNetwork(nn.Module):
         growth: channels that each layer adds.
         layers: layers of each block.
         stride: of the first convolution.
-        classes: number of classes.
     """
 
     def __init__(
-        self,
-        channels_in: int,
-        growth: int,
-        layers: Sequence[int],
-        stride: int = 1,
-        classes: int = 10,
+        self, channels_in: int, growth: int, layers: Sequence[int], stride: int = 1
     ) -> None:
         super().__init__()
         channels = 2 * growth
@@ -76,13 +72,9 @@ class DenseNetwork(nn.Module):
                 channels += growth
         self.blocks = nn.Sequential(*modules)
         self.norm = nn.BatchNorm2d(channels)
-        self.linear = nn.Linear(channels, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        self.linear = nn.Linear(channels, CLASSES)
+        initialize(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (n, channels_in, h, w) to logits (n, classes)."""
-        out = F.relu(self.norm(self.blocks(self.stem(x))))
-        logits: Tensor = self.linear(out.mean((2, 3)))
-        return logits
+    def maps(self, x: Tensor) -> Tensor:
+        """Map images (n, channels_in, h, w) to maps (n, channels, h', w')."""
+        return F.relu(self.norm(self.blocks(self.stem(x))))

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gp_emq.networks.zoo._parts import ResidualNetwork, projection
+
 
 class ExcitedBlock(nn.Module):
     """Two 3x3 convolutions, a gate for each channel, and a shortcut.
@@ -24,11 +26,7 @@ class ExcitedBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
         self.squeeze = nn.Linear(channels, max(4, channels // reduction))
         self.excite = nn.Linear(max(4, channels // reduction), channels)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or channels != channels_in:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-            )
+        self.shortcut = projection(channels_in, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels_in, h, w) to (n, channels, h / stride, w / stride)."""
@@ -37,7 +35,7 @@ class ExcitedBlock(nn.Module):
         return F.relu(out * gate[:, :, None, None] + self.shortcut(x))
 
 
-class ExcitedNetwork(nn.Module):
+class ExcitedNetwork(ResidualNetwork):
     """A residual network with squeeze and excitation.
 
     Source: Hu et al., Squeeze-and-excitation networks, 2018.
@@ -45,36 +43,8 @@ class ExcitedNetwork(nn.Module):
     Args:
         channels_in: channels of the images.
         widths: channels at each resolution.
-        blocks: blocks at each resolution.
         stride: of the first convolution.
-        classes: number of classes.
     """
 
-    def __init__(
-        self,
-        channels_in: int,
-        widths: Sequence[int],
-        blocks: int = 2,
-        stride: int = 1,
-        classes: int = 10,
-    ) -> None:
-        super().__init__()
-        channels = widths[0]
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        modules: list[nn.Module] = []
-        for stage, width in enumerate(widths):
-            for block in range(blocks):
-                modules.append(ExcitedBlock(channels, width, 2 if stage and not block else 1))
-                channels = width
-        self.blocks = nn.Sequential(*modules)
-        self.linear = nn.Linear(channels, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (n, channels_in, h, w) to logits (n, classes)."""
-        out = self.blocks(F.relu(self.bn1(self.conv1(x))))
-        logits: Tensor = self.linear(out.mean((2, 3)))
-        return logits
+    def __init__(self, channels_in: int, widths: Sequence[int], stride: int = 1) -> None:
+        super().__init__(channels_in, widths[0], widths, ExcitedBlock, stride)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gp_emq.networks.zoo._parts import CLASSES
+
 
 class ModernBlock(nn.Module):
     """A depthwise convolution, group norm and two pointwise ones with a GELU, on a shortcut.
@@ -29,28 +31,21 @@ class ModernBlock(nn.Module):
 
 
 class ModernNetwork(nn.Module):
-    """A network of such blocks; resolutions fall by convolutions that do not overlap.
+    """A network of such blocks, two at each resolution.
+
+    Resolutions fall by convolutions that do not overlap.
 
     Source: Liu et al., A ConvNet for the 2020s, 2022; group norm in place of layer norm.
 
     Args:
         channels_in: channels of the images.
         widths: channels at each resolution.
-        blocks: blocks at each resolution.
         patch: side of the patches that the first convolution takes.
         kernel: side of the depthwise kernels.
-        classes: number of classes.
     """
 
     def __init__(
-        self,
-        channels_in: int,
-        widths: Sequence[int],
-        *,
-        blocks: int = 2,
-        patch: int = 1,
-        kernel: int = 5,
-        classes: int = 10,
+        self, channels_in: int, widths: Sequence[int], *, patch: int = 1, kernel: int = 5
     ) -> None:
         super().__init__()
         modules: list[nn.Module] = []
@@ -63,10 +58,10 @@ class ModernNetwork(nn.Module):
             if stage:
                 modules += [nn.GroupNorm(1, channels), nn.Conv2d(channels, width, 2, 2)]
                 channels = width
-            modules += [ModernBlock(channels, kernel, expansion=3) for _ in range(blocks)]
+            modules += [ModernBlock(channels, kernel, expansion=3) for _ in range(2)]
         self.features = nn.Sequential(*modules)
         self.norm = nn.LayerNorm(channels)
-        self.linear = nn.Linear(channels, classes)
+        self.linear = nn.Linear(channels, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, channels_in, h, w) to logits (n, classes)."""

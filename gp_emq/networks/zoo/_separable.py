@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
+
+from gp_emq.networks.zoo._parts import CLASSES, Pooled, stages
 
 
-class SeparableNetwork(nn.Module):
+class SeparableNetwork(Pooled):
     """Blocks of a depthwise and a pointwise convolution, each with batch norm and ReLU.
 
     Source: Howard et al., MobileNets: Efficient convolutional neural networks for mobile vision
@@ -14,35 +16,17 @@ class SeparableNetwork(nn.Module):
     Args:
         channels_in: channels of the images.
         widths: channels at each resolution.
-        blocks: blocks at each resolution.
         stride: of the first convolution.
-        classes: number of classes.
     """
 
-    def __init__(
-        self,
-        channels_in: int,
-        widths: Sequence[int],
-        blocks: int = 2,
-        stride: int = 1,
-        classes: int = 10,
-    ) -> None:
+    def __init__(self, channels_in: int, widths: Sequence[int], stride: int = 1) -> None:
         super().__init__()
         modules = _convolution(channels_in, widths[0], 3, stride)
-        channels = widths[0]
-        for stage, width in enumerate(widths):
-            for block in range(blocks):
-                step = 2 if stage and not block else 1
-                modules += _convolution(channels, channels, 3, step, groups=channels)
-                modules += _convolution(channels, width, 1, 1)
-                channels = width
+        for before, after, step in stages(widths[0], widths):
+            modules += _convolution(before, before, 3, step, groups=before)
+            modules += _convolution(before, after, 1, 1)
         self.features = nn.Sequential(*modules)
-        self.linear = nn.Linear(channels, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (n, channels_in, h, w) to logits (n, classes)."""
-        logits: Tensor = self.linear(self.features(x).mean((2, 3)))
-        return logits
+        self.linear = nn.Linear(widths[-1], CLASSES)
 
 
 def _convolution(

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gp_emq.networks.zoo._parts import CLASSES
+
 
 class TransformerBlock(nn.Module):
     """Self-attention and a two-layer perceptron, each after a layer norm and on a shortcut.
@@ -51,7 +53,6 @@ class TransformerNetwork(nn.Module):
         heads: of the attention.
         stride: of the first convolution.
         patch: side of the patches of its output.
-        classes: number of classes.
     """
 
     def __init__(
@@ -64,7 +65,6 @@ class TransformerNetwork(nn.Module):
         heads: int = 4,
         stride: int = 1,
         patch: int = 2,
-        classes: int = 10,
     ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(channels_in, width // 2, 3, stride, padding=1)
@@ -73,7 +73,7 @@ class TransformerNetwork(nn.Module):
         self.positions = nn.Parameter(0.02 * torch.randn(1, count, width))
         self.blocks = nn.Sequential(*(TransformerBlock(width, heads, 2) for _ in range(blocks)))
         self.norm = nn.LayerNorm(width)
-        self.linear = nn.Linear(width, classes)
+        self.linear = nn.Linear(width, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, channels_in, side, side) to logits (n, classes)."""

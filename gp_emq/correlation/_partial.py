@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from gp_emq.ranking._weighted import Correlation, FloatArray, kendall
+from gp_emq.correlation._scores import FloatArray
+from gp_emq.correlation._weighted import Correlation, kendall
 
 
 def partial_kendall(control: FloatArray) -> Correlation:

@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from gp_emq.correlation._pairs import PairMask, signs
+from gp_emq.correlation._scores import FloatArray
+
 BitArray = NDArray[np.uint64]
 
 _WORD = 64
@@ -21,13 +23,20 @@ class KendallRanker:
 
     Args:
         accuracies: Measured top-1 of the configurations, (n,).
+        pairs: Which pairs of configurations count, symmetric (n, n), see `at_equal_cost`; None for
+            all. The tau is ``(concordant − discordant) / √(pairs untied by score · pairs untied by
+            accuracy)``, of those alone.
     """
 
-    def __init__(self, accuracies: FloatArray) -> None:
+    def __init__(self, accuracies: FloatArray, pairs: PairMask | None = None) -> None:
         better = accuracies[:, None] > accuracies[None, :]
+        if pairs is not None:
+            better &= pairs
+        self._accuracies, self._pairs = accuracies, pairs
         self._count = len(accuracies)
         self._beats = _packed(better)
         self._beaten_by = _packed(better.T)
+        self._counted = None if pairs is None else _packed(pairs)
         self._untied = int(np.count_nonzero(better))
         self._single = _packed(np.eye(self._count, dtype=bool))
 
@@ -38,12 +47,36 @@ class KendallRanker:
             scores: (candidates, n), finite.
 
         Returns:
-            (candidates,); 0 where either side is constant.
+            (candidates,); 0 where either side is constant, or no pair counts.
         """
         chunks = [
             self._chunk(scores[start : start + _CHUNK]) for start in range(0, len(scores), _CHUNK)
         ]
         return np.concatenate(chunks) if chunks else np.zeros(0)
+
+    def left_out(self, scores: FloatArray) -> FloatArray:
+        """Give tau-b of one candidate with each configuration left out in turn, exactly.
+
+        Args:
+            scores: (n,), finite.
+
+        Returns:
+            (n,); 0 where either side is constant without it.
+        """
+        by_score, by_accuracy = signs(scores), signs(self._accuracies)
+        if self._pairs is not None:
+            by_score *= self._pairs
+            by_accuracy *= self._pairs
+        concordance = np.einsum("ij,ij->i", by_score, by_accuracy)
+        # Sums over ordered pairs; leaving i out takes away row i and column i.
+        numerator = concordance.sum() - 2 * concordance
+        untied, untied_others = np.abs(by_score).sum(axis=1), np.abs(by_accuracy).sum(axis=1)
+        left, right = untied.sum() - 2 * untied, untied_others.sum() - 2 * untied_others
+        denominator = np.sqrt(left * right)
+        taus: FloatArray = np.divide(
+            numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0
+        )
+        return taus
 
     def _chunk(self, scores: FloatArray) -> FloatArray:
         by_configuration = np.ascontiguousarray(scores.T)
@@ -59,7 +92,12 @@ class KendallRanker:
         below = visited[lower, np.arange(len(scores))]
         concordant = _bits(below & self._beats[order])
         discordant = _bits(below & self._beaten_by[order])
-        pairs = np.sqrt(lower.sum(axis=0, dtype=np.float64) * self._untied)
+        untied = (
+            lower.sum(axis=0, dtype=np.float64)
+            if self._counted is None
+            else _bits(below & self._counted[order]).astype(np.float64)
+        )
+        pairs = np.sqrt(untied * self._untied)
         difference = (concordant - discordant).astype(np.float64)
         taus: FloatArray = np.divide(difference, pairs, out=np.zeros(len(scores)), where=pairs > 0)
         return taus

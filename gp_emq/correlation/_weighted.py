@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from gp_emq.correlation._pairs import PairMask, signs
+from gp_emq.correlation._scores import FloatArray
 from gp_emq.determinism import one_thread
 
-FloatArray = NDArray[np.float64]
 Correlation = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 """From scores (n,), accuracies (n,) and weights (r, n) to one value per resample, (r,)."""
 
@@ -29,7 +29,27 @@ def kendall(scores: FloatArray, accuracies: FloatArray, weights: FloatArray) -> 
     Returns:
         (r,); nan where one side is constant.
     """
-    left, right = _signs(scores), _signs(accuracies)
+    return _kendall(signs(scores), signs(accuracies), weights)
+
+
+def kendall_of_pairs(pairs: PairMask) -> Correlation:
+    """Kendall's tau-b over some of the pairs; those of one configuration drawn twice are tied.
+
+    Args:
+        pairs: Which pairs count, as `at_equal_cost` gives them.
+
+    Returns:
+        A function as `kendall`; nan where no pair that counts is untied on one side.
+    """
+
+    def correlate(scores: FloatArray, accuracies: FloatArray, weights: FloatArray) -> FloatArray:
+        return _kendall(signs(scores) * pairs, signs(accuracies) * pairs, weights)
+
+    return correlate
+
+
+def _kendall(left: FloatArray, right: FloatArray, weights: FloatArray) -> FloatArray:
+    """Kendall's tau-b of each resample from the signs of ordered differences, (n, n) each."""
     agreement = _pairs(left * right, weights)
     return _ratio(agreement, _pairs(np.abs(left), weights), _pairs(np.abs(right), weights))
 
@@ -70,11 +90,6 @@ def _top(scores: FloatArray, weights: FloatArray, share: float) -> FloatArray:
     return np.where(scores[None, :] >= scores[last][:, None], weights, 0.0)
 
 
-def _signs(values: FloatArray) -> FloatArray:
-    """Signs of all ordered differences, (n, n)."""
-    return np.sign(values[:, None] - values[None, :])
-
-
 def _pairs(matrix: FloatArray, weights: FloatArray) -> FloatArray:
     """Sum a symmetric (n, n) matrix over the ordered pairs of each resample, (r,)."""
     sums: FloatArray = np.einsum("rn,rn->r", _product(weights, matrix), weights)
@@ -91,7 +106,7 @@ def _product(left: FloatArray, right: FloatArray) -> FloatArray:
 
 def _ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
     """Mid-ranks within each resample, up to a constant, (r, n)."""
-    ranks: FloatArray = 0.5 * _product(weights, _signs(values).T)
+    ranks: FloatArray = 0.5 * _product(weights, signs(values).T)
     return ranks
 
 
