@@ -110,7 +110,7 @@ def open_store(folder: Path, setting: Setting, selection: str) -> RunStore:
         meta[bench_key("entry_names", place)] = [bench.layers[entry[0]] for entry in bench.entries]
         for name, values, kind in (
             ("configurations", bench.configurations, np.int8),
-            ("accuracies", bench.accuracies, np.float64),
+            ("accuracies", bench.oriented, np.float64),
             ("split", bench.split, np.int8),
             ("bits", bench.bits, np.int8),
         ):

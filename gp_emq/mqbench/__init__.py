@@ -11,6 +11,7 @@ from gp_emq.mqbench._quality import Quality, bench_quality
 from gp_emq.mqbench._registry import list_benches, load_bench
 from gp_emq.mqbench._report import describe_bench, model_sizes, plot_bench
 from gp_emq.mqbench._sampling import sample_configurations, split_configurations
+from gp_emq.mqbench._workload_bench import workload_bench
 
 __all__ = [
     "PROTOCOLS",
@@ -34,5 +35,6 @@ __all__ = [
     "read_bench",
     "sample_configurations",
     "split_configurations",
+    "workload_bench",
     "write_bench",
 ]

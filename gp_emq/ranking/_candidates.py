@@ -165,7 +165,7 @@ def score(candidate: Candidate, inputs: ProxyInputs, bench: Bench, form: str) ->
     if not np.isfinite(table).all():
         return Scored(None, collected, seconds, "its table is not finite")
     if not candidate.handcrafted and not candidate.sign:
-        training = why_unrankable(bench.accuracies[bench.training], "training configurations")
+        training = why_unrankable(bench.oriented[bench.training], "training configurations")
         if training:
             return Scored(None, collected, seconds, f"nothing gives its sign: {training}")
     if not candidate.handcrafted:
@@ -199,4 +199,4 @@ def _sign(candidate: Candidate, scores: FloatArray, bench: Bench) -> int:
     if candidate.sign:
         return candidate.sign
     training = bench.training
-    return -1 if kendall_tau(scores[training], bench.accuracies[training]) < 0 else 1
+    return -1 if kendall_tau(scores[training], bench.oriented[training]) < 0 else 1
