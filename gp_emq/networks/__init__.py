@@ -8,7 +8,7 @@ from gp_emq.networks._accounting import (
     size_table,
     total_cost,
 )
-from gp_emq.networks._arrays import read_arrays
+from gp_emq.networks._arrays import drawn, fitting_arrays, own_arrays, read_arrays
 from gp_emq.networks._augmentation import AUGMENTATIONS, Augmentation
 from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks._containers import Images, Labels, image_batch
@@ -92,10 +92,12 @@ __all__ = [
     "check_finite",
     "count",
     "data_set_of",
+    "drawn",
     "entry_layers",
     "feed",
     "file_sha256",
     "find_layers",
+    "fitting_arrays",
     "float_sizes",
     "image_batch",
     "import_torchvision",
@@ -110,6 +112,7 @@ __all__ = [
     "logits_of",
     "network_specifications",
     "ones_like_one",
+    "own_arrays",
     "private_copy",
     "read_arrays",
     "read_state_dict",
