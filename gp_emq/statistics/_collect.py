@@ -104,8 +104,6 @@ def collect_statistics(
     taken, answers = workload.samples, workload.targets
     private, state = workload.private(), state_sha256(unwrapped(workload.model))
     workload = workload.of(private.model)
-    if not workload.is_default:
-        cache = None  # nobody knows whether code of the user's own is still what it was
     check_finite(private.model)
     if layers is None:
         layers = layers_of(private, taken, ties)
@@ -147,6 +145,7 @@ class _Collector:
         self.folder: Path | None = None if cache is None else Path(cache) / header.fingerprint
         self._files = None if self.folder is None else StatisticsFolder(self.folder)
         self._kept: dict[str, Stored] = {}
+        self._is_known = workload.is_default
         self._header = header
         network = FunctionalNetwork(private, header.ordered_layers, workload)
         with undisturbed(), torch.no_grad():
@@ -183,9 +182,10 @@ class _Collector:
     def _read(self, name: str) -> Stored | None:
         """Read from the cache; a damaged file counts as none and is written anew.
 
-        So does one of a user's own, since nobody knows whether its code is still what it was.
+        So does one of a user's own, or of a workload with such code, since nobody knows whether
+        that is still what it was.
         """
-        if self._files is None or is_own(name):
+        if self._files is None or is_own(name) or not self._is_known:
             return None
         try:
             return self._files.read(name)

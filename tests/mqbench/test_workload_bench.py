@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+import gp_emq
 from gp_emq.errors import BenchError
 from gp_emq.mqbench import (
     Bench,
@@ -66,6 +67,20 @@ def test_fitness_is_the_tau_with_the_metric_turned(bench: Bench) -> None:
     (measured,) = BenchObjective(bench).measure([(table,)])
     assert measured.sign == 1
     assert measured.training == pytest.approx(expected)
+
+
+def test_a_search_finds_formulas_for_it(workload: Workload, bench: Bench, tmp_path) -> None:
+    statistics = gp_emq.collect_statistics(workload, bits=bench.bits, cache=tmp_path)
+    found = gp_emq.search(
+        BenchObjective(bench), statistics=statistics, generations=1, population=6, seed=1
+    )
+    table = np.asarray(found.best.table(statistics))
+    assert np.allclose(found.best.table(workload, bits=bench.bits), table)
+    places = np.searchsorted(bench.bits, bench.configurations)
+    scores = table[np.arange(table.shape[0]), places].sum(axis=1)
+    chosen = bench.training
+    expected = stats.kendalltau(scores[chosen], -bench.accuracies[chosen]).statistic
+    assert found.best.training == pytest.approx(expected, abs=1e-6)
 
 
 def test_it_reads_back_as_it_was_written(bench: Bench, tmp_path) -> None:
