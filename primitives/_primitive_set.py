@@ -16,6 +16,7 @@ from primitives._terminals import Terminal, leaf_of
 from primitives._types import (
     EXPONENTS,
     Activations,
+    ActivationsPerBit,
     BinaryOperator,
     BitTable,
     Exponent,
@@ -30,8 +31,9 @@ from primitives._types import (
 _Thing = TypeVar("_Thing", Operator, Terminal)
 
 _ABBREVIATIONS: dict[type, str] = {
-    Weights: "w", WeightsPerBit: "wb", Activations: "a", Matrices: "m", LayerVector: "v",
-    BitTable: "t", Exponent: "c", Input: "i", UnaryOperator: "u", BinaryOperator: "b",
+    Weights: "w", WeightsPerBit: "wb", Activations: "a", ActivationsPerBit: "ab", Matrices: "m",
+    LayerVector: "v", BitTable: "t", Exponent: "c", Input: "i", UnaryOperator: "u",
+    BinaryOperator: "b",
 }  # fmt: skip
 
 
@@ -226,7 +228,8 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
             have = sorted(kind.__name__ for kind in self.minimum_depths) or ["nothing"]
             raise PrimitiveSetError(
                 f"primitive set {self.name!r} cannot build a BitTable, only {', '.join(have)}; "
-                "add ends_in_bits=True or a terminal of type WeightsPerBit or BitTable"
+                "add ends_in_bits=True or a terminal of type WeightsPerBit, ActivationsPerBit or "
+                "BitTable"
             )
 
 

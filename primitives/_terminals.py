@@ -25,8 +25,8 @@ class Terminal:
         description: One line.
         needs: Names of the statistics it is computed from.
         compute: Gives the value from those: a flat tensor (elements,) of `Weights` and
-            `Activations`, (bits, elements) of `WeightsPerBit`, (entries,) of `LayerVector`,
-            (entries, bits) of `BitTable`.
+            `Activations`, (bits, elements) of `WeightsPerBit` and `ActivationsPerBit`, (entries,)
+            of `LayerVector`, (entries, bits) of `BitTable`.
         informative: Whether it says anything of the network; the bit widths alone do not.
         non_negative: Whether it is never below zero.
     """

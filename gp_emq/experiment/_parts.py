@@ -15,7 +15,7 @@ from gp_emq.proxies import share_expressions
 from gp_emq.statistics import Kind, Statistics
 from gp_emq.store import STORE_NAME, RunStore, bench_key
 
-TENSORS = {Kind.WEIGHTS, Kind.WEIGHTS_PER_BIT, Kind.ACTIVATIONS}
+TENSORS = {Kind.WEIGHTS, Kind.WEIGHTS_PER_BIT, Kind.ACTIVATIONS, Kind.ACTIVATIONS_PER_BIT}
 """Kinds of statistics that take time to compute with."""
 
 

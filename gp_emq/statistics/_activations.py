@@ -65,7 +65,7 @@ def activation(
     """
     images, _ = batch.pick(kept)
     with torch.no_grad():
-        return _joined(
+        return joined(
             network.layers,
             (
                 _outputs(network, part, by_rows=by_rows)
@@ -99,11 +99,11 @@ def activation_gradient(
             outputs = [call.output for calls in records for call in calls]
             found = gradients_by(loss, outputs)
             yield [
-                _by_image(layer, [found.pop(0) for _ in calls], by_rows=by_rows)
+                by_image(layer, [found.pop(0) for _ in calls], by_rows=by_rows)
                 for layer, calls in zip(network.layers, records, strict=True)
             ]
 
-    return _joined(network.layers, parts(), len(kept))
+    return joined(network.layers, parts(), len(kept))
 
 
 def _outputs(network: FunctionalNetwork, images: Samples, *, by_rows: bool) -> list[list[Tensor]]:
@@ -111,12 +111,12 @@ def _outputs(network: FunctionalNetwork, images: Samples, *, by_rows: bool) -> l
     with watching(network.modules) as records:
         network.logits(network.weights(), images)
     return [
-        _by_image(layer, [call.output for call in calls], by_rows=by_rows)
+        by_image(layer, [call.output for call in calls], by_rows=by_rows)
         for layer, calls in zip(network.layers, records, strict=True)
     ]
 
 
-def _by_image(layer: Layer, calls: Sequence[Tensor], *, by_rows: bool) -> list[Tensor]:
+def by_image(layer: Layer, calls: Sequence[Tensor], *, by_rows: bool) -> list[Tensor]:
     """Join a layer's calls: those of one image, or of several that have one row each."""
     calls = [_batched(layer, call.float()) for call in calls]
     if len(calls) < 2:
@@ -147,7 +147,7 @@ def _positions(layer: Layer, output: Tensor, *, by_rows: bool) -> Tensor:
     return moved.reshape(rows, output.shape[1], -1)
 
 
-def _joined(
+def joined(
     layers: Sequence[Layer], parts: Iterator[list[list[Tensor]]], images: int
 ) -> Activations:
     """Join the tensors of parts of the images, layer by layer."""

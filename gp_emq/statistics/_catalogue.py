@@ -14,6 +14,7 @@ from gp_emq.statistics._context import Context
 from gp_emq.statistics._fisher import fisher_diagonal
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._independence import independence
+from gp_emq.statistics._outputs import OUTPUTS
 from gp_emq.statistics._record import Aspect, Computation, Kind, Statistic
 from gp_emq.statistics._seeds import EIGENVECTORS, generator, rademacher
 from gp_emq.statistics._sources import ELEMENTS, GRIDS, INDEPENDENCE
@@ -172,6 +173,7 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
             Statistic("quantization_mse", Kind.BIT_TABLE, "mse(ΔW)",
                       "mean squared quantization perturbation of the weight",
                       _quantization_mse, non_negative=True),
+            *OUTPUTS,
         )
     }
 )  # fmt: skip

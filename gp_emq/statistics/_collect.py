@@ -154,7 +154,7 @@ class _Collector:
             classes = check_classes(logits).shape[1]
             labels = check_labels(inputs.labels, len(workload), classes)
             inputs = Inputs(inputs.images, labels, inputs.quantizer, inputs.settings)
-        self._context = Context(header, inputs, network, self._ingredient)
+        self._context = Context(header, inputs, network, self._ingredient, self._layout_of)
         self._borrowed = 0.0
 
     def names(self) -> tuple[str, ...]:
@@ -178,6 +178,13 @@ class _Collector:
         stored = self.stored(name)
         self._borrowed = outer + stored.seconds - (time.perf_counter() - start)
         return torch.from_numpy(stored.values)
+
+    def _layout_of(self, name: str) -> Layout:
+        """Give the layout of a statistic to the computation of another."""
+        shapes = self.stored(name).shapes
+        return (
+            self._header.weight_layout if shapes is None else self._header.activation_layout(shapes)
+        )
 
     def _read(self, name: str) -> Stored | None:
         """Read from the cache; a damaged file counts as none and is written anew.
@@ -230,12 +237,15 @@ class _Collector:
     def _check_own(self, name: str, values: Tensor, shapes: tuple[Shape, ...] | None) -> None:
         """Refuse what a user's own code gives where it is not what its kind says."""
         weights, kind = self._header.weight_layout, kind_of(name)
+        widths = len(self._header.bits)
         wanted: tuple[int, ...] = (weights.size,)
-        if kind == Kind.ACTIVATIONS:
+        of_activations = kind in {Kind.ACTIVATIONS, Kind.ACTIVATIONS_PER_BIT}
+        if of_activations:
             kept = self.stored("activation")
             wanted = kept.values.shape if shapes == kept.shapes else (-1,)
+            wanted = (widths, *wanted) if kind == Kind.ACTIVATIONS_PER_BIT else wanted
         elif kind != Kind.WEIGHTS:
-            wanted = (weights.entry_count, len(self._header.bits))
+            wanted = (weights.entry_count, widths)
             wanted = wanted if kind == Kind.BIT_TABLE else wanted[:1]
         per_entry = kind in {Kind.LAYER_VECTOR, Kind.BIT_TABLE}
         dtype = torch.float64 if per_entry else torch.float32
@@ -245,7 +255,7 @@ class _Collector:
                 if isinstance(values, Tensor)
                 else type(values).__name__
             )
-            shape = "the shapes of activation" if kind == Kind.ACTIVATIONS else str(wanted)
+            shape = "the shapes of activation" if of_activations else str(wanted)
             raise StatisticsError(
                 f"statistic {name!r} gives {given}, but {kind} is {dtype} in {shape}"
             )

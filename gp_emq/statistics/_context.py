@@ -18,11 +18,13 @@ from gp_emq.networks import (
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import _activations, _curvature, _derivatives
 from gp_emq.statistics._batch import Batch
+from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header
+from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._seeds import CURVATURE, generator
 from gp_emq.statistics._settings import StatisticsSettings
-from gp_emq.statistics._sources import INDEPENDENCE
+from gp_emq.statistics._sources import GRIDS, INDEPENDENCE
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Context:
         inputs: What the user gave.
         network: The network, with its layers in the order of the buffers.
         lookup: Gives the values of another statistic.
+        layout_of: Gives the layout of another that has one tensor per layer.
     """
 
     def __init__(
@@ -58,12 +61,14 @@ class Context:
         inputs: Inputs,
         network: FunctionalNetwork,
         lookup: Callable[[str], Tensor],
+        layout_of: Callable[[str], Layout],
     ) -> None:
         self.header = header
         self.quantizer = inputs.quantizer
         self.settings = inputs.settings
         self.network = network
         self.lookup = lookup
+        self.layout_of = layout_of
         self._inputs = inputs
 
     @cached_property
@@ -143,6 +148,18 @@ class Context:
         most = self.settings.curvature_images(values_per_sample(self.images))
         batch = self.batch.part(most, generator(self.settings.seed, CURVATURE))
         return _curvature.Hessian(self.twice_differentiable, batch)
+
+    def perturbations(self) -> list[Tensor]:
+        """Quantized weight minus weight of each of the network's layers, (bits, *shape) each.
+
+        Layers of one weight share the tensor.
+        """
+        layout = self.header.weight_layout
+        grids = WeightGrids.unpack(layout, self.lookup(GRIDS))
+        moved = layout.views(grids.perturbation(self.lookup("weight"), 0, layout.size))
+        owners = [layer.name for layer in self.header.weight_layers]
+        by_owner = dict(zip(owners, moved, strict=True))
+        return [by_owner[layer.shares or layer.name] for layer in self.network.layers]
 
     def by_entry(
         self,

@@ -109,12 +109,17 @@ class SampleSource:
             else self._header.activation_layout(whole.shapes)
         )
         most = (8, 8) if whole.shapes is None else None
+        lead = whole.values.shape[:-1]
         blocks = [
-            self._strided(view, most or _activation_block(view.dim()))
+            self._strided(view, most or _activation_block(view.dim() - len(lead)), len(lead))
             for view in layout.views(torch.from_numpy(whole.values))
         ]
-        shapes = None if whole.shapes is None else tuple(tuple(block.shape) for block in blocks)
-        flat = torch.cat([block.reshape(-1) for block in blocks])
+        shapes = (
+            None
+            if whole.shapes is None
+            else tuple(tuple(block.shape[len(lead) :]) for block in blocks)
+        )
+        flat = torch.cat([block.reshape(*lead, -1) for block in blocks], dim=-1)
         return Stored(flat.numpy(), whole.seconds, shapes)
 
     def weight_layout(self) -> Layout:
@@ -136,9 +141,9 @@ class SampleSource:
         cut = [self._strided(part.transpose(0, 1), (8,)).transpose(0, 1) for part in parts]
         return Stored(torch.cat(cut, dim=1).contiguous().numpy(), whole.seconds)
 
-    def _strided(self, tensor: Tensor, most: Sequence[int]) -> Tensor:
-        """Keep at most `scale · most[axis]` elements of each leading axis, evenly spread."""
-        for axis, limit in enumerate(most):
+    def _strided(self, tensor: Tensor, most: Sequence[int], lead: int = 0) -> Tensor:
+        """Keep at most `scale · most[axis]` elements of each axis after `lead`, evenly spread."""
+        for axis, limit in enumerate(most, start=lead):
             step = -(-tensor.shape[axis] // (limit * self._scale))
             start = 0 if self._scale == 1 else step // 2
             tensor = tensor[(slice(None),) * axis + (slice(start, None, step),)]

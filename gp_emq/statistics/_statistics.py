@@ -130,21 +130,22 @@ class Statistics:
         """Where each layer's tensor lies in a flat buffer of a kind.
 
         Args:
-            kind: Weights, WeightsPerBit or Activations; the last records the activations.
+            kind: Weights, WeightsPerBit, Activations or ActivationsPerBit; the last two record
+                the activations.
 
         Raises:
             StatisticsError: The kind has no tensors per layer.
         """
         if kind in {Kind.WEIGHTS, Kind.WEIGHTS_PER_BIT}:
             return self._source.weight_layout()
-        if kind == Kind.ACTIVATIONS:
+        if kind in {Kind.ACTIVATIONS, Kind.ACTIVATIONS_PER_BIT}:
             if "activation" not in self._shapes:
                 self._load("activation")
             if "activation" not in self._shapes:
                 raise StatisticsError("the stored activations are damaged: they have no shapes")
             return self._shapes["activation"]
         raise StatisticsError(
-            f"kind {kind!s} has no layout; Weights, WeightsPerBit and Activations have"
+            f"kind {kind!s} has no layout; Weights, Activations and both per bit have"
         )
 
     def is_stored(self, name: str) -> bool:
@@ -165,8 +166,8 @@ class Statistics:
 
         Returns:
             float32 (N,) for Weights and Activations, laid out by `layout`; float32
-            (bits, N) for WeightsPerBit; float64 (entries,) for LayerVector and
-            (entries, bits) for BitTable.
+            (bits, N) for WeightsPerBit and ActivationsPerBit; float64 (entries,) for
+            LayerVector and (entries, bits) for BitTable.
 
         Raises:
             StatisticsError: It is unknown, not stored, or not finite.

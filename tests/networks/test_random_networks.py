@@ -137,6 +137,57 @@ def test_output_changes_are_those_of_the_layers_as_they_run(recipe):
     np.testing.assert_allclose(table, expected, rtol=1e-3, atol=1e-12)
 
 
+def own_outputs(network, layer, images, change):
+    """What a layer gives before hooks change it, as it is and with its weight moved."""
+    module = network.get_submodule(layer.name)
+    fed, given = [], []
+
+    def record(_module, arguments, named):
+        fed.append((tuple(x.clone() for x in arguments), {k: x.clone() for k, x in named.items()}))
+
+    def take(_module, _arguments, output):
+        given.append(output.clone())
+
+    handle = module.register_forward_pre_hook(record, prepend=True, with_kwargs=True)
+    with torch.no_grad():
+        for image in images.split(1):
+            network(image.clone())
+    handle.remove()
+    handle = module.register_forward_hook(take, prepend=True)
+    with torch.no_grad():
+        for weight in (module.weight, module.weight + change):
+            for arguments, named in fed:
+                torch.func.functional_call(module, {"weight": weight}, arguments, named)
+    handle.remove()
+    flat = [x.reshape(-1).double() for x in given] or [torch.zeros(0, dtype=torch.float64)] * 2
+    return torch.cat(flat[: len(flat) // 2]), torch.cat(flat[len(flat) // 2 :])
+
+
+@given(recipes())
+@settings(max_examples=EXAMPLES)
+def test_kept_output_changes_are_those_of_the_very_positions_of_the_activation(recipe):
+    statistics = collect(recipe)
+    network, images, _ = recipe.network().float().eval(), *recipe.batch()
+    layers = sorted(statistics.layers, key=lambda layer: layer.entry)
+    layout = statistics.layout("ActivationsPerBit")
+    outputs = layout.views(statistics.tensor("activation").double())
+    changes = layout.views(statistics.tensor("output_change").double())
+    names = [layer.name for layer in weight_layers(layers)]
+    moves = statistics.layout("WeightsPerBit").views(statistics.perturbation())
+    moved = dict(zip(names, moves, strict=True))
+    for layer, output, change in zip(layers, outputs, changes, strict=True):
+        for column in range(len(BITS)):
+            weight_change = moved[layer.shares or layer.name][column]
+            before, after = own_outputs(network, layer, images.float(), weight_change)
+            difference = after - before
+            # Sums of products tell whether the positions are the same, whatever their order.
+            for power in (0, 1, 3):
+                found = float((output.reshape(-1) ** power * change[column].reshape(-1)).sum())
+                scale = float((before.abs() ** power * difference.abs()).sum())
+                expected = float((before**power * difference).sum())
+                assert abs(found - expected) <= 1e-4 * scale + 1e-6
+
+
 @given(recipes())
 @settings(max_examples=EXAMPLES)
 def test_losses_with_an_entry_quantized_are_those_of_running_both_networks(recipe):

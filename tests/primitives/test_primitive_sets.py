@@ -20,6 +20,7 @@ from primitives import (
     TENSOR_TYPES,
     TREE_TYPES,
     Activations,
+    ActivationsPerBit,
     BitTable,
     Input,
     Kind,
@@ -79,7 +80,8 @@ def test_no_two_signatures_share_a_name(name, sets) -> None:
 
 def fit(one: type, other: type) -> bool:
     """Whether values of two types fit: of one geometry, with or without a bit axis each."""
-    geometries = ({Weights, WeightsPerBit}, {Activations}, {LayerVector, BitTable})
+    geometries = ({Weights, WeightsPerBit}, {Activations, ActivationsPerBit},
+                  {LayerVector, BitTable})  # fmt: skip
     return any({one, other} <= geometry for geometry in geometries)
 
 
