@@ -9,6 +9,12 @@ BIT_AWARE_STATISTICS = (
     "activation_gradient", "hessian_trace", "hessian_top_eigenvalue", "parameter_count", "macs",
     "depth", "bits", "quantization_mse",
 )  # fmt: skip
+OUTPUT_STATISTICS = (
+    "output_change", "output_residual", "output_change_energy", "output_residual_energy",
+    "relative_output_change", "relative_output_residual", "channel_output_residual",
+    "gradient_output_change", "fisher_form", "curvature_form",
+)  # fmt: skip
+DISCOVERY_STATISTICS = (*BIT_AWARE_STATISTICS, *OUTPUT_STATISTICS)
 BIT_AWARE_OPERATORS = (
     "abs", "negate", "sign", "square", "sqrt", "reciprocal", "log", "log_abs", "exp", "relu",
     "sigmoid", "power",

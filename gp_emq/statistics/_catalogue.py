@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import StatisticsError
-from gp_emq.statistics import _activations, _curvature, _gradients
+from gp_emq.statistics import _activations, _curvature, _gradients, _outputs
 from gp_emq.statistics._activations import Activations
 from gp_emq.statistics._context import Context
 from gp_emq.statistics._fisher import fisher_diagonal
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._independence import independence
-from gp_emq.statistics._outputs import OUTPUTS
 from gp_emq.statistics._record import Aspect, Computation, Kind, Statistic
 from gp_emq.statistics._seeds import EIGENVECTORS, generator, rademacher
 from gp_emq.statistics._sources import ELEMENTS, GRIDS, INDEPENDENCE
@@ -173,7 +172,7 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
             Statistic("quantization_mse", Kind.BIT_TABLE, "mse(ΔW)",
                       "mean squared quantization perturbation of the weight",
                       _quantization_mse, non_negative=True),
-            *OUTPUTS,
+            *_outputs.OUTPUTS,
         )
     }
 )  # fmt: skip
@@ -183,6 +182,7 @@ INGREDIENTS: Mapping[str, Computation] = {
     GRIDS: _grids,
     INDEPENDENCE: lambda context: independence(context.network, context.images, context.chunk),
     ELEMENTS: lambda context: _activation(context).elements,
+    **_outputs.INGREDIENTS,
 }
 """What is stored beside the statistics, since they or their users need it."""
 

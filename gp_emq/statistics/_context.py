@@ -161,6 +161,19 @@ class Context:
         by_owner = dict(zip(owners, moved, strict=True))
         return [by_owner[layer.shares or layer.name] for layer in self.network.layers]
 
+    def summed_by_entry(self, values: Tensor) -> Tensor:
+        """Add up the layers of each entry.
+
+        Args:
+            values: (..., layers, bits), the layers as in the network's.
+
+        Returns:
+            (..., entries, bits).
+        """
+        entries = torch.tensor([layer.entry for layer in self.network.layers])
+        shape = (*values.shape[:-2], 1 + int(entries.max()), values.shape[-1])
+        return values.new_zeros(shape).index_add_(-2, entries, values)
+
     def by_entry(
         self,
         layers: Sequence[Layer],

@@ -21,7 +21,13 @@ INDEPENDENCE = "independence"
 ELEMENTS = "activation_elements"
 """Name of how many elements of each layer's activation are of each image."""
 
-HIDDEN = (GRIDS, INDEPENDENCE, ELEMENTS)
+OUTPUT_SUMS = "output_sums"
+"""Name of the sums over the layers' outputs that several statistics are parts of."""
+
+GRADIENT_SUMS = "gradient_sums"
+"""Name of the sums over images of gradients times changes that several statistics are parts of."""
+
+HIDDEN = (GRIDS, INDEPENDENCE, ELEMENTS, OUTPUT_SUMS, GRADIENT_SUMS)
 """What is stored beside the statistics and is none."""
 
 

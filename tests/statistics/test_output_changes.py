@@ -168,3 +168,55 @@ def test_a_sample_cuts_the_same_places_of_what_has_widths(images: Tensor) -> Non
             zip(outputs.reshape(-1).tolist(), changes[1].reshape(-1).tolist(), strict=True)
         )
         assert [pairs[value] for value in one.reshape(-1).tolist()] == other[1].reshape(-1).tolist()
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 128])
+def test_sums_over_outputs_are_those_of_one_fit_over_all_images(
+    model: nn.Module, images: Tensor, labels: Tensor, chunk: int
+) -> None:
+    statistics = collect(model, images, labels, chunk_images=chunk)
+    evaluated = copy.deepcopy(model).eval()
+    for entry, (layer, fed, given) in enumerate(fed_and_given(evaluated, images)):
+        y = by_channel(given)
+        for column, width in enumerate(BITS):
+            moved = copy.deepcopy(layer)
+            moved.weight.data = quantized(layer.weight.data, width)
+            change = by_channel(moved(fed) - given)
+            residual = residual_of(change, y)
+            spread = ((y - y.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+            expected = {
+                "output_change_energy": (change**2).sum() / 10,
+                "output_residual_energy": (residual**2).sum() / 10,
+                "relative_output_change": (change**2).sum() / (y**2).sum(),
+                "relative_output_residual": (residual**2).sum() / (y**2).sum(),
+                "channel_output_residual": ((residual**2).sum(axis=1) / spread).mean(),
+            }
+            for name, value in expected.items():
+                found = float(statistics.tensor(name)[entry, column])
+                assert found == pytest.approx(value, rel=1e-4), name
+
+
+def test_an_output_of_no_spread_and_one_that_nothing_changes_count_nothing() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(18, 2))
+    network[0].weight.data = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
+    network[3].weight.data.zero_()
+    statistics = collect(network, torch.randn(4, 1, 3, 3), None)
+    for name in ("relative_output_change", "relative_output_residual", "channel_output_residual"):
+        found = statistics.tensor(name)
+        assert bool(found.isfinite().all())
+        assert found[1].tolist() == [0, 0]
+
+
+def test_curvature_form_is_the_diagonal_times_the_squared_perturbation(
+    model: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    statistics = collect_statistics(
+        model, images, labels, bits=BITS, ties=[("first", "second")], quantizer=WeightQuantizer()
+    )
+    diagonal = statistics.tensor("hessian_diagonal").double().abs()
+    products = diagonal * statistics.perturbation().double().square()
+    expected = torch.zeros(2, 2, dtype=torch.float64)
+    entries = statistics.layout("Weights").entries
+    for entry, view in zip(entries, statistics.layout("Weights").views(products), strict=True):
+        expected[entry] += view.flatten(1).sum(1)
+    torch.testing.assert_close(statistics.tensor("curvature_form"), expected)
