@@ -5,10 +5,14 @@ from primitives._primitive_set import PrimitiveSet
 
 
 def build() -> PrimitiveSet:
-    """Build the set for searches over several benches: it also sees what outputs become."""
+    """Build the set for searches over several benches.
+
+    Beside what the default sees it has what quantizing a layer does to its output, and gradients
+    at the networks with all layers at the lowest and at the middle width.
+    """
     return PrimitiveSet(
         "discovery",
-        "bit_aware and what quantization does to the layers' outputs",
+        "bit_aware, what quantization does to the layers' outputs, and gradients once quantized",
         statistics=DISCOVERY_STATISTICS,
         operators=BIT_AWARE_OPERATORS,
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import StatisticsError
-from gp_emq.statistics import _activations, _curvature, _gradients, _outputs
+from gp_emq.statistics import _activations, _curvature, _gradients, _outputs, _quantized
 from gp_emq.statistics._activations import Activations
 from gp_emq.statistics._context import Context
 from gp_emq.statistics._fisher import fisher_diagonal
@@ -173,6 +173,7 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
                       "mean squared quantization perturbation of the weight",
                       _quantization_mse, non_negative=True),
             *_outputs.OUTPUTS,
+            *_quantized.QUANTIZED,
         )
     }
 )  # fmt: skip
@@ -183,6 +184,7 @@ INGREDIENTS: Mapping[str, Computation] = {
     INDEPENDENCE: lambda context: independence(context.network, context.images, context.chunk),
     ELEMENTS: lambda context: _activation(context).elements,
     **_outputs.INGREDIENTS,
+    **_quantized.INGREDIENTS,
 }
 """What is stored beside the statistics, since they or their users need it."""
 

@@ -154,12 +154,19 @@ class Context:
 
         Layers of one weight share the tensor.
         """
+        owners = [layer.name for layer in self.header.weight_layers]
+        by_owner = dict(zip(owners, self.own_perturbations(), strict=True))
+        return [by_owner[layer.shares or layer.name] for layer in self.network.layers]
+
+    def own_perturbations(self) -> list[Tensor]:
+        """Quantized weight minus weight of each layer whose weight is its own, (bits, *shape)."""
         layout = self.header.weight_layout
         grids = WeightGrids.unpack(layout, self.lookup(GRIDS))
-        moved = layout.views(grids.perturbation(self.lookup("weight"), 0, layout.size))
-        owners = [layer.name for layer in self.header.weight_layers]
-        by_owner = dict(zip(owners, moved, strict=True))
-        return [by_owner[layer.shares or layer.name] for layer in self.network.layers]
+        return layout.views(grids.perturbation(self.lookup("weight"), 0, layout.size))
+
+    def quantized(self, place: int) -> FunctionalNetwork:
+        """The network with all layers at the width of a place."""
+        return self.network.moved([moved[place] for moved in self.own_perturbations()])
 
     def summed_by_entry(self, values: Tensor) -> Tensor:
         """Add up the layers of each entry.

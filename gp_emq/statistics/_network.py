@@ -1,5 +1,6 @@
 """A network as a function of its layers' weights."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,6 +45,17 @@ class FunctionalNetwork:
                     f"the network has no layer {layer.name!r} with a weight of its own"
                 )
         self.device = network.device
+        self._changes: Sequence[Tensor] | None = None
+
+    def moved(self, changes: Sequence[Tensor]) -> "FunctionalNetwork":
+        """Give the same network at other weights.
+
+        Args:
+            changes: What is added to the weight of each of the `weight_layers`.
+        """
+        other = copy.copy(self)
+        other._changes = [change.to(self.device) for change in changes]
+        return other
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -57,8 +69,10 @@ class FunctionalNetwork:
             transform: Applied to the values, if given.
         """
         leaves = []
-        for layer in self.weight_layers:
+        for place, layer in enumerate(self.weight_layers):
             value = self.network.parameters[f"{layer.name}.weight"].detach().clone()
+            if self._changes is not None:
+                value += self._changes[place]
             if transform is not None:
                 value = transform(value).clone()
             leaves.append(value.requires_grad_())

@@ -27,7 +27,19 @@ OUTPUT_SUMS = "output_sums"
 GRADIENT_SUMS = "gradient_sums"
 """Name of the sums over images of gradients times changes that several statistics are parts of."""
 
-HIDDEN = (GRIDS, INDEPENDENCE, ELEMENTS, OUTPUT_SUMS, GRADIENT_SUMS)
+ONE_AT_A_TIME, ONE_AT_A_TIME_LOW = "one_at_a_time", "one_at_a_time_low"
+"""Names of what is measured with one entry quantized around the float network, and around that
+with all entries at the lowest width."""
+
+HIDDEN = (
+    GRIDS,
+    INDEPENDENCE,
+    ELEMENTS,
+    OUTPUT_SUMS,
+    GRADIENT_SUMS,
+    ONE_AT_A_TIME,
+    ONE_AT_A_TIME_LOW,
+)
 """What is stored beside the statistics and is none."""
 
 
