@@ -1,5 +1,6 @@
 """All built-in operators and terminals by name, and the signatures each kind of operator has."""
 
+from primitives import _scaling
 from primitives._elementwise import BINARY, POWER, UNARY
 from primitives._matrices import LOG_DETERMINANT, MATRIX
 from primitives._normalisers import NORMALISERS
@@ -20,6 +21,7 @@ from primitives._types import (
 
 TIMES_BITS = Operator(
     "times_bits", 1, Kind.ELEMENTWISE, lambda values, bits: values * bits,
+    scaling=_scaling.powers(1),
     formula="x·b for every bit choice b", template="{0}·b", odd=True,
     keeps_non_negative=True, signatures=(((LayerVector,), BitTable),),
 )  # fmt: skip

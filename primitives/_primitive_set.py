@@ -65,6 +65,8 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         unary_values: Unary operators that fixed structures choose from, by name.
         binary_values: Binary operators that fixed structures choose from, by name.
         inputs: Tensor statistics that fixed structures choose from, by name.
+        scale_invariant: Whether a search rejects formulas that tell a layer from the same layer
+            with its weights rescaled, where a batch norm undoes that.
 
     Raises:
         PrimitiveSetError: An unknown or repeated name, an operator of one's own that is not
@@ -83,10 +85,12 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         unary_values: Sequence[str] = (),
         binary_values: Sequence[str] = (),
         inputs: Sequence[str] = (),
+        scale_invariant: bool = False,
     ) -> None:
         super().__init__(name, [], BitTable)
         self.name = name
         self.description = description
+        self.scale_invariant = scale_invariant
         self.overloads: dict[str, Overload] = {}
         self.statistics: dict[str, Terminal] = {}
         self.operator_values: dict[str, Operator] = {}

@@ -5,6 +5,7 @@ from gp_emq.proxies._evaluator import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evalu
 from gp_emq.proxies._expression import Node, parse_expression, to_expression
 from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._language import language
+from gp_emq.proxies._scale import depends_on_scale
 from gp_emq.proxies._scores import configuration_scores
 from gp_emq.proxies._sharing import share_expressions
 from gp_emq.proxies._table import SensitivityTable
@@ -18,6 +19,7 @@ __all__ = [
     "TreeError",
     "canonical_form",
     "configuration_scores",
+    "depends_on_scale",
     "language",
     "parse_expression",
     "share_expressions",

@@ -2,7 +2,13 @@
 
 from gp_emq.statistics._batch import check_images, check_labels
 from gp_emq.statistics._cache import default_cache
-from gp_emq.statistics._catalogue import STATISTICS, add_statistic, is_own, kind_of
+from gp_emq.statistics._catalogue import (
+    STATISTICS,
+    add_statistic,
+    exponent_of,
+    is_own,
+    kind_of,
+)
 from gp_emq.statistics._collect import collect_statistics
 from gp_emq.statistics._context import Context
 from gp_emq.statistics._header import sha256_of, state_sha256
@@ -26,6 +32,7 @@ __all__ = [
     "check_labels",
     "collect_statistics",
     "default_cache",
+    "exponent_of",
     "is_own",
     "kind_of",
     "open_statistics",

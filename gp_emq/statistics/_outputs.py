@@ -84,7 +84,7 @@ _ACTIVATION = frozenset({Aspect.ACTIVATION})
 _GRADIENT = frozenset({Aspect.GRADIENT})
 
 
-def _sums(name: str, symbol: str, description: str, place: int) -> Statistic:
+def _sums(name: str, symbol: str, description: str, place: int, exponent: int = 0) -> Statistic:
     """Make the record of a part of the sums over outputs."""
     return Statistic(
         name,
@@ -94,20 +94,21 @@ def _sums(name: str, symbol: str, description: str, place: int) -> Statistic:
         lambda context: context.lookup(OUTPUT_SUMS)[place],
         _ACTIVATION,
         non_negative=True,
+        exponent=exponent,
     )
 
 
 OUTPUTS = (
     Statistic("output_change", Kind.ACTIVATIONS_PER_BIT, "Δy",
               "what quantizing the layer's weight alone adds to that output",
-              _output_change, _ACTIVATION),
+              _output_change, _ACTIVATION, exponent=1),
     Statistic("output_residual", Kind.ACTIVATIONS_PER_BIT, "Δ₀y",
               "what no scale and shift of each channel undoes of that change",
-              _output_residual, _ACTIVATION),
+              _output_residual, _ACTIVATION, exponent=1),
     _sums("output_change_energy", "‖Δy‖²",
-          "squared change of the layer's output, over all positions, per image", ENERGY),
+          "squared change of the layer's output, over all positions, per image", ENERGY, 2),
     _sums("output_residual_energy", "‖Δ₀y‖²",
-          "the same of what no scale and shift of each channel undoes", RESIDUAL),
+          "the same of what no scale and shift of each channel undoes", RESIDUAL, 2),
     _sums("relative_output_change", "ρ(Δy)",
           "squared change of the layer's output relative to the squared output, over all positions",
           RELATIVE),
@@ -118,13 +119,14 @@ OUTPUTS = (
     Statistic("gradient_output_change", Kind.BIT_TABLE, "E‖∇y·Δy‖²",
               "squared output gradient times squared change of the output, over all positions, on "
               "average over images", lambda context: context.lookup(GRADIENT_SUMS)[WEIGHTED],
-              _GRADIENT | _ACTIVATION, non_negative=True),
+              _GRADIENT | _ACTIVATION, non_negative=True, exponent=0),
     Statistic("fisher_form", Kind.BIT_TABLE, "E(∇W·ΔW)²",
               "squared product of an image's gradient and the perturbation, on average over "
               "images: the whole empirical Fisher form",
-              lambda context: context.lookup(GRADIENT_SUMS)[FORM], _GRADIENT, non_negative=True),
+              lambda context: context.lookup(GRADIENT_SUMS)[FORM], _GRADIENT, non_negative=True,
+              exponent=0),
     Statistic("curvature_form", Kind.BIT_TABLE, "diag H[ΔW²]",
               "magnitude of the Hessian's diagonal times the squared perturbation",
-              _curvature_form, frozenset({Aspect.CURVATURE}), non_negative=True),
+              _curvature_form, frozenset({Aspect.CURVATURE}), non_negative=True, exponent=0),
 )  # fmt: skip
 """The records, in the order of the catalogue."""

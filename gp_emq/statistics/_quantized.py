@@ -85,16 +85,17 @@ def _at(name: str, sign: str, where: str, at: At) -> tuple[Statistic, ...]:
     """Make the records of one quantized network."""
     return (
         Statistic(f"weight_gradient_{name}", Kind.WEIGHTS, f"∇W{sign}",
-                  f"the weight gradient {where}", partial(_weight_gradient, at=at), _GRADIENT),
+                  f"the weight gradient {where}", partial(_weight_gradient, at=at), _GRADIENT,
+                  exponent=-1),
         Statistic(f"fisher_diagonal_{name}", Kind.WEIGHTS, f"diag F{sign}",
                   f"the Fisher diagonal {where}", partial(_fisher_diagonal, at=at), _GRADIENT,
-                  non_negative=True),
+                  non_negative=True, exponent=-2),
         Statistic(f"activation_gradient_{name}", Kind.ACTIVATIONS, f"∇A{sign}",
                   f"the activation gradient {where}", partial(_activation_gradient, at=at),
-                  _GRADIENT | {Aspect.ACTIVATION}),
+                  _GRADIENT | {Aspect.ACTIVATION}, exponent=-1),
         Statistic(f"divergence_gradient_{name}", Kind.WEIGHTS, f"∇D{sign}",
                   "gradient by the weight of the divergence from the float network's outputs, "
-                  f"{where}", partial(_divergence_gradient, at=at), _GRADIENT),
+                  f"{where}", partial(_divergence_gradient, at=at), _GRADIENT, exponent=-1),
     )  # fmt: skip
 
 
@@ -107,6 +108,7 @@ def _measured(name: str, symbol: str, description: str, source: str, place: int)
         description,
         lambda context: context.lookup(source)[place],
         frozenset({Aspect.ACTIVATION}),
+        exponent=0,
     )
 
 

@@ -48,6 +48,8 @@ class Statistic:
         non_negative: Whether it is never below zero.
         informative: Whether it says anything of the network; the bit widths alone do not.
         leaf: Its name in expressions, where that is another.
+        exponent: The power of a > 0 that it is multiplied by where an entry's weights, and biases,
+            are multiplied by a and a batch norm behind them undoes that; None where it is none.
     """
 
     name: str
@@ -59,3 +61,4 @@ class Statistic:
     non_negative: bool = False
     informative: bool = True
     leaf: str = ""
+    exponent: float | None = None

@@ -18,6 +18,7 @@ from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header, sha256_of
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._record import Kind
+from gp_emq.statistics._rescaled import RescaledSource
 from gp_emq.statistics._sources import (
     ELEMENTS,
     GRIDS,
@@ -259,6 +260,16 @@ class Statistics:
                 of the tensors where they are larger than that, not the same and more.
         """
         source = SampleSource(self._source, self._header, scale)
+        return Statistics(self._header, source, self._dtype)
+
+    def rescaled(self, factors: Tensor) -> "Statistics":
+        """Give the statistics of the network with rescaled weights that computes the same.
+
+        Args:
+            factors: float64 (entries,), positive, what each entry's weights are multiplied by;
+                a batch norm behind each of its layers undoes that. Powers of two cost no digits.
+        """
+        source = RescaledSource(self._source, self._header, factors)
         return Statistics(self._header, source, self._dtype)
 
     def to(self, dtype: torch.dtype) -> "Statistics":
