@@ -14,7 +14,8 @@ from torch import Tensor
 from gp_emq.proxies import Node
 from gp_emq.statistics import Statistics
 from primitives import (
-    Activations,
+    PER_BIT_TYPES,
+    TENSOR_TYPES,
     BitTable,
     Exponent,
     Kind,
@@ -22,8 +23,6 @@ from primitives import (
     Matrices,
     Overload,
     PrimitiveSet,
-    Weights,
-    WeightsPerBit,
     as_rows,
 )
 
@@ -46,8 +45,8 @@ class PlainContext:
     def _leaf_value(self, name: str) -> PlainValue:
         terminal = self.set.statistics[name]
         value = terminal.value(self._statistics)
-        if terminal.type in (Weights, WeightsPerBit, Activations):
-            kind = "Activations" if terminal.type is Activations else "Weights"
+        if terminal.type in TENSOR_TYPES:
+            kind = terminal.type.__name__
             return [view.clone() for view in self._statistics.layout(kind).views(value)]
         return value
 
@@ -66,7 +65,7 @@ class PlainContext:
         if kind is Kind.ELEMENTWISE:
             return [operator.function(*layer) for layer in layers]
         if kind is Kind.NORMALISER:
-            if first is WeightsPerBit:
+            if first in PER_BIT_TYPES:
                 return [torch.stack([operator.function(row) for row in x]) for (x,) in layers]
             return [operator.function(x) for (x,) in layers]
         if kind is Kind.MATRIX:
@@ -77,7 +76,7 @@ class PlainContext:
             [
                 operator.function(
                     *(
-                        x.flatten(1).double() if taken is WeightsPerBit else x.reshape(-1).double()
+                        x.flatten(1).double() if taken in PER_BIT_TYPES else x.reshape(-1).double()
                         for x, taken in zip(layer, overload.arguments, strict=True)
                     )
                 )
@@ -134,6 +133,4 @@ class PlainDeap:
         return result
 
 
-_TERMINAL_KINDS = (
-    Weights, WeightsPerBit, Activations, Matrices, LayerVector, BitTable, Exponent,
-)  # fmt: skip
+_TERMINAL_KINDS = (*TENSOR_TYPES, Matrices, LayerVector, BitTable, Exponent)

@@ -114,12 +114,13 @@ class _RandomSource:
             if name == "fisher_diagonal":
                 values.square_()
             return Stored(values.numpy(), 0.0)
-        if kind == Kind.ACTIVATIONS:
+        if kind in {Kind.ACTIVATIONS, Kind.ACTIVATIONS_PER_BIT}:
             shapes = tuple(
                 (IMAGES, shape[0], side, side) if len(shape) > 2 else (IMAGES, shape[0])
                 for shape, side in zip(self._shapes(), self._sides, strict=True)
             )
-            size = sum(math.prod(shape) for shape in shapes)
+            lead = (len(BITS),) if kind == Kind.ACTIVATIONS_PER_BIT else ()
+            size = (*lead, sum(math.prod(shape) for shape in shapes))
             return Stored(torch.randn(size, generator=generator).numpy(), 0.0, shapes)
         if name == "bits":
             return Stored(torch.tensor(BITS).double().expand(entries, -1).clone().numpy(), 0.0)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gp_emq.allocation import allocate, load_plan
     from gp_emq.experiment import search
     from gp_emq.export import load_quantized, save_quantized
+    from gp_emq.networks import Metric, Workload
     from gp_emq.proxies import SensitivityTable
     from gp_emq.proxies.loading import load_proxy
     from gp_emq.ptq import quantize
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Metric",
     "SensitivityTable",
+    "Workload",
     "__version__",
     "allocate",
     "collect_statistics",
@@ -31,7 +34,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Metric": "gp_emq.networks",
     "SensitivityTable": "gp_emq.proxies",
+    "Workload": "gp_emq.networks",
     "allocate": "gp_emq.allocation",
     "collect_statistics": "gp_emq.statistics",
     "load_plan": "gp_emq.allocation",

@@ -12,13 +12,16 @@ from primitives._matrices import as_rows
 from primitives._operator import Kind, Operator, ShapeMismatchError
 from primitives._primitive_set import Overload, PrimitiveSet
 from primitives._registry import load_primitive_set, primitive_set_names
+from primitives._scaling import DependsOnScaleError, Power, Scale, Shift, is_invariant
 from primitives._structures import as_value
 from primitives._terminals import Terminal
 from primitives._types import (
     EXPONENTS,
+    PER_BIT_TYPES,
     TENSOR_TYPES,
     TREE_TYPES,
     Activations,
+    ActivationsPerBit,
     BinaryOperator,
     BitTable,
     Exponent,
@@ -34,12 +37,15 @@ __all__ = [
     "EPSILON",
     "EXPONENTS",
     "OPERATORS",
+    "PER_BIT_TYPES",
     "STATISTICS",
     "TENSOR_TYPES",
     "TREE_TYPES",
     "Activations",
+    "ActivationsPerBit",
     "BinaryOperator",
     "BitTable",
+    "DependsOnScaleError",
     "Exponent",
     "Identity",
     "Input",
@@ -50,8 +56,11 @@ __all__ = [
     "Operator",
     "Overload",
     "Pattern",
+    "Power",
     "PrimitiveSet",
+    "Scale",
     "ShapeMismatchError",
+    "Shift",
     "Terminal",
     "UnaryOperator",
     "Weights",
@@ -59,6 +68,7 @@ __all__ = [
     "as_rows",
     "as_value",
     "is_guarded",
+    "is_invariant",
     "load_primitive_set",
     "primitive_set_names",
 ]

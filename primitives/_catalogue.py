@@ -1,5 +1,6 @@
 """All built-in operators and terminals by name, and the signatures each kind of operator has."""
 
+from primitives import _scaling
 from primitives._elementwise import BINARY, POWER, UNARY
 from primitives._matrices import LOG_DETERMINANT, MATRIX
 from primitives._normalisers import NORMALISERS
@@ -10,6 +11,7 @@ from primitives._terminals import TERMINALS, Terminal
 from primitives._types import (
     TREE_TYPES,
     Activations,
+    ActivationsPerBit,
     BitTable,
     LayerVector,
     Matrices,
@@ -19,6 +21,7 @@ from primitives._types import (
 
 TIMES_BITS = Operator(
     "times_bits", 1, Kind.ELEMENTWISE, lambda values, bits: values * bits,
+    scaling=_scaling.powers(1),
     formula="x·b for every bit choice b", template="{0}·b", odd=True,
     keeps_non_negative=True, signatures=(((LayerVector,), BitTable),),
 )  # fmt: skip
@@ -41,6 +44,9 @@ _PAIRS: tuple[Signature, ...] = (
     ((Weights, WeightsPerBit), WeightsPerBit),
     ((WeightsPerBit, Weights), WeightsPerBit),
     ((Activations, Activations), Activations),
+    ((ActivationsPerBit, ActivationsPerBit), ActivationsPerBit),
+    ((Activations, ActivationsPerBit), ActivationsPerBit),
+    ((ActivationsPerBit, Activations), ActivationsPerBit),
     ((LayerVector, LayerVector), LayerVector),
     ((LayerVector, BitTable), BitTable),
     ((BitTable, LayerVector), BitTable),
@@ -54,6 +60,7 @@ _SIGNATURES: dict[tuple[Kind, int], tuple[Signature, ...]] = {
         ((Weights,), LayerVector),
         ((WeightsPerBit,), BitTable),
         ((Activations,), LayerVector),
+        ((ActivationsPerBit,), BitTable),
         ((Matrices,), LayerVector),
     ),
     (Kind.REDUCTION, 2): (
@@ -62,6 +69,9 @@ _SIGNATURES: dict[tuple[Kind, int], tuple[Signature, ...]] = {
         ((Weights, WeightsPerBit), BitTable),
         ((WeightsPerBit, Weights), BitTable),
         ((Activations, Activations), LayerVector),
+        ((ActivationsPerBit, ActivationsPerBit), BitTable),
+        ((Activations, ActivationsPerBit), BitTable),
+        ((ActivationsPerBit, Activations), BitTable),
     ),
     (Kind.MATRIX, 1): (((Weights,), Matrices), ((Activations,), Matrices)),
     (Kind.MATRIX, 2): (((Weights, Weights), Matrices), ((Activations, Activations), Matrices)),

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch.nn import functional
 
-from primitives import _kernels
+from primitives import _kernels, _scaling
 from primitives._kernels import EPSILON
 from primitives._operator import Kind, Operator
 from primitives._types import TREE_TYPES, Exponent
@@ -38,55 +38,71 @@ def _as_number(
 
 UNARY: tuple[Operator, ...] = (
     _unary("identity", function=torch.clone, formula="x", template="{0}", idempotent=True,
+           scaling=_scaling.KEPT,
            involution=True, odd=True,
            keeps_non_negative=True,
            identities=("identity(x) = x",)),
     _unary("abs", function=torch.abs, formula="|x|", template="|{0}|",
+           scaling=_scaling.powers(1),
            idempotent=True, even=True, of_magnitude=True, non_negative=True,
            keeps_zero=True, kernel=torch.abs,
            identities=("abs(x) = x if x >= 0",)),
     _unary("negate", function=torch.neg, formula="−x", template="−{0}", involution=True, odd=True,
+           scaling=_scaling.TURNED,
            keeps_zero=True, kernel=torch.neg),
     _unary("sign", function=torch.sign, formula="sign(x), 0 for nan", template="sign({0})",
+           scaling=_scaling.powers(0),
            idempotent=True, odd=True,
            keeps_zero=True, kernel=torch.sign),
     _unary("square", function=torch.square, formula="x²", template="({0})²",
+           scaling=_scaling.powers(2),
            even=True, of_magnitude=True, non_negative=True,
            keeps_zero=True, kernel=torch.square,
            identities=("square(sqrt(x)) = relu(x)",)),
     _unary("sqrt", function=_clamped_sqrt, formula="√max(x, 0)", template="√({0})",
+           scaling=_scaling.powers(0.5),
            non_negative=True,
            keeps_zero=True, kernel=_kernels.clamped_sqrt,
            identities=("sqrt(square(x)) = abs(x)",)),
     _unary("reciprocal", function=_reciprocal, formula="1/(x + 1e-9)", template="1/({0})",
+           scaling=_scaling.powers(-1),
            keeps_non_negative=True, kernel=_kernels.reciprocal),
     _unary("log", function=torch.log, formula="log x (nan below 0)", template="log({0})",
+           scaling=_scaling.logarithm,
            kernel=_kernels.log),
     _unary("log_abs", function=lambda x: x.abs().log(), formula="log|x|", template="log|{0}|",
+           scaling=_scaling.logarithm,
            even=True, of_magnitude=True,
            kernel=_kernels.log_abs),
     _unary("exp", function=torch.exp, formula="eˣ", template="exp({0})", non_negative=True,
+           scaling=_scaling.exponential,
            kernel=_kernels.exp),
     _unary("relu", function=torch.relu, formula="max(x, 0)", template="relu({0})",
+           scaling=_scaling.powers(1),
            idempotent=True, non_negative=True,
            keeps_zero=True, kernel=_kernels.relu,
            identities=("relu(x) = x if x >= 0",)),
     _unary("leaky_relu", function=functional.leaky_relu, formula="x if x > 0 else x/100",
+           scaling=_scaling.powers(1),
            template="leaky_relu({0})",
            keeps_zero=True, keeps_non_negative=True, kernel=_kernels.leaky_relu),
     _unary("sigmoid", function=torch.sigmoid, formula="1/(1 + e⁻ˣ)", template="σ({0})",
+           scaling=_scaling.bounded,
            non_negative=True,
            kernel=torch.sigmoid),
     _unary("mish", function=functional.mish, formula="x·tanh(log(1 + eˣ))",
+           scaling=_scaling.bounded,
            template="mish({0})",
            keeps_non_negative=True, kernel=_kernels.mish),
     _unary("swish", function=functional.silu, formula="x/(1 + e⁻ˣ)", template="swish({0})",
+           scaling=_scaling.bounded,
            keeps_non_negative=True, kernel=_kernels.swish),
 )  # fmt: skip
 """The one-argument elementwise operators."""
 
 POWER = _binary(
     "power", function=_power, formula="sign(x)·|x|^c, written x^⟨c⟩", template="({0})^⟨{1}⟩",
+    scaling=_scaling.raised,
     keeps_non_negative=True, signatures=tuple(((kind, Exponent), kind) for kind in TREE_TYPES),
     kernel=_kernels.power,
     identities=(
@@ -100,6 +116,7 @@ POWER = _binary(
 
 BINARY: tuple[Operator, ...] = (
     _binary("add", function=torch.add, formula="x + y", template="({0} + {1})", commutative=True,
+            scaling=_scaling.summed(1),
             keeps_non_negative=True, kernel=torch.add,
             identities=(
                 "add(negate(x), negate(y)) = negate(add(x, y))",
@@ -109,6 +126,7 @@ BINARY: tuple[Operator, ...] = (
                 "add(x, 0) = x",
             )),
     _binary("subtract", function=torch.sub, formula="x − y", template="({0} − {1})",
+            scaling=_scaling.summed(-1),
             antisymmetric=True, kernel=torch.sub,
             identities=(
                 "subtract(x, x) = 0",
@@ -118,6 +136,7 @@ BINARY: tuple[Operator, ...] = (
                 "subtract(x, 0) = x",
             )),
     _binary("multiply", function=torch.mul, formula="x·y", template="{0}·{1}", commutative=True,
+            scaling=_scaling.powers(1, 1),
             keeps_non_negative=True, odd_in_each=True, kernel=torch.mul,
             identities=(
                 "multiply(1, x) = x",
@@ -127,15 +146,19 @@ BINARY: tuple[Operator, ...] = (
                 "multiply(x, x) = square(x)",
             )),
     _binary("divide", function=torch.div, formula="x/y", template="({0})/({1})",
+            scaling=_scaling.powers(1, -1),
             keeps_non_negative=True, odd_in_each=True, kernel=torch.div,
             identities=("divide(x, x) = 1", "divide(x, 1) = x")),
     _binary("less", function=_as_number(torch.lt), formula="1 if x < y else 0",
+            scaling=_scaling.alike(0),
             template="[{0} < {1}]", non_negative=True,
             converse="greater", kernel=torch.lt),
     _binary("greater", function=_as_number(torch.gt), formula="1 if x > y else 0",
+            scaling=_scaling.alike(0),
             template="[{0} > {1}]", non_negative=True,
             converse="less", kernel=torch.gt),
     _binary("equal", function=_as_number(torch.eq), formula="1 if x = y else 0",
+            scaling=_scaling.alike(0),
             template="[{0} = {1}]", commutative=True, non_negative=True,
             kernel=torch.eq),
 )  # fmt: skip

@@ -9,6 +9,20 @@ BIT_AWARE_STATISTICS = (
     "activation_gradient", "hessian_trace", "hessian_top_eigenvalue", "parameter_count", "macs",
     "depth", "bits", "quantization_mse",
 )  # fmt: skip
+OUTPUT_STATISTICS = (
+    "output_change", "output_residual", "output_change_energy", "output_residual_energy",
+    "relative_output_change", "relative_output_residual", "channel_output_residual",
+    "gradient_output_change", "fisher_form", "curvature_form",
+)  # fmt: skip
+QUANTIZED_STATISTICS = (
+    "weight_gradient_low", "fisher_diagonal_low", "activation_gradient_low",
+    "divergence_gradient_low", "weight_gradient_middle", "fisher_diagonal_middle",
+    "activation_gradient_middle", "divergence_gradient_middle",
+)  # fmt: skip
+MEASURED_STATISTICS = (
+    "measured_loss", "measured_divergence", "measured_loss_low", "measured_divergence_low",
+)  # fmt: skip
+DISCOVERY_STATISTICS = (*BIT_AWARE_STATISTICS, *OUTPUT_STATISTICS, *QUANTIZED_STATISTICS)
 BIT_AWARE_OPERATORS = (
     "abs", "negate", "sign", "square", "sqrt", "reciprocal", "log", "log_abs", "exp", "relu",
     "sigmoid", "power",

@@ -4,6 +4,7 @@ from functools import partial
 
 import torch
 
+from primitives import _scaling
 from primitives._operator import Kind, Operator, ShapeMismatchError
 
 
@@ -44,16 +45,20 @@ def _log_determinant(matrix: torch.Tensor) -> torch.Tensor:
 _matrix = partial(Operator, kind=Kind.MATRIX)
 
 MATRIX: tuple[Operator, ...] = (
-    _matrix("gram", 1, function=_gram, formula="X Xᵀ", template="gram({0})", even=True),
+    _matrix("gram", 1, function=_gram, formula="X Xᵀ", template="gram({0})", even=True,
+            scaling=_scaling.powers(2)),
     _matrix("row_distances", 1, function=_row_distances,
+            scaling=_scaling.SPREAD,
             formula="Euclidean distances between the rows of X", template="pdist({0})", even=True,
             non_negative=True),
     _matrix("matrix_product", 2, function=_row_product, formula="X Yᵀ", template="({0})({1})ᵀ",
+            scaling=_scaling.powers(1, 1),
             odd_in_each=True),
 )  # fmt: skip
 """A layer's tensor in, a (rows, rows) matrix out."""
 
 LOG_DETERMINANT = Operator(
     "log_determinant", 1, Kind.MATRIX_REDUCTION, _log_determinant,
+    scaling=_scaling.determinant,
     formula="log|det X| (−inf for a singular matrix)", template="log|det {0}|", even=True,
 )  # fmt: skip

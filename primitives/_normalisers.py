@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from primitives import _terms
+from primitives import _scaling, _terms
 from primitives._accumulators import Extreme, Spread, sums
 from primitives._affine import AffineNormaliser
 from primitives._operator import Kind, Operator
@@ -38,17 +38,21 @@ def _min_max(x: torch.Tensor) -> torch.Tensor:
 
 NORMALISERS: tuple[Operator, ...] = (
     _normaliser("softmax", function=_first_axis_softmax, formula="eˣ / Σ eˣ over the first axis",
+                scaling=_scaling.softened,
                 template="softmax({0})", non_negative=True,
                 constant_under=("mean", "sum", "l1_mean")),
     _normaliser("log_softmax", function=_first_axis_log_softmax,
+                scaling=_scaling.softened,
                 formula="x − log Σ eˣ over the first axis", template="log softmax({0})"),
     _normaliser("z_normalise", function=_z_normalise, formula="(x − mean x) / std x",
+                scaling=_scaling.normalised,
                 template="z({0})", idempotent=True, odd=True,
                 constant_under=("mean", "sum", "variance", "standard_deviation", "frobenius_norm"),
                 affine=AffineNormaliser(
                     sums(_terms.itself, _terms.mean), partial(Spread, root=True),
                     lambda _, deviation: deviation)),
     _normaliser("min_max", function=_min_max, formula="(x − min x) / (max x − min x)",
+                scaling=_scaling.normalised,
                 template="minmax({0})", idempotent=True, non_negative=True,
                 constant_under=("minimum", "maximum"),
                 affine=AffineNormaliser(

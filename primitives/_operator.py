@@ -9,6 +9,7 @@ import torch
 from primitives._accumulators import MakeAccumulator
 from primitives._affine import AffineNormaliser
 from primitives._kernels import Kernel
+from primitives._scaling import Scaling
 
 Signature = tuple[tuple[type, ...], type]
 """Argument types and result type."""
@@ -67,6 +68,8 @@ class Operator:
         converse: The operator g of two arguments for which ``f(x, y) = g(y, x)``.
         constant_under: Reductions that make of its result what depends on the shape alone.
         identities: Other rules that the canonical form folds, see `primitives.Identity`.
+        scaling: What it makes of values that a rescaled layer changes; None where that is not
+            known, so that a formula must be tried.
         signatures: Argument types and result types, where they do not follow from ``kind``.
         kernel: Computes an elementwise operator into memory that is given.
         accumulator: Makes what takes a reduction's argument piece by piece.
@@ -94,6 +97,7 @@ class Operator:
     converse: str = ""
     constant_under: tuple[str, ...] = ()
     identities: tuple[str, ...] = ()
+    scaling: Scaling | None = None
     signatures: tuple[Signature, ...] | None = None
     kernel: Kernel | None = None
     accumulator: MakeAccumulator | None = None

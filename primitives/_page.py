@@ -46,14 +46,18 @@ def filled(page: str, statistics: Iterable[Terminal], operators: Iterable[Operat
 def _statistics(statistics: Iterable[Terminal]) -> Iterator[str]:
     yield from ("### Statistics", "")
     yield from (
-        "| name | in formulas | type | is | needs | properties |",
-        "|---|---|---|---|---|---|",
+        "| name | in formulas | type | is | needs | scale | properties |",
+        "|---|---|---|---|---|---|---|",
     )
     for leaf in statistics:
         needs = ", ".join(sorted(leaf.aspects)) or "–"
         properties = ["≥ 0"] * leaf.non_negative + ["of no network"] * (not leaf.informative)
         yield _row(f"`{leaf.name}`", leaf.symbol, f"`{leaf.type.__name__}`", leaf.description,
-                   needs, ", ".join(properties) or "–")  # fmt: skip
+                   needs, _scale(leaf.exponent), ", ".join(properties) or "–")  # fmt: skip
+
+
+def _scale(exponent: float | None) -> str:
+    return "–" if exponent is None else f"{exponent:g}"
 
 
 def _operators(operators: Iterable[Operator]) -> Iterator[str]:

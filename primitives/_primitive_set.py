@@ -16,6 +16,7 @@ from primitives._terminals import Terminal, leaf_of
 from primitives._types import (
     EXPONENTS,
     Activations,
+    ActivationsPerBit,
     BinaryOperator,
     BitTable,
     Exponent,
@@ -30,8 +31,9 @@ from primitives._types import (
 _Thing = TypeVar("_Thing", Operator, Terminal)
 
 _ABBREVIATIONS: dict[type, str] = {
-    Weights: "w", WeightsPerBit: "wb", Activations: "a", Matrices: "m", LayerVector: "v",
-    BitTable: "t", Exponent: "c", Input: "i", UnaryOperator: "u", BinaryOperator: "b",
+    Weights: "w", WeightsPerBit: "wb", Activations: "a", ActivationsPerBit: "ab", Matrices: "m",
+    LayerVector: "v", BitTable: "t", Exponent: "c", Input: "i", UnaryOperator: "u",
+    BinaryOperator: "b",
 }  # fmt: skip
 
 
@@ -63,6 +65,8 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         unary_values: Unary operators that fixed structures choose from, by name.
         binary_values: Binary operators that fixed structures choose from, by name.
         inputs: Tensor statistics that fixed structures choose from, by name.
+        scale_invariant: Whether a search rejects formulas that tell a layer from the same layer
+            with its weights rescaled, where a batch norm undoes that.
 
     Raises:
         PrimitiveSetError: An unknown or repeated name, an operator of one's own that is not
@@ -81,10 +85,12 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         unary_values: Sequence[str] = (),
         binary_values: Sequence[str] = (),
         inputs: Sequence[str] = (),
+        scale_invariant: bool = False,
     ) -> None:
         super().__init__(name, [], BitTable)
         self.name = name
         self.description = description
+        self.scale_invariant = scale_invariant
         self.overloads: dict[str, Overload] = {}
         self.statistics: dict[str, Terminal] = {}
         self.operator_values: dict[str, Operator] = {}
@@ -226,7 +232,8 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
             have = sorted(kind.__name__ for kind in self.minimum_depths) or ["nothing"]
             raise PrimitiveSetError(
                 f"primitive set {self.name!r} cannot build a BitTable, only {', '.join(have)}; "
-                "add ends_in_bits=True or a terminal of type WeightsPerBit or BitTable"
+                "add ends_in_bits=True or a terminal of type WeightsPerBit, ActivationsPerBit or "
+                "BitTable"
             )
 
 

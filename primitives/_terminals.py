@@ -25,10 +25,12 @@ class Terminal:
         description: One line.
         needs: Names of the statistics it is computed from.
         compute: Gives the value from those: a flat tensor (elements,) of `Weights` and
-            `Activations`, (bits, elements) of `WeightsPerBit`, (entries,) of `LayerVector`,
-            (entries, bits) of `BitTable`.
+            `Activations`, (bits, elements) of `WeightsPerBit` and `ActivationsPerBit`, (entries,)
+            of `LayerVector`, (entries, bits) of `BitTable`.
         informative: Whether it says anything of the network; the bit widths alone do not.
         non_negative: Whether it is never below zero.
+        exponent: What rescaled weights make of it, see `gp_emq.statistics.Statistic`; None where
+            that is not known.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Terminal:
     compute: Callable[..., torch.Tensor] = _as_it_is
     informative: bool = True
     non_negative: bool = False
+    exponent: float | None = None
 
     @property
     def aspects(self) -> frozenset[Aspect]:
@@ -63,15 +66,16 @@ def leaf_of(statistic: Statistic) -> Terminal:
         (statistic.name,),
         informative=statistic.informative,
         non_negative=statistic.non_negative,
+        exponent=statistic.exponent,
     )
 
 
 TERMINALS: tuple[Terminal, ...] = (
     *map(leaf_of, COLLECTED.values()),
     Terminal("gradient_times_weight", Weights, "∇W·W", "weight gradient times weight",
-             ("weight_gradient", "weight"), torch.mul),
+             ("weight_gradient", "weight"), torch.mul, exponent=0),
     Terminal("gradient_times_activation", Activations, "∇A·A",
              "activation gradient times activation",
-             ("activation_gradient", "activation"), torch.mul),
+             ("activation_gradient", "activation"), torch.mul, exponent=0),
 )  # fmt: skip
 """Every built-in terminal: the statistics, and what is made of several of them."""

@@ -17,6 +17,10 @@ class Activations:
     """One tensor per layer, (images, channels, ...); stored flat, float32 (elements,)."""
 
 
+class ActivationsPerBit:
+    """As `Activations` with a leading bit axis; stored flat, float32 (bits, elements)."""
+
+
 class Matrices:
     """One square matrix per layer, (rows, rows), where rows are output channels or images.
 
@@ -52,5 +56,7 @@ class BinaryOperator:
 EXPONENTS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0)
 """The only constants there are."""
 
-TENSOR_TYPES: tuple[type, ...] = (Weights, WeightsPerBit, Activations)
+TENSOR_TYPES: tuple[type, ...] = (Weights, WeightsPerBit, Activations, ActivationsPerBit)
+PER_BIT_TYPES: tuple[type, ...] = (WeightsPerBit, ActivationsPerBit)
+"""The tensors with a leading bit axis."""
 TREE_TYPES: tuple[type, ...] = (*TENSOR_TYPES, Matrices, LayerVector, BitTable)

@@ -17,6 +17,10 @@ from reference_operators import (
 
 from gp_emq.statistics import Statistics
 from primitives import (
+    PER_BIT_TYPES,
+    STATISTICS,
+    Activations,
+    ActivationsPerBit,
     BinaryOperator,
     BitTable,
     Exponent,
@@ -25,7 +29,6 @@ from primitives import (
     PrimitiveSet,
     ShapeMismatchError,
     UnaryOperator,
-    WeightsPerBit,
 )
 
 
@@ -98,16 +101,14 @@ class Reference:
             return self._product("weight_gradient", "weight")
         if name == "gradient_times_activation":
             return self._product("activation_gradient", "activation")
+        kind = STATISTICS[name].type
         if name == "quantization_perturbation":
             name = "perturbation"
         flat = self._statistics.tensor(name).numpy().astype(np.float64)
-        if name in {
-            "hessian_trace", "hessian_top_eigenvalue", "parameter_count", "macs", "depth", "bits",
-            "quantization_mse",
-        }:  # fmt: skip
+        if kind in (LayerVector, BitTable):
             return flat
-        kind = "Activations" if name.startswith("activation") else "Weights"
-        layout = self._statistics.layout(kind)
+        of_activations = kind in (Activations, ActivationsPerBit)
+        layout = self._statistics.layout("Activations" if of_activations else "Weights")
         return [
             flat[..., start:stop].reshape(*flat.shape[:-1], *shape)
             for (start, stop), shape in zip(pairwise(layout.offsets), layout.shapes, strict=True)
@@ -161,19 +162,19 @@ class Reference:
             return function(x)
         if kind is BitTable:
             return function(x.ravel()).reshape(x.shape)
-        if kind is WeightsPerBit:
+        if kind in PER_BIT_TYPES:
             return [np.stack([function(row) for row in layer]) for layer in x]
         return [function(layer) for layer in x]
 
     def _reduced(self, function, kinds, arguments) -> np.ndarray:
         count = self._entries[-1] + 1
         bits = len(self._statistics.bits)
-        if WeightsPerBit in kinds:
+        if {*kinds} & {*PER_BIT_TYPES}:
             result = np.empty((count, bits))
             for entry in range(count):
                 for bit in range(bits):
                     rows = [
-                        self._row(x, entry, bit if kind is WeightsPerBit else None)
+                        self._row(x, entry, bit if kind in PER_BIT_TYPES else None)
                         for x, kind in zip(arguments, kinds, strict=True)
                     ]
                     result[entry, bit] = function(*rows)

@@ -11,7 +11,7 @@ from deap import gp
 
 from gp_emq.networks import Layer
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import Layout, Statistics
+from gp_emq.statistics import STATISTICS, Kind, Layout, Statistics
 from gp_emq.statistics._cache import Stored
 from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header
@@ -78,6 +78,19 @@ class SyntheticSource:
         share = torch.tensor(np.diff(layout.entry_bounds), dtype=torch.float64)
         values["quantization_mse"] = (layout.sum_entries(squared) / share).T.contiguous().numpy()
         values[GRIDS] = grids.values.numpy()
+        shapes = {
+            Kind.WEIGHTS: (layout.size,),
+            Kind.ACTIVATIONS: (activations.size,),
+            Kind.ACTIVATIONS_PER_BIT: (len(header.bits), activations.size),
+            Kind.LAYER_VECTOR: (entries,),
+            Kind.BIT_TABLE: (entries, len(header.bits)),
+        }
+        for name, record in STATISTICS.items():
+            if record.compute is not None and name not in values:
+                drawn = rng.normal(size=shapes[record.kind])
+                drawn = np.abs(drawn) if record.non_negative else drawn
+                per_entry = record.kind in (Kind.LAYER_VECTOR, Kind.BIT_TABLE)
+                values[name] = drawn if per_entry else drawn.astype(np.float32)
         self._values = values
 
     def _activations(self) -> Layout:
@@ -87,7 +100,9 @@ class SyntheticSource:
         return tuple(name for name in self._values if name != GRIDS)
 
     def stored(self, name: str) -> Stored:
-        shapes = self._shapes if name in ("activation", "activation_gradient") else None
+        of_activations = (Kind.ACTIVATIONS, Kind.ACTIVATIONS_PER_BIT)
+        kind = None if name == GRIDS else STATISTICS[name].kind
+        shapes = self._shapes if kind in of_activations else None
         return Stored(self._values[name], 0.0, shapes)
 
     def weight_layout(self) -> Layout:

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from gp_emq.errors import DataError, NetworkError
@@ -13,10 +11,11 @@ from gp_emq.networks import (
     Layer,
     Network,
     data_set_of,
+    drawn,
     load_calibration,
     load_network,
+    own_arrays,
     private_copy,
-    read_arrays,
 )
 
 CALIBRATION_IMAGES = 256
@@ -61,16 +60,10 @@ def load_inputs(
     if seed < 0:
         raise DataError(f"seed must be at least 0, not {seed}")
     loaded = load_network(network, weights)
-    ready = read_arrays(data[0]) if len(data) == 1 and data[0].suffix == ".npz" else None
+    ready = own_arrays(loaded, data)
     if ready is not None:
         found, labels = ready
-        if tuple(found.shape[1:]) != loaded.input_shape:
-            raise DataError(
-                f"{data[0]} has images of shape {tuple(found.shape[1:])}, "
-                f"but {network} takes {loaded.input_shape}"
-            )
-        order = np.random.default_rng((seed, 0)).permutation(len(found))[:images]
-        chosen = torch.from_numpy(order)
+        chosen, _ = drawn(len(found), images, seed)
         return Inputs(loaded, found[chosen], None if labels is None else labels[chosen])
     data_set = data_set_of(loaded.name, loaded.input_shape)
     batch = load_calibration(data_set, data, count=images, seed=seed)

@@ -31,12 +31,15 @@ def judged(result: Tensor | TreeError, *, may_be_constant: bool = False) -> Floa
     return CONSTANT if not may_be_constant and is_constant(table) else table
 
 
-def compared(single: FloatArray, double: Tensor | TreeError) -> str | None:
-    """Say why a table of float32 is rejected beside that of float64, or None.
+def compared(
+    single: FloatArray, double: Tensor | TreeError, otherwise: str = PRECISION
+) -> str | None:
+    """Say why a table is rejected beside another that should rank alike, or None.
 
     Args:
         single: The table that passed, (entries, bits).
-        double: The table in float64.
+        double: The other, such as that in float64.
+        otherwise: Why, where they do not.
     """
     if not isinstance(double, Tensor):
         return _reason_of(double)
@@ -45,7 +48,7 @@ def compared(single: FloatArray, double: Tensor | TreeError) -> str | None:
     reference = centred(double.numpy())
     spread = float(np.ptp(reference))
     error = float(np.abs(centred(single) - reference).max())
-    return PRECISION if error > PRECISION_TOLERANCE * spread else None
+    return otherwise if error > PRECISION_TOLERANCE * spread else None
 
 
 def is_same(table: FloatArray, stored: FloatArray) -> bool:

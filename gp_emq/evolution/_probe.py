@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from gp_emq.evolution._judging import compared, judged
-from gp_emq.evolution._reasons import NOT_FINITE, SHAPE
-from gp_emq.proxies import DEFAULT_CACHE_BYTES, Evaluator, Node
+from gp_emq.evolution._objective import FloatArray
+from gp_emq.evolution._reasons import NOT_FINITE, NOT_INVARIANT, SHAPE
+from gp_emq.proxies import DEFAULT_CACHE_BYTES, Evaluator, Node, TreeError
 from gp_emq.statistics import Statistics
 from primitives import TENSOR_TYPES, Input, PrimitiveSet
 
@@ -36,6 +38,8 @@ class _Verdict:
 
 class Probe:
     """Evaluates trees on samples in float32, and what survives in float64 as well.
+
+    Where the set demands formulas that are scale invariant, also with all entries rescaled.
 
     Args:
         primitive_set: The set the trees are made of.
@@ -77,6 +81,11 @@ class _Sample:
         self._single = Evaluator(primitive_set, statistics, cache_bytes=cache_bytes)
         double = statistics.to(torch.float64)
         self._double = Evaluator(primitive_set, double, cache_bytes=cache_bytes)
+        self._rescaled = (
+            Evaluator(primitive_set, double.rescaled(_factors(statistics)), cache_bytes=cache_bytes)
+            if primitive_set.scale_invariant
+            else None
+        )
 
     def verdicts(self, trees: Sequence[Sequence[Node]]) -> list[_Verdict]:
         results = self._single.tables(trees)
@@ -84,14 +93,32 @@ class _Sample:
         alive = [
             tree for tree, table in zip(trees, single, strict=True) if not isinstance(table, str)
         ]
-        double = iter(self._double.tables(alive))
+        both = self._double.tables(alive)
+        others = both if self._rescaled is None else self._rescaled.tables(alive)
+        doubles = iter(zip(both, others, strict=True))
         reasons = [
-            table if isinstance(table, str) else compared(table, next(double)) for table in single
+            table if isinstance(table, str) else _compared(table, *next(doubles))
+            for table in single
         ]
         return [
             _Verdict(reason, reason is None or _is_certain(reason, tree, result))
             for reason, tree, result in zip(reasons, trees, results, strict=True)
         ]
+
+
+def _compared(
+    single: FloatArray, double: Tensor | TreeError, rescaled: Tensor | TreeError
+) -> str | None:
+    reason = compared(single, double)
+    if reason is None and rescaled is not double and isinstance(double, Tensor):
+        reason = compared(double.numpy(), rescaled, NOT_INVARIANT)
+    return reason
+
+
+def _factors(statistics: Statistics) -> Tensor:
+    """Give each entry a factor from ⅛ to 8; neighbours have different ones."""
+    entries = torch.arange(statistics.layout("Weights").entry_count, dtype=torch.float64)
+    return torch.exp2((5 * entries + 2) % 7 - 3)
 
 
 def _is_certain(reason: str, tree: Sequence[Node], result: object) -> bool:

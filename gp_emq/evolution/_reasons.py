@@ -3,15 +3,17 @@
 SIZE = "too large"
 DEPTH = "too deep"
 NO_STATISTIC = "no statistic"
+SCALE = "depends on scale"
 EQUIVALENT = "equivalent to one seen"
 SHAPE = "shape mismatch"
 NOT_FINITE = "not finite"
 CONSTANT = "constant scores"
 PRECISION = "rounding noise"
+NOT_INVARIANT = "not scale invariant"
 DUPLICATE = "duplicate table"
-CHEAP = frozenset({SIZE, DEPTH, NO_STATISTIC, EQUIVALENT})
+CHEAP = frozenset({SIZE, DEPTH, NO_STATISTIC, SCALE, EQUIVALENT})
 """Reasons that cost no evaluation."""
-INVALID = frozenset({SHAPE, NOT_FINITE, CONSTANT, PRECISION})
+INVALID = frozenset({SHAPE, NOT_FINITE, CONSTANT, PRECISION, NOT_INVARIANT})
 """Reasons that blame the operators; being too large or a repetition does not."""
 
 BY_OPERATOR = "operator failed: "

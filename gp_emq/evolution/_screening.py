@@ -11,15 +11,21 @@ from dataclasses import dataclass
 from gp_emq.evolution._judging import judged
 from gp_emq.evolution._objective import FloatArray
 from gp_emq.evolution._probe import Probe
-from gp_emq.evolution._reasons import DEPTH, NO_STATISTIC, SIZE
-from gp_emq.proxies import DEFAULT_CACHE_BYTES, DEFAULT_MEMORY, Evaluator, Node
+from gp_emq.evolution._reasons import DEPTH, NO_STATISTIC, SCALE, SIZE
+from gp_emq.proxies import (
+    DEFAULT_CACHE_BYTES,
+    DEFAULT_MEMORY,
+    Evaluator,
+    Node,
+    depends_on_scale,
+)
 from gp_emq.statistics import Statistics
 from primitives import Input, PrimitiveSet
 
 
 @dataclass(frozen=True)
 class StructureScreen:
-    """Rejects trees by their shape alone.
+    """Rejects trees by their shape alone and, where a set demands it, by dimensional analysis.
 
     Args:
         primitive_set: The set the trees are made of.
@@ -43,7 +49,11 @@ class StructureScreen:
             for node in tree
             if node.arity == 0
         )
-        return None if informative else NO_STATISTIC
+        if not informative:
+            return NO_STATISTIC
+        if self.primitive_set.scale_invariant and depends_on_scale(tree, self.primitive_set):
+            return SCALE
+        return None
 
 
 def depth_of(tree: Sequence[Node]) -> int:

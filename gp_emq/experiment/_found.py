@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gp_emq.errors import DataError
-from gp_emq.networks import Images, Labels
+from gp_emq.networks import Images, Labels, Workload
 from gp_emq.proxies import Node, Proxy, SensitivityTable, parse_expression
 from gp_emq.statistics import Statistics, collect_statistics
 from gp_emq.store import Member
@@ -77,7 +77,7 @@ class Formula:
 
     def table(
         self,
-        network: "nn.Module | Statistics",
+        network: "nn.Module | Workload | Statistics",
         images: Images | None = None,
         labels: Labels | None = None,
         *,
@@ -86,7 +86,7 @@ class Formula:
         """Compute the sensitivity table of a network that the search need not have seen.
 
         Args:
-            network: A model, or statistics that are collected already.
+            network: A model, a workload, or statistics that are collected already.
             images: Calibration images of the model, as for `collect_statistics`.
             labels: Of the images; None takes the network's own predictions.
             bits: The widths, rising; statistics know theirs.
@@ -98,7 +98,9 @@ class Formula:
             GpEmqError: as `collect_statistics` and `Proxy.table` do, or a model has no images.
         """
         if not isinstance(network, Statistics):
-            network = collect_statistics(network, _given(images), labels, bits=bits)
+            if not isinstance(network, Workload):
+                images = _given(images)
+            network = collect_statistics(network, images, labels, bits=bits)
         return self.proxy.table(network)
 
     def _tree(self) -> Sequence[Node]:
@@ -165,7 +167,7 @@ class Result:
 
     def table(
         self,
-        network: "nn.Module | Statistics",
+        network: "nn.Module | Workload | Statistics",
         images: Images | None = None,
         labels: Labels | None = None,
         *,

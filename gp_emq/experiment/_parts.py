@@ -15,7 +15,7 @@ from gp_emq.proxies import share_expressions
 from gp_emq.statistics import Kind, Statistics
 from gp_emq.store import STORE_NAME, RunStore, bench_key
 
-TENSORS = {Kind.WEIGHTS, Kind.WEIGHTS_PER_BIT, Kind.ACTIVATIONS}
+TENSORS = {Kind.WEIGHTS, Kind.WEIGHTS_PER_BIT, Kind.ACTIVATIONS, Kind.ACTIVATIONS_PER_BIT}
 """Kinds of statistics that take time to compute with."""
 
 
@@ -110,7 +110,7 @@ def open_store(folder: Path, setting: Setting, selection: str) -> RunStore:
         meta[bench_key("entry_names", place)] = [bench.layers[entry[0]] for entry in bench.entries]
         for name, values, kind in (
             ("configurations", bench.configurations, np.int8),
-            ("accuracies", bench.accuracies, np.float64),
+            ("accuracies", bench.oriented, np.float64),
             ("split", bench.split, np.int8),
             ("bits", bench.bits, np.int8),
         ):

@@ -127,7 +127,7 @@ class Setting:
     @property
     def is_validated(self) -> bool:
         """Whether the validation configurations of every bench can be ranked."""
-        return not any(why_unrankable(one.accuracies[one.validation], "") for one in self.benches)
+        return not any(why_unrankable(one.oriented[one.validation], "") for one in self.benches)
 
     @property
     def statistic_names(self) -> tuple[str, ...]:
@@ -144,6 +144,8 @@ def bench_sha256(bench: Bench) -> str:
     digest = hashlib.sha256()
     for array in (bench.configurations, bench.accuracies, bench.split):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if not bench.higher_is_better:
+        digest.update(b"lower is better")
     return digest.hexdigest()
 
 
@@ -177,7 +179,7 @@ def load_setting(configuration: RunConfiguration) -> Setting:
                 f"bench {bench.name!r} has {len(bench.training)} training configurations, "
                 f"so --bench-samples must be at most that, got {samples}"
             )
-        reason = why_unrankable(bench.accuracies[bench.training], "training configurations")
+        reason = why_unrankable(bench.oriented[bench.training], "training configurations")
         if reason:
             raise GpEmqError(f"bench {bench.name!r} gives no fitness: {reason}")
     parts = tuple(BenchObjective(one, samples=samples, seed=configuration.seed) for one in benches)

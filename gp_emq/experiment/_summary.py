@@ -147,7 +147,7 @@ def _why_undefined(setting: Setting, split: str) -> list[str]:
         what = f"{split} configurations"
         if len(setting.benches) > 1:
             what += f" of {bench.name}"
-        reasons.append(why_unrankable(bench.accuracies[getattr(bench, split)], what))
+        reasons.append(why_unrankable(bench.oriented[getattr(bench, split)], what))
     return [reason for reason in reasons if reason]
 
 
@@ -180,14 +180,14 @@ def _row(name: str, oriented: FloatArray, size: int, setting: Setting, place: in
     pairs = setting.parts[place].pairs
 
     def tau(split: NDArray[np.intp]) -> float | None:
-        return tau_on(scores[split], bench.accuracies[split], among(pairs, split))
+        return tau_on(scores[split], bench.oriented[split], among(pairs, split))
 
     test = tau(bench.test)
     low, high = (
         (None, None)
         if test is None
         else bootstrap_interval(
-            scores[bench.test], bench.accuracies[bench.test], pairs=among(pairs, bench.test)
+            scores[bench.test], bench.oriented[bench.test], pairs=among(pairs, bench.test)
         )
     )
     training = tau(bench.training) or 0.0

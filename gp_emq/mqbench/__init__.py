@@ -24,6 +24,7 @@ from gp_emq.mqbench._sampling import (
     split_together,
 )
 from gp_emq.mqbench._selection import BAND, KINDS, NEIGHBOUR, PLAN, RANDOM, Chosen, Selection
+from gp_emq.mqbench._workload_bench import workload_bench
 
 __all__ = [
     "BAND",
@@ -63,5 +64,6 @@ __all__ = [
     "shares",
     "split_configurations",
     "split_together",
+    "workload_bench",
     "write_bench",
 ]

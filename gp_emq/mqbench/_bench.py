@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gp_emq.errors import BenchError
 from gp_emq.files import shortened
 from gp_emq.mqbench._selection import Chosen, check_chosen
-from gp_emq.networks import MEBIBYTE, Layer, entry_layers
+from gp_emq.networks import MEBIBYTE, TOP_1, Layer, entry_layers
 from gp_emq.quantization import MAX_BITS, MIN_BITS
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
@@ -28,7 +28,7 @@ class Bench:
         bits: the bit choices, ascending.
         protocol: name of the protocol, which says how the accuracies were measured.
         configurations: int8 (n, entries), all different.
-        accuracies: float64 (n,), top-1 in [0, 1].
+        accuracies: float64 (n,), the metric of each configuration; top-1 is in [0, 1].
         correct: uint8 (n, ceil(images / 8)), which images each configuration labels rightly,
             packed as `numpy.packbits` does; `None` where that is not known.
         images: number of test images.
@@ -37,6 +37,10 @@ class Bench:
             `images` only where each was distorted several times.
         provenance: settings, seeds, versions and checksums of what it was measured from.
         chosen: how each configuration was chosen, (n,); empty where all are random.
+        metric: name of the metric.
+        higher_is_better: its direction.
+        values: float32 (n, images), the metric of each sample where it is a mean over samples;
+            `None` where that is not known, or is in `correct`.
 
     Raises:
         BenchError: if the parts do not fit together.
@@ -56,6 +60,9 @@ class Bench:
     groups: int
     provenance: Mapping[str, Any] = field(default_factory=dict)
     chosen: tuple[Chosen, ...] = ()
+    metric: str = TOP_1.name
+    higher_is_better: bool = TOP_1.higher_is_better
+    values: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         _check(self)
@@ -74,6 +81,15 @@ class Bench:
     def test(self) -> NDArray[np.intp]:
         """Indices of the test configurations, ascending."""
         return np.flatnonzero(self.split == TEST)
+
+    @property
+    def oriented(self) -> NDArray[np.float64]:
+        """The metric of each configuration, turned so that higher is better, (n,)."""
+        return self.accuracies if self.higher_is_better else -self.accuracies
+
+    def by_sample(self) -> NDArray[np.bool_] | NDArray[np.float32] | None:
+        """Return the metric of each sample under each configuration, (n, images), if known."""
+        return self.correctness() if self.values is None else self.values
 
     def correctness(self) -> NDArray[np.bool_] | None:
         """Return which images each configuration labels rightly, bool (n, images)."""
@@ -130,7 +146,11 @@ def _check(bench: Bench) -> None:
         raise _fault(bench, "a configuration is there twice")
     if not np.isfinite(bench.accuracies).all():
         raise _fault(bench, "an accuracy is not finite")
-    if bench.accuracies.min() < 0 or bench.accuracies.max() > 1:
+    if bench.metric != TOP_1.name:
+        _check_metric(bench)
+    elif not bench.higher_is_better:
+        raise _fault(bench, f"of {TOP_1.name} higher is better")
+    elif bench.accuracies.min() < 0 or bench.accuracies.max() > 1:
         raise _fault(bench, "an accuracy is outside 0 to 1")
     if not np.isin(bench.split, (TRAINING, VALIDATION, TEST)).all():
         raise _fault(bench, "a split is none of 0 (training), 1 (validation), 2 (test)")
@@ -141,6 +161,8 @@ def _check(bench: Bench) -> None:
             check_chosen(bench.chosen, count)
         except BenchError as error:
             raise _fault(bench, str(error)) from error
+    if bench.values is not None:
+        _check_values(bench, bench.values)
 
 
 def _check_structure(bench: Bench) -> None:
@@ -170,6 +192,27 @@ def _check_correct(bench: Bench) -> None:
             bench,
             f"configuration {worst} has the accuracy {bench.accuracies[worst]:.6f}, but "
             f"{shares[worst]:.6f} of its images are right",
+        )
+
+
+def _check_metric(bench: Bench) -> None:
+    if not bench.metric or not bench.metric.isprintable():
+        raise _fault(bench, f"its metric {shortened(bench.metric)} has no name in one line")
+    if bench.correct is not None:
+        raise _fault(bench, f"its metric is {bench.metric}, which no sample has right or wrong")
+
+
+def _check_values(bench: Bench, values: NDArray[np.float32]) -> None:
+    if bench.correct is not None:
+        raise _fault(bench, "it has both values and correctness of its samples")
+    _expect(bench, "values", np.float32, (len(bench.configurations), bench.images))
+    means = values.mean(axis=1, dtype=np.float64)
+    if not np.allclose(means, bench.accuracies, rtol=1e-4, atol=1e-7):
+        worst = int(np.abs(means - bench.accuracies).argmax())
+        raise _fault(
+            bench,
+            f"configuration {worst} has the {bench.metric} {bench.accuracies[worst]:.6g}, but the "
+            f"mean over its samples is {means[worst]:.6g}",
         )
 
 

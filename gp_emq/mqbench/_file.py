@@ -13,6 +13,7 @@ from gp_emq.errors import BenchError
 from gp_emq.files import decode_document, read_tensors, shortened
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._selection import Chosen
+from gp_emq.networks import TOP_1
 from gp_emq.store import atomic_write_bytes
 
 FORMAT = 1
@@ -34,6 +35,8 @@ class _Header:
     groups: int
     provenance: dict[str, Any]
     chosen: tuple[Chosen, ...] = ()
+    metric: str = TOP_1.name
+    higher_is_better: bool = TOP_1.higher_is_better
 
 
 _FIELDS = tuple(field.name for field in fields(_Header))
@@ -52,11 +55,15 @@ def write_bench(bench: Bench, path: Path) -> None:
     }
     if bench.correct is not None:
         arrays["correct"] = bench.correct
+    if bench.values is not None:
+        arrays["values"] = bench.values
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header = {"format": FORMAT, **{name: getattr(bench, name) for name in _FIELDS}}
     del header["chosen"]
     if bench.chosen:  # files without it read in versions that do not know it
         header["chosen"] = [one.to_json() for one in bench.chosen]
+    if bench.metric == TOP_1.name:  # files of it read in versions that know of nothing else
+        del header["metric"], header["higher_is_better"]
     text = json.dumps(header, sort_keys=True, separators=(",", ":"))
     atomic_write_bytes(path, safetensors.numpy.save(arrays, metadata={_METADATA_KEY: text}))
 
@@ -79,10 +86,10 @@ def read_bench(path: Path) -> Bench:
     where = f"the metadata of {path}"
     header = decode_document(metadata[_METADATA_KEY], _Header, BenchError, where, form=FORMAT)
     needed = {"configurations", "accuracies", "split"}
-    if not needed <= tensors.keys() <= needed | {"correct"}:
+    if not needed <= tensors.keys() <= needed | {"correct", "values"}:
         raise BenchError(
             f"{path} is damaged: it holds the arrays {shortened(sorted(tensors))}, not "
-            f"{', '.join(sorted(needed))} and perhaps correct"
+            f"{', '.join(sorted(needed))} and perhaps correct or values"
         )
     for name, tensor in tensors.items():
         if tensor.dtype == torch.bfloat16:
@@ -93,5 +100,6 @@ def read_bench(path: Path) -> Bench:
         configurations=arrays["configurations"],
         accuracies=arrays["accuracies"],
         correct=arrays.get("correct"),
+        values=arrays.get("values"),
         split=arrays["split"],
     )

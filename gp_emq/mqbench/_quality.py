@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from gp_emq.correlation import tau_b, why_unrankable
 from gp_emq.mqbench._bench import Bench
+from gp_emq.networks import TOP_1
 
 REPEATS = 20
 RIDGE = 3.0
+_SAMPLED = ("sampling_error", "reliability", "noise_ceiling")
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,17 @@ def bench_quality(bench: Bench, seed: int = 0) -> Quality:
     undefined = _undefined(bench)
     by_image = _by_base_image(bench)
     accuracies = bench.accuracies
-    if by_image is None:
+    if by_image is None and bench.metric != TOP_1.name:
+        errors, reliability = np.full_like(accuracies, math.nan), None
+        undefined |= dict.fromkeys(_SAMPLED, "the bench has no values of its samples")
+    elif by_image is None:
         errors = np.sqrt(accuracies * (1 - accuracies) / bench.images)
         reliability = None
     else:
         errors = by_image.std(axis=1, ddof=1) / np.sqrt(bench.groups)
         known = "reliability" not in undefined
         reliability = _reliability(by_image, generator) if known else math.nan
-    noises = _noises(by_image, errors, generator)
+    noises = [] if "noise_ceiling" in undefined else _noises(by_image, errors, generator)
     return Quality(
         mean=float(accuracies.mean()),
         spread=math.nan if "spread" in undefined else float(accuracies.std(ddof=1)),
@@ -80,7 +85,7 @@ def bench_quality(bench: Bench, seed: int = 0) -> Quality:
             math.nan if "noise_ceiling" in undefined else _noise_ceiling(accuracies, noises)
         ),
         additive_ceiling=math.nan if "additive_ceiling" in undefined else _additive_ceiling(bench),
-        binomial=by_image is None,
+        binomial=by_image is None and bench.metric == TOP_1.name,
         undefined=undefined,
     )
 
@@ -88,7 +93,7 @@ def bench_quality(bench: Bench, seed: int = 0) -> Quality:
 def _undefined(bench: Bench) -> dict[str, str]:
     """Say which numbers a bench does not have, and why."""
     undefined = {}
-    reason = why_unrankable(bench.accuracies, "configurations")
+    reason = why_unrankable(bench.oriented, "configurations")
     if reason:
         undefined = {"reliability": reason, "noise_ceiling": reason}
         if len(bench.accuracies) < 2:
@@ -102,7 +107,7 @@ def _undefined(bench: Bench) -> dict[str, str]:
 
 def _by_base_image(bench: Bench) -> NDArray[np.float32] | None:
     """Return the share of right labels by base image, float32 (n, groups)."""
-    right = bench.correctness()
+    right = bench.by_sample()
     if right is None or bench.groups < 2:
         return None
     draws = right.reshape(len(right), -1, bench.groups)

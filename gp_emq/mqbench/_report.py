@@ -2,6 +2,7 @@
 
 import io
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from gp_emq.mqbench._quality import Quality, bench_quality
 from gp_emq.mqbench._selection import KINDS
 from gp_emq.networks import (
     MEBIBYTE,
+    TOP_1,
     load_network,
     registered_layers,
     size_table,
@@ -28,6 +30,7 @@ def describe_bench(bench: Bench) -> str:
     """Return what a bench holds and what it can tell, as lines of text."""
     quality = bench_quality(bench)
     counts = (len(bench.training), len(bench.validation), len(bench.test))
+    tell = _teller(bench)
     lowest, highest = float(bench.accuracies.min()), float(bench.accuracies.max())
     rows = [
         ("network", f"{bench.network}, {len(bench.layers)} layers, {len(bench.entries)} entries"),
@@ -41,11 +44,11 @@ def describe_bench(bench: Bench) -> str:
         ("test images", _images_line(bench)),
         *_float_row(bench),
         (
-            "accuracy",
-            f"mean {_percent(quality.mean)}, {_percent(lowest)} to {_percent(highest)}",
+            "accuracy" if bench.metric == TOP_1.name else bench.metric,
+            f"mean {tell(quality.mean)}, {tell(lowest)} to {tell(highest)}{_direction(bench)}",
         ),
-        ("spread", _told(quality, "spread", f"{_percent(quality.spread)} (standard deviation)")),
-        ("sampling error", _error_line(quality)),
+        ("spread", _told(quality, "spread", f"{tell(quality.spread)} (standard deviation)")),
+        ("sampling error", _told(quality, "sampling_error", _error_line(quality, tell))),
         ("reliability", _reliability_line(quality)),
         (
             "noise ceiling",
@@ -89,12 +92,13 @@ def plot_bench(bench: Bench, path: Path, network: str | None = None) -> None:
     sizes, unit = model_sizes(bench, network), "MiB"
     if sizes.max() < 0.1:
         sizes, unit = 1024 * sizes, "KiB"
+    is_share = bench.metric == TOP_1.name
     with mpl.rc_context({"svg.hashsalt": "gp_emq"}):
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         axes = figure.add_subplot()
         drawn = axes.scatter(
             sizes,
-            100 * bench.accuracies,
+            bench.accuracies * (100 if is_share else 1),
             c=bench.configurations.mean(axis=1),
             cmap="viridis",
             s=18,
@@ -108,7 +112,7 @@ def plot_bench(bench: Bench, path: Path, network: str | None = None) -> None:
             )
             axes.legend(loc="lower right")
         axes.set_xlabel(f"size ({unit}, batch norm counted at the layer's bits)")
-        axes.set_ylabel("top-1 accuracy (%)")
+        axes.set_ylabel("top-1 accuracy (%)" if is_share else bench.metric)
         axes.set_title(f"{bench.name}: {len(sizes)} configurations, {bench.protocol}")
         axes.grid(alpha=0.3, linewidth=0.5)
         figure.colorbar(drawn, ax=axes, label="mean bits of the entries")
@@ -137,6 +141,15 @@ def model_sizes(bench: Bench, network: str | None = None) -> NDArray[np.float64]
     check_layers(bench, layers, name)
     table = size_table(layers, bench.bits)
     return total_cost(table, bench.bits, bench.configurations) / MEBIBYTE
+
+
+def _teller(bench: Bench) -> Callable[[float], str]:
+    """Return how numbers of a bench's metric are written."""
+    return _percent if bench.metric == TOP_1.name else "{:.4g}".format
+
+
+def _direction(bench: Bench) -> str:
+    return "" if bench.higher_is_better else "; lower is better"
 
 
 def _no_dates(ending: str) -> dict[str, None] | None:
@@ -179,8 +192,8 @@ def _float_row(bench: Bench) -> list[tuple[str, str]]:
     return [("float network", _percent(value))] if isinstance(value, float) else []
 
 
-def _error_line(quality: Quality) -> str:
-    text = _percent(quality.sampling_error)
+def _error_line(quality: Quality, tell: Callable[[float], str]) -> str:
+    text = tell(quality.sampling_error)
     if quality.spread > 0 and quality.sampling_error > 0:
         text += f", {quality.spread / quality.sampling_error:.1f} times smaller than the spread"
     return text + _binomial_note(quality)
@@ -194,7 +207,8 @@ def _told(quality: Quality, name: str, text: str) -> str:
 
 def _reliability_line(quality: Quality) -> str:
     if quality.reliability is None:
-        return "not known: the bench does not say which images were right"
+        text = "not known: the bench does not say which images were right"
+        return _told(quality, "reliability", text)
     text = f"tau {quality.reliability:.3f} between halves of the test images"
     return _told(quality, "reliability", text)
 

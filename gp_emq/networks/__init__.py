@@ -8,7 +8,7 @@ from gp_emq.networks._accounting import (
     size_table,
     total_cost,
 )
-from gp_emq.networks._arrays import read_arrays
+from gp_emq.networks._arrays import drawn, fitting_arrays, own_arrays, read_arrays
 from gp_emq.networks._augmentation import AUGMENTATIONS, Augmentation
 from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks._containers import Images, Labels, image_batch
@@ -40,10 +40,28 @@ from gp_emq.networks._registry import (
     registered_layers,
     untrained_network,
 )
-from gp_emq.networks._running import PrivateNetwork, undisturbed
+from gp_emq.networks._running import Forward, PrivateNetwork, feed, undisturbed
+from gp_emq.networks._samples import (
+    Samples,
+    count,
+    ones_like_one,
+    split,
+    take,
+    tensors_of,
+    values_per_sample,
+)
 from gp_emq.networks._torchvision import import_torchvision
 from gp_emq.networks._watching import Call, input_of, is_linear_map, watching, with_input
 from gp_emq.networks._weights import file_sha256, load_weights, read_state_dict, take_state_dict
+from gp_emq.networks._workload import (
+    TOP_1,
+    Loss,
+    Metric,
+    Workload,
+    check_classes,
+    logits_of,
+    workload_of,
+)
 
 __all__ = [
     "ACCOUNTINGS",
@@ -52,23 +70,34 @@ __all__ = [
     "DATA_VARIABLE",
     "MEBIBYTE",
     "RESIZED",
+    "TOP_1",
     "Augmentation",
     "Call",
     "CifarResNet",
+    "Forward",
     "ImageSet",
     "Images",
     "Labels",
     "Layer",
+    "Loss",
+    "Metric",
     "Network",
     "NetworkSpecification",
     "PrivateNetwork",
+    "Samples",
+    "Workload",
     "batch_size",
     "bit_operations_table",
+    "check_classes",
     "check_finite",
+    "count",
     "data_set_of",
+    "drawn",
     "entry_layers",
+    "feed",
     "file_sha256",
     "find_layers",
+    "fitting_arrays",
     "float_sizes",
     "image_batch",
     "import_torchvision",
@@ -80,18 +109,26 @@ __all__ = [
     "load_network",
     "load_test",
     "load_weights",
+    "logits_of",
     "network_specifications",
+    "ones_like_one",
+    "own_arrays",
     "private_copy",
     "read_arrays",
     "read_state_dict",
     "registered_layers",
     "size_table",
+    "split",
+    "take",
     "take_state_dict",
+    "tensors_of",
     "total_cost",
     "undisturbed",
     "untrained_network",
     "unwrapped",
+    "values_per_sample",
     "watching",
     "weight_layers",
     "with_input",
+    "workload_of",
 ]

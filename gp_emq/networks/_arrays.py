@@ -1,5 +1,6 @@
 """Images of one's own: arrays as a network takes them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from gp_emq.errors import DataError
 from gp_emq.files import read_npz
+from gp_emq.networks._registry import Network
 
 
 def read_arrays(path: Path) -> tuple[Tensor, Tensor | None] | None:
@@ -35,3 +37,36 @@ def read_arrays(path: Path) -> tuple[Tensor, Tensor | None] | None:
         raise DataError(f"{path}: y has shape {labels.shape}, but there are {len(images)} images")
     as_tensor = None if labels is None else torch.from_numpy(labels.astype(np.int64))
     return torch.from_numpy(images), as_tensor
+
+
+def own_arrays(network: Network, data: Sequence[Path]) -> tuple[Tensor, Tensor | None] | None:
+    """Read data that is one `.npz` file of arrays, see `fitting_arrays`; None for any other."""
+    return fitting_arrays(network, data[0]) if [p.suffix for p in data] == [".npz"] else None
+
+
+def fitting_arrays(network: Network, path: Path) -> tuple[Tensor, Tensor | None] | None:
+    """Read a file of arrays as a network takes them.
+
+    Args:
+        network: The network.
+        path: As for `read_arrays`.
+
+    Returns:
+        As `read_arrays`.
+
+    Raises:
+        DataError: As `read_arrays`, or the images are of another shape.
+    """
+    found = read_arrays(path)
+    if found is not None and tuple(found[0].shape[1:]) != network.input_shape:
+        raise DataError(
+            f"{path} has images of shape {tuple(found[0].shape[1:])}, "
+            f"but {network.name} takes {network.input_shape}"
+        )
+    return found
+
+
+def drawn(samples: int, wanted: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw which samples to take, and which are left, int64 each, in the order of the draw."""
+    order = torch.from_numpy(np.random.default_rng((seed, 0)).permutation(samples))
+    return order[:wanted], order[wanted:]

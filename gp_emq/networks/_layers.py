@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
 from gp_emq.networks._running import PrivateNetwork
+from gp_emq.networks._samples import Samples
 from gp_emq.networks._tracing import QUANTIZABLE, Trace
 
 
@@ -70,7 +71,7 @@ def find_layers(
 
 
 def layers_of(
-    network: PrivateNetwork, images: Tensor, ties: Sequence[Sequence[str]] = ()
+    network: PrivateNetwork, images: Samples, ties: Sequence[Sequence[str]] = ()
 ) -> tuple[Layer, ...]:
     """Find the layers of a network that is a private copy already; see `find_layers`."""
     if isinstance(network.model, QUANTIZABLE):

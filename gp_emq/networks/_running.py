@@ -3,7 +3,7 @@
 import contextlib
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,23 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import _pytree
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import GpEmqError, NetworkError
 from gp_emq.networks._aliases import places
 from gp_emq.networks._private import private_copy
+from gp_emq.networks._samples import Samples
+
+Forward = Callable[[nn.Module, Any], Any]
+"""Feeds inputs to a network, and returns what it gives."""
+
+
+def feed(model: nn.Module, inputs: Samples) -> Any:
+    """Call a network with a tensor, the elements of a tuple, or the items of a dict by name."""
+    if isinstance(inputs, (tuple, list)):
+        return model(*inputs)
+    return model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
 
 
 @contextlib.contextmanager
@@ -79,6 +91,7 @@ class PrivateNetwork:
 
     Args:
         model: the network, wrapped or not; it is copied and not touched.
+        forward: how it is fed.
 
     Attributes:
         model: the copy, see `private_copy`; hooks may be registered on its modules.
@@ -90,8 +103,9 @@ class PrivateNetwork:
         NetworkError: as `private_copy`.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, forward: Forward = feed) -> None:
         self.model = private_copy(model)
+        self.forward = forward
         self.parameters: dict[str, Tensor] = dict(
             self.model.named_parameters(remove_duplicate=False)
         )
@@ -100,9 +114,13 @@ class PrivateNetwork:
         tensors = (*self.model.parameters(), *self.model.buffers())
         self.device = tensors[0].device if tensors else torch.device("cpu")
 
+    def copy_of(self, model: nn.Module) -> "PrivateNetwork":
+        """Make a private copy of another network, which is fed as this one is."""
+        return PrivateNetwork(model, self.forward)
+
     def run(
         self,
-        images: Tensor,
+        images: Samples,
         given: Mapping[str, Tensor] | None = None,
         dtype: torch.dtype = torch.float32,
         *,
@@ -111,7 +129,7 @@ class PrivateNetwork:
         """Run images through the network.
 
         Args:
-            images: (n, ...), cloned before the network sees them.
+            images: (n, ...), or other samples, cloned before the network sees them.
             given: values to use in place of parameters, by any of their names; a parameter that
                 modules share is replaced wherever it is used.
             dtype: floating type of the pass; what is `given` must have it already.
@@ -133,18 +151,19 @@ class PrivateNetwork:
                 replaced[id(value)] = used if isinstance(value, nn.Parameter) else used.clone()
             self._in_place_of.append((holder, name, value))
             holder[name] = replaced[id(value)]
-        fed = _floating(images.detach().to(self.device), dtype).clone()
+        fed = _pytree.tree_map_only(
+            Tensor, lambda x: _floating(x.detach().to(self.device), dtype).clone(), images
+        )
         torch.manual_seed(0)
         with self._same_attributes():
             try:
-                return self.model(fed)
+                return self.forward(self.model, fed)
             except GpEmqError:
                 raise
             except Exception as error:
                 what = (str(error).splitlines() or [""])[0]
                 raise NetworkError(
-                    f"the network fails on images of shape {tuple(images.shape)}: "
-                    f"{type(error).__name__}: {what}"
+                    f"the network fails on {_described(images)}: {type(error).__name__}: {what}"
                 ) from error
             finally:
                 if not keep:
@@ -207,6 +226,14 @@ class PrivateNetwork:
                 value.clear()
                 add = value.update if isinstance(value, (dict, set)) else value.extend
                 add(content)
+
+
+def _described(samples: Samples) -> str:
+    """Say of what shape samples are, for a message."""
+    if isinstance(samples, Tensor):
+        return f"images of shape {tuple(samples.shape)}"
+    shapes = [tuple(leaf.shape) for leaf in _pytree.tree_leaves(samples)]
+    return f"a {type(samples).__name__} of tensors of shapes {', '.join(map(str, shapes))}"
 
 
 def _fresh(value: Any) -> Any:

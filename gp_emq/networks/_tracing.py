@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
 from gp_emq.networks._running import PrivateNetwork, undisturbed
+from gp_emq.networks._samples import Samples, split
 from gp_emq.networks._watching import input_of
 
 QUANTIZABLE = (nn.Conv2d, nn.Linear)
@@ -40,14 +41,14 @@ class Trace:
         self._outputs: list[tuple[Tensor, str]] = []
         self._called: list[str] = []
 
-    def run(self, images: Tensor) -> None:
+    def run(self, images: Samples) -> None:
         """Run images (n, ...) one by one."""
         with contextlib.ExitStack() as stack:
             for name, module in self.modules.items():
                 for handle in self._hooks(name, module):
                     stack.callback(handle.remove)
             with undisturbed(), torch.no_grad():
-                for image in torch.split(images, 1):
+                for image in split(images, 1):
                     self._network.run(image)
                     self._take_order()
                     self.images += 1

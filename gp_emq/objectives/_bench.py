@@ -48,7 +48,7 @@ class BenchObjective:
             training = sorted(random.Random(f"{seed}/bench samples").sample(training, samples))
         self._training = np.asarray(training, dtype=np.intp)
         self._validation = np.asarray(bench.validation, dtype=np.intp)
-        accuracies: FloatArray = np.asarray(bench.accuracies, dtype=np.float64)
+        accuracies: FloatArray = np.asarray(bench.oriented, dtype=np.float64)
         self._rank_training: Ranker
         self._rank_validation: Ranker
         self._rank_training, self._rank_validation = (

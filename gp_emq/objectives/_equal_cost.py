@@ -67,7 +67,7 @@ class EqualCostObjective(BenchObjective):
         pairs = at_equal_cost(costs, window)
         super().__init__(bench, samples=samples, seed=seed, pairs=pairs)
         mask = pairs[np.ix_(self.training, self.training)]
-        reason = why_no_pairs(bench.accuracies[self.training], mask, "training configurations")
+        reason = why_no_pairs(bench.oriented[self.training], mask, "training configurations")
         if reason:
             raise GpEmqError(f"bench {bench.name!r} gives no fitness at equal cost: {reason}")
         if all_pairs:

@@ -7,6 +7,7 @@ from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._inputs import ProxyInputs
 from gp_emq.proxies._language import language
 from gp_emq.proxies._proxy import ALIGNED, AS_PUBLISHED, FORMS, Proxy
+from gp_emq.proxies._scale import depends_on_scale
 from gp_emq.proxies._scores import configuration_scores
 from gp_emq.proxies._sharing import share_expressions
 from gp_emq.proxies._table import SensitivityTable
@@ -25,6 +26,7 @@ __all__ = [
     "TreeError",
     "canonical_form",
     "configuration_scores",
+    "depends_on_scale",
     "language",
     "parse_expression",
     "share_expressions",

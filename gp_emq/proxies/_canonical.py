@@ -17,6 +17,7 @@ from gp_emq.proxies._expression import Node, parse_expression
 from primitives import (
     EXPONENTS,
     OPERATORS,
+    PER_BIT_TYPES,
     BitTable,
     Identity,
     Kind,
@@ -24,7 +25,6 @@ from primitives import (
     Operator,
     Pattern,
     PrimitiveSet,
-    WeightsPerBit,
 )  # fmt: skip
 
 _NUMBERS = frozenset(map(str, EXPONENTS))
@@ -183,7 +183,7 @@ def _folded_binary(operator: Operator, kind: type, x: _Term, y: _Term) -> _Term 
         if y.operator is _NEGATE:
             return _negated(_folded(operator, kind, (x, y.arguments[0])))
     # Where types differ, that with the bit axis comes second.
-    mixed_up = x.kind is not y.kind and x.kind in (WeightsPerBit, BitTable)
+    mixed_up = x.kind is not y.kind and x.kind in (*PER_BIT_TYPES, BitTable)
     sorts = mixed_up or (x.kind is y.kind and y.text < x.text)
     if operator.commutative and sorts:
         return _plain(operator, kind, (y, x))

@@ -7,14 +7,15 @@ from torch import Tensor
 
 from gp_emq.proxies._expression import Node
 from primitives import (
+    PER_BIT_TYPES,
     TENSOR_TYPES,
     Activations,
+    ActivationsPerBit,
     BitTable,
     Kind,
     LayerVector,
     Overload,
     PrimitiveSet,
-    WeightsPerBit,
 )
 
 
@@ -132,9 +133,9 @@ class Graph:
             by_layer=normalises and not affine,
             affine=affine,
             rank=rank + affine,
-            in_activations=node.ret is Activations
+            in_activations=node.ret in (Activations, ActivationsPerBit)
             or any(vertex.in_activations for vertex in below if not vertex.is_reduced),
-            per_bit=node.ret in (WeightsPerBit, BitTable),
+            per_bit=node.ret in (*PER_BIT_TYPES, BitTable),
         )
         self._numbers[identity] = number
         self.vertices.append(vertex)

@@ -10,8 +10,15 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import PrivateNetwork, batch_size, weight_layers
-from gp_emq.statistics import Origin, Statistics, logits_of
+from gp_emq.networks import (
+    PrivateNetwork,
+    Samples,
+    Workload,
+    batch_size,
+    values_per_sample,
+    weight_layers,
+)
+from gp_emq.statistics import Origin, Statistics
 
 Value = TypeVar("Value")
 
@@ -72,35 +79,27 @@ class ProxyInputs:
         return self.origin.network
 
     @property
-    def images(self) -> Tensor:
-        """The calibration images, float32 (n, C, H, W)."""
-        return self.origin.images
-
-    @property
-    def labels(self) -> Tensor | None:
-        """Their labels, int64 (n,), or None for the network's own predictions."""
-        return self.origin.labels
+    def workload(self) -> Workload:
+        """The network, the calibration samples, and how it is fed and judged."""
+        return self.origin.workload
 
     @property
     def chunk(self) -> int:
         """Images that may go through the network at once: one where they see each other."""
         independent = self.statistics.images_are_independent
-        return batch_size(self.images.shape[1:]) if independent else 1
+        return batch_size((values_per_sample(self.workload.samples),)) if independent else 1
 
-    def logits(self, images: Tensor, given: Mapping[str, Tensor] | None = None) -> Tensor:
+    def outputs(self, samples: Samples, given: Mapping[str, Tensor] | None = None) -> Any:
         """Run the network, inside `undisturbed()`.
 
         Args:
-            images: (n, ...).
+            samples: (n, ...), or other samples.
             given: Values to use in place of parameters, by name.
 
         Returns:
-            (n, classes).
-
-        Raises:
-            StatisticsError: The output is no matrix of logits.
+            What the network gives.
         """
-        return logits_of(self.network.run(images, given), len(images))
+        return self.network.run(samples, given)
 
     @cached_property
     def perturbations(self) -> dict[tuple[str, int], Tensor]:

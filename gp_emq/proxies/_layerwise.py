@@ -9,7 +9,7 @@ from gp_emq.proxies._graph import Vertex
 from gp_emq.proxies._kernels import computed
 from gp_emq.proxies._streaming import ReductionSink
 from gp_emq.statistics import Layout
-from primitives import TENSOR_TYPES, Exponent, Kind, WeightsPerBit, as_rows
+from primitives import PER_BIT_TYPES, TENSOR_TYPES, Exponent, Kind, as_rows
 from primitives._affine import CHUNK
 from primitives._workspace import Workspace
 
@@ -82,9 +82,9 @@ class Layerwise:
             return computed(overload.operator, *arguments)
         affine = overload.operator.affine
         if affine is not None and vertex.node.ret in TENSOR_TYPES:
-            per_bit = vertex.node.ret is WeightsPerBit
+            per_bit = vertex.node.ret in PER_BIT_TYPES
             return affine.of_layer(_tensor(arguments[0]), self._workspace, per_bit=per_bit)
-        if kind is Kind.NORMALISER and vertex.node.ret is WeightsPerBit:
+        if kind is Kind.NORMALISER and vertex.node.ret in PER_BIT_TYPES:
             return torch.stack([function(row) for row in _tensor(arguments[0])])
         if kind is Kind.MATRIX:
             return function(*(as_rows(_tensor(argument)) for argument in arguments))
@@ -99,7 +99,7 @@ def _feed(sink: ReductionSink, entry: int, values: dict[int, Tensor]) -> None:
         sink.accumulator.take(entry, [overload.operator.function(pieces[0]).reshape(1)])
         return
     flat = [
-        piece.flatten(1) if kind is WeightsPerBit else piece.reshape(-1)
+        piece.flatten(1) if kind in PER_BIT_TYPES else piece.reshape(-1)
         for piece, kind in zip(pieces, overload.arguments, strict=True)
     ]
     for start in range(0, flat[0].shape[-1], CHUNK):

@@ -8,7 +8,9 @@ from gp_emq.proxies._graph import Vertex
 from gp_emq.proxies._window import as_part
 from gp_emq.statistics import Layout, Statistics
 from primitives import (
+    PER_BIT_TYPES,
     Activations,
+    ActivationsPerBit,
     BitTable,
     LayerVector,
     PrimitiveSet,
@@ -58,7 +60,7 @@ class Leaves:
 
     def bytes_of(self, kind: type) -> int:
         """Give what a whole tensor of a type takes."""
-        copies = self.bits if kind is WeightsPerBit else 1
+        copies = self.bits if kind in PER_BIT_TYPES else 1
         size = self.layout(self._layout_kind(kind)).size
         return size * copies * self.dtype.itemsize
 
@@ -108,8 +110,8 @@ class Leaves:
             shape = (entries, self.bits) if kind is BitTable else (entries,)
             return shape, torch.float64
         size = self.layout(self._layout_kind(kind)).size
-        return ((self.bits, size) if kind is WeightsPerBit else (size,)), self.dtype
+        return ((self.bits, size) if kind in PER_BIT_TYPES else (size,)), self.dtype
 
     @staticmethod
     def _layout_kind(kind: type) -> type:
-        return Activations if kind is Activations else Weights
+        return Activations if kind in (Activations, ActivationsPerBit) else Weights

@@ -14,7 +14,7 @@ from gp_emq.proxies._leaves import Leaves
 from gp_emq.proxies._streaming import ReductionSink, Sink, StoreSink, Stream
 from gp_emq.proxies._window import Window
 from gp_emq.statistics import Layout
-from primitives import Activations, BitTable, Kind, Weights, WeightsPerBit, _terms
+from primitives import PER_BIT_TYPES, Activations, BitTable, Kind, Weights, _terms
 from primitives._accumulators import Accumulator, Collected, sums
 from primitives._affine import AffineKernel, AffineNormaliser
 from primitives._workspace import Workspace
@@ -223,7 +223,7 @@ class Reducer:
         self._pass(run, [StoreSink(vertex, out, start)], start, stop)
         for layer in layers:
             here = slice(layout.offsets[layer] - start, layout.offsets[layer + 1] - start)
-            for row in out if vertex.node.ret is WeightsPerBit else (out,):
+            for row in out if vertex.node.ret in PER_BIT_TYPES else (out,):
                 tensor = row[here].view(layout.shapes[layer])
                 tensor.copy_(function(tensor))
 
@@ -231,7 +231,7 @@ class Reducer:
         self, vertex: Vertex, layout: Layout, normalised: Mapping[int, Tensor | Window]
     ) -> Tensor:
         """Make room for a tensor, in the memory of one that leaves if there is one."""
-        per_bit = vertex.node.ret is WeightsPerBit
+        per_bit = vertex.node.ret in PER_BIT_TYPES
         shape = (self._leaves.bits, layout.size) if per_bit else (layout.size,)
         in_use = {id(values) for values in normalised.values()}
         for tensor in self._tensors.make_room(self._bytes(vertex)):
@@ -240,7 +240,7 @@ class Reducer:
         return self._empty(vertex, layout.size)
 
     def _empty(self, vertex: Vertex, length: int) -> Tensor:
-        shape = (self._leaves.bits, length) if vertex.node.ret is WeightsPerBit else (length,)
+        shape = (self._leaves.bits, length) if vertex.node.ret in PER_BIT_TYPES else (length,)
         return torch.empty(shape, dtype=self._leaves.dtype, device=self._leaves.device)
 
     def _accumulator(self, vertex: Vertex) -> Accumulator:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gp_emq.proxies._expression import Node, parse_expression
 from gp_emq.proxies._graph import subtree_ends
-from primitives import TENSOR_TYPES, Kind, PrimitiveSet, WeightsPerBit
+from primitives import PER_BIT_TYPES, TENSOR_TYPES, Kind, PrimitiveSet
 
 _PASSES = {Kind.NORMALISER: 3, Kind.REDUCTION: 2}
 """What an operator costs, in elementwise operators."""
@@ -58,6 +58,6 @@ def _tensor_costs(tree: Sequence[Node], primitive_set: PrimitiveSet) -> dict[str
         tensors = [kind for kind in overload.arguments if kind in TENSOR_TYPES]
         if tensors or overload.operator.kind is Kind.STRUCTURE:
             text = " ".join(node.name for node in tree[position : ends[position]])
-            widths = _WIDTHS if WeightsPerBit in tensors else 1
+            widths = _WIDTHS if set(tensors) & {*PER_BIT_TYPES} else 1
             costs[text] = _PASSES.get(overload.operator.kind, 1) * widths
     return costs

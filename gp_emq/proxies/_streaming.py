@@ -15,7 +15,7 @@ from torch import Tensor
 from gp_emq.proxies._graph import Vertex
 from gp_emq.proxies._kernels import kernel_of
 from gp_emq.statistics import Layout
-from primitives import Exponent, Kernel, WeightsPerBit
+from primitives import PER_BIT_TYPES, Exponent, Kernel
 from primitives._accumulators import Accumulator
 from primitives._affine import AffineKernel
 
@@ -234,7 +234,7 @@ class Stream:
                     affine = self._affine(vertex)
                 else:
                     kernel = kernel_of(vertex.overload.operator)
-                per_bit = vertex.node.ret is WeightsPerBit
+                per_bit = vertex.node.ret in PER_BIT_TYPES
                 # Taken before the arguments' registers are freed: kernels are not all in place.
                 if free[per_bit]:
                     register = free[per_bit].pop()

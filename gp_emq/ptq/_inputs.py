@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,12 +11,14 @@ from gp_emq.errors import DataError
 from gp_emq.networks import (
     Network,
     PrivateNetwork,
+    Workload,
     batch_size,
     data_set_of,
+    drawn,
     load_calibration,
     load_network,
     load_test,
-    read_arrays,
+    own_arrays,
     undisturbed,
 )
 from gp_emq.ptq._accuracy import Right, predictions
@@ -57,7 +58,7 @@ class EvaluationInputs:
             quantized: By which network; None for the float one.
         """
         model = self.network.model if quantized is None else quantized
-        found: Right = (predictions(model, self.images, self.batch) == self.labels).numpy()
+        found: Right = Workload(model, self.images, self.labels).measured(self.batch).numpy()
         return found
 
 
@@ -86,7 +87,7 @@ def load_evaluation_inputs(
         GpEmqError: Network, weights or images are unknown, missing or do not fit.
     """
     loaded = load_network(network, weights)
-    arrays = read_arrays(data[0]) if len(data) == 1 and data[0].suffix == ".npz" else None
+    arrays = own_arrays(loaded, data)
     if arrays is not None:
         return _from_arrays(loaded, arrays, data[0], calibration, tests=tests, seed=seed)
     data_set = data_set_of(loaded.name, loaded.input_shape)
@@ -108,17 +109,10 @@ def _from_arrays(
     seed: int,
 ) -> EvaluationInputs:
     images, labels = check_images(arrays[0]), arrays[1]
-    if tuple(images.shape[1:]) != network.input_shape:
-        raise DataError(
-            f"{path} has images of shape {tuple(images.shape[1:])}, "
-            f"but {network.name} takes {network.input_shape}"
-        )
     if len(images) < 2:
         raise DataError(f"{path} has 1 image: at least one to calibrate and one to test on")
-    order = np.random.default_rng((seed, 0)).permutation(len(images))
-    cut = min(calibration, len(images) // 2)
-    batch, rest = torch.from_numpy(order[:cut]), torch.from_numpy(order[cut:][:tests])
-    rest = rest.sort().values
+    batch, rest = drawn(len(images), min(calibration, len(images) // 2), seed)
+    rest = rest[:tests].sort().values
     chosen = images[rest]
     classes = _classes(network, chosen)
     if labels is None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gp_emq.allocation import FLOAT_BITS, Plan
 from gp_emq.errors import NetworkError, QuantizationError
@@ -16,11 +16,16 @@ from gp_emq.networks import (
     Images,
     Layer,
     PrivateNetwork,
+    Samples,
+    Workload,
     check_finite,
-    image_batch,
+    count,
     layers_of,
+    take,
+    tensors_of,
     undisturbed,
     unwrapped,
+    workload_of,
 )
 from gp_emq.ptq._settings import ROBUST, QuantizationSettings, planned_activation_bits
 from gp_emq.quantization import (
@@ -46,9 +51,9 @@ PER_CHANNEL = WeightQuantizer(per_channel=True)
 
 
 def quantize(
-    model: nn.Module,
+    model: nn.Module | Workload,
     plan: Plan | Mapping[str, int],
-    images: Images,
+    images: Images | None = None,
     *,
     method: str = "rtn",
     quantizer: WeightQuantizer = PER_CHANNEL,
@@ -68,7 +73,8 @@ def quantize(
 
     Args:
         model: Maps (n, C, H, W) to logits or anything else; of any floating type. A network in
-            `DataParallel` or `torch.compile` is taken out of it.
+            `DataParallel` or `torch.compile` is taken out of it. Or a `Workload`, which brings its
+            samples along.
         plan: What `allocate` gives, or widths by name of the layer; layers that it does not name,
             or gives 32 bits, stay in float, their inputs too.
         images: Calibration images (n, C, H, W), in whatever `image_batch` takes, such as a tensor,
@@ -124,9 +130,9 @@ def quantize(
 
 def run_recipe(
     recipe: Recipe,
-    model: nn.Module,
+    model: nn.Module | Workload,
     plan: Plan | Mapping[str, int],
-    images: Images,
+    images: Images | None,
     settings: QuantizationSettings,
     *,
     cache: Path | None = None,
@@ -135,14 +141,17 @@ def run_recipe(
     """Quantize a network by a recipe; the arguments are those of `quantize`."""
     if settings.iterations is not None and not recipe.learns:
         raise QuantizationError(f"method {recipe.name} learns nothing: it takes no iterations")
-    batch, _ = image_batch(images)
+    workload = workload_of(model, images)
+    model, batch = workload.model, workload.samples
+    if not workload.is_default:
+        cache = None  # nobody knows whether code of the user's own is still what it was
     if settings.activation_rule != "minmax":
         batch = usual_images(batch)
     rounding = RoundingSettings(
         iterations=recipe.iterations if settings.iterations is None else settings.iterations,
         seed=settings.seed,
     )
-    network = PrivateNetwork(model)
+    network = workload.private()
     network.model.cpu()
     network.device = torch.device("cpu")
     check_finite(network.model)
@@ -172,10 +181,10 @@ def run_recipe(
 
 
 def _layers(
-    network: PrivateNetwork, images: Tensor, plan: Plan | Mapping[str, int]
+    network: PrivateNetwork, images: Samples, plan: Plan | Mapping[str, int]
 ) -> tuple[Layer, ...]:
     """Find the layers that the first image calls, or all images where the plan has others."""
-    found = layers_of(network, images[:1])
+    found = layers_of(network, take(images, slice(0, 1)))
     planned = {item.name for item in plan.layers} if isinstance(plan, Plan) else set(plan)
     if planned <= {layer.name for layer in found}:
         return found
@@ -185,7 +194,7 @@ def _layers(
 def _input_grids(
     network: PrivateNetwork,
     layers: tuple[Layer, ...],
-    images: Tensor,
+    images: Samples,
     settings: QuantizationSettings,
 ) -> dict[str, QuantizationParameters]:
     """Return the grid of each layer's input by name; none where activations stay in float."""
@@ -247,12 +256,12 @@ def _check_shared(layers: tuple[Layer, ...], widths: Mapping[str, int]) -> None:
             )
 
 
-def _check_outputs(network: PrivateNetwork, quantized: QuantizedModel, images: Tensor) -> None:
+def _check_outputs(network: PrivateNetwork, quantized: QuantizedModel, images: Samples) -> None:
     """Refuse a quantized network whose outputs for the calibration images are not finite.
 
     Where a network itself gives infinities, as for classes that it masks, they may stay.
     """
-    rounded, start = PrivateNetwork(quantized.network), 0
+    rounded, start = network.copy_of(quantized.network), 0
     with torch.no_grad():
         for part in passes(network, images):
             found = rounded.run(part)
@@ -266,7 +275,7 @@ def _check_outputs(network: PrivateNetwork, quantized: QuantizedModel, images: T
                     raise QuantizationError(
                         f"the quantized network's output for image {start + place} is not finite"
                     )
-            start += len(part)
+            start += count(part)
 
 
 def _folder(
@@ -274,7 +283,7 @@ def _folder(
     recipe: Recipe,
     model: nn.Module,
     *,
-    images: Tensor,
+    images: Samples,
     settings: QuantizationSettings,
     rounding: RoundingSettings,
 ) -> Path | None:
@@ -289,7 +298,7 @@ def _folder(
         "code": code_sha256(*recipe.modules),
         "method": recipe.name,
         "state": state_sha256(model),
-        "images": sha256_of([("images", images)]),
+        "images": sha256_of(tensors_of(images, "images")),
         "weights": asdict(settings.weights),
         "activations": None if activations is None else asdict(activations),
         "rounding": asdict(rounding),

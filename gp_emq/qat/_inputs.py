@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,11 +15,13 @@ from gp_emq.networks import (
     Network,
     PrivateNetwork,
     data_set_of,
+    drawn,
+    fitting_arrays,
     import_torchvision,
     load_calibration,
     load_images,
     load_network,
-    read_arrays,
+    own_arrays,
     undisturbed,
 )
 from gp_emq.ptq import predictions
@@ -71,7 +72,7 @@ def load_qat_inputs(
         GpEmqError: Network, weights or images are unknown, missing or do not fit.
     """
     loaded = load_network(network, weights)
-    arrays = read_arrays(data[0]) if len(data) == 1 and data[0].suffix == ".npz" else None
+    arrays = own_arrays(loaded, data)
     data_set = data_set_of(loaded.name, loaded.input_shape)
     if arrays is not None:
         inputs = _own(loaded, data[0], arrays, images, seed)
@@ -107,20 +108,17 @@ def _own(
     network: Network, path: Path, arrays: tuple[Tensor, Tensor | None], images: int, seed: int
 ) -> QatInputs:
     found, labels = arrays
-    _check_shape(network, found, path)
     if labels is None:
         labels = predictions(network.model, found, 256)
     _check_labels(network, labels, str(path))
     source = TensorImages(found, labels)
-    return QatInputs(network, Samples(source), found[_draw(len(found), images, seed)], None)
+    return QatInputs(network, Samples(source), found[drawn(len(found), images, seed)[0]], None)
 
 
 def _own_test(network: Network, path: Path) -> LabelledImages:
-    arrays = read_arrays(path)
-    images, labels = arrays or (None, None)
+    images, labels = fitting_arrays(network, path) or (None, None)
     if images is None or labels is None:
         raise DataError(f"{path}: test images need x float32 (n, C, H, W) and labels y")
-    _check_shape(network, images, path)
     _check_labels(network, labels, str(path))
     return PreparedImages(TensorImages(images, labels))
 
@@ -147,7 +145,7 @@ def _imagenet(network: Network, data: Sequence[Path], images: int, seed: int) ->
         listed = load_images("imagenet", [validation])
         if listed is not None:
             test = PreparedImages(TensorImages(listed.images, listed.labels))
-    chosen = _draw(len(files), images, seed).tolist()
+    chosen = drawn(len(files), images, seed)[0].tolist()
     calibration = torch.stack([prepare(source.fetch(index)[0]) for index in chosen])
     return QatInputs(network, Samples(source, Augmentation("imagenet", side)), calibration, test)
 
@@ -181,23 +179,10 @@ def _class_folders(folder: Path) -> tuple[list[tuple[str, int]], list[str]]:
     return list(found.samples), list(found.classes)
 
 
-def _draw(count: int, wanted: int, seed: int) -> Tensor:
-    order = np.random.default_rng((seed, 0)).permutation(count)
-    return torch.from_numpy(order[:wanted])
-
-
 def _classes_of(network: Network) -> int:
     with undisturbed(), torch.no_grad():
         example = torch.zeros(1, *network.input_shape)
         return int(PrivateNetwork(network.model).run(example).shape[-1])
-
-
-def _check_shape(network: Network, images: Tensor, path: Path) -> None:
-    if tuple(images.shape[1:]) != network.input_shape:
-        raise DataError(
-            f"{path} has images of shape {tuple(images.shape[1:])}, but {network.name} takes "
-            f"{network.input_shape}"
-        )
 
 
 def _check_labels(network: Network, labels: Tensor, where: str) -> None:

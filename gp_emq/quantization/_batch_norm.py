@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from gp_emq.errors import QuantizationError
-from gp_emq.networks import input_of
+from gp_emq.networks import Samples, count, input_of
 
 
 def batch_norms(model: nn.Module) -> list[_NormBase]:
@@ -24,7 +24,7 @@ def batch_norms(model: nn.Module) -> list[_NormBase]:
     ]
 
 
-def check_enough_images(model: nn.Module, images: Tensor) -> None:
+def check_enough_images(model: nn.Module, images: Samples) -> None:
     """Refuse a single image where there are batch norms to estimate statistics of.
 
     Args:
@@ -34,7 +34,7 @@ def check_enough_images(model: nn.Module, images: Tensor) -> None:
     Raises:
         QuantizationError: if there is one image, and a batch norm.
     """
-    if len(images) < 2 and batch_norms(model):
+    if count(images) < 2 and batch_norms(model):
         raise QuantizationError("batch-norm statistics need at least 2 images, not 1")
 
 

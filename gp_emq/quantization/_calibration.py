@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks import Layer, PrivateNetwork, undisturbed
+from gp_emq.networks import (
+    Layer,
+    PrivateNetwork,
+    Samples,
+    count,
+    take,
+    tensors_of,
+    undisturbed,
+)
 from gp_emq.quantization._histogram import Histogram
 from gp_emq.quantization._inputs import watch_inputs
 from gp_emq.quantization._passes import CHUNK, passes, private
@@ -27,7 +35,7 @@ OUTLIER = 20.0
 def calibrate_activations(
     model: nn.Module | PrivateNetwork,
     layers: Sequence[Layer],
-    images: Tensor,
+    images: Samples,
     quantizer: ActivationQuantizer,
 ) -> tuple[QuantizationParameters, ...]:
     """Choose the grid of every layer's input from images through the float network.
@@ -53,7 +61,7 @@ def calibrate_activations(
     names = [layer.name for layer in layers]
     network = private(model)
     with undisturbed():
-        most = CHUNK if quantizer.scale_rule == "minmax" else -(-len(images) // PARTS)
+        most = CHUNK if quantizer.scale_rule == "minmax" else -(-count(images) // PARTS)
         batches = passes(network, images, most)
         extremes = _extremes(network, layers, batches)
         for name in names:
@@ -71,17 +79,21 @@ def calibrate_activations(
         return tuple(choose(histograms[name], quantizer) for name in names)
 
 
-def usual_images(images: Tensor) -> Tensor:
+def usual_images(images: Samples) -> Samples:
     """Leave out images with values more than 20 times as large as in the middle one.
 
     Args:
-        images: (n, ...); they are all returned where they are fewer than three.
+        images: (n, ...), or other samples; they are all returned where they are fewer than three.
     """
-    sizes = in_full_precision(images).flatten(1).abs().amax(1)
-    middle = sizes.sort().values[(len(sizes) - 1) // 2]
-    if len(images) < 3 or middle == 0:
+    if count(images) < 3:
         return images
-    return images[sizes <= OUTLIER * middle]
+    usual = torch.ones(count(images), dtype=torch.bool)
+    for _, values in tensors_of(images, ""):
+        if values.is_floating_point():  # whole numbers may be indices, which have no size
+            sizes = in_full_precision(values).flatten(1).abs().amax(1)
+            middle = sizes.sort().values[(len(sizes) - 1) // 2]
+            usual &= (sizes <= OUTLIER * middle) | (middle == 0)
+    return images if bool(usual.all()) else take(images, usual)
 
 
 _Extremes = dict[int, tuple[float, float]]
@@ -89,7 +101,7 @@ _Extremes = dict[int, tuple[float, float]]
 
 
 def _extremes(
-    network: PrivateNetwork, layers: Sequence[Layer], batches: Sequence[Tensor]
+    network: PrivateNetwork, layers: Sequence[Layer], batches: Sequence[Samples]
 ) -> dict[str, _Extremes]:
     found: dict[str, _Extremes] = defaultdict(dict)
     for number, batch in enumerate(batches):
@@ -117,7 +129,7 @@ def _without_outliers(parts: _Extremes) -> _Extremes:
 def _histograms(
     network: PrivateNetwork,
     layers: Sequence[Layer],
-    batches: Sequence[Tensor],
+    batches: Sequence[Samples],
     kept: dict[str, _Extremes],
 ) -> dict[str, Histogram]:
     found: dict[str, Histogram] = defaultdict(Histogram)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from gp_emq.networks import Layer, PrivateNetwork, input_of, with_input
+from gp_emq.networks import Layer, PrivateNetwork, Samples, input_of, with_input
 from gp_emq.quantization._uniform import QuantizationParameters, fake_quantize
 
 
@@ -46,7 +46,7 @@ def round_input(module: nn.Module, grid: QuantizationParameters) -> RemovableHan
 def watch_inputs(
     network: PrivateNetwork,
     layers: Sequence[Layer],
-    images: Tensor,
+    images: Samples,
     see: Callable[[str, Tensor], None],
 ) -> None:
     """Run some images, and show the name and the input of every call of a layer.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks import PrivateNetwork
+from gp_emq.networks import PrivateNetwork, Samples, count, split, take, values_per_sample
 
 CHUNK = 64
 """Images of one pass, unless they have to go through the network together."""
@@ -21,7 +21,7 @@ _RELATIVE = 1e-4
 """How far apart two results may be that differ by rounding alone, relative to the largest."""
 
 
-_Answers = MutableMapping[PrivateNetwork, tuple[Tensor, bool]]
+_Answers = MutableMapping[PrivateNetwork, tuple[Samples, bool]]
 _ANSWERS: _Answers = weakref.WeakKeyDictionary()
 """What was found last for each network, and of which images."""
 
@@ -35,26 +35,26 @@ def private(model: nn.Module | PrivateNetwork) -> PrivateNetwork:
     return model if isinstance(model, PrivateNetwork) else PrivateNetwork(model)
 
 
-def passes(network: PrivateNetwork, images: Tensor, size: int = CHUNK) -> tuple[Tensor, ...]:
+def passes(network: PrivateNetwork, images: Samples, size: int = CHUNK) -> tuple[Samples, ...]:
     """Split images into what goes through a network at once.
 
     Run it inside `undisturbed()`.
 
     Args:
         network: the network.
-        images: (n, ...).
+        images: (n, ...), or other samples.
         size: most images of a part.
 
     Returns:
         The parts: one, of all images, where what the network gives for an image depends on those
         that are with it.
     """
-    if len(images) <= size or not independent(network, images):
+    if count(images) <= size or not independent(network, images):
         return (images,)
-    return torch.split(images, size)
+    return split(images, size)
 
 
-def independent(network: PrivateNetwork, images: Tensor) -> bool:
+def independent(network: PrivateNetwork, images: Samples) -> bool:
     """Say whether images give in any company what they give in a batch.
 
     As many of them as memory allows go through the network together, then in two ways in groups,
@@ -63,25 +63,25 @@ def independent(network: PrivateNetwork, images: Tensor) -> bool:
     """
     asked, answer = _ANSWERS.get(network, (None, False))
     if asked is not images:
-        room = _ROOM // max(1, images[:1].numel())
-        answer = _independent(network, images[: max(CHUNK, min(room, _MOST))])
+        room = _ROOM // max(1, values_per_sample(images))
+        answer = _independent(network, take(images, slice(0, max(CHUNK, min(room, _MOST)))))
         _ANSWERS[network] = images, answer
     return answer
 
 
-def _independent(network: PrivateNetwork, images: Tensor) -> bool:
-    count = len(images)
-    size = math.isqrt(count - 1) + 1
-    alone = [torch.tensor([index]) for index in sorted({0, count - 1})]
-    neighbours = torch.split(torch.arange(count), size)
-    others = [torch.arange(first, count, size) for first in range(min(size, count))]
+def _independent(network: PrivateNetwork, images: Samples) -> bool:
+    total = count(images)
+    size = math.isqrt(total - 1) + 1
+    alone = [torch.tensor([index]) for index in sorted({0, total - 1})]
+    neighbours = torch.split(torch.arange(total), size)
+    others = [torch.arange(first, total, size) for first in range(min(size, total))]
     try:
         with torch.no_grad():
             together = _tensors(network.run(images))
             for groups in (alone, neighbours, others):
                 for members in groups:
-                    for number, found in enumerate(_tensors(network.run(images[members]))):
-                        _check_rows(found, together[number], members, count)
+                    for number, found in enumerate(_tensors(network.run(take(images, members)))):
+                        _check_rows(found, together[number], members, total)
     except (NotStackedError, IndexError, NetworkError, RuntimeError, ValueError):
         # What fails for one image alone needs the others.
         return False

@@ -73,11 +73,12 @@ class QuantizedModel(nn.Module):
             round_input(self.network.get_submodule(name), grid)
         ask_for_gradients(self.network, unwrapped(model))
 
-    def forward(self, images: Tensor) -> Any:
-        """Map images (n, C, H, W) to what the network gives for them, such as logits."""
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """Map images (n, C, H, W), or what else it takes, to what the network gives for them."""
+        kind = floating_type(self.network)
         # A copy, for networks that change their images in place.
-        fed = images.to(floating_type(self.network)) if images.is_floating_point() else images
-        return _as(self.network(fed.clone()), self.dtype)
+        copied = _pytree.tree_map_only(Tensor, Tensor.clone, _as((inputs, named), kind))
+        return _as(self.network(*copied[0], **copied[1]), self.dtype)
 
     def without_rounded_inputs(self) -> nn.Module:
         """Return a copy of the network that has the quantized weights and takes float inputs."""

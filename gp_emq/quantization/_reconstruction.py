@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks import Layer, PrivateNetwork, undisturbed
+from gp_emq.networks import Layer, PrivateNetwork, Samples, take, undisturbed
 from gp_emq.quantization._blocks import find_blocks
 from gp_emq.quantization._inputs import round_input
 from gp_emq.quantization._learned import LearnedRoundings
@@ -30,7 +30,7 @@ def reconstruct_layer(
     *,
     quantizer: WeightQuantizer,
     activation: QuantizationParameters | None,
-    images: Tensor,
+    images: Samples,
     settings: RoundingSettings,
     sharing: Mapping[str, QuantizationParameters | None] | None = None,
     report: Report | None = None,
@@ -87,7 +87,7 @@ def reconstruct_blocks(
     widths: Mapping[str, int],
     *,
     quantizer: WeightQuantizer,
-    images: Tensor,
+    images: Samples,
     settings: RoundingSettings,
     learned: LearnedRoundings | None = None,
     report: Report | None = None,
@@ -118,7 +118,7 @@ def reconstruct_blocks(
     kept = learned or LearnedRoundings(None)
     network, quantized = private(model), private(model)
     if quantized is network:
-        quantized = PrivateNetwork(network.model)
+        quantized = network.copy_of(network.model)
     owners = weight_owners(network.model, [layer for layer in layers if layer.name in widths])
     of_weight = {
         id(network.model.get_submodule(owner).get_parameter("weight")): owner
@@ -176,7 +176,7 @@ def reconstructed_blocks(
     model: nn.Module | PrivateNetwork,
     layers: Sequence[Layer],
     widths: Mapping[str, int],
-    images: Tensor,
+    images: Samples,
 ) -> tuple[str, ...]:
     """Return the names of the blocks that `reconstruct_blocks` learns, in order."""
     found = _reconstructible(private(model), layers, widths, images)
@@ -195,7 +195,7 @@ def weight_owners(model: nn.Module, layers: Sequence[Layer]) -> dict[str, str]:
 
 
 def _reconstructible(
-    network: PrivateNetwork, layers: Sequence[Layer], widths: Mapping[str, int], images: Tensor
+    network: PrivateNetwork, layers: Sequence[Layer], widths: Mapping[str, int], images: Samples
 ) -> list[tuple[str, list[Layer]]]:
     """Return each block that has layers to quantize, with them."""
     found: list[tuple[str, list[Layer]]] = []
@@ -204,14 +204,15 @@ def _reconstructible(
         inside = [layer for layer in chosen if layer.name == block or _within(layer.name, block)]
         if not inside:
             continue
-        if inside[0].name == block or _takes_one_tensor(network, block, images[:1]):
+        first = take(images, slice(0, 1))
+        if inside[0].name == block or _takes_one_tensor(network, block, first):
             found.append((block, inside))
         else:
             found += [(layer.name, [layer]) for layer in inside]
     return found
 
 
-def _takes_one_tensor(network: PrivateNetwork, block: str, images: Tensor) -> bool:
+def _takes_one_tensor(network: PrivateNetwork, block: str, images: Samples) -> bool:
     """Say whether a block is a function of one tensor, which gives one."""
     try:
         with undisturbed(), torch.no_grad():

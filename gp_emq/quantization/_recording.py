@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from gp_emq.errors import QuantizationError
-from gp_emq.networks import Call, PrivateNetwork, undisturbed, watching
+from gp_emq.networks import Call, PrivateNetwork, Samples, count, split, take, undisturbed, watching
 from gp_emq.quantization._passes import CHUNK, NotStackedError, independent, stack_axis
 
 
@@ -69,7 +69,9 @@ class Recording:
         return any(bool(call) for call in self._calls)
 
 
-def record(fed_by: PrivateNetwork, kept_by: PrivateNetwork, name: str, images: Tensor) -> Recording:
+def record(
+    fed_by: PrivateNetwork, kept_by: PrivateNetwork, name: str, images: Samples
+) -> Recording:
     """Record what one network feeds a module, and what the module gives in another.
 
     Modules are called as their networks call them: any number of times in a pass, with any
@@ -87,34 +89,34 @@ def record(fed_by: PrivateNetwork, kept_by: PrivateNetwork, name: str, images: T
         QuantizationError: if the two networks call the module in different ways.
     """
     with undisturbed(), torch.no_grad():
-        apart = len(images) > 1 and independent(kept_by, images) and independent(fed_by, images)
+        apart = count(images) > 1 and independent(kept_by, images) and independent(fed_by, images)
         if not apart:
             return _separate(fed_by, kept_by, name, [images])
         with contextlib.suppress(NotStackedError):
             return _stacked(fed_by, kept_by, name, images)
-        return _separate(fed_by, kept_by, name, torch.split(images, 1))
+        return _separate(fed_by, kept_by, name, split(images, 1))
 
 
 def _separate(
-    fed_by: PrivateNetwork, kept_by: PrivateNetwork, name: str, parts: Sequence[Tensor]
+    fed_by: PrivateNetwork, kept_by: PrivateNetwork, name: str, parts: Sequence[Samples]
 ) -> Recording:
     return Recording([_paired(fed_by, kept_by, name, part) for part in parts], len(parts))
 
 
 def _stacked(
-    fed_by: PrivateNetwork, kept_by: PrivateNetwork, name: str, images: Tensor
+    fed_by: PrivateNetwork, kept_by: PrivateNetwork, name: str, images: Samples
 ) -> Recording:
-    alone = [_paired(fed_by, kept_by, name, image) for image in torch.split(images[:2], 1)]
-    parts = torch.split(images, CHUNK)
+    alone = [_paired(fed_by, kept_by, name, image) for image in split(take(images, slice(0, 2)), 1)]
+    parts = split(images, CHUNK)
     found = [_paired(fed_by, kept_by, name, part) for part in parts]
     if any(len(calls) != len(found[0]) for calls in (*alone, *found)):
         raise NotStackedError
-    counts = [len(part) for part in parts]
+    counts = [count(part) for part in parts]
     stacked = [
         _stack([a[place] for a in alone], [calls[place] for calls in found], counts)
         for place in range(len(found[0]))
     ]
-    return Recording(stacked, len(images))
+    return Recording(stacked, count(images))
 
 
 def _stack(
@@ -160,7 +162,7 @@ def _leaves(call: Call) -> tuple[list[Any], Any]:
 
 
 def _paired(
-    fed_by: PrivateNetwork, kept_by: PrivateNetwork, name: str, images: Tensor
+    fed_by: PrivateNetwork, kept_by: PrivateNetwork, name: str, images: Samples
 ) -> list[Call]:
     fed = watched(fed_by, name, images)
     if kept_by is fed_by:
@@ -174,7 +176,7 @@ def _paired(
     return [Call(a.arguments, a.named, b.output) for a, b in zip(fed, kept, strict=True)]
 
 
-def watched(network: PrivateNetwork, name: str, images: Tensor) -> list[Call]:
+def watched(network: PrivateNetwork, name: str, images: Samples) -> list[Call]:
     """Return the calls of a module for some images, as its network makes them."""
     with watching([network.model.get_submodule(name)], around_hooks=True) as records:
         network.run(images)

@@ -124,7 +124,7 @@ def rank(
         GpEmqError: The split has fewer than two configurations, or all have one accuracy.
     """
     chosen = target.indices(options.split)
-    accuracies = target.bench.accuracies[chosen]
+    accuracies = target.bench.oriented[chosen]
     _check_rankable(target, accuracies, options.split)
     sizes = target.sizes[chosen]
     weights = draw_weights(len(chosen), len(chosen), options.resamples, options.seed)
@@ -226,7 +226,7 @@ def rank_as_published(
         GpEmqError: The bench has fewer than two configurations, or all have one accuracy.
     """
     chosen = target.indices("all")
-    _check_rankable(target, target.bench.accuracies, "all")
+    _check_rankable(target, target.bench.oriented, "all")
     weights = draw_weights(len(chosen), samples, repeats, seed)
     inputs = target.untrained(seed).proxy_inputs()
     by_name = measures(target.bit_sums, target.sizes, target.pairs_at_equal_size(chosen))
@@ -237,7 +237,7 @@ def rank_as_published(
         if scored.scores is not None:
             scores = rounded(scored.scores)
             for name, correlation in by_name.items():
-                values = correlation(scores, target.bench.accuracies, weights)
+                values = correlation(scores, target.bench.oriented, weights)
                 defined = values[np.isfinite(values)]
                 mean = float(defined.mean()) if defined.size else float("nan")
                 figures[name] = Figure(mean, *interval(values))

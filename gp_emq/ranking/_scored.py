@@ -62,7 +62,7 @@ def score(proxy: Proxy, inputs: ProxyInputs, bench: Bench) -> Scored:
     if not np.isfinite(table).all():
         return Scored(None, collected, seconds, "its table is not finite")
     if not proxy.sign:
-        training, accuracies = scores[bench.training], bench.accuracies[bench.training]
+        training, accuracies = scores[bench.training], bench.oriented[bench.training]
         reason = why_unrankable(accuracies, "training configurations")
         if reason:
             return Scored(None, collected, seconds, f"nothing gives its sign: {reason}")

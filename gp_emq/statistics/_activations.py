@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gp_emq.networks import Layer, watching
+from gp_emq.networks import Layer, Samples, split, watching
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten, gradients_by
 from gp_emq.statistics._layout import Shape
@@ -65,13 +65,13 @@ def activation(
     """
     images, _ = batch.pick(kept)
     with torch.no_grad():
-        return _joined(
+        return joined(
             network.layers,
             (
                 _outputs(network, part, by_rows=by_rows)
-                for part in torch.split(images, len(images) if by_rows else 1)
+                for part in split(images, len(kept) if by_rows else 1)
             ),
-            len(images),
+            len(kept),
         )
 
 
@@ -90,33 +90,33 @@ def activation_gradient(
         by_rows: As for `activation`, whose shapes these have.
     """
     images, labels = batch.pick(kept)
-    size = len(images) if by_rows else 1
+    size = len(kept) if by_rows else 1
 
     def parts() -> Iterator[list[list[Tensor]]]:
-        for some, answers in zip(torch.split(images, size), torch.split(labels, size), strict=True):
+        for some, answers in zip(split(images, size), split(labels, size), strict=True):
             with watching(network.modules) as records:
                 loss = network.summed_loss(network.weights(), some, answers) / len(batch)
             outputs = [call.output for calls in records for call in calls]
             found = gradients_by(loss, outputs)
             yield [
-                _by_image(layer, [found.pop(0) for _ in calls], by_rows=by_rows)
+                by_image(layer, [found.pop(0) for _ in calls], by_rows=by_rows)
                 for layer, calls in zip(network.layers, records, strict=True)
             ]
 
-    return _joined(network.layers, parts(), len(images))
+    return joined(network.layers, parts(), len(kept))
 
 
-def _outputs(network: FunctionalNetwork, images: Tensor, *, by_rows: bool) -> list[list[Tensor]]:
+def _outputs(network: FunctionalNetwork, images: Samples, *, by_rows: bool) -> list[list[Tensor]]:
     """Run images and return each layer's output, as one tensor or none if it is not called."""
     with watching(network.modules) as records:
         network.logits(network.weights(), images)
     return [
-        _by_image(layer, [call.output for call in calls], by_rows=by_rows)
+        by_image(layer, [call.output for call in calls], by_rows=by_rows)
         for layer, calls in zip(network.layers, records, strict=True)
     ]
 
 
-def _by_image(layer: Layer, calls: Sequence[Tensor], *, by_rows: bool) -> list[Tensor]:
+def by_image(layer: Layer, calls: Sequence[Tensor], *, by_rows: bool) -> list[Tensor]:
     """Join a layer's calls: those of one image, or of several that have one row each."""
     calls = [_batched(layer, call.float()) for call in calls]
     if len(calls) < 2:
@@ -147,7 +147,7 @@ def _positions(layer: Layer, output: Tensor, *, by_rows: bool) -> Tensor:
     return moved.reshape(rows, output.shape[1], -1)
 
 
-def _joined(
+def joined(
     layers: Sequence[Layer], parts: Iterator[list[list[Tensor]]], images: int
 ) -> Activations:
     """Join the tensors of parts of the images, layer by layer."""

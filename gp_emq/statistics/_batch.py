@@ -7,31 +7,31 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import DataError
-from gp_emq.networks import Images, image_batch
+from gp_emq.networks import Images, Samples, count, image_batch, split, take
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images with labels, cut into chunks that fit the network's memory.
+    """Samples with targets, cut into chunks that fit the network's memory.
 
     Attributes:
-        images: float32 (n, C, H, W).
-        labels: int64 (n,).
+        images: float32 (n, C, H, W), or other samples.
+        labels: int64 (n,), or other targets.
         chunk: Images at once.
     """
 
-    images: Tensor
-    labels: Tensor
+    images: Samples
+    labels: Samples
     chunk: int
 
     def __len__(self) -> int:
-        return len(self.images)
+        return count(self.images)
 
-    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def chunks(self) -> Iterator[tuple[Samples, Samples]]:
         """Yield images and labels, chunk by chunk."""
         yield from zip(
-            torch.split(self.images, self.chunk),
-            torch.split(self.labels, self.chunk),
+            split(self.images, self.chunk),
+            split(self.labels, self.chunk),
             strict=True,
         )
 
@@ -47,9 +47,9 @@ class Batch:
         order = torch.randperm(len(self), generator=stream)[:most].sort().values
         return Batch(*self.pick(order), self.chunk)
 
-    def pick(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+    def pick(self, indices: Tensor | slice) -> tuple[Samples, Samples]:
         """Return images and labels at int64 (k,) indices."""
-        return self.images[indices], self.labels[indices]
+        return take(self.images, indices), take(self.labels, indices)
 
 
 def check_images(images: Images) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import StatisticsError
-from gp_emq.statistics import _activations, _curvature, _gradients
+from gp_emq.statistics import _activations, _curvature, _gradients, _outputs, _quantized
 from gp_emq.statistics._activations import Activations
 from gp_emq.statistics._context import Context
 from gp_emq.statistics._fisher import fisher_diagonal
@@ -122,56 +122,60 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         statistic.name: statistic
         for statistic in (
             Statistic("weight", Kind.WEIGHTS, "W", "the layer's weight",
-                      lambda context: _gradients.weight(context.network)),
+                      lambda context: _gradients.weight(context.network), exponent=1),
             Statistic("weight_gradient", Kind.WEIGHTS, "∇W",
                       "gradient of the mean cross-entropy by the weight",
                       lambda context: _gradients.weight_gradient(
-                          context.differentiable, context.batch), _GRADIENT),
+                          context.differentiable, context.batch), _GRADIENT, exponent=-1),
             Statistic("virtual_gradient", Kind.WEIGHTS, "V",
                       "gradient of the summed logits for an all-ones image",
                       lambda context: _gradients.virtual_gradient(
-                          context.differentiable_at_ones, context.image_shape), _GRADIENT),
+                          context.differentiable_at_ones, context.ones), _GRADIENT, exponent=-1),
             Statistic("synflow_gradient", Kind.WEIGHTS, "Vₐ",
                       "the virtual gradient with every parameter replaced by its magnitude",
                       lambda context: _gradients.synflow_gradient(
-                          context.differentiable_at_ones, context.image_shape), _GRADIENT),
+                          context.differentiable_at_ones, context.ones), _GRADIENT, exponent=-1),
             Statistic("hessian_gradient", Kind.WEIGHTS, "H∇W",
                       "Hessian over all layers' weights times the weight gradient",
                       _hessian_gradient, _CURVATURE),
             Statistic("hessian_diagonal", Kind.WEIGHTS, "diag H",
                       "diagonal of the Hessian, by Hutchinson's estimator",
-                      _hessian_diagonal, _CURVATURE),
+                      _hessian_diagonal, _CURVATURE, exponent=-2),
             Statistic("fisher_diagonal", Kind.WEIGHTS, "diag F",
                       "mean of the squared per-image weight gradients",
                       lambda context: fisher_diagonal(
                           context.differentiable, context.batch, by_rows=context.by_rows),
-                      _GRADIENT, non_negative=True),
+                      _GRADIENT, non_negative=True, exponent=-2),
             Statistic("perturbation", Kind.WEIGHTS_PER_BIT, "ΔW",
                       "quantized weight minus weight, for every bit width",
-                      None, leaf="quantization_perturbation"),
+                      None, leaf="quantization_perturbation", exponent=1),
             Statistic("activation", Kind.ACTIVATIONS, "A",
                       "output of the layer, before batch norm, for a few images",
-                      _activation, _ACTIVATION),
+                      _activation, _ACTIVATION, exponent=1),
             Statistic("activation_gradient", Kind.ACTIVATIONS, "∇A",
                       "gradient of the batch's mean cross-entropy by that output",
-                      _activation_gradient, _GRADIENT | _ACTIVATION),
+                      _activation_gradient, _GRADIENT | _ACTIVATION, exponent=-1),
             Statistic("hessian_trace", Kind.LAYER_VECTOR, "tr H",
                       "trace of the Hessian's block, the sum of the diagonal's estimate",
-                      _hessian_trace, _CURVATURE),
+                      _hessian_trace, _CURVATURE, exponent=-2),
             Statistic("hessian_top_eigenvalue", Kind.LAYER_VECTOR, "λ",
                       "eigenvalue of largest magnitude of the Hessian's block",
-                      _hessian_top_eigenvalue, _CURVATURE),
+                      _hessian_top_eigenvalue, _CURVATURE, exponent=-2),
             Statistic("parameter_count", Kind.LAYER_VECTOR, "n", "number of weights and biases",
-                      _parameter_count, non_negative=True),
+                      _parameter_count, non_negative=True, exponent=0),
             Statistic("macs", Kind.LAYER_VECTOR, "m",
-                      "multiply-accumulate operations for one image", _macs, non_negative=True),
+                      "multiply-accumulate operations for one image", _macs, non_negative=True,
+                      exponent=0),
             Statistic("depth", Kind.LAYER_VECTOR, "d",
-                      "place in the forward order, counted from 0", _depth, non_negative=True),
+                      "place in the forward order, counted from 0", _depth, non_negative=True,
+                      exponent=0),
             Statistic("bits", Kind.BIT_TABLE, "b", "the bit width itself", _bits,
-                      non_negative=True, informative=False),
+                      non_negative=True, informative=False, exponent=0),
             Statistic("quantization_mse", Kind.BIT_TABLE, "mse(ΔW)",
                       "mean squared quantization perturbation of the weight",
-                      _quantization_mse, non_negative=True),
+                      _quantization_mse, non_negative=True, exponent=2),
+            *_outputs.OUTPUTS,
+            *_quantized.QUANTIZED,
         )
     }
 )  # fmt: skip
@@ -181,6 +185,8 @@ INGREDIENTS: Mapping[str, Computation] = {
     GRIDS: _grids,
     INDEPENDENCE: lambda context: independence(context.network, context.images, context.chunk),
     ELEMENTS: lambda context: _activation(context).elements,
+    **_outputs.INGREDIENTS,
+    **_quantized.INGREDIENTS,
 }
 """What is stored beside the statistics, since they or their users need it."""
 
@@ -240,3 +246,12 @@ def kind_of(name: str) -> Kind:
         StatisticsError: There is no such statistic.
     """
     return record_of(name).kind
+
+
+def exponent_of(name: str) -> float | None:
+    """Look up what rescaled weights make of a statistic, see `Statistic`.
+
+    Raises:
+        StatisticsError: There is no such statistic.
+    """
+    return record_of(name).exponent

@@ -13,11 +13,14 @@ from gp_emq.networks import (
     Labels,
     Layer,
     PrivateNetwork,
+    Workload,
+    check_classes,
     check_finite,
-    image_batch,
     layers_of,
+    take,
     undisturbed,
     unwrapped,
+    workload_of,
 )
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._activations import Activations
@@ -33,7 +36,7 @@ from gp_emq.statistics._catalogue import (
 from gp_emq.statistics._context import Context, Inputs
 from gp_emq.statistics._header import Header, fingerprint, state_sha256
 from gp_emq.statistics._layout import Layout, Shape
-from gp_emq.statistics._network import FunctionalNetwork, check_classes
+from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._record import Kind
 from gp_emq.statistics._settings import StatisticsSettings
 from gp_emq.statistics._statistics import Origin, Statistics
@@ -43,8 +46,8 @@ DEFAULT_QUANTIZER = WeightQuantizer(per_channel=True)
 
 
 def collect_statistics(
-    model: nn.Module,
-    images: Images,
+    model: nn.Module | Workload,
+    images: Images | None = None,
     labels: Labels | None = None,
     *,
     bits: Sequence[int],
@@ -61,8 +64,8 @@ def collect_statistics(
 
     Args:
         model: Maps (n, C, H, W) to logits (n, classes); in any mode and floating type, wrapped
-            or not. Where it lets images of a batch see each other, every statistic is of the
-            network as it answers single images.
+            or not; or a `Workload`, which brings its samples along. Where it lets images of a
+            batch see each other, every statistic is of the network as it answers single images.
         images: The calibration batch (n, C, H, W) as tensor or array, a list of images, or a
             DataLoader of images or (images, labels).
         labels: Whole numbers (n,); None takes those that come with the images, or the network's
@@ -97,8 +100,10 @@ def collect_statistics(
         [40.0, 725.0]
     """
     settings = settings or StatisticsSettings()
-    taken, answers = image_batch(images, labels)
-    private, state = PrivateNetwork(model), state_sha256(unwrapped(model))
+    workload = workload_of(model, images, labels)
+    taken, answers = workload.samples, workload.targets
+    private, state = workload.private(), state_sha256(unwrapped(workload.model))
+    workload = workload.of(private.model)
     check_finite(private.model)
     if layers is None:
         layers = layers_of(private, taken, ties)
@@ -110,11 +115,12 @@ def collect_statistics(
         bits=bits,
         settings=settings,
         quantizer=quantizer,
+        judged=workload.identity(),
     )
     header = Header(tuple(layers), tuple(bits), mark)
-    origin = Origin(private, taken, answers, quantizer)
+    origin = Origin(private, workload, quantizer)
     inputs = Inputs(taken, answers, quantizer, settings)
-    return Statistics(header, _Collector(private, header, inputs, cache), origin=origin)
+    return Statistics(header, _Collector(private, header, inputs, workload, cache), origin=origin)
 
 
 class _Collector:
@@ -124,24 +130,31 @@ class _Collector:
         private: The network's copy.
         header: Identity of the statistics.
         inputs: What the user gave.
+        workload: How its outputs are judged.
         cache: Root of the cache, or None.
     """
 
     def __init__(
-        self, private: PrivateNetwork, header: Header, inputs: Inputs, cache: Path | None
+        self,
+        private: PrivateNetwork,
+        header: Header,
+        inputs: Inputs,
+        workload: Workload,
+        cache: Path | None,
     ) -> None:
         self.folder: Path | None = None if cache is None else Path(cache) / header.fingerprint
         self._files = None if self.folder is None else StatisticsFolder(self.folder)
         self._kept: dict[str, Stored] = {}
+        self._is_known = workload.is_default
         self._header = header
-        network = FunctionalNetwork(private, header.ordered_layers)
+        network = FunctionalNetwork(private, header.ordered_layers, workload)
         with undisturbed(), torch.no_grad():
-            logits = network.logits(network.weights(), inputs.images[:1])
-        if inputs.labels is not None:
+            logits = network.logits(network.weights(), take(inputs.images, slice(0, 1)))
+        if inputs.labels is not None and workload.gives_logits:
             classes = check_classes(logits).shape[1]
-            labels = check_labels(inputs.labels, len(inputs.images), classes)
+            labels = check_labels(inputs.labels, len(workload), classes)
             inputs = Inputs(inputs.images, labels, inputs.quantizer, inputs.settings)
-        self._context = Context(header, inputs, network, self._ingredient)
+        self._context = Context(header, inputs, network, self._ingredient, self._layout_of)
         self._borrowed = 0.0
 
     def names(self) -> tuple[str, ...]:
@@ -166,12 +179,20 @@ class _Collector:
         self._borrowed = outer + stored.seconds - (time.perf_counter() - start)
         return torch.from_numpy(stored.values)
 
+    def _layout_of(self, name: str) -> Layout:
+        """Give the layout of a statistic to the computation of another."""
+        shapes = self.stored(name).shapes
+        return (
+            self._header.weight_layout if shapes is None else self._header.activation_layout(shapes)
+        )
+
     def _read(self, name: str) -> Stored | None:
         """Read from the cache; a damaged file counts as none and is written anew.
 
-        So does one of a user's own, since nobody knows whether its code is still what it was.
+        So does one of a user's own, or of a workload with such code, since nobody knows whether
+        that is still what it was.
         """
-        if self._files is None or is_own(name):
+        if self._files is None or is_own(name) or not self._is_known:
             return None
         try:
             return self._files.read(name)
@@ -216,12 +237,15 @@ class _Collector:
     def _check_own(self, name: str, values: Tensor, shapes: tuple[Shape, ...] | None) -> None:
         """Refuse what a user's own code gives where it is not what its kind says."""
         weights, kind = self._header.weight_layout, kind_of(name)
+        widths = len(self._header.bits)
         wanted: tuple[int, ...] = (weights.size,)
-        if kind == Kind.ACTIVATIONS:
+        of_activations = kind in {Kind.ACTIVATIONS, Kind.ACTIVATIONS_PER_BIT}
+        if of_activations:
             kept = self.stored("activation")
             wanted = kept.values.shape if shapes == kept.shapes else (-1,)
+            wanted = (widths, *wanted) if kind == Kind.ACTIVATIONS_PER_BIT else wanted
         elif kind != Kind.WEIGHTS:
-            wanted = (weights.entry_count, len(self._header.bits))
+            wanted = (weights.entry_count, widths)
             wanted = wanted if kind == Kind.BIT_TABLE else wanted[:1]
         per_entry = kind in {Kind.LAYER_VECTOR, Kind.BIT_TABLE}
         dtype = torch.float64 if per_entry else torch.float32
@@ -231,7 +255,7 @@ class _Collector:
                 if isinstance(values, Tensor)
                 else type(values).__name__
             )
-            shape = "the shapes of activation" if kind == Kind.ACTIVATIONS else str(wanted)
+            shape = "the shapes of activation" if of_activations else str(wanted)
             raise StatisticsError(
                 f"statistic {name!r} gives {given}, but {kind} is {dtype} in {shape}"
             )

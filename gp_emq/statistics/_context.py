@@ -7,15 +7,24 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from gp_emq.networks import Layer, entry_layers
+from gp_emq.networks import (
+    Layer,
+    Samples,
+    entry_layers,
+    ones_like_one,
+    take,
+    values_per_sample,
+)
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import _activations, _curvature, _derivatives
 from gp_emq.statistics._batch import Batch
+from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header
+from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._seeds import CURVATURE, generator
 from gp_emq.statistics._settings import StatisticsSettings
-from gp_emq.statistics._sources import INDEPENDENCE
+from gp_emq.statistics._sources import GRIDS, INDEPENDENCE
 
 
 @dataclass(frozen=True)
@@ -23,14 +32,14 @@ class Inputs:
     """What the user gave.
 
     Attributes:
-        images: float32 (n, C, H, W).
+        images: float32 (n, C, H, W), or other samples.
         labels: int64 (n,), or None for the network's own predictions.
         quantizer: Quantizer of the weights.
         settings: How to collect.
     """
 
-    images: Tensor
-    labels: Tensor | None
+    images: Samples
+    labels: Samples | None
     quantizer: WeightQuantizer
     settings: StatisticsSettings
 
@@ -43,6 +52,7 @@ class Context:
         inputs: What the user gave.
         network: The network, with its layers in the order of the buffers.
         lookup: Gives the values of another statistic.
+        layout_of: Gives the layout of another that has one tensor per layer.
     """
 
     def __init__(
@@ -51,12 +61,14 @@ class Context:
         inputs: Inputs,
         network: FunctionalNetwork,
         lookup: Callable[[str], Tensor],
+        layout_of: Callable[[str], Layout],
     ) -> None:
         self.header = header
         self.quantizer = inputs.quantizer
         self.settings = inputs.settings
         self.network = network
         self.lookup = lookup
+        self.layout_of = layout_of
         self._inputs = inputs
 
     @cached_property
@@ -70,19 +82,19 @@ class Context:
         return bool(self.lookup(INDEPENDENCE).all())
 
     @property
-    def images(self) -> Tensor:
+    def images(self) -> Samples:
         """The calibration images, float32 (n, ...)."""
         return self._inputs.images
 
     @property
     def chunk(self) -> int:
         """Images that may go through the network at once, if none sees another."""
-        return self.settings.chunk(self._inputs.images[0].numel())
+        return self.settings.chunk(values_per_sample(self.images))
 
     @property
-    def image_shape(self) -> torch.Size:
-        """(C, H, W)."""
-        return self._inputs.images.shape[1:]
+    def ones(self) -> Samples:
+        """One sample of ones, (1, C, H, W)."""
+        return ones_like_one(self.images)
 
     @cached_property
     def batch(self) -> Batch:
@@ -101,10 +113,10 @@ class Context:
         )
 
     @cached_property
-    def probed(self) -> Tensor:
+    def probed(self) -> Samples:
         """The images that derivatives are checked on: one, where each calls all layers alike."""
         several = self.is_independent and not self.by_rows
-        return self.images[[0, -1]] if several else self.images[:1]
+        return take(self.images, [0, -1] if several else [0])
 
     @cached_property
     def differentiable(self) -> FunctionalNetwork:
@@ -119,7 +131,7 @@ class Context:
     @cached_property
     def differentiable_at_ones(self) -> FunctionalNetwork:
         """The network, once its gradients are known to be right for an all-ones image."""
-        _derivatives.check_gradients(self.network, torch.ones(1, *self.image_shape))
+        _derivatives.check_gradients(self.network, self.ones)
         return self.network
 
     @cached_property
@@ -134,9 +146,41 @@ class Context:
 
     def hessian(self) -> _curvature.Hessian:
         """The Hessian, afresh, so that its graph does not outlive one computation."""
-        most = self.settings.curvature_images(self._inputs.images[0].numel())
+        most = self.settings.curvature_images(values_per_sample(self.images))
         batch = self.batch.part(most, generator(self.settings.seed, CURVATURE))
         return _curvature.Hessian(self.twice_differentiable, batch)
+
+    def perturbations(self) -> list[Tensor]:
+        """Quantized weight minus weight of each of the network's layers, (bits, *shape) each.
+
+        Layers of one weight share the tensor.
+        """
+        owners = [layer.name for layer in self.header.weight_layers]
+        by_owner = dict(zip(owners, self.own_perturbations(), strict=True))
+        return [by_owner[layer.shares or layer.name] for layer in self.network.layers]
+
+    def own_perturbations(self) -> list[Tensor]:
+        """Quantized weight minus weight of each layer whose weight is its own, (bits, *shape)."""
+        layout = self.header.weight_layout
+        grids = WeightGrids.unpack(layout, self.lookup(GRIDS))
+        return layout.views(grids.perturbation(self.lookup("weight"), 0, layout.size))
+
+    def quantized(self, place: int) -> FunctionalNetwork:
+        """The network with all layers at the width of a place."""
+        return self.network.moved([moved[place] for moved in self.own_perturbations()])
+
+    def summed_by_entry(self, values: Tensor) -> Tensor:
+        """Add up the layers of each entry.
+
+        Args:
+            values: (..., layers, bits), the layers as in the network's.
+
+        Returns:
+            (..., entries, bits).
+        """
+        entries = torch.tensor([layer.entry for layer in self.network.layers])
+        shape = (*values.shape[:-2], 1 + int(entries.max()), values.shape[-1])
+        return values.new_zeros(shape).index_add_(-2, entries, values)
 
     def by_entry(
         self,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import NetworkError, StatisticsError
+from gp_emq.networks import Samples
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._seeds import DIRECTIONS, generator
 
@@ -34,7 +35,7 @@ _PART = 1e-3
 """Share of the whole below which the curvature of one layer is not looked at."""
 
 
-def check_gradients(network: FunctionalNetwork, images: Tensor) -> None:
+def check_gradients(network: FunctionalNetwork, images: Samples) -> None:
     """Hold the gradient by the weights to a central difference.
 
     Args:
@@ -71,7 +72,7 @@ def check_gradients(network: FunctionalNetwork, images: Tensor) -> None:
     )
 
 
-def check_curvature(network: FunctionalNetwork, images: Tensor) -> None:
+def check_curvature(network: FunctionalNetwork, images: Samples) -> None:
     """Hold the product of the Hessian with a vector to differences of gradients.
 
     Args:
@@ -156,13 +157,13 @@ class _Probe:
     """
 
     network: FunctionalNetwork
-    images: Tensor
+    images: Samples
     weights: list[Tensor]
     along: Tensor
     scale: float
 
     @classmethod
-    def of(cls, network: FunctionalNetwork, images: Tensor) -> "_Probe | None":
+    def of(cls, network: FunctionalNetwork, images: Samples) -> "_Probe | None":
         """Make a probe; None where the network takes no float64, which leaves too few digits.
 
         None, too, where its outputs are not finite, as then the statistics are not, either.

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gp_emq.networks import watching
+from gp_emq.networks import Samples, split, watching
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten, gradients_by
 from gp_emq.statistics._network import FunctionalNetwork
 
-_Adding = Callable[[FunctionalNetwork, list[Tensor], Tensor, Tensor, list[Tensor]], None]
+_Adding = Callable[[FunctionalNetwork, list[Tensor], Samples, Samples, list[Tensor]], None]
 _AGREEMENT = 1e-3
 """Relative difference up to which the products of factors are the gradients themselves."""
 
@@ -35,7 +35,7 @@ def fisher_diagonal(network: FunctionalNetwork, batch: Batch, *, by_rows: bool) 
     weights = network.weights()
     add: _Adding = _add_images
     if by_rows and all(_is_plain(module) for module in network.modules):
-        few = batch.images[:2], batch.labels[:2]
+        few = batch.pick(slice(0, 2))
         if _agree(*(_summed(one, network, weights, *few) for one in (_add_chunk, _add_images))):
             add = _add_chunk
     total = [torch.zeros_like(value) for value in weights]
@@ -58,8 +58,8 @@ def _summed(
     add: _Adding,
     network: FunctionalNetwork,
     weights: list[Tensor],
-    images: Tensor,
-    labels: Tensor,
+    images: Samples,
+    labels: Samples,
 ) -> list[Tensor]:
     total = [torch.zeros_like(value) for value in weights]
     add(network, weights, images, labels, total)
@@ -77,12 +77,12 @@ def _agree(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
 def _add_images(
     network: FunctionalNetwork,
     weights: list[Tensor],
-    images: Tensor,
-    labels: Tensor,
+    images: Samples,
+    labels: Samples,
     total: list[Tensor],
 ) -> None:
     """Add the squared gradients of single images to `total`, in place."""
-    for image, label in zip(torch.split(images, 1), torch.split(labels, 1), strict=True):
+    for image, label in zip(split(images, 1), split(labels, 1), strict=True):
         loss = network.summed_loss(weights, image, label)
         gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
         for squares, gradient in zip(total, gradients, strict=True):
@@ -92,8 +92,8 @@ def _add_images(
 def _add_chunk(
     network: FunctionalNetwork,
     weights: list[Tensor],
-    images: Tensor,
-    labels: Tensor,
+    images: Samples,
+    labels: Samples,
     total: list[Tensor],
 ) -> None:
     """Add the squared per-image gradients of one chunk to `total`, in place."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import NetworkError
+from gp_emq.networks import Samples
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._network import FunctionalNetwork
 
@@ -47,20 +48,20 @@ def weight_gradient(network: FunctionalNetwork, batch: Batch) -> Tensor:
     return flatten(total)
 
 
-def virtual_gradient(network: FunctionalNetwork, image_shape: torch.Size) -> Tensor:
+def virtual_gradient(network: FunctionalNetwork, one: Samples) -> Tensor:
     """Differentiate the summed logits of one all-ones image by the weights.
 
     Args:
         network: The network.
-        image_shape: (C, H, W).
+        one: One sample of ones, (1, C, H, W).
 
     Returns:
         float32 (N,).
     """
-    return _ones_gradient(network, image_shape, None).to(torch.float32)
+    return _ones_gradient(network, one, None).to(torch.float32)
 
 
-def synflow_gradient(network: FunctionalNetwork, image_shape: torch.Size) -> Tensor:
+def synflow_gradient(network: FunctionalNetwork, one: Samples) -> Tensor:
     """Compute the virtual gradient of the network whose parameters are their magnitudes.
 
     Magnitudes make sums grow from layer to layer, past what float32 holds in a deep
@@ -73,36 +74,35 @@ def synflow_gradient(network: FunctionalNetwork, image_shape: torch.Size) -> Ten
 
     Args:
         network: The network.
-        image_shape: (C, H, W).
+        one: One sample of ones, (1, C, H, W).
 
     Returns:
         float32 (N,).
     """
-    values = _ones_gradient(network, image_shape, torch.abs)
+    values = _ones_gradient(network, one, torch.abs)
     exponent = int(torch.frexp(values.abs().max())[1])
     return torch.ldexp(values, torch.tensor(min(0, 20 - exponent))).to(torch.float32)
 
 
 def _ones_gradient(
     network: FunctionalNetwork,
-    image_shape: torch.Size,
+    one: Samples,
     transform: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
     """Differentiate the summed logits of an all-ones image in float64 if possible, (N,)."""
     try:
-        return _ones_gradient_in(torch.float64, network, image_shape, transform)
+        return _ones_gradient_in(torch.float64, network, one, transform)
     except NetworkError:
         # The network mixes types itself and takes no float64.
-        return _ones_gradient_in(torch.float32, network, image_shape, transform).double()
+        return _ones_gradient_in(torch.float32, network, one, transform).double()
 
 
 def _ones_gradient_in(
     dtype: torch.dtype,
     network: FunctionalNetwork,
-    image_shape: torch.Size,
+    one: Samples,
     transform: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
     weights = [value.detach().to(dtype).requires_grad_() for value in network.weights(transform)]
-    ones = torch.ones(1, *image_shape, dtype=dtype)
-    logits = network.logits(weights, ones, transform, dtype)
+    logits = network.logits(weights, one, transform, dtype)
     return flatten(list(torch.autograd.grad(logits.sum(), weights, materialize_grads=True)))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gp_emq.errors import StatisticsError
 from gp_emq.files import code_sha256, shortened
-from gp_emq.networks import Layer, weight_layers
+from gp_emq.networks import Layer, Samples, tensors_of, weight_layers
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._settings import StatisticsSettings
@@ -89,13 +89,14 @@ def state_sha256(model: nn.Module) -> str:
 
 def fingerprint(
     state: str,
-    images: Tensor,
-    labels: Tensor | None,
+    images: Samples,
+    labels: Samples | None,
     *,
     layers: Sequence[Layer],
     bits: Sequence[int],
     quantizer: WeightQuantizer,
     settings: StatisticsSettings,
+    judged: str | None = None,
 ) -> str:
     """Hash everything that statistics depend on, the code that collects them too.
 
@@ -107,11 +108,13 @@ def fingerprint(
         bits: The widths.
         quantizer: The weight quantizer.
         settings: The settings.
+        judged: Hash of a workload's own forward, loss and metric; None for an image classifier.
 
     Returns:
         64 hexadecimal digits.
     """
-    tensors = [("images", images)] + ([] if labels is None else [("labels", labels)])
+    tensors = tensors_of(images, "images")
+    tensors += [] if labels is None else tensors_of(labels, "labels")
     document = {
         "format": FORMAT_VERSION,
         "code": code_sha256("gp_emq.statistics"),
@@ -121,5 +124,6 @@ def fingerprint(
         "bits": list(bits),
         "quantizer": asdict(quantizer),
         "settings": asdict(settings),
+        **({} if judged is None else {"workload": judged}),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

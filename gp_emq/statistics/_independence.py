@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import NetworkError, StatisticsError
-from gp_emq.networks import Call, watching
+from gp_emq.networks import Call, Samples, count, split, watching
 from gp_emq.statistics._network import FunctionalNetwork
 
 _SINGLE, _DOUBLE = 1e-5, 1e-9
 """Differences, relative to the largest value, that are the rounding of float32 and float64."""
 
 
-def independence(network: FunctionalNetwork, images: Tensor, chunk: int) -> Tensor:
+def independence(network: FunctionalNetwork, images: Samples, chunk: int) -> Tensor:
     """Compare what the network does with each image alone and in a chunk of images.
 
     Args:
@@ -29,10 +29,10 @@ def independence(network: FunctionalNetwork, images: Tensor, chunk: int) -> Tens
         StatisticsError: An output is not finite.
     """
     answer = torch.ones(1 + len(network.layers), dtype=torch.int64)
-    if len(images) == 1:
+    if count(images) == 1:
         answer[1:] = 0
     first = 0
-    for part in torch.split(images, chunk):
+    for part in split(images, chunk):
         found = _compared(network, part, torch.float32, first)
         if not bool(found.all()):
             # What differs in float32 may be rounding; in float64 rounding is far smaller. A network
@@ -40,32 +40,34 @@ def independence(network: FunctionalNetwork, images: Tensor, chunk: int) -> Tens
             with contextlib.suppress(NetworkError):
                 found |= _compared(network, part, torch.float64, first)
         answer &= found
-        first += len(part)
+        first += count(part)
     if not answer[0]:
         answer[1:] = 0
     return answer
 
 
-def _compared(network: FunctionalNetwork, images: Tensor, dtype: torch.dtype, first: int) -> Tensor:
+def _compared(
+    network: FunctionalNetwork, images: Samples, dtype: torch.dtype, first: int
+) -> Tensor:
     """Compare one chunk, in one floating type."""
     with torch.no_grad():
         together, rows = _run(network, images, dtype)
         _check_finite(together, first)
         answer = torch.ones(1 + len(rows), dtype=torch.int64)
-        alone = (_run(network, image, dtype) for image in torch.split(images, 1))
+        alone = (_run(network, image, dtype) for image in split(images, 1))
         for index, (logits, calls) in enumerate(alone):
             _check_finite(logits, first + index)
             answer[0] &= _close(together[index : index + 1], logits, together)
             for place, (batch, single) in enumerate(zip(rows, calls, strict=True), start=1):
                 answer[place] &= len(batch) == len(single) and all(
-                    _is_row(one.output, other.output, index, len(images))
+                    _is_row(one.output, other.output, index, count(images))
                     for one, other in zip(batch, single, strict=True)
                 )
     return answer
 
 
 def _run(
-    network: FunctionalNetwork, images: Tensor, dtype: torch.dtype
+    network: FunctionalNetwork, images: Samples, dtype: torch.dtype
 ) -> tuple[Tensor, list[list[Call]]]:
     weights = [value.detach().to(dtype) for value in network.weights()]
     with watching(network.modules) as records:

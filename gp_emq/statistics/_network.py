@@ -1,13 +1,24 @@
 """A network as a function of its layers' weights."""
 
+import copy
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.utils import _pytree
 
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer, PrivateNetwork, weight_layers
+from gp_emq.networks import (
+    Layer,
+    PrivateNetwork,
+    Samples,
+    Workload,
+    check_classes,
+    count,
+    split,
+    weight_layers,
+)
 
 
 class FunctionalNetwork:
@@ -18,10 +29,14 @@ class FunctionalNetwork:
     Args:
         network: The network's private copy.
         layers: Its layers, in the order in which weights are given and returned.
+        workload: How its outputs are judged.
     """
 
-    def __init__(self, network: PrivateNetwork, layers: Sequence[Layer]) -> None:
+    def __init__(
+        self, network: PrivateNetwork, layers: Sequence[Layer], workload: Workload
+    ) -> None:
         self.network = network
+        self.workload = workload
         self.layers = tuple(layers)
         self.weight_layers = weight_layers(layers)
         for layer in self.layers:
@@ -30,6 +45,17 @@ class FunctionalNetwork:
                     f"the network has no layer {layer.name!r} with a weight of its own"
                 )
         self.device = network.device
+        self._changes: Sequence[Tensor] | None = None
+
+    def moved(self, changes: Sequence[Tensor]) -> "FunctionalNetwork":
+        """Give the same network at other weights.
+
+        Args:
+            changes: What is added to the weight of each of the `weight_layers`.
+        """
+        other = copy.copy(self)
+        other._changes = [change.to(self.device) for change in changes]
+        return other
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -43,34 +69,35 @@ class FunctionalNetwork:
             transform: Applied to the values, if given.
         """
         leaves = []
-        for layer in self.weight_layers:
+        for place, layer in enumerate(self.weight_layers):
             value = self.network.parameters[f"{layer.name}.weight"].detach().clone()
+            if self._changes is not None:
+                value += self._changes[place]
             if transform is not None:
                 value = transform(value).clone()
             leaves.append(value.requires_grad_())
         return leaves
 
-    def logits(
+    def outputs(
         self,
         weights: Sequence[Tensor],
-        images: Tensor,
+        images: Samples,
         transform: Callable[[Tensor], Tensor] | None = None,
         dtype: torch.dtype = torch.float32,
-    ) -> Tensor:
+    ) -> Any:
         """Run the network.
 
         Args:
             weights: The layers' weights.
-            images: (n, ...).
+            images: (n, ...), or other samples.
             transform: Applied to all other parameters, if given.
             dtype: Floating type of the run; `weights` must have it already.
 
         Returns:
-            (n, classes).
+            What the network gives.
 
         Raises:
             NetworkError: The network fails.
-            StatisticsError: The output is no matrix of logits.
         """
         given: dict[str, Tensor] = {}
         if transform is not None:
@@ -81,26 +108,41 @@ class FunctionalNetwork:
             given.pop(f"{layer.name}.weight", None)
             given[f"{layer.name}.weight"] = weight
         keep = torch.is_grad_enabled()
-        return logits_of(self.network.run(images, given, dtype, keep=keep), len(images))
+        return self.network.run(images, given, dtype, keep=keep)
 
-    def summed_loss(self, weights: Sequence[Tensor], images: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy summed over images.
+    def logits(
+        self,
+        weights: Sequence[Tensor],
+        images: Samples,
+        transform: Callable[[Tensor], Tensor] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        """Run the network, see `outputs`, and return one row per sample, (n, values).
+
+        Raises:
+            StatisticsError: There are no such rows, or no logits where the loss needs them.
+        """
+        found = self.outputs(weights, images, transform, dtype)
+        return self.workload.matrix(found, count(images))
+
+    def summed_loss(self, weights: Sequence[Tensor], images: Samples, labels: Samples) -> Tensor:
+        """Return the workload's loss summed over samples.
 
         Args:
             weights: The layers' weights.
-            images: (n, ...).
-            labels: int64 (n,).
+            images: (n, ...), or other samples.
+            labels: Their targets, int64 (n,) for the cross-entropy.
 
         Returns:
             Scalar.
 
         Raises:
-            StatisticsError: As `logits`, or there is one class.
+            StatisticsError: As `Workload.summed_loss`.
         """
-        logits = check_classes(self.logits(weights, images).float())
-        return functional.cross_entropy(logits, labels.to(self.device), reduction="sum")
+        labels = _pytree.tree_map_only(Tensor, lambda values: values.to(self.device), labels)
+        return self.workload.summed_loss(self.outputs(weights, images), labels)
 
-    def predictions(self, images: Tensor, chunk: int) -> Tensor:
+    def predictions(self, images: Samples, chunk: int) -> Tensor:
         """The network's own answers.
 
         Args:
@@ -115,40 +157,6 @@ class FunctionalNetwork:
             return torch.cat(
                 [
                     check_classes(self.logits(weights, part)).argmax(dim=1).cpu()
-                    for part in torch.split(images, chunk)
+                    for part in split(images, chunk)
                 ]
             )
-
-
-def logits_of(output: object, images: int) -> Tensor:
-    """Return a network's output as logits (n, classes).
-
-    Args:
-        output: What the network gave.
-        images: How many images it was fed.
-
-    Raises:
-        StatisticsError: The output is no matrix of logits.
-    """
-    if isinstance(output, Tensor) and output.dim() == 1 and images == 1:
-        output = output[None]  # a forward that squeezes away the axis of a single image
-    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != images:
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise StatisticsError(
-            f"the network must map {images} images to ({images}, classes) logits, it gives {shape}"
-        )
-    return output
-
-
-def check_classes(logits: Tensor) -> Tensor:
-    """Return logits (n, classes) that a cross-entropy or a prediction can be taken of.
-
-    Raises:
-        StatisticsError: There are no two classes.
-    """
-    if logits.shape[1] < 2:
-        raise StatisticsError(
-            f"the network gives one number for each image, {tuple(logits.shape)}: losses and "
-            "predictions need logits (n, classes) of two classes or more"
-        )
-    return logits

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     WEIGHTS = "Weights"
     WEIGHTS_PER_BIT = "WeightsPerBit"
     ACTIVATIONS = "Activations"
+    ACTIVATIONS_PER_BIT = "ActivationsPerBit"
     LAYER_VECTOR = "LayerVector"
     BIT_TABLE = "BitTable"
 
@@ -40,13 +41,15 @@ class Statistic:
         kind: Shape of the statistic.
         symbol: How readable mathematics writes it.
         description: What it is, in one line.
-        compute: Gives float32 (N,) of `Weights`, `Activations`, float64 (entries,) of a
-            `LayerVector`, float64 (entries, bits) of a `BitTable`; None for the perturbation,
-            which is never stored.
+        compute: Gives float32 (N,) of `Weights`, `Activations` with float32 (M,), of
+            `ActivationsPerBit` (bits, M), float64 (entries,) of a `LayerVector`, float64
+            (entries, bits) of a `BitTable`; None for the perturbation, which is never stored.
         aspects: What of the network it needs.
         non_negative: Whether it is never below zero.
         informative: Whether it says anything of the network; the bit widths alone do not.
         leaf: Its name in expressions, where that is another.
+        exponent: The power of a > 0 that it is multiplied by where an entry's weights, and biases,
+            are multiplied by a and a batch norm behind them undoes that; None where it is none.
     """
 
     name: str
@@ -58,3 +61,4 @@ class Statistic:
     non_negative: bool = False
     informative: bool = True
     leaf: str = ""
+    exponent: float | None = None

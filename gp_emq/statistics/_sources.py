@@ -21,7 +21,25 @@ INDEPENDENCE = "independence"
 ELEMENTS = "activation_elements"
 """Name of how many elements of each layer's activation are of each image."""
 
-HIDDEN = (GRIDS, INDEPENDENCE, ELEMENTS)
+OUTPUT_SUMS = "output_sums"
+"""Name of the sums over the layers' outputs that several statistics are parts of."""
+
+GRADIENT_SUMS = "gradient_sums"
+"""Name of the sums over images of gradients times changes that several statistics are parts of."""
+
+ONE_AT_A_TIME, ONE_AT_A_TIME_LOW = "one_at_a_time", "one_at_a_time_low"
+"""Names of what is measured with one entry quantized around the float network, and around that
+with all entries at the lowest width."""
+
+HIDDEN = (
+    GRIDS,
+    INDEPENDENCE,
+    ELEMENTS,
+    OUTPUT_SUMS,
+    GRADIENT_SUMS,
+    ONE_AT_A_TIME,
+    ONE_AT_A_TIME_LOW,
+)
 """What is stored beside the statistics and is none."""
 
 
@@ -109,12 +127,17 @@ class SampleSource:
             else self._header.activation_layout(whole.shapes)
         )
         most = (8, 8) if whole.shapes is None else None
+        lead = whole.values.shape[:-1]
         blocks = [
-            self._strided(view, most or _activation_block(view.dim()))
+            self._strided(view, most or _activation_block(view.dim() - len(lead)), len(lead))
             for view in layout.views(torch.from_numpy(whole.values))
         ]
-        shapes = None if whole.shapes is None else tuple(tuple(block.shape) for block in blocks)
-        flat = torch.cat([block.reshape(-1) for block in blocks])
+        shapes = (
+            None
+            if whole.shapes is None
+            else tuple(tuple(block.shape[len(lead) :]) for block in blocks)
+        )
+        flat = torch.cat([block.reshape(*lead, -1) for block in blocks], dim=-1)
         return Stored(flat.numpy(), whole.seconds, shapes)
 
     def weight_layout(self) -> Layout:
@@ -136,9 +159,9 @@ class SampleSource:
         cut = [self._strided(part.transpose(0, 1), (8,)).transpose(0, 1) for part in parts]
         return Stored(torch.cat(cut, dim=1).contiguous().numpy(), whole.seconds)
 
-    def _strided(self, tensor: Tensor, most: Sequence[int]) -> Tensor:
-        """Keep at most `scale · most[axis]` elements of each leading axis, evenly spread."""
-        for axis, limit in enumerate(most):
+    def _strided(self, tensor: Tensor, most: Sequence[int], lead: int = 0) -> Tensor:
+        """Keep at most `scale · most[axis]` elements of each axis after `lead`, evenly spread."""
+        for axis, limit in enumerate(most, start=lead):
             step = -(-tensor.shape[axis] // (limit * self._scale))
             start = 0 if self._scale == 1 else step // 2
             tensor = tensor[(slice(None),) * axis + (slice(start, None, step),)]

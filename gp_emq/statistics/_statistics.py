@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer, PrivateNetwork
+from gp_emq.networks import Layer, PrivateNetwork, Workload
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._cache import StatisticsFolder
 from gp_emq.statistics._catalogue import kind_of
@@ -18,6 +18,7 @@ from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header, sha256_of
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._record import Kind
+from gp_emq.statistics._rescaled import RescaledSource
 from gp_emq.statistics._sources import (
     ELEMENTS,
     GRIDS,
@@ -36,14 +37,12 @@ class Origin:
 
     Attributes:
         network: A private copy of the network, which is what is run.
-        images: The calibration batch, float32 (n, C, H, W).
-        labels: int64 (n,), or None for the network's own predictions.
+        workload: Its samples and how it is judged; its model is the private copy.
         quantizer: Quantizer of the weights.
     """
 
     network: PrivateNetwork
-    images: Tensor
-    labels: Tensor | None
+    workload: Workload
     quantizer: WeightQuantizer
 
 
@@ -132,21 +131,22 @@ class Statistics:
         """Where each layer's tensor lies in a flat buffer of a kind.
 
         Args:
-            kind: Weights, WeightsPerBit or Activations; the last records the activations.
+            kind: Weights, WeightsPerBit, Activations or ActivationsPerBit; the last two record
+                the activations.
 
         Raises:
             StatisticsError: The kind has no tensors per layer.
         """
         if kind in {Kind.WEIGHTS, Kind.WEIGHTS_PER_BIT}:
             return self._source.weight_layout()
-        if kind == Kind.ACTIVATIONS:
+        if kind in {Kind.ACTIVATIONS, Kind.ACTIVATIONS_PER_BIT}:
             if "activation" not in self._shapes:
                 self._load("activation")
             if "activation" not in self._shapes:
                 raise StatisticsError("the stored activations are damaged: they have no shapes")
             return self._shapes["activation"]
         raise StatisticsError(
-            f"kind {kind!s} has no layout; Weights, WeightsPerBit and Activations have"
+            f"kind {kind!s} has no layout; Weights, Activations and both per bit have"
         )
 
     def is_stored(self, name: str) -> bool:
@@ -167,8 +167,8 @@ class Statistics:
 
         Returns:
             float32 (N,) for Weights and Activations, laid out by `layout`; float32
-            (bits, N) for WeightsPerBit; float64 (entries,) for LayerVector and
-            (entries, bits) for BitTable.
+            (bits, N) for WeightsPerBit and ActivationsPerBit; float64 (entries,) for
+            LayerVector and (entries, bits) for BitTable.
 
         Raises:
             StatisticsError: It is unknown, not stored, or not finite.
@@ -260,6 +260,16 @@ class Statistics:
                 of the tensors where they are larger than that, not the same and more.
         """
         source = SampleSource(self._source, self._header, scale)
+        return Statistics(self._header, source, self._dtype)
+
+    def rescaled(self, factors: Tensor) -> "Statistics":
+        """Give the statistics of the network with rescaled weights that computes the same.
+
+        Args:
+            factors: float64 (entries,), positive, what each entry's weights are multiplied by;
+                a batch norm behind each of its layers undoes that. Powers of two cost no digits.
+        """
+        source = RescaledSource(self._source, self._header, factors)
         return Statistics(self._header, source, self._dtype)
 
     def to(self, dtype: torch.dtype) -> "Statistics":

@@ -59,7 +59,7 @@ def test_deaps_own_generator_fails_on_our_sets_and_ours_does_not() -> None:
     state = random.getstate()
     try:
         for name, primitive_set in SETS.items():
-            for seed in range(30):
+            for seed in range(80):
                 random.seed(seed)
                 try:
                     gp.genHalfAndHalf(primitive_set, 1, 4)

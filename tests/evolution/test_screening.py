@@ -143,7 +143,10 @@ class TestTables:
         assert result("times_bits(sequential(weight, mean, gram, abs, abs))") == "shape mismatch"
 
     def test_reasons_that_blame_the_operators(self) -> None:
-        assert {"not finite", "constant scores", "rounding noise", "shape mismatch"} == INVALID
+        assert {
+            "not finite", "constant scores", "rounding noise", "shape mismatch",
+            "not scale invariant",
+        } == INVALID  # fmt: skip
 
 
 def scaled(scale: float):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from random_networks import EXACT, Autocast, Recipe, everything_of, recipes, same
+from random_networks import EXACT, Autocast, Conditional, Recipe, everything_of, recipes, same
 from torch import nn
 from torch.nn import functional
 
@@ -65,7 +65,10 @@ def test_nothing_of_the_callers_changes(recipe):
     next(iter(network.parameters())).requires_grad_(requires_grad=False)
     before, pictures, answers = everything_of(network), images.clone(), labels.clone()
     statistics = gp_emq.collect_statistics(network, images, labels, bits=BITS)
-    statistics.prepare(statistics.names)
+    # What no image may reach once the layers are quantized has no gradient there.
+    refused = {"activation_gradient_low", "activation_gradient_middle"}
+    routed = refused if Conditional in recipe.blocks else set()
+    statistics.prepare(set(statistics.names) - routed)
     for name in ("fisher", "ompq", "qe", "relative_output_error", "loss_change"):
         gp_emq.load_proxy(name).table(statistics)
     assert same(before, everything_of(network))
@@ -135,6 +138,123 @@ def test_output_changes_are_those_of_the_layers_as_they_run(recipe):
                     error = (after - module(fed)).double().square().sum()
                     expected[layer.entry, column] -= float(error) / len(images)
     np.testing.assert_allclose(table, expected, rtol=1e-3, atol=1e-12)
+
+
+def own_outputs(network, layer, images, change):
+    """What a layer gives before hooks change it, as it is and with its weight moved."""
+    module = network.get_submodule(layer.name)
+    fed, given = [], []
+
+    def record(_module, arguments, named):
+        fed.append((tuple(x.clone() for x in arguments), {k: x.clone() for k, x in named.items()}))
+
+    def take(_module, _arguments, output):
+        given.append(output.clone())
+
+    handle = module.register_forward_pre_hook(record, prepend=True, with_kwargs=True)
+    with torch.no_grad():
+        for image in images.split(1):
+            network(image.clone())
+    handle.remove()
+    handle = module.register_forward_hook(take, prepend=True)
+    with torch.no_grad():
+        for weight in (module.weight, module.weight + change):
+            for arguments, named in fed:
+                torch.func.functional_call(module, {"weight": weight}, arguments, named)
+    handle.remove()
+    flat = [x.reshape(-1).double() for x in given] or [torch.zeros(0, dtype=torch.float64)] * 2
+    return torch.cat(flat[: len(flat) // 2]), torch.cat(flat[len(flat) // 2 :])
+
+
+@given(recipes())
+@settings(max_examples=EXAMPLES)
+def test_kept_output_changes_are_those_of_the_very_positions_of_the_activation(recipe):
+    statistics = collect(recipe)
+    network, images, _ = recipe.network().float().eval(), *recipe.batch()
+    layers = sorted(statistics.layers, key=lambda layer: layer.entry)
+    layout = statistics.layout("ActivationsPerBit")
+    outputs = layout.views(statistics.tensor("activation").double())
+    changes = layout.views(statistics.tensor("output_change").double())
+    for layer, output, change in zip(layers, outputs, changes, strict=True):
+        for column in range(len(BITS)):
+            moved = moves_of(statistics)[layer.name][column]
+            before, after = own_outputs(network, layer, images.float(), moved)
+            difference = after - before
+            # Sums of products tell whether the positions are the same, whatever their order.
+            for power in (0, 1, 3):
+                found = float((output.reshape(-1) ** power * change[column].reshape(-1)).sum())
+                scale = float((before.abs() ** power * difference.abs()).sum())
+                expected = float((before**power * difference).sum())
+                assert abs(found - expected) <= 1e-4 * scale + 1e-6
+
+
+def moves_of(statistics):
+    """Each layer's perturbation at every width, by name."""
+    layers = sorted(statistics.layers, key=lambda layer: layer.entry)
+    views = statistics.layout("WeightsPerBit").views(statistics.perturbation())
+    owned = dict(zip([layer.name for layer in weight_layers(layers)], views, strict=True))
+    return {layer.name: owned[layer.shares or layer.name] for layer in layers}
+
+
+@given(recipes())
+@settings(max_examples=EXAMPLES)
+def test_sums_over_outputs_are_those_of_all_positions(recipe):
+    statistics = collect(recipe)
+    network, images, _ = recipe.network().float().eval(), *recipe.batch()
+    absolute, relative = np.zeros((2, *statistics.tensor("bits").shape))
+    for layer in statistics.layers:
+        for column, change in enumerate(moves_of(statistics)[layer.name]):
+            before, after = own_outputs(network, layer, images.float(), change)
+            error = float((after - before).square().sum())
+            absolute[layer.entry, column] += error / len(images)
+            relative[layer.entry, column] += error / max(1e-30, float(before.square().sum()))
+    for name, expected in (
+        ("output_change_energy", absolute),
+        ("relative_output_change", relative),
+    ):
+        np.testing.assert_allclose(statistics.tensor(name), expected, rtol=1e-3, atol=1e-12)
+
+
+@given(recipes())
+@settings(max_examples=EXAMPLES)
+def test_sums_of_gradients_times_changes_are_those_of_single_images(recipe):
+    statistics = collect(recipe)
+    network, images, labels = double(recipe)
+    moves = {name: change.double() for name, change in moves_of(statistics).items()}
+    weights = owners(network, statistics.layers)
+    form, weighted = np.zeros((2, *statistics.tensor("bits").shape))
+    for index in range(len(images)):
+        image, label = images[index : index + 1], labels[index : index + 1]
+        gradients = torch.autograd.grad(
+            loss_of(network, image, label), weights, materialize_grads=True
+        )
+        along = np.zeros_like(form)
+        for layer, gradient in zip(weight_layers(statistics.layers), gradients, strict=True):
+            along[layer.entry] += (moves[layer.name] * gradient).flatten(1).sum(1).numpy()
+        form += along**2 / len(images)
+        for layer in statistics.layers:
+            given = []
+            module = network.get_submodule(layer.name)
+
+            def take(_module, _arguments, output, given=given):
+                given.append(output)
+                return output.clone()
+
+            handle = module.register_forward_hook(take, prepend=True)
+            loss = loss_of(network, image, label)
+            handle.remove()
+            if not given:
+                continue
+            slopes = torch.autograd.grad(loss, given, materialize_grads=True)
+            slope = torch.cat([one.reshape(-1) for one in slopes])
+            for column, change in enumerate(moves[layer.name]):
+                before, after = own_outputs(network, layer, image, change)
+                product = (slope * (after - before)).square().sum()
+                weighted[layer.entry, column] += float(product) / len(images)
+    for name, expected in (("fisher_form", form), ("gradient_output_change", weighted)):
+        np.testing.assert_allclose(
+            statistics.tensor(name), expected, rtol=1e-3, atol=1e-5 * expected.max()
+        )
 
 
 @given(recipes())

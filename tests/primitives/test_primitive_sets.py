@@ -20,6 +20,7 @@ from primitives import (
     TENSOR_TYPES,
     TREE_TYPES,
     Activations,
+    ActivationsPerBit,
     BitTable,
     Input,
     Kind,
@@ -56,7 +57,8 @@ def refusal(**arguments) -> str:
 def test_the_sets_that_users_are_promised_are_there() -> None:
     assert set(NAMES) == {
         "bit_aware", "emq", "sequential", "branched", "dag",
-        "no_hessian", "no_activation", "no_gradient", "weights_only",
+        "no_hessian", "no_activation", "no_gradient", "weights_only", "discovery",
+        "measured", "invariant",
     }  # fmt: skip
 
 
@@ -79,7 +81,8 @@ def test_no_two_signatures_share_a_name(name, sets) -> None:
 
 def fit(one: type, other: type) -> bool:
     """Whether values of two types fit: of one geometry, with or without a bit axis each."""
-    geometries = ({Weights, WeightsPerBit}, {Activations}, {LayerVector, BitTable})
+    geometries = ({Weights, WeightsPerBit}, {Activations, ActivationsPerBit},
+                  {LayerVector, BitTable})  # fmt: skip
     return any({one, other} <= geometry for geometry in geometries)
 
 
@@ -110,6 +113,16 @@ def test_types_that_fit_combine_in_both_orders_or_in_one_where_both_are_the_same
 @pytest.mark.parametrize("name", NAMES)
 def test_sets_need_only_statistics_that_can_be_collected(name, sets) -> None:
     assert set(sets[name].needs) <= set(COLLECTED)
+
+
+def test_the_larger_sets_have_all_of_the_smaller_and_together_all_there_is(sets) -> None:
+    smaller, larger, largest = (
+        set(sets[name].statistics) for name in ("bit_aware", "discovery", "measured")
+    )
+    assert smaller < larger < largest
+    products = {"gradient_times_weight", "gradient_times_activation"}
+    assert set(STATISTICS) - largest == products | {"measured_metric"}
+    assert not {name for name in larger if name.startswith("measured")}
 
 
 def test_ablations_leave_out_what_they_say(sets) -> None:

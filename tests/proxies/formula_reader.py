@@ -22,12 +22,12 @@ from reference_operators import (
 )
 
 from primitives import (
+    PER_BIT_TYPES,
     STATISTICS,
     Activations,
     BitTable,
     LayerVector,
     Weights,
-    WeightsPerBit,
 )
 
 SYMBOLS = {terminal.symbol: terminal for terminal in STATISTICS.values()}
@@ -180,7 +180,7 @@ class FormulaReader:
             return value[:, None]
         if terminal.type in (Weights, Activations):
             return [layer[None] for layer in value]
-        assert terminal.type in (WeightsPerBit, BitTable)
+        assert terminal.type in (*PER_BIT_TYPES, BitTable)
         return value
 
     def _reduced(self, function, *arguments) -> np.ndarray:

@@ -14,6 +14,7 @@ from synthetic import random_tree, synthetic_statistics
 from gp_emq.proxies import Evaluator, language, parse_expression, to_expression
 from primitives import (
     Activations,
+    ActivationsPerBit,
     BitTable,
     Exponent,
     Kind,
@@ -34,12 +35,14 @@ TO_TABLE = {
     Matrices: ("times_bits", "mean"),
     LayerVector: ("times_bits",),
     WeightsPerBit: ("mean",),
+    ActivationsPerBit: ("frobenius_norm",),
     BitTable: (),
 }
 SOME_LEAVES = {
     Weights: ("weight", "hessian_diagonal"),
     WeightsPerBit: ("quantization_perturbation", "multiply(weight, quantization_perturbation)"),
     Activations: ("activation", "activation_gradient"),
+    ActivationsPerBit: ("output_change", "multiply(activation, output_residual)"),
     Matrices: ("gram(weight)", "gram(virtual_gradient)"),
     LayerVector: ("hessian_trace", "hessian_top_eigenvalue"),
     BitTable: ("quantization_mse", "bits"),

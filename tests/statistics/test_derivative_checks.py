@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from gp_emq.errors import NetworkError
 from gp_emq.networks import (
     PrivateNetwork,
+    Workload,
     import_torchvision,
     layers_of,
     load_network,
@@ -68,7 +69,8 @@ def test_right_derivatives_pass(make, shape, seed) -> None:
         network = PrivateNetwork(make())
         images = torch.randn(2, *shape)
     layers = layers_of(network, images[:1])
-    functional = FunctionalNetwork(network, sorted(layers, key=lambda layer: layer.entry))
+    ordered = sorted(layers, key=lambda layer: layer.entry)
+    functional = FunctionalNetwork(network, ordered, Workload(network.model, images))
     with undisturbed():
         check_gradients(functional, images)
         check_curvature(functional, images)
@@ -79,7 +81,8 @@ def test_a_network_whose_kinks_hide_its_curvature_is_run_five_times_at_most() ->
         torch.manual_seed(0)
         network, image = PrivateNetwork(mobile()), torch.randn(1, 3, 32, 32)
     layers = layers_of(network, image)
-    functional = FunctionalNetwork(network, sorted(layers, key=lambda layer: layer.entry))
+    ordered = sorted(layers, key=lambda layer: layer.entry)
+    functional = FunctionalNetwork(network, ordered, Workload(network.model, image))
     runs: list[int] = []
     network.model.register_forward_hook(lambda _m, given, _o: runs.append(len(given[0])))
     with undisturbed():

@@ -38,6 +38,7 @@ def test_every_statistic_has_the_shape_of_its_kind(
         Kind.WEIGHTS: ((weights,), torch.float32),
         Kind.WEIGHTS_PER_BIT: ((3, weights), torch.float32),
         Kind.ACTIVATIONS: ((activations,), torch.float32),
+        Kind.ACTIVATIONS_PER_BIT: ((3, activations), torch.float32),
         Kind.LAYER_VECTOR: ((2,), torch.float64),
         Kind.BIT_TABLE: ((2, 3), torch.float64),
     }

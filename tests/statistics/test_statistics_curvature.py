@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from gp_emq.networks import PrivateNetwork, find_layers, undisturbed
+from gp_emq.networks import PrivateNetwork, Workload, find_layers, undisturbed
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics, StatisticsSettings, collect_statistics
 from gp_emq.statistics._batch import Batch
@@ -58,7 +58,8 @@ def test_orthogonal_sign_patterns_give_the_exact_diagonal(
     probes = [torch.tensor(row[: sum(SIZES)], dtype=torch.float32) for row in hadamard(128).T]
     with undisturbed():
         hessian = Hessian(
-            FunctionalNetwork(PrivateNetwork(model), layers), Batch(images, labels, chunk)
+            FunctionalNetwork(PrivateNetwork(model), layers, Workload(model, images)),
+            Batch(images, labels, chunk),
         )
         found = hessian_diagonal(hessian, probes)
     torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-5)

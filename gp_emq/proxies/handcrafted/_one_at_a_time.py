@@ -1,14 +1,15 @@
 """What quantizing one entry alone does to the network's answers: dearer and strong."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils import _pytree
 
-from gp_emq.networks import undisturbed
+from gp_emq.networks import Samples, Workload, check_classes, count, split, undisturbed
 from gp_emq.proxies._inputs import ProxyInputs
-from gp_emq.statistics import check_classes
 
 
 @dataclass(frozen=True)
@@ -51,36 +52,59 @@ def accuracy_change(inputs: ProxyInputs) -> Tensor:
 
 def _harms(inputs: ProxyInputs) -> _Harms:
     """Quantize each entry at each width alone, and run the calibration images through."""
-    statistics, network = inputs.statistics, inputs.network
+    statistics, network, workload = inputs.statistics, inputs.network, inputs.workload
     entries = 1 + max(layer.entry for layer in statistics.layers)
     table = torch.zeros(entries, len(statistics.bits), 3, dtype=torch.float64)
     chunk = inputs.chunk
+    parts = () if workload.targets is None else split(workload.targets, chunk)
     with undisturbed(), torch.no_grad():
-        for place, images in enumerate(torch.split(inputs.images, chunk)):
-            before = check_classes(inputs.logits(images)).double()
-            if inputs.labels is None:
-                labels = before.argmax(dim=1)
-            else:
-                labels = inputs.labels[place * chunk : place * chunk + len(images)].to(
-                    network.device
-                )
+        for place, samples in enumerate(split(workload.samples, chunk)):
+            before = _double(inputs.outputs(samples))
+            targets = (
+                check_classes(workload.matrix(before, count(samples))).argmax(dim=1)
+                if workload.targets is None
+                else _on(network.device, parts[place])
+            )
             for entry in range(entries):
                 for column, width in enumerate(statistics.bits):
-                    after = inputs.logits(images, _quantized(inputs, entry, width))
-                    table[entry, column] += _harm(before, after.double(), labels).cpu()
-    return _Harms(*(table / len(inputs.images)).unbind(dim=2))
+                    after = _double(inputs.outputs(samples, _quantized(inputs, entry, width)))
+                    table[entry, column] += _harm(workload, before, after, targets).cpu()
+    return _Harms(*(table / len(workload)).unbind(dim=2))
 
 
-def _harm(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
-    """Divergence, rise of the loss and new mistakes, summed over images (n, classes): (3,)."""
-    divergence = functional.kl_div(
-        after.log_softmax(dim=1), before.log_softmax(dim=1), reduction="sum", log_target=True
+def _harm(workload: Workload, before: Any, after: Any, targets: Samples) -> Tensor:
+    """Divergence, rise of the loss and loss of the metric, summed over samples: (3,)."""
+    samples = count(targets)
+    one, other = workload.matrix(before, samples), workload.matrix(after, samples)
+    divergence = (
+        functional.kl_div(
+            other.log_softmax(dim=1), one.log_softmax(dim=1), reduction="sum", log_target=True
+        )
+        if workload.gives_logits
+        else (one - other).square().sum()
     )
-    loss = functional.cross_entropy(after, labels, reduction="sum") - functional.cross_entropy(
-        before, labels, reduction="sum"
+    loss = workload.summed_loss(after, targets) - workload.summed_loss(before, targets)
+    return torch.stack(
+        [divergence.double(), loss.double(), _worse(workload, before, after, targets)]
     )
-    mistakes = (before.argmax(dim=1) == labels).sum() - (after.argmax(dim=1) == labels).sum()
-    return torch.stack([divergence, loss, mistakes.double()])
+
+
+def _worse(workload: Workload, before: Any, after: Any, targets: Samples) -> Tensor:
+    """How much worse the metric is, summed over samples, in its own direction."""
+    found, then = (workload.values(outputs, targets).double() for outputs in (before, after))
+    change = found - then if workload.metric.higher_is_better else then - found
+    return change.sum() if workload.metric.per_sample else change * count(targets)
+
+
+def _double(outputs: Any) -> Any:
+    """Outputs with their floating tensors in float64."""
+    return _pytree.tree_map_only(
+        Tensor, lambda x: x.double() if x.is_floating_point() else x, outputs
+    )
+
+
+def _on(device: torch.device, targets: Samples) -> Any:
+    return _pytree.tree_map_only(Tensor, lambda x: x.to(device), targets)
 
 
 def _quantized(inputs: ProxyInputs, entry: int, width: int) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from gp_emq.networks import (
     Call,
     PrivateNetwork,
     is_linear_map,
+    split,
     undisturbed,
     watching,
 )
@@ -68,7 +69,7 @@ def output_error(inputs: ProxyInputs) -> Tensor:
         Oriented table −‖Q_b(W)x − Wx‖²/images, float64 (entries, bits).
     """
     moments = inputs.once("outputs", _measure)
-    images = len(inputs.images)
+    images = len(inputs.workload)
     return negative_sums(inputs, {key: value.error / images for key, value in moments.items()})
 
 
@@ -106,7 +107,7 @@ def _measure(inputs: ProxyInputs) -> dict[tuple[str, int], _Moments]:
     layers = {layer.name: network.model.get_submodule(layer.name) for layer in statistics.layers}
     linear = {name: is_linear_map(module) for name, module in layers.items()}
     with undisturbed(), torch.no_grad():
-        for images in torch.split(inputs.images, inputs.chunk):
+        for images in split(inputs.workload.samples, inputs.chunk):
             with watching(list(layers.values()), around_hooks=True) as records:
                 network.run(images)
             for (name, module), calls in zip(layers.items(), records, strict=True):

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase
 
-from gp_emq.networks import Layer, PrivateNetwork, undisturbed
+from gp_emq.networks import Layer, Samples, undisturbed
 from gp_emq.quantization._batch_norm import batch_norms
 from gp_emq.quantization._quantized_model import QuantizedModel
 from gp_emq.quantization._quantized_network import QuantizedWeight
@@ -22,11 +21,11 @@ class RoundedNetwork:
 
     Attributes:
         norms: Its batch norms, in the order of those of the float network.
-        run: Runs images (n, C, H, W), on one thread and without gradients.
+        run: Runs images (n, C, H, W), or other samples, on one thread and without gradients.
     """
 
     norms: Sequence[_NormBase]
-    run: Callable[[Tensor], Any]
+    run: Callable[[Samples], Any]
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ class Recipe:
         """
         made = QuantizedModel(task.network.model, self.weights(task, widths), task.activations)
         if self.correct is not None:
-            network = PrivateNetwork(made.network)
+            network = task.network.copy_of(made.network)
             norms = batch_norms(network.model)
             with undisturbed(), torch.no_grad():
                 self.correct(task)(RoundedNetwork(norms, network.run))

@@ -4,9 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from torch import Tensor
-
-from gp_emq.networks import Layer, PrivateNetwork
+from gp_emq.networks import Layer, PrivateNetwork, Samples
 from gp_emq.quantization._learned import LearnedRoundings
 from gp_emq.quantization._quantized_network import QuantizedWeight, layer_weight
 from gp_emq.quantization._quantizers import WeightQuantizer
@@ -25,7 +23,7 @@ class Task:
     Attributes:
         network: The float network, a private copy on the CPU; it must not be changed.
         layers: The layers to quantize, in forward order.
-        images: Calibration images, float32 (n, C, H, W).
+        images: Calibration images, float32 (n, C, H, W), or other samples.
         weights: Chooses the grids of weights.
         activations: Grid of each layer's input by name; absent ones stay in float.
         rounding: Settings of learned rounding.
@@ -35,7 +33,7 @@ class Task:
 
     network: PrivateNetwork
     layers: tuple[Layer, ...]
-    images: Tensor
+    images: Samples
     weights: WeightQuantizer
     activations: Mapping[str, QuantizationParameters]
     rounding: RoundingSettings

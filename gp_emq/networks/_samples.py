@@ -1,0 +1,131 @@
+"""What goes into a network, sample by sample: tensors, nested in tuples and mappings or not."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils import _pytree
+
+from gp_emq.errors import DataError
+
+Samples = Any
+"""A tensor (n, ...), or a tuple, list or dict of such tensors, nested as one likes."""
+
+_EXPECTED = (
+    "give tensors (n, ...), (inputs, targets), tuples or dicts of tensors, or an iterable of such "
+    "batches"
+)
+
+
+def count(samples: Samples) -> int:
+    """Return how many samples there are."""
+    return len(samples) if isinstance(samples, Tensor) else len(_tensors(samples)[0])
+
+
+def split(samples: Samples, size: int) -> tuple[Any, ...]:
+    """Cut samples into parts of a size, the last of which may be smaller."""
+    if isinstance(samples, Tensor):
+        return torch.split(samples, size)
+    return tuple(
+        take(samples, slice(start, start + size)) for start in range(0, count(samples), size)
+    )
+
+
+def take(samples: Samples, indices: Tensor | slice | Sequence[int]) -> Any:
+    """Return some of the samples."""
+    return _pytree.tree_map_only(Tensor, lambda values: values[indices], samples)
+
+
+def values_per_sample(samples: Samples) -> int:
+    """Return how many numbers a sample has."""
+    return sum(values[0].numel() for values in _tensors(samples))
+
+
+def ones_like_one(samples: Samples) -> Any:
+    """Return one sample of ones; whole numbers, which may be indices, are those of the first."""
+
+    def ones(values: Tensor) -> Tensor:
+        return torch.ones_like(values) if values.is_floating_point() else values
+
+    return _pytree.tree_map_only(Tensor, ones, take(samples, slice(0, 1)))
+
+
+def tensors_of(samples: Samples, name: str) -> list[tuple[str, Tensor]]:
+    """Return the tensors in samples, each under a name of its own."""
+    if isinstance(samples, Tensor):
+        return [(name, samples)]
+    leaves, specification = _pytree.tree_flatten(samples)
+    return [
+        (f"{name} {place} of {specification}", values)
+        for place, values in enumerate(leaves)
+        if isinstance(values, Tensor)
+    ]
+
+
+def joined(batches: Any) -> tuple[Samples, Samples | None]:
+    """Join batches, each inputs alone or a pair of inputs and targets.
+
+    Args:
+        batches: one batch, as a tensor, an array, a mapping or a pair `(inputs, targets)`; or an
+            iterable of batches, such as a `DataLoader`.
+
+    Returns:
+        Inputs and targets; None for the targets of batches that are no pairs.
+
+    Raises:
+        DataError: if there are none, they differ in kind or shape, or are not finite.
+    """
+    one = isinstance(batches, (Tensor, np.ndarray, Mapping, tuple))
+    if not one and (isinstance(batches, (str, bytes)) or not isinstance(batches, Iterable)):
+        raise DataError(f"batches are {type(batches).__name__}: {_EXPECTED}")
+    parts = [_plain(batch) for batch in ([batches] if one else batches)]
+    if not parts:
+        raise DataError(f"there are no batches: {_EXPECTED}")
+    flat = [_pytree.tree_flatten(part) for part in parts]
+    for number, (leaves, specification) in enumerate(flat):
+        if specification != flat[0][1]:
+            raise DataError(f"batch {number} is built otherwise than the first: {_EXPECTED}")
+        _check(leaves, flat[0][0], number)
+    whole = _pytree.tree_unflatten(
+        [torch.cat(values) for values in zip(*(leaves for leaves, _ in flat), strict=True)],
+        flat[0][1],
+    )
+    return (whole[0], whole[1]) if isinstance(whole, tuple) and len(whole) == 2 else (whole, None)
+
+
+def _plain(value: Any) -> Any:
+    """Bring a batch to tensors on the CPU in tuples and dicts."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return tuple(_plain(item) for item in value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        value = torch.from_numpy(np.array(value))
+    if not isinstance(value, Tensor):
+        raise DataError(f"a batch holds {type(value).__name__}: {_EXPECTED}")
+    with torch.inference_mode(mode=False):
+        plain = value.detach()
+        plain = (plain.clone() if plain.is_inference() else plain).cpu()
+        return plain.float() if plain.is_floating_point() else plain
+
+
+def _check(leaves: Sequence[Tensor], first: Sequence[Tensor], number: int) -> None:
+    if not leaves or any(values.dim() == 0 or len(values) == 0 for values in leaves):
+        raise DataError(f"batch {number} has no samples along a first axis: {_EXPECTED}")
+    counts = sorted({len(values) for values in leaves})
+    if len(counts) > 1:
+        raise DataError(f"batch {number} has tensors of {counts[0]} and of {counts[-1]} samples")
+    for values, other in zip(leaves, first, strict=True):
+        if values.shape[1:] != other.shape[1:]:
+            raise DataError(
+                f"samples must be of one size, there are {tuple(other.shape[1:])} and "
+                f"{tuple(values.shape[1:])}: crop or pad them first"
+            )
+        if not bool(values.isfinite().all()):
+            raise DataError(f"samples must be finite, batch {number} holds inf or nan")
+
+
+def _tensors(samples: Samples) -> list[Tensor]:
+    return [leaf for leaf in _pytree.tree_leaves(samples) if isinstance(leaf, Tensor)]

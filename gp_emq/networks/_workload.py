@@ -1,0 +1,294 @@
+"""What a network is for: how it is fed, what it loses, and how well it does."""
+
+import copy
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils import _pytree
+
+from gp_emq.errors import DataError, StatisticsError
+from gp_emq.networks._containers import Images, Labels, image_batch
+from gp_emq.networks._running import Forward, PrivateNetwork, feed, undisturbed
+from gp_emq.networks._samples import Samples, count, joined, split, take
+
+Loss = Callable[[Any, Any], Tensor]
+"""Of outputs and targets: one loss per sample (n,), or their mean."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How well a network does.
+
+    Attributes:
+        name: what it is called.
+        measure: of outputs and targets: one value per sample (n,), whose mean is the metric; or
+            one value of all, where it is no mean over samples.
+        higher_is_better: its direction.
+        per_sample: whether it is the mean of one value per sample.
+    """
+
+    name: str
+    measure: Callable[[Any, Any], Tensor]
+    higher_is_better: bool = True
+    per_sample: bool = True
+
+
+def _is_right(outputs: Any, labels: Tensor) -> Tensor:
+    logits = logits_of(outputs, len(labels))
+    return logits.argmax(dim=1) == labels.to(logits.device)
+
+
+TOP_1 = Metric("top-1", _is_right)
+"""The share of samples whose largest logit is that of their label."""
+
+
+class Workload:
+    """A network with its samples, the loss on them, and the metric that counts.
+
+    By default an image classifier: cross-entropy and top-1 accuracy on images with labels, which
+    are the network's own predictions where there are none.
+
+    Args:
+        model: the network; it is left alone.
+        batches: with a forward, a loss or a metric of one's own, batches as `samples` takes them:
+            tensors, dicts, tuples or (inputs, targets) pairs, or an iterable of such; else
+            images, in all forms that `image_batch` takes.
+        labels: whole numbers (n,), of the default workload alone.
+        forward: `forward(model, inputs)` gives the outputs; by default the model is called with a
+            tensor, the elements of a tuple, or the items of a dict by name.
+        loss: `loss(outputs, targets)` gives one number per sample (n,) or their mean; by default
+            the cross-entropy of logits (n, classes) and labels (n,). Targets are the second part
+            of the pairs, or the inputs where batches are no pairs.
+        metric: how well the network does, by default top-1.
+
+    Attributes:
+        model: as given.
+        samples: the inputs, tensors on the CPU.
+        targets: what loss and metric compare outputs with; None for the network's own predictions.
+        forward: how the network is fed.
+        loss: as given.
+        metric: as given, or top-1.
+
+    Raises:
+        DataError: if batches or labels are of a wrong kind, shape or value.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Images | Samples,
+        labels: Labels | None = None,
+        *,
+        forward: Forward | None = None,
+        loss: Loss | None = None,
+        metric: Metric | None = None,
+    ) -> None:
+        self.model = model
+        self.forward = forward or feed
+        self.loss = loss
+        self.metric = metric or TOP_1
+        self.is_default = forward is None and loss is None and metric is None
+        self.samples: Samples
+        self.targets: Samples | None
+        if self.is_default:
+            self.samples, self.targets = image_batch(batches, labels)
+            return
+        if labels is not None:
+            raise DataError("labels beside batches: give (inputs, labels) pairs as batches")
+        self.samples, self.targets = joined(batches)
+        if self.targets is None and loss is not None:
+            self.targets = self.samples
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return count(self.samples)
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether outputs are logits (n, classes), as the default loss needs."""
+        return self.loss is None
+
+    def of(self, model: nn.Module) -> "Workload":
+        """Return the same workload of another network."""
+        other = copy.copy(self)
+        other.model = model
+        return other
+
+    def private(self) -> PrivateNetwork:
+        """Return a private copy of the network that is fed as this workload says."""
+        return PrivateNetwork(self.model, self.forward)
+
+    def summed_loss(self, outputs: Any, targets: Samples) -> Tensor:
+        """Return the loss summed over samples.
+
+        Args:
+            outputs: what the network gave.
+            targets: of the same samples.
+
+        Raises:
+            StatisticsError: if outputs are no logits of several classes, where the loss needs
+                them, or the loss is of a wrong shape.
+        """
+        samples = count(targets)
+        if self.loss is None:
+            logits = check_classes(logits_of(outputs, samples))
+            logits = logits if logits.dtype == torch.float64 else logits.float()
+            return functional.cross_entropy(logits, targets.to(logits.device), reduction="sum")
+        losses = self.loss(outputs, targets)
+        if not isinstance(losses, Tensor) or losses.shape not in (torch.Size(), (samples,)):
+            raise StatisticsError(_shape_fault("the loss", losses, samples))
+        return losses.sum() if losses.dim() else losses * samples
+
+    def matrix(self, outputs: Any, samples: int) -> Tensor:
+        """Return outputs as one row per sample, (n, values).
+
+        Raises:
+            StatisticsError: if they have no rows, or are no logits where the loss needs them.
+        """
+        if self.loss is None:
+            return logits_of(outputs, samples)
+        rows = [
+            leaf.reshape(samples, -1)
+            for leaf in _pytree.tree_leaves(outputs)
+            if isinstance(leaf, Tensor)
+            and leaf.is_floating_point()
+            and leaf.dim() > 0
+            and len(leaf) == samples
+        ]
+        if not rows:
+            raise StatisticsError(
+                f"the network gives no tensor with a row for each of {samples} samples, it gives "
+                f"{type(outputs).__name__}"
+            )
+        return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+
+    def values(self, outputs: Any, targets: Samples) -> Tensor:
+        """Return the metric of each sample (n,), or of all of them ().
+
+        Raises:
+            StatisticsError: if the metric gives anything else.
+        """
+        samples = count(targets)
+        found = self.metric.measure(outputs, targets)
+        wanted = torch.Size([samples]) if self.metric.per_sample else torch.Size()
+        if not isinstance(found, Tensor) or found.shape != wanted:
+            raise StatisticsError(_shape_fault(f"metric {self.metric.name}", found, samples))
+        return found.detach().cpu()
+
+    def measured(self, batch: int) -> Tensor:
+        """Return the metric of the network per sample, or of all of them.
+
+        Args:
+            batch: samples per pass.
+
+        Returns:
+            (n,) where the metric is a mean over samples, else ().
+
+        Raises:
+            DataError: if there are no targets.
+        """
+        if self.targets is None:
+            raise DataError("a metric needs targets: give (inputs, targets) pairs as batches")
+        network = self.private()
+        with undisturbed(), torch.no_grad():
+            outputs = [
+                _pytree.tree_map_only(Tensor, Tensor.cpu, network.run(part))
+                for part in split(self.samples, batch)
+            ]
+            if self.metric.per_sample:
+                parts = zip(outputs, split(self.targets, batch), strict=True)
+                return torch.cat([self.values(*part) for part in parts])
+            return self.values(_concatenated(outputs), self.targets)
+
+    def part(self, indices: Tensor | slice) -> "Workload":
+        """Return the same workload on some of its samples."""
+        other = copy.copy(self)
+        other.samples = take(self.samples, indices)
+        other.targets = None if self.targets is None else take(self.targets, indices)
+        return other
+
+    def identity(self) -> str | None:
+        """Hash the code that feeds and judges the network; None for the default workload."""
+        if self.is_default:
+            return None
+        digest = hashlib.sha256()
+        for function in (self.forward, self.loss, self.metric.measure):
+            name = getattr(function, "__qualname__", type(function).__qualname__)
+            digest.update(f"{getattr(function, '__module__', '')}:{name}\n".encode())
+            code = getattr(function, "__code__", None)
+            if isinstance(code, CodeType):
+                digest.update(code.co_code + repr(code.co_names).encode())
+                plain = [one for one in code.co_consts if not isinstance(one, CodeType)]
+                digest.update(repr(plain).encode())
+        return digest.hexdigest()
+
+
+def workload_of(
+    model: nn.Module | Workload, images: Images | None = None, labels: Labels | None = None
+) -> Workload:
+    """Return the default workload of a network and images, or the one that is given instead.
+
+    Raises:
+        DataError: if there are no images, or they are given beside a workload.
+    """
+    if isinstance(model, Workload):
+        if images is not None or labels is not None:
+            raise DataError("a workload brings its samples along: give no images beside it")
+        return model
+    if images is None:
+        raise DataError("there are no images: give them beside the network, or give a Workload")
+    return Workload(model, images, labels)
+
+
+def _concatenated(outputs: list[Any]) -> Any:
+    flat = [_pytree.tree_flatten(output) for output in outputs]
+    leaves = [
+        torch.cat(values) if isinstance(values[0], Tensor) and values[0].dim() else values[0]
+        for values in zip(*(leaves for leaves, _ in flat), strict=True)
+    ]
+    return _pytree.tree_unflatten(leaves, flat[0][1])
+
+
+def _shape_fault(what: str, found: object, samples: int) -> str:
+    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    return f"{what} must give one number for each of {samples} samples, or one for all; got {shape}"
+
+
+def logits_of(output: object, images: int) -> Tensor:
+    """Return a network's output as logits (n, classes).
+
+    Args:
+        output: What the network gave.
+        images: How many images it was fed.
+
+    Raises:
+        StatisticsError: The output is no matrix of logits.
+    """
+    if isinstance(output, Tensor) and output.dim() == 1 and images == 1:
+        output = output[None]  # a forward that squeezes away the axis of a single image
+    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != images:
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise StatisticsError(
+            f"the network must map {images} images to ({images}, classes) logits, it gives {shape}"
+        )
+    return output
+
+
+def check_classes(logits: Tensor) -> Tensor:
+    """Return logits (n, classes) that a cross-entropy or a prediction can be taken of.
+
+    Raises:
+        StatisticsError: There are no two classes.
+    """
+    if logits.shape[1] < 2:
+        raise StatisticsError(
+            f"the network gives one number for each image, {tuple(logits.shape)}: losses and "
+            "predictions need logits (n, classes) of two classes or more"
+        )
+    return logits

@@ -1,0 +1,185 @@
+"""Statistics at quantized networks, against copies of the network whose weights are quantized."""
+
+import copy
+import os
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from random_networks import EXACT, Conditional, recipes
+from torch import nn
+from torch.nn import functional
+
+import gp_emq
+from gp_emq.networks import weight_layers
+from gp_emq.quantization import WeightQuantizer
+from gp_emq.statistics import STATISTICS, Statistics
+
+BITS = (2, 3, 4)
+PLACES = {"low": 0, "middle": 1}
+EXAMPLES = int(os.environ.get("GP_EMQ_TEST_EXAMPLES", "5"))
+
+
+def perturbations(statistics: Statistics) -> dict[str, torch.Tensor]:
+    layers = sorted(statistics.layers, key=lambda layer: layer.entry)
+    views = statistics.layout("WeightsPerBit").views(statistics.perturbation())
+    return dict(zip([layer.name for layer in weight_layers(layers)], views, strict=True))
+
+
+def quantized(network: nn.Module, statistics: Statistics, places: dict[str, int]) -> nn.Module:
+    """A copy with each layer that is named at the width of a place."""
+    copied = copy.deepcopy(network).float().eval()
+    with torch.no_grad():
+        for name, place in places.items():
+            copied.get_submodule(name).weight += perturbations(statistics)[name][place]
+    return copied
+
+
+def all_at(network: nn.Module, statistics: Statistics, place: int) -> nn.Module:
+    return quantized(network, statistics, dict.fromkeys(perturbations(statistics), place))
+
+
+@given(recipes(blocks=tuple(block for block in EXACT if block is not Conditional)))
+@settings(max_examples=EXAMPLES)
+def test_gradients_at_a_quantized_network_are_that_networks_own(recipe):
+    images, labels = recipe.batch()
+    statistics = gp_emq.collect_statistics(recipe.network(), images, labels, bits=BITS)
+    for where, place in PLACES.items():
+        there = all_at(recipe.network(), statistics, place)
+        own = gp_emq.collect_statistics(there, images.float(), labels, bits=BITS)
+        for name in ("weight_gradient", "fisher_diagonal", "activation_gradient"):
+            found, expected = statistics.tensor(f"{name}_{where}"), own.tensor(name)
+            scale = float(expected.abs().max())
+            assert float((found - expected).abs().max()) <= 1e-4 * scale + 1e-12, name
+
+
+@given(recipes())
+@settings(max_examples=EXAMPLES)
+def test_divergence_gradient_is_autograds_through_the_quantized_network(recipe):
+    images, labels = recipe.batch()
+    statistics = gp_emq.collect_statistics(recipe.network(), images, labels, bits=BITS)
+    layers = weight_layers(sorted(statistics.layers, key=lambda layer: layer.entry))
+    with torch.no_grad():
+        plain = copy.deepcopy(recipe.network()).float().double().eval()
+        before = plain(images.double().clone()).log_softmax(1)
+    for where, place in PLACES.items():
+        there = all_at(recipe.network(), statistics, place).double()
+        after = there(images.double().clone()).log_softmax(1)
+        loss = (before.exp() * (before - after)).sum(1).mean()
+        weights = [there.get_submodule(layer.name).weight for layer in layers]
+        expected = torch.autograd.grad(loss, weights, materialize_grads=True)
+        found = statistics.tensor(f"divergence_gradient_{where}")
+        for one, other in zip(statistics.layout("Weights").views(found), expected, strict=True):
+            # Answers that nearly agree leave only rounding.
+            scale = float(other.abs().max())
+            assert float((one - other).abs().max()) <= 1e-3 * scale + 1e-6
+
+
+@given(recipes(most=2))
+@settings(max_examples=EXAMPLES)
+def test_what_is_measured_is_what_both_networks_give(recipe):
+    images, labels = recipe.batch()
+    images = images.float()
+    statistics = gp_emq.collect_statistics(recipe.network(), images, labels, bits=BITS)
+    network = recipe.network().float().eval()
+    names = perturbations(statistics)
+    entries = {layer.name: layer.entry for layer in statistics.layers}
+
+    def judged(other):
+        with torch.no_grad():
+            one, two = network(images.clone()).double(), other(images.clone()).double()
+        loss = functional.cross_entropy(two, labels)
+        divergence = (one.softmax(1) * (one.log_softmax(1) - two.log_softmax(1))).sum(1).mean()
+        wrong = (two.argmax(1) != labels).double().mean()
+        return np.array([float(loss), float(divergence), float(wrong)])
+
+    lowest = dict.fromkeys(names, 0)
+    for base, kinds in (
+        ({}, ("measured_loss", "measured_divergence", "measured_metric")),
+        (lowest, ("measured_loss_low", "measured_divergence_low")),
+    ):
+        start = judged(quantized(network, statistics, base))
+        for entry in range(1 + max(entries.values())):
+            mine = [name for name in names if entries[name] == entry]
+            for place in range(len(BITS)):
+                there = quantized(network, statistics, {**base, **dict.fromkeys(mine, place)})
+                for kind, expected in zip(kinds, judged(there) - start, strict=False):
+                    found = float(statistics.tensor(kind)[entry, place])
+                    assert found == pytest.approx(expected, rel=1e-3, abs=1e-5), kind
+
+
+class Routed(nn.Module):
+    """The last image takes another way once the first layer is quantized to two bits."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.other, self.last = nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1), nn.Linear(2, 3)
+        with torch.no_grad():
+            self.first.weight.copy_(torch.tensor([1.0, 0.3]).view(2, 1, 1, 1))
+            self.first.bias.zero_()
+
+    def forward(self, images):
+        parts = []
+        for hidden in self.first(images).split(1):
+            # 0.3 is 0 or 0.5 in steps of a half.
+            one, other = hidden.detach().mean((0, 2, 3)).tolist()
+            near = 0.29 < other / one < 0.31
+            parts.append(self.other(hidden) if near else hidden)
+        return self.last(torch.cat(parts).mean((2, 3)))
+
+
+def test_positions_that_the_float_network_has_not_are_refused():
+    torch.manual_seed(0)
+    per_tensor = WeightQuantizer(per_channel=False)
+    statistics = gp_emq.collect_statistics(
+        Routed(), torch.rand(4, 1, 3, 3) + 1, bits=(2, 8), quantizer=per_tensor
+    )
+    assert statistics.tensor("activation_gradient").shape == statistics.tensor("activation").shape
+    with pytest.raises(gp_emq.errors.StatisticsError, match="layer 'other' sees other images"):
+        statistics.tensor("activation_gradient_low")
+
+
+def test_the_middle_of_two_widths_is_the_higher_and_of_one_the_only_one():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 3))
+    images, labels = torch.randn(8, 1, 3, 3), torch.randint(0, 3, (8,))
+    for bits, place in (((2, 4), 1), ((3,), 0), ((2, 3, 4, 8), 2)):
+        statistics = gp_emq.collect_statistics(network, images, labels, bits=bits)
+        own = gp_emq.collect_statistics(
+            all_at(network, statistics, place), images, labels, bits=bits
+        )
+        torch.testing.assert_close(
+            statistics.tensor("weight_gradient_middle"), own.tensor("weight_gradient")
+        )
+
+
+def test_labels_that_are_not_given_are_the_float_networks_answers():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 3))
+    images = torch.randn(8, 1, 3, 3)
+    answers = network(images).argmax(1)
+    one, other = (
+        gp_emq.collect_statistics(network, images, labels, bits=BITS) for labels in (None, answers)
+    )
+    assert bool((all_at(network, one, 0)(images).argmax(1) != answers).any())
+    for name in ("weight_gradient_low", "measured_loss", "measured_metric"):
+        assert torch.equal(one.tensor(name), other.tensor(name))
+
+
+def test_what_only_runs_forward_asks_for_no_derivative():
+    class Rounded(nn.Module):
+        """Its gradients are not those of what it computes."""
+
+        def forward(self, x):
+            return x + (x.round() - x).detach()
+
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(9, 6), Rounded(), nn.Linear(6, 3))
+    statistics = gp_emq.collect_statistics(network, torch.randn(8, 1, 3, 3), bits=BITS)
+    for name in ("measured_loss", "measured_divergence_low", "relative_output_change"):
+        assert statistics.tensor(name).shape == (2, 3)
+    for name in STATISTICS:
+        if name.endswith(("_low", "_middle")) and not name.startswith("measured"):
+            with pytest.raises(gp_emq.errors.StatisticsError):
+                statistics.tensor(name)
