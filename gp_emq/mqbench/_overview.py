@@ -42,6 +42,6 @@ def _row(bench: Bench) -> tuple[str, ...]:
         told("reliability", quality.reliability),
         told("noise_ceiling", quality.noise_ceiling),
         told("additive_ceiling", quality.additive_ceiling),
-        f"{kendall_tau(sums, bench.accuracies):.2f}",
+        f"{kendall_tau(sums, bench.oriented):.2f}",
         f"{seconds:.2f}" if isinstance(seconds, float) else "–",
     )
