@@ -1,38 +1,5 @@
 """Post-training quantization: from a network and a plan to a quantized network and its file."""
 
-from gp_emq.ptq._accuracy import Measured, Right, accuracy, difference, predictions
-from gp_emq.ptq._file import (
-    QuantizationRecord,
-    load_quantized,
-    read_record,
-    save_quantized,
-)
-from gp_emq.ptq._inputs import EvaluationInputs, load_evaluation_inputs
-from gp_emq.ptq._methods import METHODS, Method, find_method
-from gp_emq.ptq._quantize import quantize, run_method
-from gp_emq.ptq._settings import FLOAT_ACTIVATIONS, QuantizationSettings
-from gp_emq.ptq._task import Counter, Progress, Task
+import lazy_loader
 
-__all__ = [
-    "FLOAT_ACTIVATIONS",
-    "METHODS",
-    "Counter",
-    "EvaluationInputs",
-    "Measured",
-    "Method",
-    "Progress",
-    "QuantizationRecord",
-    "QuantizationSettings",
-    "Right",
-    "Task",
-    "accuracy",
-    "difference",
-    "find_method",
-    "load_evaluation_inputs",
-    "load_quantized",
-    "predictions",
-    "quantize",
-    "read_record",
-    "run_method",
-    "save_quantized",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

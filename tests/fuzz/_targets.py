@@ -31,7 +31,7 @@ from gp_emq.qat._checkpoint import CHECKPOINT_NAME, load_checkpoint
 from gp_emq.qat._parser import parse_options, settings_of
 from gp_emq.qat._samples import FileImages
 from gp_emq.quantization import LearnedRoundings
-from gp_emq.run import _configuration, _parser
+from gp_emq.cli._run import _configuration, _parser
 from gp_emq.statistics import open_statistics, sha256_of
 from gp_emq.store import STORE_NAME, RunStore
 
