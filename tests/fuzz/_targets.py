@@ -13,6 +13,7 @@ import torch
 from analysis._run_data import bench_of, best_individual, pareto_front
 from gp_emq.allocation import CostTable, load_plan, load_sweep
 from gp_emq.allocation._tables import _read as read_table
+from gp_emq.cli._run import _configuration, _parser
 from gp_emq.experiment import RunConfiguration
 from gp_emq.export import load_packed, load_provenance
 from gp_emq.files import entry_of
@@ -31,7 +32,6 @@ from gp_emq.qat._checkpoint import CHECKPOINT_NAME, load_checkpoint
 from gp_emq.qat._parser import parse_options, settings_of
 from gp_emq.qat._samples import FileImages
 from gp_emq.quantization import LearnedRoundings
-from gp_emq.cli._run import _configuration, _parser
 from gp_emq.statistics import open_statistics, sha256_of
 from gp_emq.store import STORE_NAME, RunStore
 
