@@ -15,6 +15,7 @@ ENDS = (signal.SIGINT, signal.SIGTERM)
 """What asks a command to end."""
 
 _OURS = ("gp_emq", "analysis")
+_SCRIPT = "gp_emq"
 _USUAL: dict[int, Any] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
@@ -26,7 +27,12 @@ class Termination(KeyboardInterrupt):
 
 
 def is_command() -> bool:
-    """Say whether the process is ``python -m`` with a command of this project, still importing."""
+    """Say whether the process is a command of this project, still importing.
+
+    It is ``python -m`` with one of the project's modules, or the console script.
+    """
+    if sys.argv and os.path.basename(sys.argv[0]) == _SCRIPT:  # noqa: PTH119 - pathlib is slower
+        return True
     starting = sys.argv[:1] == ["-m"]
     module = sys.orig_argv[-len(sys.argv)].removeprefix("-m") if starting else ""
     return module.partition(".")[0] in _OURS

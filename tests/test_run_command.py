@@ -277,7 +277,7 @@ class TestOptions:
             caught[:] = [configuration, execution]
             return Result(execution.folder, False, 0, None, "not started")
 
-        monkeypatch.setattr(command, "run", fake_run)
+        monkeypatch.setattr("gp_emq.experiment.run", fake_run)
 
         def given(*arguments: str | Path):
             assert run_in_this_process(*arguments) == 130

@@ -1,54 +1,5 @@
 """Rank correlation: Kendall's tau of many, with ties, weights and masks, and its intervals."""
 
-from gp_emq.correlation._bootstrap import (
-    Figure,
-    bootstrap_interval,
-    draw_weights,
-    figure,
-    interval,
-    resampled_taus,
-    tau_on,
-    whole,
-)
-from gp_emq.correlation._pairs import WINDOW, PairMask, among, at_equal_cost, why_no_pairs
-from gp_emq.correlation._partial import partial_kendall
-from gp_emq.correlation._ranker import KendallRanker, Ranker
-from gp_emq.correlation._scores import FloatArray, kendall_tau, rounded, tau_b, why_unrankable
-from gp_emq.correlation._weighted import (
-    Correlation,
-    kendall,
-    kendall_of_pairs,
-    pearson,
-    spearman,
-    spearman_top,
-)
+import lazy_loader
 
-__all__ = [
-    "WINDOW",
-    "Correlation",
-    "Figure",
-    "FloatArray",
-    "KendallRanker",
-    "PairMask",
-    "Ranker",
-    "among",
-    "at_equal_cost",
-    "bootstrap_interval",
-    "draw_weights",
-    "figure",
-    "interval",
-    "kendall",
-    "kendall_of_pairs",
-    "kendall_tau",
-    "partial_kendall",
-    "pearson",
-    "resampled_taus",
-    "rounded",
-    "spearman",
-    "spearman_top",
-    "tau_b",
-    "tau_on",
-    "whole",
-    "why_no_pairs",
-    "why_unrankable",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

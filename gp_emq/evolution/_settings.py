@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+SELECTION_NAMES = ("diversity", "emq", "tournament", "random")
+"""Of `SELECTIONS`, for whoever must not import what they are made of."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:

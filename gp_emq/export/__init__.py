@@ -1,41 +1,5 @@
 """Files of quantized networks: packed ones to load again, and ONNX graphs to run."""
 
-from gp_emq.export._bits import pack_integers, packed_size, unpack_integers
-from gp_emq.export._contents import float_bytes
-from gp_emq.export._loading import (
-    QuantizationRecord,
-    load_provenance,
-    load_quantized,
-    read_record,
-)
-from gp_emq.export._onnx import export_onnx
-from gp_emq.export._options import (
-    EXPORT_OPTIONS,
-    add_export_options,
-    check_exports,
-    export_files,
-)
-from gp_emq.export._packed import save_packed, save_quantized
-from gp_emq.export._report import ExportReport, StoredLayer, StoredWeight, format_report
+import lazy_loader
 
-__all__ = [
-    "EXPORT_OPTIONS",
-    "ExportReport",
-    "QuantizationRecord",
-    "StoredLayer",
-    "StoredWeight",
-    "add_export_options",
-    "check_exports",
-    "export_files",
-    "export_onnx",
-    "float_bytes",
-    "format_report",
-    "load_provenance",
-    "load_quantized",
-    "pack_integers",
-    "packed_size",
-    "read_record",
-    "save_packed",
-    "save_quantized",
-    "unpack_integers",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from joblib import cpu_count
-
 from gp_emq.errors import GpEmqError
 
 BACKENDS = ("threading", "loky", "dask", "ray")
@@ -81,3 +79,11 @@ class FarmSettings:
         if asked:
             return cpu_count()
         return min(cpu_count(), MOST_AUTOMATIC_JOBS) if elements >= LARGE else 1
+
+
+def cpu_count() -> int:
+    """Give the number of cores that this process may use."""
+    import joblib  # noqa: PLC0415 - it is slow to import, and --help needs no core
+
+    count: int = joblib.cpu_count()
+    return count

@@ -1,4 +1,4 @@
-"""The benches that ship with the package."""
+"""Benches by name or file."""
 
 import difflib
 from collections.abc import Sequence
@@ -8,13 +8,7 @@ from gp_emq.errors import BenchError
 from gp_emq.files import shortened
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._file import read_bench
-
-BENCH_FOLDER = Path(__file__).parent / "data"
-
-
-def list_benches() -> tuple[str, ...]:
-    """Return the names of the benches that ship with the package, sorted."""
-    return tuple(sorted(path.stem for path in BENCH_FOLDER.glob("*.safetensors")))
+from gp_emq.mqbench._shipped import BENCH_FOLDER, list_benches
 
 
 def load_bench(name_or_path: str | Path) -> Bench:

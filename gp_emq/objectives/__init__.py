@@ -1,7 +1,5 @@
 """What a search may maximise: how well a formula ranks the accuracies of one bench, or of many."""
 
-from gp_emq.objectives._bench import BenchObjective
-from gp_emq.objectives._equal_cost import EqualCostObjective
-from gp_emq.objectives._mean import MeanObjective
+import lazy_loader
 
-__all__ = ["BenchObjective", "EqualCostObjective", "MeanObjective"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,6 +12,7 @@ from gp_emq.proxies._cache import ByteCache
 from gp_emq.proxies._expression import Node
 from gp_emq.proxies._graph import Graph, Vertex
 from gp_emq.proxies._leaves import Leaves
+from gp_emq.proxies._memory import DEFAULT_MEMORY
 from gp_emq.proxies._reduced import apply_reduced
 from gp_emq.proxies._reducing import Reducer
 from gp_emq.proxies._structured import evaluate_structure
@@ -23,9 +24,6 @@ TreeError = ShapeMismatchError | OperatorError
 
 DEFAULT_CACHE_BYTES = 64 * 2**20
 """How many bytes of reduced vectors and tables an evaluator keeps."""
-
-DEFAULT_MEMORY = 2**30
-"""How many bytes of full tensors an evaluator may keep beside the statistics themselves."""
 
 
 class Evaluator:

@@ -1,38 +1,5 @@
 """Measuring how well proxies rank the configurations of a bench."""
 
-from gp_emq.correlation import Figure
-from gp_emq.ranking._bench import SPLITS, RankedBench
-from gp_emq.ranking._comparison import Mark
-from gp_emq.ranking._format import FORMATS, format_rankings, format_spreads
-from gp_emq.ranking._matrix import MatrixRow, matrix
-from gp_emq.ranking._measures import KENDALL, TITLES
-from gp_emq.ranking._rank import (
-    Ranking,
-    RankOptions,
-    Row,
-    Spread,
-    rank,
-    rank_as_published,
-)
-from gp_emq.ranking._scored import Scored
+import lazy_loader
 
-__all__ = [
-    "FORMATS",
-    "KENDALL",
-    "SPLITS",
-    "TITLES",
-    "Figure",
-    "Mark",
-    "MatrixRow",
-    "RankOptions",
-    "RankedBench",
-    "Ranking",
-    "Row",
-    "Scored",
-    "Spread",
-    "format_rankings",
-    "format_spreads",
-    "matrix",
-    "rank",
-    "rank_as_published",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

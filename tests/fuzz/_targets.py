@@ -12,6 +12,7 @@ import torch
 
 from analysis._run_data import bench_of, best_individual, pareto_front
 from gp_emq.allocation import CostTable, load_plan, load_sweep
+from gp_emq.cli._run import _configuration, _parser
 from gp_emq.experiment import RunConfiguration
 from gp_emq.export import load_quantized, read_record
 from gp_emq.files import entry_of
@@ -30,7 +31,6 @@ from gp_emq.qat._checkpoint import CHECKPOINT_NAME, load_checkpoint
 from gp_emq.qat._parser import parse_options, settings_of
 from gp_emq.qat._samples import FileImages
 from gp_emq.quantization import LearnedRoundings
-from gp_emq.run import _configuration, _parser
 from gp_emq.statistics import open_statistics, sha256_of
 from gp_emq.store import STORE_NAME, RunStore
 

@@ -1,10 +1,5 @@
 """Known proxies: formulas of our own language where they are formulas, functions where not."""
 
-from gp_emq.proxies.handcrafted._registry import (
-    ALIASES,
-    HANDCRAFTED,
-    handcrafted_proxy,
-    seed_expressions,
-)
+import lazy_loader
 
-__all__ = ["ALIASES", "HANDCRAFTED", "handcrafted_proxy", "seed_expressions"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

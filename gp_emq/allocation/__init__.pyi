@@ -1,0 +1,71 @@
+from ._allocate import allocate, solve
+from ._baselines import (
+    baseline_of,
+    draw_within,
+    proxy_baseline,
+    random_baseline,
+    uniform_baseline,
+    uniform_configuration,
+)
+from ._budgets import BIT_OPERATIONS, CostTable, make_budgets
+from ._costs import Budget, CostSettings
+from ._inputs import (
+    CALIBRATION_IMAGES,
+    Inputs,
+    kept_in_float,
+    load_inputs,
+)
+from ._measures import Measures, Meter
+from ._plan import Baseline, Plan, PlannedLayer, Target
+from ._plan_file import load_plan, plan_document, plan_from, save_plan
+from ._problem import Problem
+from ._revised import revised_plan
+from ._space import FLOAT_BITS, Configuration, Space, search_space
+from ._sweep import AXES, Sweep, SweepPoint, axis_costs, sweep
+from ._sweep_file import load_sweep, save_sweep
+from ._text import format_plan, format_sweep
+
+__all__ = [
+    "AXES",
+    "BIT_OPERATIONS",
+    "CALIBRATION_IMAGES",
+    "FLOAT_BITS",
+    "Baseline",
+    "Budget",
+    "Configuration",
+    "CostSettings",
+    "CostTable",
+    "Inputs",
+    "Measures",
+    "Meter",
+    "Plan",
+    "PlannedLayer",
+    "Problem",
+    "Space",
+    "Sweep",
+    "SweepPoint",
+    "Target",
+    "allocate",
+    "axis_costs",
+    "baseline_of",
+    "draw_within",
+    "format_plan",
+    "format_sweep",
+    "kept_in_float",
+    "load_inputs",
+    "load_plan",
+    "load_sweep",
+    "make_budgets",
+    "plan_document",
+    "plan_from",
+    "proxy_baseline",
+    "random_baseline",
+    "revised_plan",
+    "save_plan",
+    "save_sweep",
+    "search_space",
+    "solve",
+    "sweep",
+    "uniform_baseline",
+    "uniform_configuration",
+]

@@ -1,0 +1,326 @@
+"""The options of ``gp_emq run``, and what they mean."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+from gp_emq.errors import RunError
+from gp_emq.evolution import SELECTION_NAMES
+from gp_emq.experiment import FITNESSES, Execution, RunConfiguration
+from gp_emq.farm import add_farm_options, farm_settings
+from gp_emq.files import refuse_code
+from gp_emq.options import (
+    OptionParser,
+    not_negative,
+    options_from_file,
+    positive,
+    seconds,
+    seed,
+    share,
+)
+from gp_emq.outputs import OutputFolder
+from gp_emq.store import RunStore
+
+DEFAULT_GENERATIONS = 100
+_DEFAULTS = RunConfiguration()
+_FIXED = {
+    "bench": "bench", "primitives": "primitives", "selection": "selection", "pop": "population",
+    "fitness": "fitness",
+    "seed": "seed", "bench_samples": "bench_samples", "max_depth": "max_depth",
+    "max_size": "max_size", "crossover": "crossover", "screening": "screening",
+    "prioritisation": "prioritisation", "weights": "weights", "data": "data",
+    "network": "network",
+    "seed_proxies": "seed_proxies",
+}  # fmt: skip
+"""Flags that define the result, by the field of `RunConfiguration` they set."""
+_LONGEST_NAME = 100
+"""Of several benches in the name of a folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What the command line asks for.
+
+    Args:
+        configuration: What defines the result.
+        execution: How it is carried out.
+    """
+
+    configuration: RunConfiguration
+    execution: Execution
+
+
+class Listing(Enum):
+    """What the command line may ask to list instead."""
+
+    PRIMITIVES = auto()
+    BENCHES = auto()
+
+
+def read_run(given: Sequence[str]) -> RunSettings | Listing:
+    """Read the command line of ``gp_emq.run``, over the file of ``--config``.
+
+    Raises:
+        GpEmqError: It is wrong, or contradicts the run that it resumes.
+    """
+    options = _parser().parse_args(
+        [*options_from_file(given, switches=("screening", "prioritisation")), *given]
+    )
+    if options.list_primitives:
+        return Listing.PRIMITIVES
+    if options.list_benches:
+        return Listing.BENCHES
+    configuration = _configuration(options)
+    return RunSettings(configuration=configuration, execution=_execution(options, configuration))
+
+
+def _parser() -> OptionParser:
+    parser = OptionParser(
+        prog="python -m gp_emq.run",
+        description="Evolve a training-free proxy for mixed-precision quantization on a bench.",
+        epilog="A run leaves its store, hall_of_fame.json, logbook.csv and figures/ in its "
+        "folder. Ctrl-C stops it after the present generation; --resume continues it to the same "
+        "result as if it had never been stopped.",
+    )
+    what = parser.add_argument_group("what to search (fixed when a run is resumed)")
+    what.add_argument(
+        "--bench",
+        metavar="NAME|FILE",
+        nargs="+",
+        help="bench that gives the fitness; of several, the mean over all is maximised "
+        f"(default: {_DEFAULTS.bench}; --list-benches lists them)",
+    )
+    what.add_argument(
+        "--primitives",
+        metavar="NAME|FILE.py",
+        help=f"primitive set (default: {_DEFAULTS.primitives}; --list-primitives lists them)",
+    )
+    what.add_argument(
+        "--network",
+        metavar="MODULE:FACTORY",
+        help="the network of a bench of one's own, which the bench's file cannot run",
+    )
+    what.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="the network's weights, for benches that do not bring their own",
+    )
+    what.add_argument("--data", metavar="PATH", nargs="+", help="the network's images, likewise")
+    what.add_argument(
+        "--seed-proxies",
+        metavar="NAME|EXPRESSION",
+        nargs="+",
+        help="expressions, or names of hand-crafted proxies (see gp_emq.rank), that enter the "
+        "first generation; all stands for every one that the primitive set can express",
+    )
+    how = parser.add_argument_group("how to search (fixed when a run is resumed)")
+    how.add_argument(
+        "--pop",
+        type=positive,
+        metavar="N",
+        help=f"population size (default: {_DEFAULTS.population})",
+    )
+    how.add_argument(
+        "--fitness",
+        choices=FITNESSES,
+        help="tau: Kendall tau over all pairs of configurations; equal-cost: over those of about "
+        f"the same size, as plans are chosen from (default: {_DEFAULTS.fitness})",
+    )
+    how.add_argument(
+        "--selection",
+        choices=SELECTION_NAMES,
+        help="diversity: tournaments that "
+        "prompt diversity; emq: the paper's; tournament: plain; random: random "
+        f"search (default: {_DEFAULTS.selection})",
+    )
+    how.add_argument(
+        "--seed",
+        type=seed,
+        metavar="N",
+        help=f"seed of everything random (default: {_DEFAULTS.seed})",
+    )
+    how.add_argument(
+        "--bench-samples",
+        type=positive,
+        metavar="K",
+        help="training configurations per fitness (default: all)",
+    )
+    how.add_argument(
+        "--max-depth",
+        type=positive,
+        metavar="N",
+        help=f"most levels of a tree below its root (default: {_DEFAULTS.max_depth})",
+    )
+    how.add_argument(
+        "--max-size",
+        type=positive,
+        metavar="N",
+        help=f"most nodes of a tree (default: {_DEFAULTS.max_size})",
+    )
+    how.add_argument(
+        "--crossover",
+        type=share,
+        metavar="P",
+        help="share of offspring made by "
+        f"crossover, the rest by mutation (default: {_DEFAULTS.crossover})",
+    )
+    how.add_argument(
+        "--no-screening",
+        dest="screening",
+        action="store_const",
+        const=False,
+        help="compute the fitness of every individual that has one",
+    )
+    how.add_argument(
+        "--no-prioritisation",
+        dest="prioritisation",
+        action="store_const",
+        const=False,
+        help="draw all operators equally often",
+    )
+    when = parser.add_argument_group("how long, and with what (changes no result)")
+    when.add_argument(
+        "--gens",
+        type=positive,
+        metavar="N",
+        help=f"generations (default: {DEFAULT_GENERATIONS}, or what a resumed run was to have)",
+    )
+    when.add_argument(
+        "--time-limit",
+        type=seconds,
+        metavar="SECONDS",
+        help="start no further generation of the search after so long; the random search follows",
+    )
+    add_farm_options(when)
+    when.add_argument(
+        "--memory",
+        type=not_negative,
+        default=Execution.memory,
+        metavar="MIB",
+        help="whole tensors that each worker may keep beside the statistics; with less, more is "
+        "computed again (default: %(default)d)",
+    )
+    where = parser.add_argument_group("where")
+    where.add_argument(
+        "--out",
+        type=OutputFolder(),
+        metavar="FOLDER",
+        help="the run's folder (default: runs/ and a name made of the above)",
+    )
+    where.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FOLDER",
+        help="continue the run in this folder; --gens may ask for more generations than before",
+    )
+    where.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE.toml",
+        help="read any of these options from a file; the command line wins",
+    )
+    show = parser.add_argument_group("what to show")
+    show.add_argument(
+        "--no-random-search",
+        action="store_true",
+        help="skip the random search of equal evaluations that the result is compared with",
+    )
+    show.add_argument("--no-figures", action="store_true", help="draw no plots at the end")
+    show.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    show.add_argument(
+        "--list-primitives", action="store_true", help="list the primitive sets and exit"
+    )
+    show.add_argument("--list-benches", action="store_true", help="list the benches and exit")
+    return parser  # fmt: skip
+
+
+def _configuration(options: argparse.Namespace) -> RunConfiguration:
+    given: dict[str, Any] = {
+        field: tuple(value) if isinstance(value, list) else value
+        for name, field in _FIXED.items()
+        if (value := getattr(options, name)) is not None
+    }
+    for name in ("primitives", "weights"):
+        if name in given:
+            given[name] = _found(given[name])
+    if "bench" in given:
+        given["bench"], *more = map(_found, given["bench"])
+        given["more_benches"] = tuple(more)
+    if "data" in given:
+        given["data"] = tuple(map(_resolved, given["data"]))
+    if options.resume is None:
+        return RunConfiguration(**given)
+    with RunStore.open(options.resume, readonly=True) as store:
+        stored = RunConfiguration.from_json(store.meta("config"))
+    for name in ("primitives", "network"):
+        if name not in given and (named := getattr(stored, name)) is not None:
+            refuse_code(named, RunError, f"the run {options.resume} names the {name}", f"--{name}")
+    for name, value in given.items():
+        if getattr(stored, name) != value:
+            raise RunError(
+                f"the run {options.resume} has {name} {getattr(stored, name)!r}, which resuming "
+                f"cannot change to {value!r}; leave it out or start a new run"
+            )
+    return stored
+
+
+def _found(name: str) -> str:
+    """Give the whole path of a file that is there, and a name as it is."""
+    try:
+        return str(Path(name).resolve()) if Path(name).is_file() else name
+    except (OSError, ValueError):  # a name too long for one, or with a NUL in it
+        return name
+
+
+def _resolved(name: str) -> str:
+    try:
+        return str(Path(name).resolve())
+    except (OSError, ValueError):  # as above: whoever looks for it says that it is not there
+        return name
+
+
+def _execution(options: argparse.Namespace, configuration: RunConfiguration) -> Execution:
+    if options.resume is not None and options.out is not None:
+        raise RunError("--resume continues a run where it lies; leave --out away")
+    folder = options.resume or options.out or _free_folder(configuration)
+    if options.resume is None and (folder / "store.sqlite").exists():
+        raise RunError(f"{folder} holds a run already; --resume {folder} continues it")
+    return Execution(
+        folder=folder,
+        generations=options.gens or _generations_of(options.resume),
+        farm=farm_settings(options),
+        memory=options.memory,
+        time_limit=options.time_limit,
+        random_search=not options.no_random_search,
+        figures=not options.no_figures,
+        quiet=options.quiet,
+    )
+
+
+def _generations_of(resumed: Path | None) -> int:
+    """Give how many generations a run has unless the command line says so."""
+    if resumed is None:
+        return DEFAULT_GENERATIONS
+    with RunStore.open(resumed, readonly=True) as store:
+        known = "generations" in store.meta_keys()
+        return store.meta_as("generations", int) if known else DEFAULT_GENERATIONS
+
+
+def _free_folder(configuration: RunConfiguration) -> Path:
+    """Give the first folder below runs/ of the run's name that no run has taken."""
+    name = "-".join(
+        (
+            "+".join(Path(bench).stem for bench in configuration.benches)[:_LONGEST_NAME],
+            Path(configuration.primitives).stem,
+            configuration.selection,
+            *(() if configuration.fitness == "tau" else (configuration.fitness,)),
+            f"seed{configuration.seed}",
+        )
+    )
+    count = 1
+    while (folder := Path("runs") / (name if count == 1 else f"{name}-{count}")).exists():
+        count += 1
+    return folder

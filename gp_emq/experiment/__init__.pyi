@@ -1,0 +1,17 @@
+from ._configuration import FITNESSES, Execution, RunConfiguration
+from ._experiment import how_to_resume, run
+from ._found import Formula, Result
+from ._phases import RANDOM_SEARCH
+from ._python import search
+
+__all__ = [
+    "FITNESSES",
+    "RANDOM_SEARCH",
+    "Execution",
+    "Formula",
+    "Result",
+    "RunConfiguration",
+    "how_to_resume",
+    "run",
+    "search",
+]

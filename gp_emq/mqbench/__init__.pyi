@@ -1,0 +1,68 @@
+from ._bench import Bench, configuration_sizes
+from ._build import build_bench, measured, shares
+from ._file import read_bench, write_bench
+from ._import import import_bench
+from ._inputs import BenchInputs, bench_inputs
+from ._measure import (
+    MeasurementSettings,
+    Measurer,
+    choose_arithmetic,
+    load_images_of,
+    measurer_of,
+)
+from ._overview import overview
+from ._protocol import PROTOCOLS, Protocol, find_protocol
+from ._quality import Quality, bench_quality
+from ._registry import close_names, load_bench
+from ._report import describe_bench, model_sizes, plot_bench
+from ._sampling import (
+    random_selection,
+    sample_configurations,
+    split_configurations,
+    split_together,
+)
+from ._selection import BAND, KINDS, NEIGHBOUR, PLAN, RANDOM, Chosen, Selection
+from ._shipped import list_benches
+from ._workload_bench import workload_bench
+
+__all__ = [
+    "BAND",
+    "KINDS",
+    "NEIGHBOUR",
+    "PLAN",
+    "PROTOCOLS",
+    "RANDOM",
+    "Bench",
+    "BenchInputs",
+    "Chosen",
+    "MeasurementSettings",
+    "Measurer",
+    "Protocol",
+    "Quality",
+    "Selection",
+    "bench_inputs",
+    "bench_quality",
+    "build_bench",
+    "choose_arithmetic",
+    "close_names",
+    "configuration_sizes",
+    "describe_bench",
+    "find_protocol",
+    "import_bench",
+    "list_benches",
+    "load_bench",
+    "load_images_of",
+    "measured",
+    "measurer_of",
+    "model_sizes",
+    "overview",
+    "plot_bench",
+    "random_selection",
+    "read_bench",
+    "sample_configurations",
+    "shares",
+    "split_configurations",
+    "split_together",
+    "workload_bench",
+    "write_bench",
+]

@@ -1,0 +1,132 @@
+from ._accounting import (
+    ACCOUNTINGS,
+    MEBIBYTE,
+    bit_operations_table,
+    float_sizes,
+    size_table,
+    total_cost,
+)
+from ._arrays import drawn, fitting_arrays, own_arrays, read_arrays
+from ._augmentation import AUGMENTATIONS, Augmentation
+from ._cifar_resnet import CifarResNet
+from ._containers import Images, Labels, image_batch
+from ._finite import check_finite
+from ._images import (
+    DATA_SETS,
+    RESIZED,
+    ImageSet,
+    batch_size,
+    data_set_of,
+    load_calibration,
+    load_images,
+    load_test,
+)
+from ._layers import (
+    Layer,
+    entry_layers,
+    find_layers,
+    layers_of,
+    weight_layers,
+)
+from ._private import private_copy, unwrapped
+from ._registry import (
+    DATA_VARIABLE,
+    Network,
+    NetworkSpecification,
+    load_network,
+    network_specifications,
+    registered_layers,
+    untrained_network,
+)
+from ._running import Forward, PrivateNetwork, feed, undisturbed
+from ._samples import (
+    Samples,
+    count,
+    ones_like_one,
+    split,
+    take,
+    tensors_of,
+    values_per_sample,
+)
+from ._torchvision import import_torchvision
+from ._watching import Call, input_of, is_linear_map, watching, with_input
+from ._weights import file_sha256, load_weights, read_state_dict, take_state_dict
+from ._workload import (
+    TOP_1,
+    Loss,
+    Metric,
+    Workload,
+    check_classes,
+    logits_of,
+    workload_of,
+)
+
+__all__ = [
+    "ACCOUNTINGS",
+    "AUGMENTATIONS",
+    "DATA_SETS",
+    "DATA_VARIABLE",
+    "MEBIBYTE",
+    "RESIZED",
+    "TOP_1",
+    "Augmentation",
+    "Call",
+    "CifarResNet",
+    "Forward",
+    "ImageSet",
+    "Images",
+    "Labels",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Network",
+    "NetworkSpecification",
+    "PrivateNetwork",
+    "Samples",
+    "Workload",
+    "batch_size",
+    "bit_operations_table",
+    "check_classes",
+    "check_finite",
+    "count",
+    "data_set_of",
+    "drawn",
+    "entry_layers",
+    "feed",
+    "file_sha256",
+    "find_layers",
+    "fitting_arrays",
+    "float_sizes",
+    "image_batch",
+    "import_torchvision",
+    "input_of",
+    "is_linear_map",
+    "layers_of",
+    "load_calibration",
+    "load_images",
+    "load_network",
+    "load_test",
+    "load_weights",
+    "logits_of",
+    "network_specifications",
+    "ones_like_one",
+    "own_arrays",
+    "private_copy",
+    "read_arrays",
+    "read_state_dict",
+    "registered_layers",
+    "size_table",
+    "split",
+    "take",
+    "take_state_dict",
+    "tensors_of",
+    "total_cost",
+    "undisturbed",
+    "untrained_network",
+    "unwrapped",
+    "values_per_sample",
+    "watching",
+    "weight_layers",
+    "with_input",
+    "workload_of",
+]

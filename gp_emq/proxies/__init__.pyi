@@ -1,0 +1,35 @@
+from ._canonical import canonical_form, simplified
+from ._evaluator import DEFAULT_CACHE_BYTES, Evaluator, TreeError
+from ._expression import Node, parse_expression, to_expression
+from ._formula import to_formula
+from ._inputs import ProxyInputs
+from ._language import language
+from ._memory import DEFAULT_MEMORY
+from ._proxy import ALIGNED, AS_PUBLISHED, FORMS, Proxy
+from ._scale import depends_on_scale
+from ._scores import configuration_scores
+from ._sharing import share_expressions
+from ._table import SensitivityTable
+
+__all__ = [
+    "ALIGNED",
+    "AS_PUBLISHED",
+    "DEFAULT_CACHE_BYTES",
+    "DEFAULT_MEMORY",
+    "FORMS",
+    "Evaluator",
+    "Node",
+    "Proxy",
+    "ProxyInputs",
+    "SensitivityTable",
+    "TreeError",
+    "canonical_form",
+    "configuration_scores",
+    "depends_on_scale",
+    "language",
+    "parse_expression",
+    "share_expressions",
+    "simplified",
+    "to_expression",
+    "to_formula",
+]

@@ -1,0 +1,19 @@
+from ._accuracy import Measured, Right, accuracy, difference, predictions
+from ._inputs import EvaluationInputs, load_evaluation_inputs
+from ._quantize import quantize, run_recipe
+from ._settings import FLOAT_ACTIVATIONS, QuantizationSettings, planned_activation_bits
+
+__all__ = [
+    "FLOAT_ACTIVATIONS",
+    "EvaluationInputs",
+    "Measured",
+    "QuantizationSettings",
+    "Right",
+    "accuracy",
+    "difference",
+    "load_evaluation_inputs",
+    "planned_activation_bits",
+    "predictions",
+    "quantize",
+    "run_recipe",
+]

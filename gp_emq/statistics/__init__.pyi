@@ -1,0 +1,39 @@
+from ._batch import check_images, check_labels
+from ._cache import default_cache
+from ._catalogue import (
+    STATISTICS,
+    add_statistic,
+    exponent_of,
+    is_own,
+    kind_of,
+)
+from ._collect import collect_statistics
+from ._context import Context
+from ._header import sha256_of, state_sha256
+from ._layout import Layout
+from ._record import Aspect, Kind, Statistic
+from ._settings import StatisticsSettings
+from ._statistics import Origin, Statistics, open_statistics
+
+__all__ = [
+    "STATISTICS",
+    "Aspect",
+    "Context",
+    "Kind",
+    "Layout",
+    "Origin",
+    "Statistic",
+    "Statistics",
+    "StatisticsSettings",
+    "add_statistic",
+    "check_images",
+    "check_labels",
+    "collect_statistics",
+    "default_cache",
+    "exponent_of",
+    "is_own",
+    "kind_of",
+    "open_statistics",
+    "sha256_of",
+    "state_sha256",
+]
