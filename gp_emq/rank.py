@@ -14,9 +14,14 @@ from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import list_benches
 from gp_emq.options import OptionParser, not_negative, positive, seed
 from gp_emq.outputs import OutputFolder
-from gp_emq.proxies import ALIGNED, AS_PUBLISHED, FORMS, Proxy
+from gp_emq.proxies import ALIGNED, AS_PUBLISHED, EVOLVED, FORMS, Proxy
 from gp_emq.proxies.handcrafted import HANDCRAFTED, handcrafted_proxy
-from gp_emq.proxies.loading import expression_proxy, load_proxy
+from gp_emq.proxies.loading import (
+    expression_proxy,
+    load_proxy,
+    shipped_names,
+    shipped_proxy,
+)
 from gp_emq.ranking import (
     FORMATS,
     SPLITS,
@@ -53,6 +58,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.list_proxies:
         for proxy in HANDCRAFTED.values():
             sys.stdout.write(f"{proxy.name:22} {proxy.family:11} {proxy.description}\n")
+        for name in shipped_names():
+            sys.stdout.write(f"{name:22} {EVOLVED:11} {shipped_proxy(name).formula}\n")
         return 0
     proxies = _proxies(options)
     if len(set(options.bench)) < len(options.bench):
@@ -91,8 +98,12 @@ def _run(options: argparse.Namespace) -> int:
 
 def _proxies(options: argparse.Namespace) -> list[Proxy]:
     """Collect what is to be ranked, under distinct names."""
-    known = HANDCRAFTED if options.proxies == "all" else filter(None, options.proxies.split(","))
-    found = [handcrafted_proxy(name) for name in known]
+    everything = (*HANDCRAFTED, *shipped_names())
+    known = everything if options.proxies == "all" else filter(None, options.proxies.split(","))
+    found = [
+        shipped_proxy(name) if name in shipped_names() else handcrafted_proxy(name)
+        for name in known
+    ]
     found += [load_proxy(path, primitives=options.primitives) for path in options.run]
     found += [expression_proxy(text) for text in options.expression]
     names: dict[str, int] = {}

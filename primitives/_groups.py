@@ -50,6 +50,6 @@ EMQ_BINARY = (
 EMQ_TREE_OPERATORS = (*(name for name in EMQ_UNARY if name != "identity"), *EMQ_BINARY)
 
 
-def without(*aspects: Aspect) -> tuple[str, ...]:
-    """Give the default set's statistics but for those that need some aspect of the network."""
-    return tuple(name for name in BIT_AWARE_STATISTICS if not STATISTICS[name].aspects & {*aspects})
+def without(*aspects: Aspect, of: tuple[str, ...] = BIT_AWARE_STATISTICS) -> tuple[str, ...]:
+    """Give statistics, by default the default set's, but for those that need some aspect."""
+    return tuple(name for name in of if not STATISTICS[name].aspects & {*aspects})

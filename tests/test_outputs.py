@@ -52,7 +52,8 @@ def test_every_command_there_is_is_held_to_it() -> None:
     for path in [*(ROOT / "gp_emq").rglob("*.py"), *(ROOT / "analysis").rglob("*.py")]:
         if re.search(r"^    run_command\(main\)$", path.read_text(), re.MULTILINE):
             found.add(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    assert found == set(COMMANDS)
+    # The console script hands its arguments to one of the others.
+    assert found - {"gp_emq.cli._console"} == set(COMMANDS)
 
 
 @pytest.fixture

@@ -76,12 +76,19 @@ def _home(module: str, name: str) -> str:
         return f"{module}.{name}"
     path = _path(module)
     if path is not None and path.name == "__init__.py":
-        for node in _tree(module).body:
+        for node in _public(path, module).body:
             if isinstance(node, ast.ImportFrom) and node.module:
+                source = f"{module}.{node.module}" if node.level else node.module
                 for alias in node.names:
                     if (alias.asname or alias.name) == name:
-                        return _home(node.module, alias.name)
+                        return _home(source, alias.name)
     return module
+
+
+def _public(path: Path, package: str) -> ast.Module:
+    """Return what says where the names of a package are from: its stub, if it is imported late."""
+    stub = path.with_suffix(".pyi")
+    return ast.parse(stub.read_bytes()) if stub.is_file() else _tree(package)
 
 
 @cache

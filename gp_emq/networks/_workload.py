@@ -31,6 +31,15 @@ class Metric:
             one value of all, where it is no mean over samples.
         higher_is_better: its direction.
         per_sample: whether it is the mean of one value per sample.
+
+    Examples:
+        >>> import gp_emq
+        >>> error = gp_emq.Metric(
+        ...     "squared error", lambda y, wanted: (y - wanted).square().mean(1),
+        ...     higher_is_better=False,
+        ... )
+        >>> error.higher_is_better, error.per_sample
+        (False, True)
     """
 
     name: str
@@ -77,6 +86,21 @@ class Workload:
 
     Raises:
         DataError: if batches or labels are of a wrong kind, shape or value.
+
+    Examples:
+        >>> import gp_emq
+        >>> from torch import manual_seed, nn, randn
+        >>> _ = manual_seed(0)
+        >>> model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> def squared(y, wanted):
+        ...     return (y - wanted).square().mean(1)
+        >>> workload = gp_emq.Workload(
+        ...     model, (randn(32, 6), randn(32, 2)), loss=squared,
+        ...     metric=gp_emq.Metric("squared error", squared, higher_is_better=False),
+        ... )
+        >>> statistics = gp_emq.collect_statistics(workload, bits=(2, 4, 8))
+        >>> gp_emq.load_proxy("fit").table(statistics).shape
+        (2, 3)
     """
 
     def __init__(

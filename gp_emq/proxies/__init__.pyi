@@ -5,7 +5,7 @@ from ._formula import to_formula
 from ._inputs import ProxyInputs
 from ._language import language
 from ._memory import DEFAULT_MEMORY
-from ._proxy import ALIGNED, AS_PUBLISHED, FORMS, Proxy
+from ._proxy import ALIGNED, AS_PUBLISHED, EVOLVED, FORMS, Proxy
 from ._scale import depends_on_scale
 from ._scores import configuration_scores
 from ._sharing import share_expressions
@@ -16,6 +16,7 @@ __all__ = [
     "AS_PUBLISHED",
     "DEFAULT_CACHE_BYTES",
     "DEFAULT_MEMORY",
+    "EVOLVED",
     "FORMS",
     "Evaluator",
     "Node",

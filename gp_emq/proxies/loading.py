@@ -1,6 +1,7 @@
 """Proxies by name, from a run, or as an expression, ready to be computed of any network."""
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
 from gp_emq.errors import ExpressionError, PrimitiveSetError
@@ -13,6 +14,9 @@ from gp_emq.proxies.handcrafted import ALIASES, HANDCRAFTED, handcrafted_proxy
 from gp_emq.store import HallOfFame, read_hall_of_fame
 from primitives import PrimitiveSet, load_primitive_set, primitive_set_names
 
+_SHIPPED = Path(__file__).parent / "data"
+"""Halls of fame of the searches whose recommended formulas ship, each named after its formula."""
+
 
 def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
     """Load a proxy.
@@ -22,9 +26,9 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
     with the opposite sign otherwise.
 
     Args:
-        source: The name of a hand-crafted proxy (`python -m gp_emq.rank --list-proxies`), the
-            folder of a run or its `hall_of_fame.json`, or a typed expression, which may
-            have `NAME=` before it.
+        source: The name of a hand-crafted proxy or of a shipped formula, which begins with `gp-`
+            (`python -m gp_emq.rank --list-proxies`), the folder of a run or its
+            `hall_of_fame.json`, or a typed expression, which may have `NAME=` before it.
         primitives: Name or file of the primitive set that a run was made with. It is needed where
             the set is one's own and has operators of its own: no run names code to run.
 
@@ -53,6 +57,8 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
     path = Path(source)
     if isinstance(source, str) and _is_name(text):
         return handcrafted_proxy(text)
+    if isinstance(source, str) and text in shipped_names():
+        return shipped_proxy(text)
     if isinstance(source, Path) or (text and _exists(path)):
         return _from_hall_of_fame(path, primitives)
     if "(" not in text and not any(name in text for name in ("bits", "quantization_mse")):
@@ -62,6 +68,20 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
             "folder of a run, a hall_of_fame.json, or an expression"
         )
     return expression_proxy(text)
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Return the names of the evolved formulas that ship with the package, sorted."""
+    return tuple(sorted(path.stem for path in _SHIPPED.glob("gp-*.json")))
+
+
+def shipped_proxy(name: str) -> Proxy:
+    """Give an evolved formula that ships: the one that the search behind it recommends.
+
+    Args:
+        name: One of `shipped_names`. docs/formulas.md says how each was found.
+    """
+    return replace(_from_hall_of_fame(_SHIPPED / f"{name}.json", None), name=name)
 
 
 def expression_proxy(text: str) -> Proxy:
@@ -132,5 +152,5 @@ def _exists(path: Path) -> bool:
 
 
 def _hint(text: str) -> str:
-    close = difflib.get_close_matches(text, [*HANDCRAFTED, *ALIASES], n=1)
+    close = difflib.get_close_matches(text, [*HANDCRAFTED, *ALIASES, *shipped_names()], n=1)
     return f"did you mean {close[0]!r}? " if close else ""

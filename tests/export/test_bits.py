@@ -55,7 +55,7 @@ def test_bytes_are_those_of_a_hand_calculation(integers, bits, packed) -> None:
 def test_a_resnet50_is_packed_in_about_a_second() -> None:
     # 25.5 million weights; its largest layer has 2.4 million. Ten times slower still passes.
     layer = np.random.default_rng(0).integers(-4, 4, 2_359_296).astype(np.int16)
-    start = time.perf_counter()
+    start = time.process_time()
     packed = pack_integers(layer, 3)
     unpack_integers(packed, 3, layer.size, signed=True)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0

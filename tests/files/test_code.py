@@ -70,6 +70,17 @@ def test_an_edit_that_changes_no_result_does_not_change_it(toy) -> None:
     assert fresh() == before
 
 
+def test_a_package_whose_names_are_imported_late_is_followed_by_its_stub(toy, tmp_path) -> None:
+    folder = tmp_path / "toy"
+    (folder / "__init__.pyi").write_text((folder / "__init__.py").read_text().replace("toy.", "."))
+    (folder / "__init__.py").write_text("import lazy_loader\n")
+    before = fresh()
+    toy("_unused", "x - 1", "x - 2")
+    assert fresh() == before
+    toy("_used", "x + 1", "x + 2")
+    assert fresh() != before
+
+
 def test_other_libraries_change_it(toy, monkeypatch) -> None:
     before = fresh()
     monkeypatch.setattr("torch.__version__", "0.0")
@@ -90,6 +101,7 @@ def test_tables_depend_on_the_code_of_every_proxy_and_operator() -> None:
 def test_statistics_depend_on_the_code_of_every_collector() -> None:
     closure = _code._closure(("gp_emq.statistics",))
     computations = [*INGREDIENTS.values(), *(record.compute for record in STATISTICS.values())]
-    assert {function.__module__ for function in computations if function} <= closure
+    made = [getattr(function, "func", function) for function in computations if function]
+    assert {function.__module__ for function in made} <= closure
     assert {"gp_emq.statistics._curvature", "gp_emq.quantization._scales"} <= closure
     assert not {name for name in closure if name.startswith(("gp_emq.evolution", "gp_emq.proxies"))}
