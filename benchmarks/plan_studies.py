@@ -46,6 +46,10 @@ STUDIES = (
     Study("resnet20", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 512),
     Study("mobilenet_v2", (4, 5, 6, 8), (0.25, 0.5, 0.75), ("rtn",), 100),
     Study("digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
+    # Networks that no search may read, in the end.
+    Study("dense-cifar10", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 512),
+    Study("modern-cifar10", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 512),
+    Study("transformer-cifar10", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 512),
 )
 
 

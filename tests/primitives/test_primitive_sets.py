@@ -57,7 +57,7 @@ def refusal(**arguments) -> str:
 def test_the_sets_that_users_are_promised_are_there() -> None:
     assert set(NAMES) == {
         "bit_aware", "emq", "sequential", "branched", "dag",
-        "no_hessian", "no_activation", "no_gradient", "weights_only", "discovery",
+        "no_hessian", "no_activation", "no_gradient", "weights_only", "discovery", "forward_only",
         "measured", "invariant",
     }  # fmt: skip
 
