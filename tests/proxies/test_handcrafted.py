@@ -312,7 +312,68 @@ def weight_terms(r: Reference) -> dict[str, tuple[np.ndarray, np.ndarray | None]
     }
 
 
-TERMS = (size_terms, curvature_terms, gradient_terms, activation_terms, weight_terms)
+def practice_terms(r: Reference) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    _, gradients = r.activations()
+    count = len(r.images)
+
+    def weighted(name: str, bits: int) -> float:
+        before, after = r.output_change(name, bits)
+        # The gradient of the mean loss is a count-th of that of an image's own loss.
+        own = count * gradients[name].double()
+        return float((own * (after - before).double()).square().sum()) / count
+
+    single = [
+        r.gradients(image, label)
+        for image, label in zip(r.images.split(1), r.labels.split(1), strict=True)
+    ]
+
+    def block(names: tuple[str, ...], bits: int) -> float:
+        along = [
+            sum(float((one[n] * r.delta[n, bits]).double().sum()) for n in names) for one in single
+        ]
+        return -float(np.mean(np.square(along)))
+
+    logits = r.model(r.images).detach().double()
+
+    def divergence(model: nn.Module) -> Tensor:
+        p, q = logits.softmax(dim=1), model(r.images).double().softmax(dim=1)
+        return (p * (p / q).log()).sum(dim=1).mean()
+
+    lowest = r.quantized(NAMES, BITS[0])
+    weights = [lowest.get_parameter(f"{n}.weight") for n in NAMES]
+    loss = functional.cross_entropy(lowest(r.images), r.labels)
+    by_loss, by_divergence = (
+        dict(zip(NAMES, torch.autograd.grad(value, weights), strict=True))
+        for value in (loss, divergence(lowest))
+    )
+
+    def swap(names: tuple[str, ...], bits: int) -> float:
+        others = tuple(n for n in NAMES if n not in names)
+        model = r.quantized(others, BITS[0])
+        for name in names:
+            model.get_parameter(f"{name}.weight").data += r.delta[name, bits]
+        return float((divergence(lowest) - divergence(model)).detach())
+
+    return {
+        "model_optimizer": (r.harm(weighted), None),
+        "auto_round": (r.harm(lambda n, b: (by_loss[n] * r.delta[n, b]).abs().sum()), None),
+        "kl_gradient": (
+            r.harm(lambda n, b: (by_divergence[n] * r.delta[n, b]).double().sum()),
+            None,
+        ),
+        "fisher_block": (r.per_entry(block), None),
+        "swap_divergence": (r.per_entry(swap), None),
+    }
+
+
+TERMS = (
+    size_terms,
+    curvature_terms,
+    gradient_terms,
+    activation_terms,
+    weight_terms,
+    practice_terms,
+)
 
 
 @pytest.fixture(scope="module")
@@ -343,6 +404,20 @@ def test_table_is_what_the_formula_says(
 def test_more_bits_are_never_predicted_to_harm(reference: Reference, name: str) -> None:
     table = handcrafted_proxy(name).table(reference.inputs)
     assert bool(np.all(np.diff(table, axis=1) > 0))
+
+
+def test_signal_to_noise_relative_to_the_highest_width_ranks_as_signal_to_noise_does(
+    reference: Reference,
+) -> None:
+    table = np.asarray(handcrafted_proxy("sqnr").table(reference.inputs))
+    decibels = 10 / math.log(10) * table  # as of norms, 20·log₁₀
+    relative = decibels - decibels[:, -1:]
+    sums = [
+        [values[0, first] + values[1, second] for first in range(3) for second in range(3)]
+        for values in (table, relative)
+    ]
+    assert len(set(sums[0])) == 9
+    assert np.argsort(sums[0]).tolist() == np.argsort(sums[1]).tolist()
 
 
 def test_the_model_is_left_as_it_was(reference: Reference) -> None:

@@ -150,6 +150,51 @@ GRADIENT: tuple[Proxy, ...] = (
     ),
 )
 
+_LOWEST = "with the gradient of the network that has all layers at the lowest width"
+
+PRACTICE: tuple[Proxy, ...] = (
+    Proxy(
+        "model_optimizer",
+        "gradient",
+        "squared output gradient times squared change of the output, position by position",
+        "−E Σ (∂L/∂y)²·(Δy)²",
+        "NVIDIA Model-Optimizer, auto_quantize by gradients, 2025",
+        "negate(gradient_output_change)",
+    ),
+    Proxy(
+        "auto_round",
+        "gradient",
+        f"first-order change of the loss, weight by weight, {_LOWEST}",
+        "−Σ|∇W₀·ΔW|",
+        "Intel AutoRound, AutoScheme's loss change, 2025",
+        "negate(sum(abs(multiply(weight_gradient_low, quantization_perturbation))))",
+    ),
+    Proxy(
+        "kl_gradient",
+        "gradient",
+        f"first-order change of the divergence from the float outputs, {_LOWEST}",
+        "−Σ ∇D₀·ΔW",
+        "mlx-lm, dynamic_quant, 2025; Microsoft Olive, kld_gradient, 2025",
+        "negate(sum(multiply(divergence_gradient_low, quantization_perturbation)))",
+    ),
+    Proxy(
+        "fisher_block",
+        "curvature",
+        "second-order change of the loss by the whole empirical Fisher block of the entry",
+        "−E(∇W·ΔW)²",
+        "baseline: the empirical Fisher without its diagonal approximation",
+        "negate(fisher_form)",
+    ),
+    Proxy(
+        "swap_divergence",
+        "activation",
+        "change of the output's divergence where the entry has the width, all others the lowest",
+        "−(D_b − D₀)",
+        "exllamav3, optimization of quantized models, 2025",
+        "negate(measured_divergence_low)",
+    ),
+)
+
 WEIGHT: tuple[Proxy, ...] = (
     Proxy(
         "relative_error",
@@ -165,7 +210,8 @@ WEIGHT: tuple[Proxy, ...] = (
         "weight",
         "signal-to-quantization-noise ratio, as a logarithm",
         "−log(‖ΔW‖²/‖W‖²)",
-        "baseline: signal to noise",
+        "baseline; Microsoft Olive's snr_relative, 2025, takes the value at the highest width from "
+        "it, which ranks alike",
         f"negate(log(multiply(power(sum(square(weight)), -1), {_PERTURBATION_ENERGY})))",
         unchanged=_FLOAT_RATIO,
     ),

@@ -7,7 +7,14 @@ from types import MappingProxyType
 from gp_emq.errors import ExpressionError
 from gp_emq.proxies._proxy import Proxy
 from gp_emq.proxies.handcrafted import _activation, _one_at_a_time, _outputs
-from gp_emq.proxies.handcrafted._formulas import CURVATURE, EVOLVED, GRADIENT, SIZE, WEIGHT
+from gp_emq.proxies.handcrafted._formulas import (
+    CURVATURE,
+    EVOLVED,
+    GRADIENT,
+    PRACTICE,
+    SIZE,
+    WEIGHT,
+)
 
 _FISHER = Proxy(
     "fisher",
@@ -89,10 +96,19 @@ _ACTIVATION = (
 HANDCRAFTED: Mapping[str, Proxy] = MappingProxyType(
     {
         proxy.name: proxy
-        for proxy in (*SIZE, *CURVATURE, *GRADIENT, _FISHER, *_ACTIVATION, *WEIGHT, *EVOLVED)
+        for proxy in (
+            *SIZE,
+            *CURVATURE,
+            *GRADIENT,
+            _FISHER,
+            *_ACTIVATION,
+            *WEIGHT,
+            *EVOLVED,
+            *PRACTICE,
+        )
     }
 )
-"""Every hand-crafted proxy, in the order of its family."""
+"""Every hand-crafted proxy: those of papers by family, then those of tools."""
 
 ALIASES: Mapping[str, str] = MappingProxyType({"fit": "fit_trace"})
 """What papers call methods of which there are several."""
