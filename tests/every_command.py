@@ -8,6 +8,7 @@ from unittest import mock
 COMMANDS = {
     "gp_emq.run": (),
     "gp_emq.rank": (),
+    "gp_emq.ablate": ("--config", "no such study"),
     "gp_emq.bench": ("list",),
     "gp_emq.allocate": ("--proxy", "fit"),
     "gp_emq.quantize": (),

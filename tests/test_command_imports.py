@@ -49,7 +49,9 @@ def test_every_command_is_one_of_the_script(name: str, capsys) -> None:
 
 @pytest.mark.parametrize("line", [[], ["nonsense"]])
 def test_no_command_or_an_unknown_one_is_refused(line: list[str]) -> None:
-    with pytest.raises(GpEmqError, match="run, rank, bench, allocate, quantize, qat, report"):
+    with pytest.raises(
+        GpEmqError, match="run, ablate, rank, bench, allocate, quantize, qat, report"
+    ):
         main(line)
 
 

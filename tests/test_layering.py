@@ -20,8 +20,8 @@ ORDER = (
     # -> quantized network -> file
     "export", "ptq", "qat",
     # What is made of all of it: runs, benches of plans, figures, commands.
-    "experiment", "zoo_benches", "analysis",
-    "allocate", "bench", "quantize", "rank", "run",
+    "experiment", "zoo_benches", "ablation", "analysis",
+    "ablate", "allocate", "bench", "quantize", "rank", "run",
 )  # fmt: skip
 """Packages and modules of gp_emq, and the two packages beside it, each before those that use it."""
 

@@ -34,6 +34,7 @@ NEEDED = {
 IMPOSSIBLE = {
     "gp_emq.run": ["--bench", "no such bench"],
     "gp_emq.rank": ["--bench", "no such bench"],
+    "gp_emq.ablate": ["--config", "no such study"],
     "gp_emq.allocate": ["--proxy", "fit", "--network", "no such network", "--average-bits", "3"],
     "gp_emq.quantize": ["--plan", "no such plan"],
     "gp_emq.qat.__main__": ["--bits", "4", "--network", "no such network"],

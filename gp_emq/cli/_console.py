@@ -25,6 +25,7 @@ class Command:
 
 COMMANDS = {
     "run": Command("gp_emq.run", "evolve a proxy on one bench or several"),
+    "ablate": Command("gp_emq.ablate", "compare ways to search at equal evaluations"),
     "rank": Command("gp_emq.rank", "rank known and evolved proxies on benches"),
     "bench": Command("gp_emq.bench", "build, show, list and import benches"),
     "allocate": Command("gp_emq.allocate", "choose the bits of every layer within budgets"),

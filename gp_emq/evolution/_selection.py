@@ -13,7 +13,7 @@ import numpy as np
 
 from gp_emq.errors import GpEmqError
 from gp_emq.evolution._individual import Individual
-from gp_emq.evolution._objective import paired_standard_error
+from gp_emq.evolution._objective import FloatArray, paired_standard_error
 
 Newcomers = dict[int, Individual]
 """Individuals that passed the screen, by place: offspring first, then fresh ones."""
@@ -173,6 +173,59 @@ class DiversitySelection(TournamentSelection):
         return tied[closeness.index(min(closeness))]
 
 
+class LexicaseSelection(TournamentSelection):
+    """Automatic ε-lexicase: the benches decide one after the other, in a new order each time.
+
+    Of those still in the running a bench keeps all that come within ε of the best of them on it,
+    where ε is the median absolute deviation of what they come to; the last are drawn from. What is
+    the best on some network thus lives on beside what is good on average, which a mean over
+    networks would let die out. It is made for many benches; on one it is a draw among the
+    better ones.
+
+    Source: La Cava et al., Epsilon-lexicase selection for regression, 2016.
+    """
+
+    name = "lexicase"
+
+    def parent(self, population: Sequence[Individual], rng: random.Random) -> Individual:
+        """Draw one parent, bench by bench."""
+        return population[_last_in_the_running(_cases(population), rng)]
+
+    def survivors(
+        self,
+        population: Sequence[Individual],
+        newcomers: Newcomers,
+        size: int,
+        rng: random.Random,
+    ) -> list[Individual]:
+        """Keep the best of all, and draw the others without replacement."""
+        pool = sorted([*population, *newcomers.values()], key=best_first)
+        cases, chosen = _cases(pool), pool[:1]
+        waiting = list(range(1, len(pool)))
+        while waiting and len(chosen) < size:
+            chosen.append(pool[waiting.pop(_last_in_the_running(cases[waiting], rng))])
+        return chosen
+
+
+def _cases(individuals: Sequence[Individual]) -> FloatArray:
+    """What individuals come to on each bench, (individuals, benches)."""
+    return np.array(
+        [[training for training, _ in one.measurement.by_network] for one in individuals]
+    )
+
+
+def _last_in_the_running(cases: FloatArray, rng: random.Random) -> int:
+    """Draw the place of a row by ε-lexicase."""
+    places = np.arange(len(cases))
+    for case in rng.sample(range(cases.shape[1]), cases.shape[1]):
+        values = cases[places, case]
+        spread = float(np.median(np.abs(values - np.median(values))))
+        places = places[values >= values.max() - spread]
+        if len(places) == 1:
+            break
+    return int(places[rng.randrange(len(places))])
+
+
 class RandomSelection(Selection):
     """Random search with the same screening: only fresh individuals, the best stay."""
 
@@ -200,7 +253,13 @@ class RandomSelection(Selection):
 
 SELECTIONS: dict[str, type[Selection]] = {
     selection.name: selection
-    for selection in (DiversitySelection, EmqSelection, TournamentSelection, RandomSelection)
+    for selection in (
+        DiversitySelection,
+        EmqSelection,
+        TournamentSelection,
+        LexicaseSelection,
+        RandomSelection,
+    )
 }
 
 

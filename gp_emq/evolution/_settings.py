@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-SELECTION_NAMES = ("diversity", "emq", "tournament", "random")
+SELECTION_NAMES = ("diversity", "emq", "tournament", "lexicase", "random")
 """Of `SELECTIONS`, for whoever must not import what they are made of."""
 
 

@@ -3,6 +3,7 @@ from ._experiment import how_to_resume, run
 from ._found import Formula, Result
 from ._phases import RANDOM_SEARCH
 from ._python import search
+from ._setting import load_setting
 
 __all__ = [
     "FITNESSES",
@@ -12,6 +13,7 @@ __all__ = [
     "Result",
     "RunConfiguration",
     "how_to_resume",
+    "load_setting",
     "run",
     "search",
 ]

@@ -119,6 +119,7 @@ class Execution:
     Args:
         folder: Where the run lies.
         generations: After how many generations it ends.
+        evaluations: After exactly how many evaluated individuals it ends; None for no limit.
         farm: Workers and devices that tables are computed on.
         memory: MiB of whole tensors that each worker may keep beside the statistics.
         time_limit: Seconds after which no further generation starts; None for no limit.
@@ -129,6 +130,7 @@ class Execution:
 
     folder: Path
     generations: int = 100
+    evaluations: int | None = None
     farm: FarmSettings = field(default_factory=FarmSettings)
     memory: int = DEFAULT_MEMORY // 2**20
     time_limit: float | None = None

@@ -30,6 +30,7 @@ def evolve(
 ) -> str:
     """Run the search's own phase, and say why it stopped."""
     start, limit = time.monotonic(), execution.time_limit
+    most = execution.evaluations
 
     def over() -> str | None:
         if search.generation < 0:
@@ -38,6 +39,8 @@ def evolve(
             return INTERRUPTED
         if search.generation >= execution.generations:
             return f"{execution.generations} generations completed"
+        if most is not None and (search.evaluations >= most or search.is_exhausted):
+            return f"{search.evaluations} evaluations completed"
         if limit is not None and time.monotonic() - start > limit:
             return f"time limit of {limit:g} s reached"
         return None
@@ -45,7 +48,7 @@ def evolve(
     last = store.last_generation()
     total, quiet = execution.generations, execution.quiet
     bar = Progress("evolving", total, unit="gen", before=last, quiet=quiet, validated=validated)
-    return _advance(search, store, over, bar)
+    return _advance(search, store, over, bar, most)
 
 
 def search_at_random(

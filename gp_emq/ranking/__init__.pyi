@@ -11,7 +11,7 @@ from ._rank import (
     rank,
     rank_as_published,
 )
-from ._scored import Scored
+from ._scored import Scored, score
 
 __all__ = [
     "FORMATS",
@@ -31,4 +31,5 @@ __all__ = [
     "matrix",
     "rank",
     "rank_as_published",
+    "score",
 ]

@@ -61,6 +61,8 @@ class ZooBench:
 _NORMED = ("separable", "dense", "bottleneck", "excite", "narrow", "wide")
 """Kinds with batch norm, whose statistics can be re-estimated."""
 _OTHERS = ("plain", "modern", "transformer")
+_LATER = ("mixer", "grouped", "unnormed")
+"""Kinds for searches, with layer norm, group norm or none."""
 
 
 def _roster() -> Iterator[ZooBench]:
@@ -83,6 +85,10 @@ def _roster() -> Iterator[ZooBench]:
     for kind in _OTHERS:
         yield ZooBench(f"{kind}-cifar10", "rtn", per_channel=False, tests=CIFAR_TESTS)
     yield ZooBench("resnet20", "rtn+bn", per_channel=True, tests=CIFAR_TESTS)
+    for kind in _LATER:
+        for per_channel in (False, True):
+            yield ZooBench(f"{kind}-digits", "rtn", per_channel)
+        yield ZooBench(f"{kind}-digits", "adaround", per_channel=True)
     for protocol in ("rtn+bn", "adaround"):
         yield ZooBench("efficientnet_lite0", protocol, per_channel=True, bits=(4, 5, 6))
 

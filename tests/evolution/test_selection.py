@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,14 @@ def individual(identifier: int, tau: float, *, nodes=TREE, scores=(1, 2, 3, 4), 
     return Individual(nodes, row, measurement)
 
 
+def on_benches(identifier: int, *taus: float) -> Individual:
+    """Give an individual that comes to these taus, each on a bench of its own."""
+    one = individual(identifier, float(np.mean(taus)))
+    by_network = tuple((tau, 0.0) for tau in taus)
+    measurement = replace(one.measurement, by_network=by_network)
+    return Individual(TREE, one.row, measurement)
+
+
 def sorted_population(*taus: float) -> list[Individual]:
     members = [individual(number, tau) for number, tau in enumerate(taus)]
     return sorted(members, key=lambda member: -member.tau)
@@ -52,7 +61,7 @@ def rng() -> random.Random:
 
 
 def test_selections_are_found_by_name() -> None:
-    assert set(SELECTIONS) == {"diversity", "emq", "tournament", "random"}
+    assert set(SELECTIONS) == {"diversity", "emq", "tournament", "lexicase", "random"}
     for name in SELECTIONS:
         assert make_selection(name).name == name
 
@@ -230,3 +239,32 @@ def test_diversity_is_one_less_the_mean_absolute_spearman_of_all_pairs() -> None
     assert diversity(population[:1]) == 0
     assert diversity([]) == 0
     assert diversity([population[0]] * 3) == pytest.approx(0)
+
+
+class TestLexicase:
+    selection = make_selection("lexicase")
+
+    def test_the_best_of_each_bench_becomes_a_parent_and_the_mean_of_both_does_not(
+        self, rng
+    ) -> None:
+        # Whichever bench comes first: all but its best are further off than the median deviation.
+        population = [on_benches(0, 0.6, 0.6), on_benches(1, 0.9, 0.0), on_benches(2, 0.0, 0.9)]
+        population += [on_benches(3 + place, 0.59 - place / 1e3, 0.58) for place in range(9)]
+        drawn = Counter(self.selection.parent(population, rng).identifier for _ in range(400))
+        assert set(drawn) == {1, 2}
+        assert 150 < drawn[1] < 250
+
+    def test_the_deviation_of_those_in_the_running_counts_by_hand(self, rng) -> None:
+        population = [
+            on_benches(number, tau) for number, tau in enumerate((0.8, 0.7, 0.5, 0.4, 0.3))
+        ]
+        # Median 0.5; deviations 0.3, 0.2, 0, 0.1, 0.2, of which the median is 0.2: 0.6 stays.
+        drawn = {self.selection.parent(population, rng).identifier for _ in range(100)}
+        assert drawn == {0, 1}
+
+    def test_the_best_mean_stays_and_then_the_best_of_benches(self, rng) -> None:
+        population = [on_benches(0, 0.6, 0.6), on_benches(1, 0.58, 0.58), on_benches(2, 0.57, 0.57)]
+        newcomers = {0: on_benches(3, 0.9, 0.0), 1: on_benches(4, 0.0, 0.9)}
+        kept = identifiers(self.selection.survivors(population, newcomers, 2, rng))
+        # Of the other four on one bench: median 0.575, of their deviations 0.165.
+        assert kept in ([0, 3], [0, 4])

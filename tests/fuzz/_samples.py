@@ -53,6 +53,16 @@ data = ["images", "more.csv"]
 seed_proxies = ["all", "bits"]
 time_limit = 9.5
 """
+STUDY = """benches = ["digits"]
+held_out = ["plain-digits-rtn-channel"]
+seeds = 2
+evaluations = 50
+settings = { population = 20, primitives = "weights_only" }
+[variants.reference]
+[variants.unscreened]
+screening = false
+benches = ["plain-digits-rtn-tensor", "digits"]
+"""
 TRAINING_OPTIONS = """network = "digits"
 epochs = 2
 learning-rate = 0.02

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 
 from analysis._run_data import bench_of, best_individual, pareto_front
+from gp_emq.ablation import read_study
 from gp_emq.allocation import CostTable, load_plan, load_sweep
 from gp_emq.cli._run import _configuration, _parser
 from gp_emq.experiment import RunConfiguration
@@ -263,6 +264,14 @@ def _as_targets() -> tuple[Target, ...]:
             _TEXT,
             _read_training_options,
             (),
+        ),
+        Target(
+            "study",
+            "study.toml",
+            _text(sample.STUDY),
+            _TEXT,
+            read_study,
+            ("gp_emq.ablation._study:read_study",),
         ),
         Target(
             "expression",

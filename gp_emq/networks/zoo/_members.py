@@ -10,10 +10,13 @@ from gp_emq.networks._cifar_resnet import CifarResNet
 from gp_emq.networks.zoo._bottleneck import BottleneckNetwork
 from gp_emq.networks.zoo._dense import DenseNetwork
 from gp_emq.networks.zoo._excite import ExcitedNetwork
+from gp_emq.networks.zoo._grouped import GroupedNetwork
+from gp_emq.networks.zoo._mixer import MixerNetwork
 from gp_emq.networks.zoo._modern import ModernNetwork
 from gp_emq.networks.zoo._plain import PlainNetwork
 from gp_emq.networks.zoo._separable import SeparableNetwork
 from gp_emq.networks.zoo._transformer import TransformerNetwork
+from gp_emq.networks.zoo._unnormed import UnnormedNetwork
 
 SGD, ADAMW = "sgd", "adamw"
 
@@ -73,10 +76,9 @@ def _cifar_adamw(epochs: int) -> Recipe:
     return Recipe(ADAMW, 2e-3, 0.05, epochs, batch=128)
 
 
-_KINDS: tuple[
-    tuple[str, str, tuple[Callable[[], nn.Module], Recipe], tuple[Callable[[], nn.Module], Recipe]],
-    ...,
-] = (
+_Trained = tuple[Callable[[], nn.Module], Recipe]
+
+_KINDS: tuple[tuple[str, str, _Trained, _Trained | None], ...] = (
     (
         "plain",
         "stack of convolutions with max-pooling, without batch norm",
@@ -131,14 +133,33 @@ _KINDS: tuple[
         (partial(CifarResNet, 1, (16, 32, 64), channels_in=1), _DIGITS_SGD),
         (partial(CifarResNet, 1, (20, 40, 80)), _cifar_sgd(40)),
     ),
+    (
+        "mixer",
+        "perceptrons over positions and over features, with layer norm",
+        (partial(MixerNetwork, 1, 8, width=24, blocks=3, patch=2), _DIGITS_ADAMW),
+        None,
+    ),
+    (
+        "grouped",
+        "residual grouped convolutions with group norm and SiLU",
+        (partial(GroupedNetwork, 1, (8, 16, 24)), _DIGITS_ADAMW),
+        None,
+    ),
+    (
+        "unnormed",
+        "residual network without any norm",
+        (partial(UnnormedNetwork, 1, (8, 12, 16)), _DIGITS_ADAMW),
+        None,
+    ),
 )
 
 ZOO: tuple[Member, ...] = tuple(
-    Member(f"{kind}-{data_set}", f"{description}, on {title}", data_set, factory, recipe)
+    Member(f"{kind}-{data_set}", f"{description}, on {title}", data_set, *trained)
     for kind, description, digits, cifar in _KINDS
-    for data_set, title, (factory, recipe) in (
+    for data_set, title, trained in (
         ("digits", "the digits of scikit-learn", digits),
         ("cifar10", "CIFAR-10", cifar),
     )
+    if trained is not None
 )
-"""Every network of the zoo, each kind on both data sets."""
+"""Every network of the zoo, each kind on digits, and most on CIFAR-10, too."""

@@ -14,7 +14,7 @@ SPLIT: dict[str, tuple[str, ...]] = {
     SEARCH: (
         "digits", "resnet20", "plain-digits", "plain-cifar10", "separable-digits",
         "separable-cifar10", "bottleneck-digits", "bottleneck-cifar10", "narrow-digits",
-        "narrow-cifar10",
+        "narrow-cifar10", "mixer-digits", "grouped-digits", "unnormed-digits",
     ),
     VALIDATION: ("resnet32", "excite-digits", "excite-cifar10", "wide-digits", "wide-cifar10"),
     TEST: (
