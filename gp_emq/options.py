@@ -15,7 +15,7 @@ from gp_emq.outputs import check_outputs
 _LONGEST = 400
 _PLAIN = str | int | float
 _KEY = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
-_CODE = ("network", "primitives")
+_CODE = ("network", "workload", "primitives")
 """Options that may name code to run, which the command line alone may do."""
 
 
@@ -51,6 +51,16 @@ class OptionParser(argparse.ArgumentParser):
         """
         shown = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
         raise GpEmqError(f"{' '.join(shown.split())} (see --help)")
+
+
+def add_workload_option(group: "argparse._ActionsContainer") -> None:
+    """Add the option that names the function of a workload, which no file may name."""
+    group.add_argument(
+        "--workload",
+        metavar="MODULE:FUNCTION",
+        help="instead of a network and data: a function without arguments that returns a "
+        "gp_emq.Workload, which has a model of any kind, its samples, loss and metric",
+    )
 
 
 MOST = 2**31 - 1

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from gp_emq.command import KEPT_STATISTICS, resumption, run_command
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import list_benches
-from gp_emq.options import OptionParser, not_negative, positive, seed
+from gp_emq.options import OptionParser, add_workload_option, not_negative, positive, seed
 from gp_emq.outputs import OutputFolder
 from gp_emq.proxies import ALIGNED, AS_PUBLISHED, EVOLVED, FORMS, Proxy
 from gp_emq.proxies.handcrafted import HANDCRAFTED, handcrafted_proxy
@@ -64,9 +64,12 @@ def _run(options: argparse.Namespace) -> int:
     proxies = _proxies(options)
     if len(set(options.bench)) < len(options.bench):
         raise GpEmqError(f"--bench names a bench twice: {' '.join(options.bench)}")
-    if len(options.bench) > 1 and (options.weights or options.data or options.network):
+    if len(options.bench) > 1 and (
+        options.weights or options.data or options.network or options.workload
+    ):
         raise GpEmqError(
-            "--network, --weights and --data belong to one bench; rank several without them"
+            "--network, --workload, --weights and --data belong to one bench; rank several "
+            "without them"
         )
     targets = [
         RankedBench.load(
@@ -74,6 +77,7 @@ def _run(options: argparse.Namespace) -> int:
             weights=options.weights,
             data=options.data,
             network=options.network,
+            workload=options.workload,
             cache=None if options.no_cache else default_cache(),
         )
         for name in options.bench
@@ -198,6 +202,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MODULE:FACTORY",
         help="the network of a bench of one's own, which the bench's file cannot run",
     )
+    add_workload_option(what)
     what.add_argument(
         "--weights", type=Path, metavar="FILE", help="the network's weights, where it needs them"
     )

@@ -9,12 +9,7 @@ from ._baselines import (
 )
 from ._budgets import BIT_OPERATIONS, CostTable, make_budgets
 from ._costs import Budget, CostSettings
-from ._inputs import (
-    CALIBRATION_IMAGES,
-    Inputs,
-    kept_in_float,
-    load_inputs,
-)
+from ._in_float import CALIBRATION_IMAGES, kept_in_float
 from ._measures import Measures, Meter
 from ._plan import Baseline, Plan, PlannedLayer, Target
 from ._plan_file import load_plan, plan_document, plan_from, save_plan
@@ -35,7 +30,6 @@ __all__ = [
     "Configuration",
     "CostSettings",
     "CostTable",
-    "Inputs",
     "Measures",
     "Meter",
     "Plan",
@@ -52,7 +46,6 @@ __all__ = [
     "format_plan",
     "format_sweep",
     "kept_in_float",
-    "load_inputs",
     "load_plan",
     "load_sweep",
     "make_budgets",
