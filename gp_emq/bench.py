@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gp_emq.cli._farm import add_farm_options, farm_settings
 from gp_emq.command import resumption, run_command
 from gp_emq.errors import BenchError
-from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import (
     PROTOCOLS,
     MeasurementSettings,

@@ -28,8 +28,13 @@ sys.stderr.write(f"{{status}} {{found}}")
         ("nonsense", 2),
         ("run --help", 0),
         ("run --list-benches", 0),
+        ("run --list-primitives", 0),
         ("run --nonsense", 2),
         ("run --pop none", 2),
+        ("rank --help", 0),
+        ("rank --list-proxies", 0),
+        ("rank --nonsense", 2),
+        ("rank --bench digits digits", 2),
     ],
 )
 def test_what_computes_nothing_imports_nothing_slow(line: str, status: int) -> None:
