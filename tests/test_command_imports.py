@@ -35,6 +35,12 @@ sys.stderr.write(f"{{status}} {{found}}")
         ("rank --list-proxies", 0),
         ("rank --nonsense", 2),
         ("rank --bench digits digits", 2),
+        ("quantize --help", 0),
+        ("quantize --list-methods", 0),
+        ("quantize --nonsense", 2),
+        ("quantize", 2),
+        ("quantize --plan p --iterations 3", 2),
+        ("quantize --plan p --method brecq rtn --out x", 2),
     ],
 )
 def test_what_computes_nothing_imports_nothing_slow(line: str, status: int) -> None:

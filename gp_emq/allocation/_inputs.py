@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from gp_emq.allocation._names import CALIBRATION_IMAGES
 from gp_emq.errors import DataError, NetworkError
 from gp_emq.networks import (
     Layer,
@@ -17,8 +18,6 @@ from gp_emq.networks import (
     own_arrays,
     private_copy,
 )
-
-CALIBRATION_IMAGES = 256
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,10 @@
 import argparse
 from pathlib import Path
 
-from gp_emq.allocation._inputs import CALIBRATION_IMAGES
-from gp_emq.allocation._sweep import AXES
+from gp_emq.allocation._names import AXES, BASELINES, CALIBRATION_IMAGES
 from gp_emq.networks import ACCOUNTINGS
 from gp_emq.options import OptionParser, positive, positive_number, seed
 from gp_emq.outputs import OutputFile
-
-BASELINES = ("uniform", "random", "hawq_v2", "fit", "ompq")
-"""What a plan is compared with unless the user chooses otherwise."""
 
 
 def widths_of(text: str) -> tuple[int, ...]:

@@ -7,12 +7,17 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gp_emq.options import seed
+from gp_emq.options import positive, seed
 
 Group = argparse._ActionsContainer
 """A parser, or a group of its options."""
 
 S = TypeVar("S")
+
+OWN_IMAGES = (
+    "its images: those of its data set, or an .npz of x float32 (n,C,H,W) and, if there are "
+    "labels, y"
+)
 
 
 def settings_of(kind: type[S], options: argparse.Namespace, **given: Any) -> S:
@@ -59,7 +64,7 @@ def add_inputs(
     network: str,
     *,
     weights: str = "its weights, if it needs any",
-    data: str = "its images",
+    data: str = OWN_IMAGES,
     **settings: Any,
 ) -> None:
     """Add ``--network``, ``--weights`` and ``--data``.
@@ -75,6 +80,22 @@ def add_inputs(
     group.add_argument("--network", help=network, **settings)
     group.add_argument("--weights", type=Path, metavar="FILE", help=weights)
     group.add_argument("--data", type=Path, nargs="+", default=[], metavar="PATH", help=data)
+
+
+def add_images(group: Group, default: int, what: str = "calibration images") -> None:
+    """Add ``--images``."""
+    group.add_argument(
+        "--images", type=positive, default=default, metavar="N", help=f"{what} (default: {default})"
+    )
+
+
+def add_per_tensor(group: Group) -> None:
+    """Add ``--per-tensor``."""
+    group.add_argument(
+        "--per-tensor",
+        action="store_true",
+        help="one scale per weight tensor (default: one per output channel)",
+    )
 
 
 def add_seed(group: Group, what: str = "of all draws") -> None:
