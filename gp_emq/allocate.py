@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gp_emq.allocation import (
+    BASELINES,
     Baseline,
     CostSettings,
     CostTable,
@@ -16,7 +17,6 @@ from gp_emq.allocation import (
     Problem,
     Space,
     Sweep,
-    allocate,
     format_plan,
     format_sweep,
     kept_in_float,
@@ -30,7 +30,7 @@ from gp_emq.allocation import (
     sweep,
     uniform_baseline,
 )
-from gp_emq.allocation._parser import BASELINES, make_parser, widths_of
+from gp_emq.allocation._parser import make_parser, widths_of
 from gp_emq.command import KEPT_STATISTICS, make_callable, resumption, run_command
 from gp_emq.errors import AllocationError
 from gp_emq.networks import Network, file_sha256, load_inputs
@@ -243,7 +243,7 @@ def _write(
         sys.stderr.write(f"wrote {path}\n")
 
 
-make_callable(__name__, allocate)
+make_callable(__name__, "gp_emq.allocation")
 
 if __name__ == "__main__":
     run_command(main)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gp_emq.cli._farm import add_farm_options, farm_settings
+from gp_emq.cli._options import add_workload
 from gp_emq.command import resumption, run_command
 from gp_emq.errors import BenchError
-from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import (
     PROTOCOLS,
     MeasurementSettings,
@@ -26,7 +27,7 @@ from gp_emq.mqbench import (
 )
 from gp_emq.networks import TOP_1
 from gp_emq.networks.zoo import part_of
-from gp_emq.options import OptionParser, add_workload_option, positive, seed
+from gp_emq.options import OptionParser, positive, seed
 from gp_emq.outputs import PICTURES, OutputFile
 from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
 from gp_emq.statistics import default_cache
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument(
         "--network", help="package.module:factory of a bench of one's own, for --plot"
     )
-    add_workload_option(show)
+    add_workload(show)
     show.add_argument(
         "--plot",
         type=OutputFile(PICTURES),
@@ -97,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_measurement(build: argparse.ArgumentParser) -> None:
     what = build.add_argument_group("what is measured")
     what.add_argument("--network", help="registered name, or package.module:factory")
-    add_workload_option(what)
+    add_workload(what)
     what.add_argument("--weights", type=Path, help="file of the network's weights")
     what.add_argument(
         "--data",

@@ -53,16 +53,6 @@ class OptionParser(argparse.ArgumentParser):
         raise GpEmqError(f"{' '.join(shown.split())} (see --help)")
 
 
-def add_workload_option(group: "argparse._ActionsContainer") -> None:
-    """Add the option that names the function of a workload, which no file may name."""
-    group.add_argument(
-        "--workload",
-        metavar="MODULE:FUNCTION",
-        help="instead of a network and data: a function without arguments that returns a "
-        "gp_emq.Workload, which has a model of any kind, its samples, loss and metric",
-    )
-
-
 MOST = 2**31 - 1
 """The largest number of anything: what is counted, and what libraries count with."""
 

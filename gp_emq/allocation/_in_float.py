@@ -7,8 +7,6 @@ from torch import nn
 from gp_emq.errors import NetworkError
 from gp_emq.networks import Layer, private_copy
 
-CALIBRATION_IMAGES = 256
-
 
 def kept_in_float(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
     """Names of a network's weights (two axes or more) that belong to none of its layers.

@@ -3,14 +3,11 @@
 import argparse
 from pathlib import Path
 
-from gp_emq.allocation._in_float import CALIBRATION_IMAGES
-from gp_emq.allocation._sweep import AXES
+from gp_emq.allocation._names import AXES, BASELINES, CALIBRATION_IMAGES
+from gp_emq.cli._options import add_workload
 from gp_emq.networks import ACCOUNTINGS
-from gp_emq.options import OptionParser, add_workload_option, positive, positive_number, seed
+from gp_emq.options import OptionParser, positive, positive_number, seed
 from gp_emq.outputs import OutputFile
-
-BASELINES = ("uniform", "random", "hawq_v2", "fit", "ompq")
-"""What a plan is compared with unless the user chooses otherwise."""
 
 
 def widths_of(text: str) -> tuple[int, ...]:
@@ -38,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="a known network, or a function that returns one, alone or with its input shape "
         "(default: digits)",
     )  # fmt: skip
-    add_workload_option(what)
+    add_workload(what)
     what.add_argument("--weights", type=Path, metavar="FILE", help="its weights, if it needs any")
     what.add_argument(
         "--data", type=Path, nargs="+", default=[], metavar="PATH",

@@ -67,7 +67,8 @@ def bench_inputs(
         refuse_unnamed(bench)
     if source == OWN_ARRAYS and not data:
         raise BenchError(
-            f"bench {bench.name} was measured on arrays of one's own: give their .npz file by --data"
+            f"bench {bench.name} was measured on arrays of one's own: give their .npz file by "
+            "--data"
         )
     paths = [data] if isinstance(data, Path) else list(data or ())
     name = bench.network if network is None and workload is None else network

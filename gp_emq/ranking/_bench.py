@@ -15,8 +15,6 @@ from gp_emq.networks import untrained_network
 from gp_emq.proxies import ProxyInputs
 from gp_emq.statistics import StatisticsSettings, collect_statistics
 
-SPLITS = ("test", "validation", "training", "all")
-
 
 @dataclass(frozen=True)
 class RankedBench:
