@@ -1,12 +1,13 @@
 """What every command of the package shares: how it ends."""
 
 import contextlib
+import importlib
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gp_emq._signals import (
     INTERRUPTED,
@@ -31,7 +32,7 @@ KEPT_STATISTICS = "the statistics collected so far are kept: the same command go
 """For commands that collect statistics into a cache, and are quick with the rest."""
 
 
-def make_callable(module: str, function: Callable[..., object]) -> None:
+def make_callable(module: str, package: str) -> None:
     """Let the module of a command be called as the function of the same name.
 
     `gp_emq.allocate` is a function, and `gp_emq/allocate.py` the command of that name: whoever
@@ -39,10 +40,14 @@ def make_callable(module: str, function: Callable[..., object]) -> None:
 
     Args:
         module: `__name__` of the command's module.
-        function: What calling the module calls.
+        package: Name of the package whose function calling the module calls, imported then.
     """
-    kind = type("CallableModule", (ModuleType,), {"__call__": staticmethod(function)})
-    sys.modules[module].__class__ = kind
+    function = module.rpartition(".")[2]
+
+    def call(_module: ModuleType, /, *given: Any, **named: Any) -> Any:
+        return getattr(importlib.import_module(package), function)(*given, **named)
+
+    sys.modules[module].__class__ = type("CallableModule", (ModuleType,), {"__call__": call})
 
 
 @contextlib.contextmanager

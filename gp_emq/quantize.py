@@ -1,38 +1,26 @@
 """Quantize a network as a plan says: ``python -m gp_emq.quantize --plan plan.json``."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from tqdm import tqdm
 
-from gp_emq.allocation import Plan, kept_in_float, load_plan, plan_document
+from gp_emq import allocation, export, networks, ptq, qat, quantization, statistics
+from gp_emq.cli._quantize import QAT, QuantizeSettings, read_quantize
 from gp_emq.command import make_callable, resumption, run_command
 from gp_emq.errors import QuantizationError
-from gp_emq.export import EXPORT_OPTIONS, check_exports, export_files, float_bytes, save_quantized
 from gp_emq.files import refuse_code
-from gp_emq.networks import file_sha256
 from gp_emq.outputs import check_output_file, check_output_folder
-from gp_emq.ptq import (
-    EvaluationInputs,
-    QuantizationSettings,
-    accuracy,
-    difference,
-    load_evaluation_inputs,
-    planned_activation_bits,
-    quantize,
-    run_recipe,
-)
-from gp_emq.ptq._parser import QAT, make_parser
-from gp_emq.ptq._text import MethodResult, Report
-from gp_emq.qat import DESCRIPTION, QatSettings, method_settings, train_plan, trained_plan
-from gp_emq.quantization import QuantizedModel, WeightQuantizer
-from gp_emq.quantization.recipes import Recipe, find_recipe, list_recipes
-from gp_emq.statistics import default_cache, sha256_of
+
+if TYPE_CHECKING:
+    from gp_emq.allocation import Plan
+    from gp_emq.ptq import EvaluationInputs, QuantizationSettings, Report
+    from gp_emq.qat import QatSettings
+    from gp_emq.quantization import QuantizedModel
+    from gp_emq.quantization.recipes import Recipe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,169 +35,147 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         GpEmqError: What was asked for is unknown, missing or does not fit.
     """
-    options = make_parser().parse_args(arguments)
-    with resumption(lambda: _kept(options)):
-        return _run(options)
+    asked = read_quantize(arguments)
+    with resumption(lambda: _kept(asked)):
+        report = _quantized(asked)
+    sys.stdout.write(report.as_json() if asked.format == "json" else report.as_text())
+    return 0
 
 
-def _kept(options: argparse.Namespace) -> str:
+def _kept(asked: QuantizeSettings) -> str:
     """Say how to go on after an interruption."""
-    learns = any(name != QAT and find_recipe(name).learns for name in options.method)
-    kept = ["learned rounding"] if learns and not options.no_cache else []
-    kept += ["every complete epoch"] if QAT in options.method else []
+    kept = ["learned rounding"] if asked.learns and not asked.no_cache else []
+    kept += ["every complete epoch"] if QAT in asked.method else []
     if not kept:
         return ""
     return f"{' and '.join(kept)} is kept: the same command goes on from there"
 
 
-def _run(options: argparse.Namespace) -> int:
-    if options.list_methods:
-        for method in list_recipes():
-            steps = f" ({method.iterations:,} iterations)" if method.learns else ""
-            sys.stdout.write(f"{method.name:17} {method.description}{steps}\n")
-        sys.stdout.write(f"{QAT:17} {DESCRIPTION}\n")
-        return 0
-    if options.plan is None:
-        raise QuantizationError("--plan is missing: give what python -m gp_emq.allocate wrote")
-    plan = load_plan(options.plan)
-    names = list(dict.fromkeys(options.method))
-    files = _files(options, names)
-    settings, training = _settings(options, names, plan), _training(options, names, plan)
-    inputs = load_evaluation_inputs(
-        _network(options, plan),
-        options.weights,
-        options.data,
-        calibration=options.images,
-        tests=options.tests,
-        seed=options.seed,
+def _quantized(asked: QuantizeSettings) -> "Report":
+    plan = allocation.load_plan(asked.plan)
+    files = _files(asked)
+    settings, training = _settings(asked, plan), _training(asked, plan)
+    inputs = ptq.load_evaluation_inputs(
+        _network(asked, plan),
+        asked.weights,
+        asked.data,
+        calibration=asked.images,
+        tests=asked.tests,
+        seed=asked.seed,
     )
-    cache = None if options.no_cache else default_cache()
+    cache = None if asked.no_cache else statistics.default_cache()
     before = inputs.right()
     results = []
-    for name, file in zip(names, files, strict=True):
-        method = find_recipe("rtn" if name == QAT else name)
+    for name, file in zip(asked.method, files, strict=True):
+        method = quantization.recipes.find_recipe("rtn" if name == QAT else name)
         quantized = _quantize(method, plan, inputs, settings, cache)
-        saved = _saved_settings(settings, method, inputs, options.seed)
+        saved = _saved_settings(settings, method, inputs, asked.seed)
         made = plan
         if name == QAT:
-            made = trained_plan(plan, inputs.network.layers, training)
-            quantized = train_plan(
+            made = qat.trained_plan(plan, inputs.network.layers, training)
+            quantized = qat.train_plan(
                 plan,
                 inputs.network,
                 quantized,
-                data=options.data,
+                data=asked.data,
                 settings=training,
                 folder=file.with_suffix(""),
                 quiet=not sys.stderr.isatty(),
             )
             saved |= {"training": training.decisive()}
-        save_quantized(quantized, file, method=name, settings=saved, plan=made)
+        export.save_quantized(quantized, file, method=name, settings=saved, plan=made)
         sys.stderr.write(f"wrote {file}\n")
-        export_files(
-            options,
+        export.export_files(
             quantized,
             inputs.network,
-            {"method": name, "network": inputs.network.name, "plan": plan_document(made)},
+            {
+                "method": name,
+                "network": inputs.network.name,
+                "plan": allocation.plan_document(made),
+            },
+            packed=asked.packed,
+            onnx=asked.onnx,
         )
         after = inputs.right(quantized)
         results.append(
-            MethodResult(
+            ptq.MethodResult(
                 name,
-                accuracy(after, inputs.groups),
-                difference(before, after, inputs.groups),
+                ptq.accuracy(after, inputs.groups),
+                ptq.difference(before, after, inputs.groups),
                 str(file),
                 made.measures,
                 file.stat().st_size,
             )
         )
-    report = Report(
+    return ptq.Report(
         network=inputs.network.name,
         plan=plan,
-        plan_file=str(options.plan),
+        plan_file=str(asked.plan),
         calibration=len(inputs.calibration),
         images=len(inputs.images),
         groups=inputs.groups,
         labelled=inputs.labelled,
-        floating=accuracy(before, inputs.groups),
+        floating=ptq.accuracy(before, inputs.groups),
         results=results,
         in_float=_in_float(plan, inputs),
-        notes=_notes(plan, inputs, names, training, settings),
-        float_bytes=float_bytes(inputs.network.model),
+        notes=_notes(plan, inputs, asked, training, settings),
+        float_bytes=export.float_bytes(inputs.network.model),
     )
-    sys.stdout.write(report.as_json() if options.format == "json" else report.as_text())
-    return 0
 
 
-def _files(options: argparse.Namespace, names: Sequence[str]) -> list[Path]:
+def _files(asked: QuantizeSettings) -> list[Path]:
     """Say where each method's network goes, before anything is computed."""
-    plan: Path = options.plan
-    for option in ("out", *EXPORT_OPTIONS):
-        if getattr(options, option) is not None and len(names) > 1:
-            raise QuantizationError(
-                f"--{option} names one file: give one --method, or leave it out"
-            )
-    check_exports(options)
-    out: Path | None = options.out
+    if asked.onnx is not None:
+        export.require_onnx()
     files = [
-        plan.with_name(f"{plan.stem}-{name}.safetensors") if out is None else out for name in names
+        asked.out or asked.plan.with_name(f"{asked.plan.stem}-{name}.safetensors")
+        for name in asked.method
     ]
-    for name, file in zip(names, files, strict=True):
+    for name, file in zip(asked.method, files, strict=True):
         check_output_file(file)
         if name == QAT:
             check_output_folder(file.with_suffix(""))
     return files
 
 
-def _settings(
-    options: argparse.Namespace, names: Sequence[str], plan: Plan
-) -> QuantizationSettings:
-    learns = any(find_recipe(name).learns for name in names if name != QAT)
-    if options.iterations is not None and not learns:
-        raise QuantizationError(
-            f"--iterations is for methods that learn rounding, not {', '.join(names)}"
-        )
-    quantizer = WeightQuantizer(per_channel=not options.per_tensor, scale_rule=options.scale_rule)
-    return QuantizationSettings(
-        quantizer,
-        planned_activation_bits(plan, options.activation_bits),
-        options.iterations,
-        options.seed,
-        options.activation_rule,
+def _settings(asked: QuantizeSettings, plan: "Plan") -> "QuantizationSettings":
+    return ptq.QuantizationSettings(
+        quantization.WeightQuantizer(per_channel=not asked.per_tensor, scale_rule=asked.scale_rule),
+        ptq.planned_activation_bits(plan, asked.activation_bits),
+        asked.iterations,
+        asked.seed,
+        asked.activation_rule,
     )
 
 
-def _training(options: argparse.Namespace, names: Sequence[str], plan: Plan) -> QatSettings:
+def _training(asked: QuantizeSettings, plan: "Plan") -> "QatSettings":
     """Give the settings of training, whether it is asked for or not."""
-    if QAT not in names:
-        for option in ("recipe", "epochs"):
-            if getattr(options, option) is not None:
-                raise QuantizationError(f"--{option} is for the method {QAT}")
-        return QatSettings()
-    return method_settings(
-        options.recipe,
-        epochs=options.epochs,
-        activation_bits=planned_activation_bits(plan, options.activation_bits),
-        seed=options.seed,
+    if QAT not in asked.method:
+        return qat.QatSettings()
+    return qat.method_settings(
+        asked.recipe,
+        epochs=asked.epochs,
+        activation_bits=ptq.planned_activation_bits(plan, asked.activation_bits),
+        seed=asked.seed,
     )
 
 
-def _network(options: argparse.Namespace, plan: Plan) -> str:
-    given: str | None = options.network
-    name = given or plan.provenance.get("network")
+def _network(asked: QuantizeSettings, plan: "Plan") -> str:
+    name = asked.network or plan.provenance.get("network")
     if name is None:
-        raise QuantizationError(f"{options.plan} does not say its network: give --network")
-    if given is None:
-        refuse_code(name, QuantizationError, f"{options.plan} names the network", "--network")
+        raise QuantizationError(f"{asked.plan} does not say its network: give --network")
+    if asked.network is None:
+        refuse_code(name, QuantizationError, f"{asked.plan} names the network", "--network")
     return name
 
 
 def _quantize(
-    method: Recipe,
-    plan: Plan,
-    inputs: EvaluationInputs,
-    settings: QuantizationSettings,
+    method: "Recipe",
+    plan: "Plan",
+    inputs: "EvaluationInputs",
+    settings: "QuantizationSettings",
     cache: Path | None,
-) -> QuantizedModel:
+) -> "QuantizedModel":
     """Run a method under a progress bar."""
     if not method.learns:
         settings = replace(settings, iterations=None)
@@ -227,7 +193,7 @@ def _quantize(
             bar.set_postfix_str(name, refresh=False)
             bar.update(done - bar.n)
 
-        return run_recipe(
+        return ptq.run_recipe(
             method,
             inputs.network.model,
             plan,
@@ -239,40 +205,42 @@ def _quantize(
 
 
 def _saved_settings(
-    settings: QuantizationSettings, method: Recipe, inputs: EvaluationInputs, seed: int
+    settings: "QuantizationSettings", method: "Recipe", inputs: "EvaluationInputs", seed: int
 ) -> dict[str, Any]:
     """Everything that decided the network, as plain values."""
+    import torch  # noqa: PLC0415 - slow to import
+
     weights = inputs.network.weights
     return {
         **settings.document(),
         "iterations": (settings.iterations or method.iterations) if method.learns else 0,
         "calibration_images": len(inputs.calibration),
-        "calibration_sha256": sha256_of([("images", inputs.calibration)]),
+        "calibration_sha256": statistics.sha256_of([("images", inputs.calibration)]),
         "network": inputs.network.name,
-        "weights_sha256": None if weights is None else file_sha256(weights),
+        "weights_sha256": None if weights is None else networks.file_sha256(weights),
         "seed": seed,
         "torch": torch.__version__,
     }
 
 
-def _in_float(plan: Plan, inputs: EvaluationInputs) -> tuple[str, ...]:
+def _in_float(plan: "Plan", inputs: "EvaluationInputs") -> tuple[str, ...]:
     """Names of the network's weights that the plan leaves alone."""
     network = inputs.network
     quantized = [layer for layer in network.layers if layer.name in plan.widths]
-    return kept_in_float(network.model, quantized)
+    return allocation.kept_in_float(network.model, quantized)
 
 
 def _notes(
-    plan: Plan,
-    inputs: EvaluationInputs,
-    names: Sequence[str],
-    training: QatSettings,
-    settings: QuantizationSettings,
+    plan: "Plan",
+    inputs: "EvaluationInputs",
+    asked: QuantizeSettings,
+    training: "QatSettings",
+    settings: "QuantizationSettings",
 ) -> list[str]:
     """Say where something is not as the plan has it."""
     network, notes = inputs.network, []
-    if QAT in names:
-        revised = trained_plan(plan, network.layers, training).provenance.get("revised")
+    if QAT in asked.method:
+        revised = qat.trained_plan(plan, network.layers, training).provenance.get("revised")
         if revised is not None:
             notes.append(f"{QAT} does not keep to the plan: {revised}")
     given, counted = settings.activation_bits, plan.activation_bits
@@ -285,7 +253,7 @@ def _notes(
         notes.append(f"the plan was made for {planned}")
     recorded = plan.provenance.get("weights_sha256")
     if recorded is not None and network.weights is not None:
-        found = file_sha256(network.weights)
+        found = networks.file_sha256(network.weights)
         if found != recorded:
             notes.append(
                 f"the plan was made for other weights: sha256 {recorded[:12]}..., and those of "
@@ -294,7 +262,7 @@ def _notes(
     return notes
 
 
-make_callable(__name__, quantize)
+make_callable(__name__, "gp_emq.ptq")
 
 if __name__ == "__main__":
     run_command(main)

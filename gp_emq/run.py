@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gp_emq import experiment
-from gp_emq.cli._run import Listing, read_run
+from gp_emq.cli._run import read_run
 from gp_emq.command import resumption, run_command
-from gp_emq.mqbench import list_benches
 
 if TYPE_CHECKING:
     from gp_emq.experiment import Result
@@ -24,12 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0, or 130 after Ctrl-C.
     """
     settings = read_run(list(sys.argv[1:] if arguments is None else arguments))
-    if settings is Listing.PRIMITIVES:
-        _print_primitives()
-        return 0
-    if isinstance(settings, Listing):
-        sys.stdout.writelines(f"{name}\n" for name in list_benches())
-        return 0
     configuration, execution = settings.configuration, settings.execution
     result = experiment.run(configuration, execution)
     if not result.completed:
@@ -45,13 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         sys.stdout.writelines(f"{line}\n" for line in summary_lines(result, figures))
     return 0
-
-
-def _print_primitives() -> None:
-    from primitives import load_primitive_set, primitive_set_names  # noqa: PLC0415 - imports torch
-
-    for name in primitive_set_names():
-        sys.stdout.write(f"{name:15} {load_primitive_set(name).description}\n")
 
 
 def _draw(result: "Result") -> list[Path]:

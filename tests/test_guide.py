@@ -78,7 +78,7 @@ def test_the_commands_plan_quantize_and_write(followed) -> None:
 
 def test_every_command_and_option_in_the_text_exists() -> None:
     from gp_emq.allocation._parser import make_parser as allocate
-    from gp_emq.ptq._parser import make_parser as quantize
+    from gp_emq.cli._quantize import make_parser as quantize
 
     known = {
         option

@@ -146,7 +146,7 @@ def test_methods_of_other_sizes_show_their_sizes(
     capsys, plan: Path, tmp_path: Path, monkeypatch
 ) -> None:
     raising = QatSettings(epochs=1, first_last_bits=8)
-    monkeypatch.setattr(command, "method_settings", lambda *_, **__: raising)
+    monkeypatch.setattr("gp_emq.qat.method_settings", lambda *_, **__: raising)
     plan = Path(shutil.copy(plan, tmp_path))
     printed = run(capsys, "--plan", plan, "--method", "rtn", "qat")
     planned = load_plan(plan)
@@ -310,7 +310,9 @@ def test_a_users_error_ends_with_one_line_and_status_2(tmp_path: Path) -> None:
 
 
 def test_methods_are_listed(capsys) -> None:
-    assert main(["--list-methods"]) == 0
+    with pytest.raises(SystemExit) as ended:
+        main(["--list-methods"])
+    assert ended.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
         "rtn", "rtn+bn", "rtn+bn-correction", "adaround", "brecq", "qat",

@@ -9,24 +9,21 @@ from ._baselines import (
 )
 from ._budgets import BIT_OPERATIONS, CostTable, make_budgets
 from ._costs import Budget, CostSettings
-from ._inputs import (
-    CALIBRATION_IMAGES,
-    Inputs,
-    kept_in_float,
-    load_inputs,
-)
+from ._in_float import kept_in_float
 from ._measures import Measures, Meter
+from ._names import AXES, BASELINES, CALIBRATION_IMAGES
 from ._plan import Baseline, Plan, PlannedLayer, Target
 from ._plan_file import load_plan, plan_document, plan_from, save_plan
 from ._problem import Problem
 from ._revised import revised_plan
 from ._space import FLOAT_BITS, Configuration, Space, search_space
-from ._sweep import AXES, Sweep, SweepPoint, axis_costs, sweep
+from ._sweep import Sweep, SweepPoint, axis_costs, sweep
 from ._sweep_file import load_sweep, save_sweep
 from ._text import format_plan, format_sweep
 
 __all__ = [
     "AXES",
+    "BASELINES",
     "BIT_OPERATIONS",
     "CALIBRATION_IMAGES",
     "FLOAT_BITS",
@@ -35,7 +32,6 @@ __all__ = [
     "Configuration",
     "CostSettings",
     "CostTable",
-    "Inputs",
     "Measures",
     "Meter",
     "Plan",
@@ -52,7 +48,6 @@ __all__ = [
     "format_plan",
     "format_sweep",
     "kept_in_float",
-    "load_inputs",
     "load_plan",
     "load_sweep",
     "make_budgets",

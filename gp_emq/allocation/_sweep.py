@@ -16,13 +16,12 @@ from gp_emq.allocation._costs import (
     size_costs,
 )
 from gp_emq.allocation._measures import Measures, Meter
+from gp_emq.allocation._names import AXES
 from gp_emq.allocation._problem import Problem
 from gp_emq.allocation._space import Configuration, Space
 from gp_emq.errors import AllocationError
 from gp_emq.networks import MEBIBYTE
 
-AXES = {"size": "MiB", "average-bits": "", "bops": "G"}
-"""What a sweep may run over, with its unit."""
 POINTS = 25
 _NODES = 300
 

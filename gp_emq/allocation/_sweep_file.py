@@ -5,7 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gp_emq.allocation._sweep import AXES, Sweep
+from gp_emq.allocation._names import AXES
+from gp_emq.allocation._sweep import Sweep
 from gp_emq.errors import AllocationError
 from gp_emq.files import atomic_write_text, check_document, read_document, shortened
 

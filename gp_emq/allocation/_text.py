@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from gp_emq.allocation._names import AXES
 from gp_emq.allocation._plan import Plan
 from gp_emq.allocation._space import EXCLUDED, FIXED, FLOAT_BITS
-from gp_emq.allocation._sweep import AXES, Sweep
+from gp_emq.allocation._sweep import Sweep
 from gp_emq.columns import format_columns
 
 _MARKS = {FIXED: " =", EXCLUDED: ""}

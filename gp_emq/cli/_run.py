@@ -3,15 +3,16 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
+from gp_emq.cli._farm import add_farm_options, farm_settings
+from gp_emq.cli._options import add_list
 from gp_emq.errors import RunError
 from gp_emq.evolution import SELECTION_NAMES
 from gp_emq.experiment import FITNESSES, Execution, RunConfiguration
-from gp_emq.farm import add_farm_options, farm_settings
-from gp_emq.files import refuse_code
+from gp_emq.files import literal_calls, refuse_code
+from gp_emq.mqbench import list_benches
 from gp_emq.options import (
     OptionParser,
     not_negative,
@@ -53,14 +54,7 @@ class RunSettings:
     execution: Execution
 
 
-class Listing(Enum):
-    """What the command line may ask to list instead."""
-
-    PRIMITIVES = auto()
-    BENCHES = auto()
-
-
-def read_run(given: Sequence[str]) -> RunSettings | Listing:
+def read_run(given: Sequence[str]) -> RunSettings:
     """Read the command line of ``gp_emq.run``, over the file of ``--config``.
 
     Raises:
@@ -69,10 +63,6 @@ def read_run(given: Sequence[str]) -> RunSettings | Listing:
     options = _parser().parse_args(
         [*options_from_file(given, switches=("screening", "prioritisation")), *given]
     )
-    if options.list_primitives:
-        return Listing.PRIMITIVES
-    if options.list_benches:
-        return Listing.BENCHES
     configuration = _configuration(options)
     return RunSettings(configuration=configuration, execution=_execution(options, configuration))
 
@@ -230,11 +220,14 @@ def _parser() -> OptionParser:
     )
     show.add_argument("--no-figures", action="store_true", help="draw no plots at the end")
     show.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
-    show.add_argument(
-        "--list-primitives", action="store_true", help="list the primitive sets and exit"
-    )
-    show.add_argument("--list-benches", action="store_true", help="list the benches and exit")
+    add_list(show, "--list-primitives", _primitive_sets)
+    add_list(show, "--list-benches", list_benches)
     return parser  # fmt: skip
+
+
+def _primitive_sets() -> list[str]:
+    sets = (values for values, _ in literal_calls("primitives", "PrimitiveSet"))
+    return [f"{name:15} {description}" for name, description in sets]
 
 
 def _configuration(options: argparse.Namespace) -> RunConfiguration:

@@ -1,29 +1,21 @@
 from ._bits import pack_integers, packed_size, unpack_integers
 from ._contents import float_bytes
+from ._files import export_files
 from ._loading import (
     QuantizationRecord,
     load_provenance,
     load_quantized,
     read_record,
 )
-from ._onnx import export_onnx
-from ._options import (
-    EXPORT_OPTIONS,
-    add_export_options,
-    check_exports,
-    export_files,
-)
+from ._onnx import export_onnx, require_onnx
 from ._packed import save_packed, save_quantized
 from ._report import ExportReport, StoredLayer, StoredWeight, format_report
 
 __all__ = [
-    "EXPORT_OPTIONS",
     "ExportReport",
     "QuantizationRecord",
     "StoredLayer",
     "StoredWeight",
-    "add_export_options",
-    "check_exports",
     "export_files",
     "export_onnx",
     "float_bytes",
@@ -33,6 +25,7 @@ __all__ = [
     "pack_integers",
     "packed_size",
     "read_record",
+    "require_onnx",
     "save_packed",
     "save_quantized",
     "unpack_integers",

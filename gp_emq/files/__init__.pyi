@@ -10,6 +10,7 @@ from ._documents import (
 )
 from ._entries import entry_of, open_entry, read_entry, write_entry
 from ._images import read_image
+from ._literals import literal_calls
 from ._messages import one_line, shortened
 from ._names import is_code, refuse_code
 from ._pickles import check_pickle, check_pickles
@@ -29,6 +30,7 @@ __all__ = [
     "decode_toml",
     "entry_of",
     "is_code",
+    "literal_calls",
     "load_checkpoint_file",
     "one_line",
     "open_array",

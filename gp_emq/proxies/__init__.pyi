@@ -1,11 +1,13 @@
+from . import handcrafted, loading
 from ._canonical import canonical_form, simplified
 from ._evaluator import DEFAULT_CACHE_BYTES, Evaluator, TreeError
 from ._expression import Node, parse_expression, to_expression
+from ._forms import ALIGNED, AS_PUBLISHED, EVOLVED, FORMS
 from ._formula import to_formula
 from ._inputs import ProxyInputs
 from ._language import language
 from ._memory import DEFAULT_MEMORY
-from ._proxy import ALIGNED, AS_PUBLISHED, EVOLVED, FORMS, Proxy
+from ._proxy import Proxy
 from ._scale import depends_on_scale
 from ._scores import configuration_scores
 from ._sharing import share_expressions
@@ -27,7 +29,9 @@ __all__ = [
     "canonical_form",
     "configuration_scores",
     "depends_on_scale",
+    "handcrafted",
     "language",
+    "loading",
     "parse_expression",
     "share_expressions",
     "simplified",

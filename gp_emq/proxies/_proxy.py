@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gp_emq.proxies._evaluator import Evaluator
 from gp_emq.proxies._expression import Node, parse_expression
+from gp_emq.proxies._forms import AS_PUBLISHED, EVOLVED
 from gp_emq.proxies._inputs import ProxyInputs
 from gp_emq.proxies._kept import kept_values
 from gp_emq.proxies._language import language
@@ -23,14 +24,6 @@ FloatArray = NDArray[np.float64]
 
 Rule = str | Callable[[ProxyInputs], Tensor]
 """A typed expression, or a function that gives an oriented table, float64 (entries, bits)."""
-
-ALIGNED = "aligned"
-AS_PUBLISHED = "as-published"
-FORMS = (ALIGNED, AS_PUBLISHED)
-"""The method as its paper derives it, and as the public ranking scripts compute it."""
-
-EVOLVED = "evolved"
-"""Family of what a search found or a user wrote."""
 
 _EXACT = "quantization_mse"
 """The statistic that is 0 where a width changes nothing."""

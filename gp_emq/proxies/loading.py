@@ -11,11 +11,9 @@ from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._language import language
 from gp_emq.proxies._proxy import Proxy
 from gp_emq.proxies.handcrafted import ALIASES, HANDCRAFTED, handcrafted_proxy
+from gp_emq.proxies.shipped import shipped_files
 from gp_emq.store import HallOfFame, read_hall_of_fame
 from primitives import PrimitiveSet, load_primitive_set, primitive_set_names
-
-_SHIPPED = Path(__file__).parent / "data"
-"""Halls of fame of the searches whose recommended formulas ship, each named after its formula."""
 
 
 def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
@@ -57,7 +55,7 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
     path = Path(source)
     if isinstance(source, str) and _is_name(text):
         return handcrafted_proxy(text)
-    if isinstance(source, str) and text in shipped_names():
+    if isinstance(source, str) and text in shipped_files():
         return shipped_proxy(text)
     if isinstance(source, Path) or (text and _exists(path)):
         return _from_hall_of_fame(path, primitives)
@@ -70,18 +68,13 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
     return expression_proxy(text)
 
 
-def shipped_names() -> tuple[str, ...]:
-    """Return the names of the evolved formulas that ship with the package, sorted."""
-    return tuple(sorted(path.stem for path in _SHIPPED.glob("gp-*.json")))
-
-
 def shipped_proxy(name: str) -> Proxy:
     """Give an evolved formula that ships: the one that the search behind it recommends.
 
     Args:
-        name: One of `shipped_names`. docs/formulas.md says how each was found.
+        name: One of `shipped_files`. docs/formulas.md says how each was found.
     """
-    return replace(_from_hall_of_fame(_SHIPPED / f"{name}.json", None), name=name)
+    return replace(_from_hall_of_fame(shipped_files()[name], None), name=name)
 
 
 def expression_proxy(text: str) -> Proxy:
@@ -152,5 +145,5 @@ def _exists(path: Path) -> bool:
 
 
 def _hint(text: str) -> str:
-    close = difflib.get_close_matches(text, [*HANDCRAFTED, *ALIASES, *shipped_names()], n=1)
+    close = difflib.get_close_matches(text, [*HANDCRAFTED, *ALIASES, *shipped_files()], n=1)
     return f"did you mean {close[0]!r}? " if close else ""

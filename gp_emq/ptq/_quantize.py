@@ -27,10 +27,11 @@ from gp_emq.networks import (
     unwrapped,
     workload_of,
 )
-from gp_emq.ptq._settings import ROBUST, QuantizationSettings, planned_activation_bits
+from gp_emq.ptq._settings import QuantizationSettings, planned_activation_bits
 from gp_emq.quantization import (
     MAX_BITS,
     MIN_BITS,
+    ROBUST,
     LearnedRoundings,
     QuantizationParameters,
     QuantizedModel,

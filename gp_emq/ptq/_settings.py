@@ -9,14 +9,13 @@ from gp_emq.quantization import (
     INPUT_RULES,
     MAX_BITS,
     MIN_BITS,
+    ROBUST,
     ActivationQuantizer,
     WeightQuantizer,
 )
 
 FLOAT_ACTIVATIONS = 32
 """Bits of activations that are not quantized."""
-ROBUST = "robust"
-"""The rule for activations unless another is asked for."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ from gp_emq.allocation import Measures, Plan
 from gp_emq.columns import format_columns
 from gp_emq.ptq._accuracy import Measured
 
-FORMATS = ("text", "json")
-
 
 @dataclass(frozen=True)
 class MethodResult:

@@ -1,4 +1,4 @@
-from ._as_method import DESCRIPTION, method_settings, train_plan
+from ._as_method import method_settings, train_plan
 from ._checkpoint import CHECKPOINT_NAME, LOG_NAME, EpochRecord
 from ._evaluation import LabelledImages, evaluate
 from ._learned_grid import LearnedGrid
@@ -12,7 +12,6 @@ from ._warm_start import trained_plan, trained_widths, warm_start
 
 __all__ = [
     "CHECKPOINT_NAME",
-    "DESCRIPTION",
     "LOG_NAME",
     "PRECISIONS",
     "RECIPES",

@@ -15,9 +15,6 @@ from gp_emq.qat._settings import QatSettings
 from gp_emq.qat._train import train
 from gp_emq.quantization import QuantizedModel
 
-DESCRIPTION = "training with learned step sizes, from rounding to nearest; resumes by epoch"
-"""Of the method, in a line."""
-
 
 def method_settings(recipe: str | None, **changes: Any) -> QatSettings:
     """Make the settings of a recipe, or the default ones, with some changes.

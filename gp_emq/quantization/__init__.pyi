@@ -1,9 +1,11 @@
+from . import recipes
 from ._batch_norm import batch_norms, estimating
 from ._blocks import find_blocks
 from ._calibration import calibrate_activations, usual_images
 from ._inputs import round_input
 from ._integer import integer_convolution_available
 from ._learned import LearnedRoundings
+from ._names import INPUT_RULES, MAX_BITS, MIN_BITS, ROBUST, SCALE_RULES
 from ._passes import first_not_finite, passes
 from ._quantized_model import (
     QuantizedModel,
@@ -16,11 +18,7 @@ from ._quantized_network import (
     layer_weight,
     quantize_weights,
 )
-from ._quantizers import (
-    INPUT_RULES,
-    ActivationQuantizer,
-    WeightQuantizer,
-)
+from ._quantizers import ActivationQuantizer, WeightQuantizer
 from ._reconstruction import (
     Report,
     reconstruct_blocks,
@@ -35,10 +33,7 @@ from ._rounding import (
     learn_rounding,
     reconstruction_error,
 )
-from ._scales import SCALE_RULES
 from ._uniform import (
-    MAX_BITS,
-    MIN_BITS,
     QuantizationParameters,
     fake_quantize,
     integer_range,
@@ -49,6 +44,7 @@ __all__ = [
     "INPUT_RULES",
     "MAX_BITS",
     "MIN_BITS",
+    "ROBUST",
     "SCALE_RULES",
     "ActivationQuantizer",
     "LearnedRoundings",
@@ -76,6 +72,7 @@ __all__ = [
     "passes",
     "quantize",
     "quantize_weights",
+    "recipes",
     "reconstruct_blocks",
     "reconstruct_layer",
     "reconstructed_blocks",

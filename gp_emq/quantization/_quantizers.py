@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gp_emq.quantization._names import INPUT_RULES
 from gp_emq.quantization._scales import check_rule, choose_parameters, shaped_parameters
 from gp_emq.quantization._uniform import QuantizationParameters
-
-INPUT_RULES = ("minmax", "robust", "percentile", "mse")
-"""Rules that choose the grids of inputs."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gp_emq.determinism import one_thread
 from gp_emq.quantization._least_error import least_error_grids
+from gp_emq.quantization._names import SCALE_RULES
 from gp_emq.quantization._ranges import range_of, spanning, usable
 from gp_emq.quantization._shrunk_range import shrunk_range
 from gp_emq.quantization._uniform import (
@@ -12,8 +13,6 @@ from gp_emq.quantization._uniform import (
     in_full_precision,
     integer_range,
 )
-
-SCALE_RULES = ("mse", "minmax", "percentile", "mse-shrunk")
 
 
 def choose_parameters(

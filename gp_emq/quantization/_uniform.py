@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MIN_BITS = 2
-MAX_BITS = 8
+from gp_emq.quantization._names import MAX_BITS, MIN_BITS
 
 
 @dataclass(frozen=True)

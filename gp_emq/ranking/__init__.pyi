@@ -1,11 +1,11 @@
-from ._bench import SPLITS, RankedBench
+from ._bench import RankedBench
 from ._comparison import Mark
-from ._format import FORMATS, format_rankings, format_spreads
+from ._format import format_rankings, format_spreads
 from ._matrix import MatrixRow, matrix
 from ._measures import KENDALL, TITLES
+from ._options import FORMATS, SPLITS, RankOptions
 from ._rank import (
     Ranking,
-    RankOptions,
     Row,
     Spread,
     rank,

@@ -18,8 +18,6 @@ from gp_emq.ranking._records import (
     spread_record,
 )
 
-FORMATS = ("table", "json", "csv", "markdown")
-
 LEGEND = (
     "* best hand-crafted; + better and - worse than it beyond chance, = not to be told apart "
     "(paired bootstrap, corrected for its having been picked as the best)"

@@ -21,34 +21,16 @@ from gp_emq.correlation import (
 )
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Quality, bench_quality
-from gp_emq.proxies import ALIGNED, AS_PUBLISHED, Proxy
+from gp_emq.proxies import AS_PUBLISHED, Proxy
 from gp_emq.ranking._bench import RankedBench
 from gp_emq.ranking._comparison import Mark, marks
 from gp_emq.ranking._measures import AT_EQUAL_SIZE, KENDALL, measures
+from gp_emq.ranking._options import RankOptions
 from gp_emq.ranking._regret import Budget, budgets_of, regret
 from gp_emq.ranking._scored import Scored, score
 
 Progress = Callable[[str], None]
 """Told the name of each proxy that is done."""
-
-
-@dataclass(frozen=True)
-class RankOptions:
-    """How to rank.
-
-    Attributes:
-        split: Which configurations to rank on.
-        resamples: Bootstrap resamples.
-        seed: Seed of resamples and calibration repeats.
-        calibration_repeats: How many random halves of the calibration batch to repeat on.
-        form: Form of the hand-crafted proxies.
-    """
-
-    split: str = "test"
-    resamples: int = 1000
-    seed: int = 0
-    calibration_repeats: int = 0
-    form: str = ALIGNED
 
 
 @dataclass(frozen=True)

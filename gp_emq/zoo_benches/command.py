@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from gp_emq.cli._farm import add_farm_options, farm_settings
 from gp_emq.command import resumption
 from gp_emq.errors import BenchError
-from gp_emq.farm import add_farm_options, farm_settings
 from gp_emq.mqbench import Bench, bench_quality, list_benches, load_bench
 from gp_emq.networks import network_specifications
 from gp_emq.options import positive

@@ -227,7 +227,9 @@ def test_figures_are_written_where_asked(
 
 
 def test_the_list_of_proxies_needs_no_bench(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--list-proxies"]) == 0
+    with pytest.raises(SystemExit) as ended:
+        main(["--list-proxies"])
+    assert ended.value.code == 0
     assert "fit_diagonal" in capsys.readouterr().out
 
 

@@ -1,8 +1,4 @@
-from ._registry import (
-    ALIASES,
-    HANDCRAFTED,
-    handcrafted_proxy,
-    seed_expressions,
-)
+from ._names import ALIASES, DESCRIPTIONS
+from ._registry import HANDCRAFTED, handcrafted_proxy, seed_expressions
 
-__all__ = ["ALIASES", "HANDCRAFTED", "handcrafted_proxy", "seed_expressions"]
+__all__ = ["ALIASES", "DESCRIPTIONS", "HANDCRAFTED", "handcrafted_proxy", "seed_expressions"]

@@ -4,16 +4,6 @@ A recipe is a module of this package with a `Recipe` called `RECIPE`: benches me
 `gp_emq.quantize` quantizes by it, and quantization-aware training starts from it.
 """
 
-from gp_emq.quantization.recipes._recipe import Recipe, RoundedNetwork
-from gp_emq.quantization.recipes._registry import find_recipe, list_recipes
-from gp_emq.quantization.recipes._task import Counter, Progress, Task
+import lazy_loader
 
-__all__ = [
-    "Counter",
-    "Progress",
-    "Recipe",
-    "RoundedNetwork",
-    "Task",
-    "find_recipe",
-    "list_recipes",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,8 +2,8 @@
 
 import argparse
 
-from gp_emq.farm._devices import choose_devices
-from gp_emq.farm._settings import BACKENDS, LARGE, MOST_AUTOMATIC_JOBS, TASK_TIMEOUT, FarmSettings
+from gp_emq.farm import BACKENDS, FarmSettings, choose_devices
+from gp_emq.farm._settings import LARGE, MOST_AUTOMATIC_JOBS, TASK_TIMEOUT
 from gp_emq.options import positive, seconds
 
 

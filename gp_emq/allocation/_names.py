@@ -1,0 +1,9 @@
+"""What allocation may be asked for."""
+
+CALIBRATION_IMAGES = 256
+
+AXES = {"size": "MiB", "average-bits": "", "bops": "G"}
+"""What a sweep may run over, with its unit."""
+
+BASELINES = ("uniform", "random", "hawq_v2", "fit", "ompq")
+"""What a plan is compared with unless the user chooses otherwise."""

@@ -1,0 +1,120 @@
+"""Options that several commands have, and how parsed ones become typed settings."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gp_emq.options import positive, seed
+
+Group = argparse._ActionsContainer
+"""A parser, or a group of its options."""
+
+S = TypeVar("S")
+
+OWN_IMAGES = (
+    "its images: those of its data set, or an .npz of x float32 (n,C,H,W) and, if there are "
+    "labels, y"
+)
+
+
+def settings_of(kind: type[S], options: argparse.Namespace, **given: Any) -> S:
+    """Make a dataclass of the options that its fields are called after; lists become tuples.
+
+    Args:
+        kind: The dataclass.
+        options: What was parsed.
+        given: Fields that are not as they were parsed.
+    """
+    values = {
+        field.name: given[field.name] if field.name in given else getattr(options, field.name)
+        for field in fields(kind)  # type: ignore[arg-type]
+    }
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+class _List(argparse.Action):
+    """Writes lines to standard output and ends the command, as ``--help`` does."""
+
+    def __init__(self, *, lines: Callable[[], Iterable[str]], **settings: Any) -> None:
+        super().__init__(**{**settings, "dest": argparse.SUPPRESS, "nargs": 0})
+        self.lines = lines
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        sys.stdout.writelines(f"{line}\n" for line in self.lines())
+        parser.exit()
+
+
+def add_list(group: Group, option: str, lines: Callable[[], Iterable[str]]) -> None:
+    """Add an option that lists something and ends the command.
+
+    Args:
+        group: What to add it to.
+        option: Its name, as in ``--list-benches``.
+        lines: Gives what it lists.
+    """
+    what = option.removeprefix("--list-").replace("-", " ")
+    group.add_argument(option, action=_List, lines=lines, help=f"list the {what} and exit")
+
+
+def add_inputs(
+    group: Group,
+    network: str,
+    *,
+    weights: str = "its weights, if it needs any",
+    data: str = OWN_IMAGES,
+    **settings: Any,
+) -> None:
+    """Add ``--network``, ``--weights`` and ``--data``.
+
+    Args:
+        group: What to add them to.
+        network: What the network is.
+        weights: What the weights are.
+        data: What the images are.
+        settings: Of ``--network``, as its default.
+    """
+    settings = {"metavar": "NAME|MODULE:FACTORY", **settings}
+    group.add_argument("--network", help=network, **settings)
+    group.add_argument("--weights", type=Path, metavar="FILE", help=weights)
+    group.add_argument("--data", type=Path, nargs="+", default=[], metavar="PATH", help=data)
+
+
+def add_workload(group: Group) -> None:
+    """Add ``--workload``, which names code: no file may give it."""
+    group.add_argument(
+        "--workload",
+        metavar="MODULE:FUNCTION",
+        help="instead of a network and data: a function without arguments that returns a "
+        "gp_emq.Workload, which has a model of any kind, its samples, loss and metric",
+    )
+
+
+def add_images(group: Group, default: int, what: str = "calibration images") -> None:
+    """Add ``--images``."""
+    group.add_argument(
+        "--images", type=positive, default=default, metavar="N", help=f"{what} (default: {default})"
+    )
+
+
+def add_per_tensor(group: Group) -> None:
+    """Add ``--per-tensor``."""
+    group.add_argument(
+        "--per-tensor",
+        action="store_true",
+        help="one scale per weight tensor (default: one per output channel)",
+    )
+
+
+def add_seed(group: Group, what: str = "of all draws") -> None:
+    """Add ``--seed``, which is 0 unless given."""
+    group.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help=f"{what} (default: %(default)s)"
+    )
+
+
+def add_no_cache(group: Group, what: str = "collect statistics anew and keep none on disk") -> None:
+    """Add ``--no-cache``."""
+    group.add_argument("--no-cache", action="store_true", help=what)
