@@ -5,7 +5,7 @@ from primitives._primitive_set import PrimitiveSet
 
 
 def build() -> PrimitiveSet:
-    """Build the set that knows of the float network all there is, and of a quantized one nothing."""
+    """Build the set that looks at the float network, and at one layer quantized at a time."""
     return PrimitiveSet(
         "output_aware",
         "bit_aware, and what quantizing a layer does to its outputs",
