@@ -65,8 +65,8 @@ def _check_taus(row: dict[str, str]) -> None:
     bench = load_bench("plain-digits-rtn-channel")
     inputs = bench_inputs(bench)
     statistics = gp_emq.collect_statistics(
-        inputs.network.model, inputs.images, inputs.labels, bits=bench.bits,
-        quantizer=inputs.quantizer, layers=inputs.network.layers,
+        inputs.calibration, bits=bench.bits, quantizer=inputs.quantizer,
+        layers=inputs.network.layers,
     )  # fmt: skip
     table = int(row["sign"]) * np.asarray(load_proxy(row["expression"]).table(statistics))
     places = np.searchsorted(bench.bits, bench.configurations)
