@@ -44,9 +44,8 @@ def measure(name: str, cache: Path | None) -> Judged:
     bench, inputs = target.bench, target.inputs
     tables = proxy_tables(
         known_proxies(),
-        inputs.network,
-        inputs.images,
-        inputs.labels,
+        inputs.network.layers,
+        inputs.calibration,
         bits=bench.bits,
         quantizer=inputs.quantizer,
         cache=cache,

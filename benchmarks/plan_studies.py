@@ -8,12 +8,12 @@ from gp_emq.allocation import (
     CostSettings,
     Meter,
     Problem,
-    load_inputs,
     make_budgets,
     proxy_baseline,
     search_space,
     uniform_baseline,
 )
+from gp_emq.networks import load_inputs
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import collect_statistics
@@ -89,12 +89,10 @@ def make_plans(
         cache: Folder for statistics and tables.
         proxies: Names of the hand-crafted proxies.
     """
-    inputs = load_inputs(study.network, images=study.calibration, seed=seed)
+    inputs = load_inputs(study.network)
     layers = inputs.network.layers
     statistics = collect_statistics(
-        inputs.network.model,
-        inputs.images,
-        inputs.labels,
+        inputs.calibration(study.calibration, seed),
         bits=study.bits,
         quantizer=WeightQuantizer(per_channel=True),
         layers=layers,

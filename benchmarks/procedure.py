@@ -27,9 +27,7 @@ def benchmark() -> list[Row]:
 
     def collected() -> Statistics:
         return collect_statistics(
-            inputs.network.model,
-            inputs.images,
-            inputs.labels,
+            inputs.calibration,
             bits=bench.bits,
             quantizer=inputs.quantizer,
             layers=inputs.network.layers,

@@ -12,7 +12,6 @@ from gp_emq.allocation import (
     Baseline,
     CostSettings,
     CostTable,
-    Inputs,
     Meter,
     Plan,
     Problem,
@@ -21,7 +20,6 @@ from gp_emq.allocation import (
     format_plan,
     format_sweep,
     kept_in_float,
-    load_inputs,
     make_budgets,
     proxy_baseline,
     random_baseline,
@@ -35,7 +33,7 @@ from gp_emq.allocation import (
 from gp_emq.allocation._parser import make_parser, widths_of
 from gp_emq.command import KEPT_STATISTICS, make_callable, resumption, run_command
 from gp_emq.errors import AllocationError
-from gp_emq.networks import file_sha256
+from gp_emq.networks import Network, file_sha256, load_inputs
 from gp_emq.outputs import check_output_file
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.quantization import WeightQuantizer
@@ -87,15 +85,15 @@ def _allocate(options: argparse.Namespace) -> None:
         raise AllocationError(
             "no budget: give --size-mib, --size-mb, --average-bits, --bops-g or --cost, or --sweep"
         )
-    inputs = load_inputs(
-        options.network, options.weights, options.data, images=options.images, seed=options.seed
-    )
+    name = options.network or (None if options.workload else "digits")
+    inputs = load_inputs(name, options.weights, options.data, workload=options.workload)
+    network = inputs.network
     settings = CostSettings(
         accounting=options.accounting,
         per_channel=not options.per_tensor,
         activation_bits=options.activation_bits,
     )
-    space = _space(options, inputs)
+    space = _space(options, network)
     budgets = make_budgets(
         space,
         settings,
@@ -107,16 +105,14 @@ def _allocate(options: argparse.Namespace) -> None:
     )
     cache = None if options.no_cache else default_cache()
     statistics = collect_statistics(
-        inputs.network.model,
-        inputs.images,
-        inputs.labels,
+        inputs.calibration(options.images, options.seed),
         bits=space.bits,
         quantizer=WeightQuantizer(per_channel=not options.per_tensor),
-        layers=inputs.network.layers,
+        layers=network.layers,
         cache=cache,
     )
     problem = Problem.of(proxy.table(statistics, cache=cache), space, budgets)
-    problem = replace(problem, provenance={**problem.provenance, **_provenance(inputs)})
+    problem = replace(problem, provenance={**problem.provenance, **_provenance(network)})
     plan = None
     if budgets:
         plan = solve(problem, settings)
@@ -130,7 +126,7 @@ def _allocate(options: argparse.Namespace) -> None:
                 cache=cache,
                 seed=options.seed,
             ),
-            kept_in_float=kept_in_float(inputs.network.model, inputs.network.layers),
+            kept_in_float=kept_in_float(network.model, network.layers),
         )
     front = None if options.sweep is None else sweep(problem, settings, options.sweep)
     # Files first: they are not lost where nobody reads what is printed.
@@ -141,12 +137,12 @@ def _allocate(options: argparse.Namespace) -> None:
     sys.stdout.write("\n".join(texts))
 
 
-def _space(options: argparse.Namespace, inputs: Inputs) -> Space:
+def _space(options: argparse.Namespace, network: Network) -> Space:
     """What may be chosen: the table gets a column for every width that some layer may choose."""
     by_pattern = _pairs(options.choices, widths_of, "--choices", "fc=4,8")
     widths = set(options.bits).union(*by_pattern.values())
     return search_space(
-        inputs.network.layers,
+        network.layers,
         sorted(widths),
         fix=_pairs(options.fix, int, "--fix", "conv1=8"),
         exclude=options.exclude,
@@ -211,11 +207,11 @@ def _baselines(
     return tuple(found)
 
 
-def _provenance(inputs: Inputs) -> dict[str, str]:
+def _provenance(network: Network) -> dict[str, str]:
     """What the table of a plan does not know of itself."""
-    known = {"network": inputs.network.name}
-    if inputs.network.weights is not None:
-        known["weights_sha256"] = file_sha256(inputs.network.weights)
+    known = {"network": network.name}
+    if network.weights is not None:
+        known["weights_sha256"] = file_sha256(network.weights)
     return known
 
 
@@ -239,8 +235,9 @@ def _write(
     if not options.no_plot:
         from analysis.allocation import make_allocation_figures  # noqa: PLC0415 - slow to import
 
+        name = problem.provenance["network"]
         written += make_allocation_figures(
-            plan, front, problem, settings, out.with_suffix(""), network=options.network
+            plan, front, problem, settings, out.with_suffix(""), network=name
         )
     for path in written:
         sys.stderr.write(f"wrote {path}\n")

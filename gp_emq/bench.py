@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gp_emq.cli._farm import add_farm_options, farm_settings
+from gp_emq.cli._options import add_workload
 from gp_emq.command import resumption, run_command
 from gp_emq.errors import BenchError
 from gp_emq.mqbench import (
@@ -24,6 +25,7 @@ from gp_emq.mqbench import (
     plot_bench,
     write_bench,
 )
+from gp_emq.networks import TOP_1
 from gp_emq.networks.zoo import part_of
 from gp_emq.options import OptionParser, positive, seed
 from gp_emq.outputs import PICTURES, OutputFile
@@ -78,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument(
         "--network", help="package.module:factory of a bench of one's own, for --plot"
     )
+    add_workload(show)
     show.add_argument(
         "--plot",
         type=OutputFile(PICTURES),
@@ -94,9 +97,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_measurement(build: argparse.ArgumentParser) -> None:
     what = build.add_argument_group("what is measured")
-    what.add_argument("--network", required=True, help="registered name, or package.module:factory")
+    what.add_argument("--network", help="registered name, or package.module:factory")
+    add_workload(what)
     what.add_argument("--weights", type=Path, help="file of the network's weights")
-    what.add_argument("--data", type=Path, nargs="+", default=[], help="files or folders of images")
+    what.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="files or folders of images, or an .npz of x float32 (n,C,H,W) and perhaps y",
+    )
     what.add_argument("--bits", default="2,3,4", help="bit choices (default %(default)s)")
     what.add_argument("--test-images", type=positive, help="how many (default all)")
     what.add_argument("--seed", type=seed, default=0, help="of all draws (default %(default)s)")
@@ -182,9 +192,14 @@ def _build(arguments: argparse.Namespace) -> None:
 def _uniform(arguments: argparse.Namespace) -> None:
     settings = _settings(arguments)
     measurer = Measurer(settings)
-    print(f"float   {100 * measurer.float_accuracy():.2f} %", flush=True)
+    metric = measurer.test.metric
+
+    def tell(value: float) -> str:
+        return f"{100 * value:.2f} %" if metric is TOP_1 else f"{metric.name} {value:.6g}"
+
+    print(f"float   {tell(measurer.float_accuracy())}", flush=True)
     for bits in settings.bits:
-        print(f"{bits} bits  {100 * measurer.uniform_accuracy(bits):.2f} %", flush=True)
+        print(f"{bits} bits  {tell(measurer.uniform_accuracy(bits))}", flush=True)
 
 
 def _settings(arguments: argparse.Namespace) -> MeasurementSettings:
@@ -195,22 +210,30 @@ def _settings(arguments: argparse.Namespace) -> MeasurementSettings:
         calibration_images=arguments.calibration_images,
         iterations=arguments.iterations,
     )
+    arithmetic = choose_arithmetic(protocol, arguments.arithmetic)
+    if arguments.workload is not None:
+        if arguments.network is not None or arguments.data:
+            raise BenchError("--workload brings network and data along: give it without them")
+        arithmetic = "float" if arguments.arithmetic == "auto" else arithmetic
+    elif arguments.network is None:
+        raise BenchError("there is no network: give --network or --workload")
     return MeasurementSettings(
-        network=arguments.network,
+        network=arguments.network or arguments.workload,
         weights=arguments.weights,
         data=tuple(arguments.data),
         protocol=protocol,
         bits=_parse_bits(arguments.bits),
         tests=arguments.test_images,
         seed=arguments.seed,
-        arithmetic=choose_arithmetic(protocol, arguments.arithmetic),
+        arithmetic=arithmetic,
+        workload=arguments.workload,
     )
 
 
 def _show(arguments: argparse.Namespace) -> None:
     bench = load_bench(arguments.bench)
     if arguments.plot is not None:
-        plot_bench(bench, arguments.plot, arguments.network)
+        plot_bench(bench, arguments.plot, arguments.network, arguments.workload)
     print(describe_bench(bench))
     if arguments.plot is not None:
         print(f"drawn: {arguments.plot}")

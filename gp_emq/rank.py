@@ -47,6 +47,7 @@ def _ranked(settings: RankSettings) -> str:
             weights=settings.weights,
             data=settings.data,
             network=settings.network,
+            workload=settings.workload,
             cache=None if settings.no_cache else statistics.default_cache(),
         )
         for name in settings.bench

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gp_emq.evolution import Outcome, Search, SearchSettings, TableJob, make_selection
 from gp_emq.mqbench import Bench, BenchInputs
-from gp_emq.networks import Network, find_layers
+from gp_emq.networks import Network, Workload, find_layers
 from gp_emq.objectives import BenchObjective
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics, collect_statistics
@@ -119,5 +119,5 @@ def make_tiny(cache: Path, name: str = "tiny", seed: int = 11) -> Tiny:
         statistics.prepare(load_primitive_set(primitives).needs)
     assert statistics.folder is not None
     network = Network("tiny", model, find_layers(model, images[:1], ties), (1, 8, 8))
-    inputs = BenchInputs(network, images, labels, quantizer)
+    inputs = BenchInputs(network, Workload(model, images, labels), quantizer)
     return Tiny(make_bench(statistics, name), inputs, statistics, statistics.folder)

@@ -9,7 +9,7 @@ from ._baselines import (
 )
 from ._budgets import BIT_OPERATIONS, CostTable, make_budgets
 from ._costs import Budget, CostSettings
-from ._inputs import Inputs, kept_in_float, load_inputs
+from ._in_float import kept_in_float
 from ._measures import Measures, Meter
 from ._names import AXES, BASELINES, CALIBRATION_IMAGES
 from ._plan import Baseline, Plan, PlannedLayer, Target
@@ -32,7 +32,6 @@ __all__ = [
     "Configuration",
     "CostSettings",
     "CostTable",
-    "Inputs",
     "Measures",
     "Meter",
     "Plan",
@@ -49,7 +48,6 @@ __all__ = [
     "format_plan",
     "format_sweep",
     "kept_in_float",
-    "load_inputs",
     "load_plan",
     "load_sweep",
     "make_budgets",

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from gp_emq.allocation._names import AXES, BASELINES, CALIBRATION_IMAGES
+from gp_emq.cli._options import add_workload
 from gp_emq.networks import ACCOUNTINGS
 from gp_emq.options import OptionParser, positive, positive_number, seed
 from gp_emq.outputs import OutputFile
@@ -30,10 +31,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     what = parser.add_argument_group("network and proxy")
     what.add_argument(
-        "--network", default="digits", metavar="NAME|MODULE:FACTORY",
+        "--network", metavar="NAME|MODULE:FACTORY",
         help="a known network, or a function that returns one, alone or with its input shape "
         "(default: digits)",
     )  # fmt: skip
+    add_workload(what)
     what.add_argument("--weights", type=Path, metavar="FILE", help="its weights, if it needs any")
     what.add_argument(
         "--data", type=Path, nargs="+", default=[], metavar="PATH",

@@ -82,6 +82,16 @@ def add_inputs(
     group.add_argument("--data", type=Path, nargs="+", default=[], metavar="PATH", help=data)
 
 
+def add_workload(group: Group) -> None:
+    """Add ``--workload``, which names code: no file may give it."""
+    group.add_argument(
+        "--workload",
+        metavar="MODULE:FUNCTION",
+        help="instead of a network and data: a function without arguments that returns a "
+        "gp_emq.Workload, which has a model of any kind, its samples, loss and metric",
+    )
+
+
 def add_images(group: Group, default: int, what: str = "calibration images") -> None:
     """Add ``--images``."""
     group.add_argument(

@@ -4,7 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gp_emq.cli._options import add_inputs, add_list, add_no_cache, add_seed, settings_of
+from gp_emq.cli._options import (
+    add_inputs,
+    add_list,
+    add_no_cache,
+    add_seed,
+    add_workload,
+    settings_of,
+)
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import list_benches
 from gp_emq.options import OptionParser, not_negative, positive
@@ -22,6 +29,7 @@ class RankSettings:
 
     bench: tuple[str, ...]
     network: str | None
+    workload: str | None
     weights: Path | None
     data: tuple[Path, ...]
     proxies: str
@@ -47,9 +55,12 @@ def read_rank(given: Sequence[str] | None) -> RankSettings:
     options = _parser().parse_args(given)
     if len(set(options.bench)) < len(options.bench):
         raise GpEmqError(f"--bench names a bench twice: {' '.join(options.bench)}")
-    if len(options.bench) > 1 and (options.weights or options.data or options.network):
+    if len(options.bench) > 1 and (
+        options.weights or options.data or options.network or options.workload
+    ):
         raise GpEmqError(
-            "--network, --weights and --data belong to one bench; rank several without them"
+            "--network, --workload, --weights and --data belong to one bench; rank several "
+            "without them"
         )
     return settings_of(RankSettings, options, how=settings_of(RankOptions, options))
 
@@ -83,6 +94,7 @@ def _parser() -> OptionParser:
         data="its images, likewise",
         metavar="MODULE:FACTORY",
     )
+    add_workload(what)
     what.add_argument(
         "--proxies",
         default="all",

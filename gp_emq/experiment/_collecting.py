@@ -51,9 +51,7 @@ def bench_statistics(
         network=network,
     )
     return collect_statistics(
-        inputs.network.model,
-        inputs.images,
-        inputs.labels,
+        inputs.calibration,
         bits=bench.bits,
         quantizer=inputs.quantizer,
         layers=inputs.network.layers,

@@ -1,5 +1,5 @@
 from ._bench import Bench, configuration_sizes
-from ._build import build_bench, measured, shares
+from ._build import build_bench, measured
 from ._file import read_bench, write_bench
 from ._import import import_bench
 from ._inputs import BenchInputs, bench_inputs
@@ -7,7 +7,7 @@ from ._measure import (
     MeasurementSettings,
     Measurer,
     choose_arithmetic,
-    load_images_of,
+    inputs_of,
     measurer_of,
 )
 from ._overview import overview
@@ -49,9 +49,9 @@ __all__ = [
     "describe_bench",
     "find_protocol",
     "import_bench",
+    "inputs_of",
     "list_benches",
     "load_bench",
-    "load_images_of",
     "measured",
     "measurer_of",
     "model_sizes",
@@ -60,7 +60,6 @@ __all__ = [
     "random_selection",
     "read_bench",
     "sample_configurations",
-    "shares",
     "split_configurations",
     "split_together",
     "workload_bench",

@@ -18,12 +18,13 @@ from gp_emq.farm import Farm, FarmSettings, Job
 from gp_emq.files import code_sha256
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._file import read_bench, write_bench
+from gp_emq.mqbench._form import Found
 from gp_emq.mqbench._jobs import MeasurementJob, RoundingJob
 from gp_emq.mqbench._measure import MeasurementSettings, Measurer, measurer_of
 from gp_emq.mqbench._partial import PartialResults, partial_results
 from gp_emq.mqbench._sampling import random_selection, split_configurations, split_together
 from gp_emq.mqbench._selection import Selection
-from gp_emq.networks import entry_layers
+from gp_emq.networks import Workload, entry_layers, values_per_sample
 from gp_emq.outputs import check_output_file, check_output_folder
 
 T = TypeVar("T")
@@ -62,7 +63,8 @@ def build_bench(
         The bench, as written.
 
     Raises:
-        BenchError: if `out` holds another bench.
+        BenchError: if `out` holds another bench, or workers are asked for and the workload is an
+            object, which they cannot be told of.
         RunError: if it cannot be written, or the disk is full.
         GpEmqError: if network, weights or images are missing or do not fit.
     """
@@ -70,6 +72,11 @@ def build_bench(
     check_output_file(out)
     check_output_file(partial)
     farm = farm or FarmSettings(jobs=1, task_timeout=None)
+    if isinstance(settings.workload, Workload) and (farm.jobs != 1 or farm.backend is not None):
+        raise BenchError(
+            "workers cannot be told of a workload that is an object: name the function that "
+            "returns it, as package.module:function, or let one job measure"
+        )
     measurer = measurer_of(settings)
     entries = entry_layers(measurer.network.layers)
     drawn = selection is None
@@ -82,38 +89,55 @@ def build_bench(
     fingerprint = _fingerprint(provenance, settings.bits)
     if out.exists():
         return _finished(out, fingerprint)
-    seed = (settings.seed, 1)
-    kinds = [one.kind for one in selection.chosen]
     with measured(
         measurer, selection.configurations, fingerprint, out, farm, progress=progress
-    ) as correct:
-        bench = Bench(
-            name=name or out.stem,
-            network=settings.network,
-            layers=tuple(layer.name for layer in measurer.network.layers),
-            entries=entries,
-            bits=settings.bits,
-            protocol=settings.protocol.name,
-            configurations=selection.configurations,
-            accuracies=shares(correct, len(measurer.test.labels)),
-            correct=correct,
-            images=len(measurer.test.labels),
-            split=(
-                split_configurations(count, seed)
-                if drawn
-                else split_together(selection.families(), kinds, seed)
-            ),
-            groups=measurer.test.groups,
-            provenance={
-                **provenance,
-                "fingerprint": fingerprint,
-                "float_accuracy": measurer.float_accuracy(),
-                **({"processor_seconds": _seconds(measurer, selection)} if timed else {}),
-            },
-            chosen=() if drawn else selection.chosen,
-        )
+    ) as found:
+        bench = drawn_bench(measurer, selection, found, name=name or out.stem, drawn=drawn)
+        about = {
+            **provenance,
+            "fingerprint": fingerprint,
+            "float_accuracy": measurer.float_accuracy(),
+            **({"processor_seconds": _seconds(measurer, selection)} if timed else {}),
+        }
+        bench = replace(bench, provenance=about)
         write_bench(bench, out)
     return bench
+
+
+def drawn_bench(
+    measurer: Measurer, selection: Selection, found: Found, *, name: str, drawn: bool = True
+) -> Bench:
+    """Make a bench of what was measured.
+
+    Args:
+        measurer: who measured.
+        selection: the configurations.
+        found: what is kept of each, (n, length).
+        name: of the bench.
+        drawn: whether the configurations were drawn at random.
+    """
+    settings, metric = measurer.settings, measurer.test.metric
+    seed, kinds = (settings.seed, 1), [one.kind for one in selection.chosen]
+    return Bench(
+        name=name,
+        network=measurer.network.name,
+        layers=tuple(layer.name for layer in measurer.network.layers),
+        entries=entry_layers(measurer.network.layers),
+        bits=settings.bits,
+        protocol=settings.protocol.name,
+        configurations=selection.configurations,
+        **measurer.form.fields(found),
+        images=len(measurer.test),
+        split=(
+            split_configurations(len(found), seed)
+            if drawn
+            else split_together(selection.families(), kinds, seed)
+        ),
+        groups=measurer.groups,
+        chosen=() if drawn else selection.chosen,
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+    )
 
 
 @contextmanager
@@ -125,7 +149,7 @@ def measured(
     farm: FarmSettings,
     *,
     progress: bool,
-) -> Iterator[NDArray[np.uint8]]:
+) -> Iterator[Found]:
     """Measure configurations, and discard what was kept of it once its file is written.
 
     Args:
@@ -137,28 +161,21 @@ def measured(
         progress: show a bar with the time left.
 
     Yields:
-        Which images each labels rightly, packed, uint8 (n, ceil(images / 8)).
+        What is kept of each, (n, length), in the measurer's form.
     """
     partial = out.with_name(f"{out.name}.partial")
-    images = len(measurer.test.labels)
     code = code_sha256("gp_emq.mqbench._measure", *measurer.recipe.modules)
     learned = out.with_name(f"{out.name}.rounding-{fingerprint[:12]}-{code[:12]}")
     measurer.keep_roundings(learned)
     check_output_folder(learned)
     width = configurations.shape[1]
-    with partial_results(partial, fingerprint, code, entries=width, images=images) as results:
+    with partial_results(partial, fingerprint, code, entries=width, form=measurer.form) as results:
         _learn_all(measurer, farm, progress=progress)
         todo = [c for c in configurations if c.tobytes() not in results.measured]
         _measure_all(measurer, todo, results, farm, progress=progress)
         yield np.stack([results.measured[c.tobytes()] for c in configurations])
         measurer.learned.discard()
         results.discard()
-
-
-def shares(correct: NDArray[np.uint8], images: int) -> NDArray[np.float64]:
-    """Return the share of images that each configuration labels rightly, (n,)."""
-    found: NDArray[np.float64] = np.unpackbits(correct, axis=1, count=images).mean(axis=1)
-    return found
 
 
 def _seconds(measurer: Measurer, selection: Selection) -> float:
@@ -195,8 +212,8 @@ def _measure_all(
     ]
     items = [tuple(int(width) for width in configuration) for configuration in todo]
     with _bar(done + len(todo), done, "configuration", progress=progress) as bar:
-        for place, packed in _farmed(jobs, items, farm, measurer):
-            results.add(todo[place], packed)
+        for place, found in _farmed(jobs, items, farm, measurer):
+            results.add(todo[place], found)
             bar.update()
 
 
@@ -204,7 +221,7 @@ def _farmed(
     variants: Sequence[Job[T, R]], items: Sequence[T], settings: FarmSettings, measurer: Measurer
 ) -> Iterator[tuple[int, R]]:
     """Do items one at a time, here or by workers, and give each result as it comes."""
-    backend, jobs = settings.chosen(measurer.test.images.numel())
+    backend, jobs = settings.chosen(len(measurer.test) * values_per_sample(measurer.test.samples))
     if backend is not None and jobs is not None:
         jobs = max(1, min(jobs, len(items)))
     with Farm(

@@ -1,22 +1,20 @@
 """What a bench's statistics are collected on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import Tensor
-
 from gp_emq.errors import BenchError
-from gp_emq.files import refuse_code
 from gp_emq.mqbench._bench import Bench, check_layers
-from gp_emq.mqbench._origin import origin_of
+from gp_emq.mqbench._origin import origin_of, refuse_unnamed
 from gp_emq.networks import (
+    OWN_ARRAYS,
+    OWN_WORKLOAD,
     RESIZED,
     Network,
-    data_set_of,
+    Workload,
     file_sha256,
-    load_calibration,
-    load_network,
+    load_inputs,
 )
 from gp_emq.quantization import WeightQuantizer
 
@@ -27,14 +25,12 @@ class BenchInputs:
 
     Attributes:
         network: the float network whose configurations were measured.
-        images: the calibration batch of the protocol, float32 (n, C, H, W).
-        labels: int64 (n,).
+        calibration: the network with the calibration batch of the protocol.
         quantizer: how the protocol quantizes weights.
     """
 
     network: Network
-    images: Tensor
-    labels: Tensor
+    calibration: Workload
     quantizer: WeightQuantizer
 
 
@@ -43,6 +39,7 @@ def bench_inputs(
     weights: Path | None = None,
     data: Sequence[Path] | Path | None = None,
     network: str | None = None,
+    workload: str | Workload | None = None,
 ) -> BenchInputs:
     """Load the network of a bench and the calibration batch that it was built with.
 
@@ -52,10 +49,12 @@ def bench_inputs(
         data: files and folders of images; by default those that `GP_EMQ_DATA` leads to.
         network: as `load_network` takes it; by default the bench's, which must be registered:
             no file names code that runs.
+        workload: instead of a network and data, what the bench was measured of; see
+            `load_inputs`.
 
     Raises:
-        BenchError: if the weights are not those of the bench, or the bench was imported and
-            does not say what it was measured with.
+        BenchError: if the weights, or samples of one's own, are not those of the bench, or the
+            bench was imported and does not say what it was measured with.
         GpEmqError: if network, weights or images are missing or do not fit.
     """
     made = origin_of(bench)
@@ -63,10 +62,18 @@ def bench_inputs(
         raise BenchError(
             f"bench {bench.name} was imported: it does not say how its weights were quantized"
         )
-    if network is None:
-        named = f"the bench {bench.name} names the network"
-        refuse_code(bench.network, BenchError, named, "--network")
-    loaded = load_network(network or bench.network, weights)
+    source = bench.provenance.get("data_set")
+    if workload is None and (network is None or source == OWN_WORKLOAD):
+        refuse_unnamed(bench)
+    if source == OWN_ARRAYS and not data:
+        raise BenchError(
+            f"bench {bench.name} was measured on arrays of one's own: give their .npz file by "
+            "--data"
+        )
+    paths = [data] if isinstance(data, Path) else list(data or ())
+    name = bench.network if network is None and workload is None else network
+    inputs = load_inputs(name, weights, paths, workload=workload)
+    loaded = inputs.network
     expected = made.weights_sha256
     if loaded.weights is not None and expected not in (None, file_sha256(loaded.weights)):
         raise BenchError(
@@ -74,15 +81,14 @@ def bench_inputs(
             f"(sha256 {expected})"
         )
     check_layers(bench, loaded.layers, loaded.name)
-    paths = [data] if isinstance(data, Path) else list(data or ())
-    data_set = data_set_of(loaded.name, loaded.input_shape)
-    if data_set == "imagenet" and "format" not in bench.provenance["protocol"]:
+    if inputs.data_set == "imagenet" and "format" not in bench.provenance["protocol"]:
         # Benches of before were measured on images that had been resized, and kept their pixels.
-        data_set = RESIZED
-    calibration = load_calibration(
-        data_set,
-        paths,
-        count=made.protocol.calibration_images,
-        seed=made.seed,
-    )
-    return BenchInputs(loaded, calibration.images, calibration.labels, made.protocol.weights)
+        inputs = replace(inputs, data_set=RESIZED)
+    count = made.protocol.calibration_images
+    if source not in (OWN_ARRAYS, OWN_WORKLOAD):
+        return BenchInputs(loaded, inputs.calibration(count, made.seed), made.protocol.weights)
+    batch = inputs.divided(count, None, made.seed).calibration
+    if batch.samples_sha256() != bench.provenance.get("calibration_sha256"):
+        given = inputs.data[0] if inputs.data else loaded.name
+        raise BenchError(f"{given} holds other samples than bench {bench.name} was measured on")
+    return BenchInputs(loaded, batch, made.protocol.weights)

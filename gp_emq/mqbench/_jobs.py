@@ -4,10 +4,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gp_emq.errors import BenchError
+from gp_emq.mqbench._form import Found
 from gp_emq.mqbench._measure import MeasurementSettings, Measurer, measurer_of
 
 
@@ -62,11 +60,11 @@ class MeasurementJob(_BenchJob):
         """All that the set-up depends on."""
         return ("measurement", self.settings, self.roundings)
 
-    def work(self, state: Measurer, items: Sequence[tuple[int, ...]]) -> list[NDArray[np.uint8]]:
-        """Say which test images each configuration labels rightly, packed."""
+    def work(self, state: Measurer, items: Sequence[tuple[int, ...]]) -> list[Found]:
+        """Give what is kept of each configuration."""
         return [state.measure(item) for item in items]
 
-    def failed(self, item: tuple[int, ...], reason: str) -> NDArray[np.uint8]:
+    def failed(self, item: tuple[int, ...], reason: str) -> Found:
         """Give up: a bench without some of its configurations would be another bench."""
         raise BenchError(
             f"configuration {list(item)} was lost: {reason}; what is done is kept, and the same "

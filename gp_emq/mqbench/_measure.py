@@ -2,7 +2,7 @@
 
 import platform
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,23 @@ from numpy.typing import NDArray
 import gp_emq
 from gp_emq.determinism import one_thread
 from gp_emq.errors import BenchError
+from gp_emq.mqbench._form import Form, Found, form_of
 from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import (
-    ImageSet,
+    OWN_ARRAYS,
+    OWN_WORKLOAD,
+    Division,
+    Inputs,
     Layer,
     Network,
-    PrivateNetwork,
-    batch_size,
-    data_set_of,
+    Samples,
+    Workload,
     file_sha256,
-    load_calibration,
-    load_network,
-    load_test,
+    load_inputs,
+    logits_of,
+    take,
     undisturbed,
+    unwrapped,
 )
 from gp_emq.quantization import (
     LearnedRoundings,
@@ -38,6 +42,7 @@ from gp_emq.quantization import (
     usual_images,
 )
 from gp_emq.quantization.recipes import RoundedNetwork, Task, find_recipe
+from gp_emq.statistics import state_sha256
 
 ARITHMETICS = ("integer", "float")
 
@@ -47,7 +52,7 @@ class MeasurementSettings:
     """Everything that decides what is measured.
 
     Attributes:
-        network: as `load_network` takes it.
+        network: as `load_network` takes it; the name of a workload's.
         weights: file of its weights; `None` for those it has by itself.
         data: files and folders of images; none for the default place.
         protocol: how accuracies are measured.
@@ -56,6 +61,8 @@ class MeasurementSettings:
         seed: of the draws of images.
         arithmetic: `"integer"` for oneDNN's 8-bit convolution, or `"float"`.
         device: where configurations are measured; on a GPU the arithmetic is `"float"`.
+        workload: what is measured instead of a network with images: a workload, or
+            `package.module:function` that returns one; its arithmetic is `"float"`.
     """
 
     network: str
@@ -67,6 +74,7 @@ class MeasurementSettings:
     seed: int
     arithmetic: str
     device: str = "cpu"
+    workload: str | Workload | None = None
 
 
 class Measurer:
@@ -74,19 +82,25 @@ class Measurer:
 
     Args:
         settings: what to measure.
+        divided: the samples that calibrate and measure; by default drawn as the settings say.
 
     Raises:
         GpEmqError: if network, weights or images are missing or do not fit.
     """
 
-    def __init__(self, settings: MeasurementSettings) -> None:
+    def __init__(self, settings: MeasurementSettings, divided: Division | None = None) -> None:
         self.settings = settings
         protocol = settings.protocol
         with one_thread():
-            self.network: Network = load_network(settings.network, settings.weights)
-            self.calibration, self.test = load_images_of(settings, self.network)
+            inputs = inputs_of(settings)
+            self.network: Network = inputs.network
+            self.data_set = inputs.data_set
+            if divided is None:
+                divided = inputs.divided(protocol.calibration_images, settings.tests, settings.seed)
+            self.calibration, self.test = divided.calibration, divided.test
+            self.groups, self.labelled = divided.groups, divided.labelled
+            self.batch = self.test.batch
             self._check_classes()
-            self.batch = batch_size(self.network.input_shape)
             self.recipe = find_recipe(protocol.recipe)
             self._task = self._make_task()
             self._correct = None if self.recipe.correct is None else self.recipe.correct(self._task)
@@ -105,29 +119,35 @@ class Measurer:
         if self.recipe.round_layer is not None:
             self._task = replace(self._task, learned=LearnedRoundings(folder))
 
-    def measure(self, configuration: Sequence[int] | NDArray[np.int8]) -> NDArray[np.uint8]:
+    @property
+    def form(self) -> Form:
+        """In what form the metric is kept."""
+        return form_of(self.test)
+
+    def measure(self, configuration: Sequence[int] | NDArray[np.int8]) -> Found:
         """Measure one bit configuration.
 
         Args:
             configuration: one width per entry.
 
         Returns:
-            Which test images are labelled rightly, packed, uint8 (ceil(images / 8),).
+            The metric in its `form`.
+
+        Raises:
+            BenchError: if the metric is not finite.
         """
         widths = [int(width) for width in configuration]
         with one_thread():
             quantized = self._quantized_for(widths)
             quantized.configure(widths)
             if self._correct is not None:
-                self._correct(RoundedNetwork(quantized.norms, quantized.logits))
-            right = quantized.correct(self.test.images, self.test.labels, self.batch)
-        return np.packbits(right.numpy())
+                self._correct(RoundedNetwork(quantized.norms, quantized.run))
+            return self._kept(quantized.run, f"configuration {widths}")
 
     def uniform_accuracy(self, bits: int) -> float:
-        """Return the top-1 accuracy with one width everywhere, in [0, 1]."""
+        """Return the metric with one width everywhere; top-1 is in [0, 1]."""
         entries = 1 + max(layer.entry for layer in self.network.layers)
-        images = len(self.test.labels)
-        return float(np.unpackbits(self.measure([bits] * entries), count=images).mean())
+        return float(self.form.means(self.measure([bits] * entries)[None])[0])
 
     def rounding_tasks(self) -> list[tuple[int, int]]:
         """Return the (index of a layer, bits) whose learned rounding serves every configuration.
@@ -176,13 +196,14 @@ class Measurer:
             self.network.layers,
             weights,
             [self._task.activations[layer.name] for layer in self.network.layers],
+            forward=None if self.test.is_default else self.test.forward,
             integer=self.settings.arithmetic == "integer",
             device=self.settings.device,
         )
 
     def _make_task(self) -> Task:
         protocol, layers = self.settings.protocol, self.network.layers
-        network, images = PrivateNetwork(self.network.model), self.calibration.images
+        network, images = self.calibration.private(), self.calibration.samples
         if protocol.activations.scale_rule != "minmax":
             images = usual_images(images)
         grids = calibrate_activations(network, layers, images, protocol.activations)
@@ -199,15 +220,18 @@ class Measurer:
             ),
         )
 
+    def _kept(self, run: Callable[[Samples], Any], what: str) -> Found:
+        """Measure a network, and bring the metric to its form."""
+        found = self.test.measured_by(run, self.batch)
+        if not bool(found.isfinite().all()):
+            raise BenchError(f"{self.test.metric.name} is not finite with {what}")
+        return self.form.kept(found.numpy())
+
     def float_accuracy(self) -> float:
-        """Return the top-1 accuracy of the float network on the test images, in [0, 1]."""
-        network = PrivateNetwork(self.network.model)
-        with undisturbed(), torch.no_grad():
-            right = [
-                network.run(images).argmax(1)
-                for images in torch.split(self.test.images, self.batch)
-            ]
-            return float((torch.cat(right) == self.test.labels).double().mean())
+        """Return the metric of the float network on the test samples; top-1 is in [0, 1]."""
+        with one_thread():
+            found = self._kept(self.test.private().run, "the float network")
+        return float(self.form.means(found[None])[0])
 
     def provenance(self) -> dict[str, Any]:
         """Return what the measurements were made from, as plain values."""
@@ -216,9 +240,9 @@ class Measurer:
         return {
             **({} if kind == "cpu" else {"device": kind}),
             "arithmetic": self.settings.arithmetic,
-            "calibration_sha256": self.calibration.sha256(),
-            "data_set": data_set_of(self.network.name, self.network.input_shape),
-            "images_sha256": self.test.sha256(),
+            "calibration_sha256": self.calibration.samples_sha256(),
+            "data_set": self.data_set,
+            "images_sha256": self.test.samples_sha256(),
             "protocol": self.settings.protocol.settings(),
             "seed": self.settings.seed,
             "tests": self.settings.tests,
@@ -229,32 +253,41 @@ class Measurer:
                 "torch": torch.__version__,
             },
             "weights_sha256": None if weights is None else file_sha256(weights),
+            **self._own_provenance(),
+        }
+
+    def _own_provenance(self) -> dict[str, Any]:
+        """Return what else decides measurements of samples that are no data set's."""
+        if self.data_set not in (OWN_ARRAYS, OWN_WORKLOAD):
+            return {}
+        return {
+            "labelled": self.labelled,
+            "metric": self.test.metric.name,
+            "state_sha256": state_sha256(unwrapped(self.network.model)),
+            "workload_sha256": self.test.identity(),
         }
 
     def _check_classes(self) -> None:
+        """Refuse labels that are no classes of the network."""
+        if not self.test.is_default:
+            return
         with undisturbed(), torch.no_grad():
-            classes = PrivateNetwork(self.network.model).run(self.test.images[:1]).shape[-1]
-        if int(self.test.labels.max()) >= classes:
-            raise BenchError(
-                f"{self.network.name} tells {classes} classes apart, but the data has the label "
-                f"{int(self.test.labels.max())}"
-            )
+            first = take(self.test.samples, slice(0, 1))
+            classes = logits_of(self.test.private().run(first), 1).shape[1]
+        for labels in (self.test.targets, self.calibration.targets):
+            if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+                raise BenchError(
+                    f"{self.network.name} tells {classes} classes apart, but the data has the "
+                    f"label {int(labels.max() if int(labels.min()) >= 0 else labels.min())}"
+                )
 
 
-def load_images_of(settings: MeasurementSettings, network: Network) -> tuple[ImageSet, ImageSet]:
-    """Load calibration batch and test images of a build."""
-    data_set = data_set_of(network.name, network.input_shape)
-    calibration = settings.protocol.calibration_images
-    return (
-        load_calibration(data_set, settings.data, count=calibration, seed=settings.seed),
-        load_test(
-            data_set,
-            settings.data,
-            calibration=calibration,
-            count=settings.tests,
-            seed=settings.seed,
-        ),
-    )
+def inputs_of(settings: MeasurementSettings) -> Inputs:
+    """Load the network of a build, and find its samples."""
+    if settings.workload is not None and settings.arithmetic == "integer":
+        raise BenchError("integer arithmetic is for images: a workload is measured in float")
+    network = None if settings.workload is not None else settings.network
+    return load_inputs(network, settings.weights, settings.data, workload=settings.workload)
 
 
 def choose_arithmetic(protocol: Protocol, wanted: str = "auto") -> str:

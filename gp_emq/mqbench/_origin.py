@@ -3,9 +3,10 @@
 from dataclasses import dataclass, fields
 
 from gp_emq.errors import BenchError
-from gp_emq.files import check_document
+from gp_emq.files import check_document, refuse_code, shortened
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._protocol import present_settings
+from gp_emq.networks import OWN_WORKLOAD
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 
 
@@ -41,6 +42,20 @@ class Origin:
     seed: int
     arithmetic: str = "float"
     weights_sha256: str | None = None
+
+
+def refuse_unnamed(bench: Bench) -> None:
+    """Refuse a bench that names code to run, as no file may.
+
+    Raises:
+        BenchError: if its network is not a registered one.
+    """
+    if bench.provenance.get("data_set") == OWN_WORKLOAD:
+        raise BenchError(
+            f"bench {bench.name} was measured of the workload {shortened(bench.network)}, and no "
+            "file may name code that runs: give it by --workload package.module:function"
+        )
+    refuse_code(bench.network, BenchError, f"the bench {bench.name} names the network", "--network")
 
 
 def origin_of(bench: Bench) -> Origin | None:

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import BenchError, GpEmqError, RunError
+from gp_emq.mqbench._form import Form, Found
 
 
 class PartialResults:
     """An append-only file of measured configurations, one checked line for each.
 
-    A line holds the widths, the packed correctness in base64, and a checksum of both. A line
+    A line holds the widths, what was measured in base64, and a checksum of both. A line
     that was cut off by a kill fails its check and is dropped when the file is opened again; one
     that was damaged since is passed over, and what it said is measured again.
 
@@ -26,7 +27,7 @@ class PartialResults:
         fingerprint: sha256 of all settings that decide the results.
         code: sha256 of the code that measures them.
         entries: widths of a configuration.
-        images: test images.
+        form: in which the metric is kept.
 
     Raises:
         BenchError: if the file cannot be written, belongs to a build with other settings or by
@@ -34,11 +35,11 @@ class PartialResults:
     """
 
     def __init__(
-        self, path: Path, fingerprint: str, code: str, *, entries: int, images: int
+        self, path: Path, fingerprint: str, code: str, *, entries: int, form: Form
     ) -> None:
         self.path = path
-        self._sizes = (entries, -(-images // 8))
-        self.measured: dict[bytes, NDArray[np.uint8]] = {}
+        self._entries, self._form = entries, form
+        self.measured: dict[bytes, Found] = {}
         try:
             self._file = path.open("a+b")
         except OSError as error:
@@ -54,18 +55,16 @@ class PartialResults:
             self._file.close()
             raise
 
-    def add(
-        self, configuration: Sequence[int] | NDArray[np.int8], packed: NDArray[np.uint8]
-    ) -> None:
-        """Append one configuration's packed correctness and see it safely on disk.
+    def add(self, configuration: Sequence[int] | NDArray[np.int8], found: Found) -> None:
+        """Append what was measured of one configuration and see it safely on disk.
 
         Raises:
             RunError: the disk does not take it.
         """
         key = np.asarray(configuration, dtype=np.int8).tobytes()
-        text = key.hex().encode() + b" " + base64.b64encode(packed.tobytes())
+        text = key.hex().encode() + b" " + base64.b64encode(found.tobytes())
         self._append(text + b" %08x\n" % binascii.crc32(text))
-        self.measured[key] = packed
+        self.measured[key] = found
 
     def close(self) -> None:
         """Close the file and keep it."""
@@ -103,31 +102,31 @@ class PartialResults:
             )
         complete = content.rpartition(b"\n")[0] + b"\n"
         for line in complete[len(header) :].splitlines(keepends=True):
-            record = _parse(line, *self._sizes)
+            record = _parse(line, self._entries, self._form)
             if record is not None:
                 self.measured[record[0]] = record[1]
         self._file.truncate(len(complete))
 
 
-def _parse(line: bytes, entries: int, packed_bytes: int) -> tuple[bytes, NDArray[np.uint8]] | None:
+def _parse(line: bytes, entries: int, form: Form) -> tuple[bytes, Found] | None:
     text, _, checksum = line.rpartition(b" ")
     if checksum != b"%08x\n" % binascii.crc32(text):
         return None
-    key, _, packed = text.partition(b" ")
+    key, _, values = text.partition(b" ")
     try:
         widths = bytes.fromhex(key.decode("ascii"))
-        right = np.frombuffer(base64.b64decode(packed, validate=True), dtype=np.uint8)
+        found: Found = np.frombuffer(base64.b64decode(values, validate=True), dtype=form.dtype)
     except ValueError:
         return None
-    return (widths, right) if (len(widths), len(right)) == (entries, packed_bytes) else None
+    return (widths, found) if (len(widths), len(found)) == (entries, form.length) else None
 
 
 @contextmanager
 def partial_results(
-    path: Path, fingerprint: str, code: str, *, entries: int, images: int
+    path: Path, fingerprint: str, code: str, *, entries: int, form: Form
 ) -> Iterator[PartialResults]:
     """Open the partial results of a build, and close them whatever happens."""
-    results = PartialResults(path, fingerprint, code, entries=entries, images=images)
+    results = PartialResults(path, fingerprint, code, entries=entries, form=form)
     try:
         yield results
     finally:

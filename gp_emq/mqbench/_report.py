@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_emq.errors import BenchError
-from gp_emq.files import refuse_code
 from gp_emq.mqbench._bench import Bench, check_layers
-from gp_emq.mqbench._origin import origin_of
+from gp_emq.mqbench._origin import origin_of, refuse_unnamed
 from gp_emq.mqbench._quality import Quality, bench_quality
 from gp_emq.mqbench._selection import KINDS
 from gp_emq.networks import (
     MEBIBYTE,
     TOP_1,
-    load_network,
+    load_inputs,
     registered_layers,
     size_table,
     total_cost,
@@ -41,8 +39,8 @@ def describe_bench(bench: Bench) -> str:
             f"{sum(counts)}: {counts[0]} training, {counts[1]} validation, {counts[2]} test",
         ),
         *_chosen_row(bench),
-        ("test images", _images_line(bench)),
-        *_float_row(bench),
+        ("test images" if bench.metric == TOP_1.name else "test samples", _images_line(bench)),
+        *_float_row(bench, tell),
         (
             "accuracy" if bench.metric == TOP_1.name else bench.metric,
             f"mean {tell(quality.mean)}, {tell(lowest)} to {tell(highest)}{_direction(bench)}",
@@ -73,13 +71,16 @@ def describe_bench(bench: Bench) -> str:
     )
 
 
-def plot_bench(bench: Bench, path: Path, network: str | None = None) -> None:
+def plot_bench(
+    bench: Bench, path: Path, network: str | None = None, workload: str | None = None
+) -> None:
     """Draw accuracy against size, coloured by the mean bits of a configuration.
 
     Args:
         bench: the bench.
         path: the picture; its suffix decides the format.
-        network: as for `model_sizes`.
+        network: as for `model_sizes`, and so is `workload`.
+        workload: instead of a network.
 
     Raises:
         BenchError: if the bench names code to run.
@@ -89,7 +90,7 @@ def plot_bench(bench: Bench, path: Path, network: str | None = None) -> None:
     import matplotlib as mpl  # noqa: PLC0415 - slow to import, needed for pictures alone
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    sizes, unit = model_sizes(bench, network), "MiB"
+    sizes, unit = model_sizes(bench, network, workload), "MiB"
     if sizes.max() < 0.1:
         sizes, unit = 1024 * sizes, "KiB"
     is_share = bench.metric == TOP_1.name
@@ -108,7 +109,11 @@ def plot_bench(bench: Bench, path: Path, network: str | None = None) -> None:
         floating = bench.provenance.get("float_accuracy")
         if isinstance(floating, float):
             axes.axhline(
-                100 * floating, color="black", linestyle="--", linewidth=1, label="float network"
+                floating * (100 if is_share else 1),
+                color="black",
+                linestyle="--",
+                linewidth=1,
+                label="float network",
             )
             axes.legend(loc="lower right")
         axes.set_xlabel(f"size ({unit}, batch norm counted at the layer's bits)")
@@ -122,22 +127,27 @@ def plot_bench(bench: Bench, path: Path, network: str | None = None) -> None:
     atomic_write_bytes(path, buffer.getvalue())
 
 
-def model_sizes(bench: Bench, network: str | None = None) -> NDArray[np.float64]:
+def model_sizes(
+    bench: Bench, network: str | None = None, workload: str | None = None
+) -> NDArray[np.float64]:
     """Return the size of every configuration in MiB, by the `published` accounting, (n,).
 
     Args:
         bench: the bench.
         network: as `load_network` takes it; by default the bench's, which must be registered.
+        workload: instead of a network, `package.module:function` that returns the workload.
 
     Raises:
         BenchError: if the bench names a network that is not registered, or has other layers.
         NetworkError: if the network is unknown.
     """
-    if network is None:
-        named = f"the bench {bench.name} names the network"
-        refuse_code(bench.network, BenchError, named, "--network")
-    name = network or bench.network
-    layers = load_network(name).layers if ":" in name else registered_layers(name)
+    if network is None and workload is None:
+        refuse_unnamed(bench)
+    name = network or workload or bench.network
+    if ":" in name:
+        layers = load_inputs(network, workload=workload).network.layers
+    else:
+        layers = registered_layers(name)
     check_layers(bench, layers, name)
     table = size_table(layers, bench.bits)
     return total_cost(table, bench.bits, bench.configurations) / MEBIBYTE
@@ -182,14 +192,16 @@ def _chosen_row(bench: Bench) -> list[tuple[str, str]]:
 
 
 def _images_line(bench: Bench) -> str:
+    if bench.provenance.get("labelled") is False:
+        return f"{bench.images} without labels: the float network's answers count as right"
     if bench.groups == bench.images:
         return f"{bench.images}"
     return f"{bench.images}: {bench.images // bench.groups} distortions of {bench.groups}"
 
 
-def _float_row(bench: Bench) -> list[tuple[str, str]]:
+def _float_row(bench: Bench, tell: Callable[[float], str]) -> list[tuple[str, str]]:
     value = bench.provenance.get("float_accuracy")
-    return [("float network", _percent(value))] if isinstance(value, float) else []
+    return [("float network", tell(value))] if isinstance(value, float) else []
 
 
 def _error_line(quality: Quality, tell: Callable[[float], str]) -> str:

@@ -1,20 +1,17 @@
 """A bench of one's own workload: its metric under one bit configuration after another."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from gp_emq.errors import BenchError
 from gp_emq.mqbench._bench import Bench
-from gp_emq.mqbench._sampling import sample_configurations, split_configurations
-from gp_emq.networks import TOP_1, Workload, entry_layers, layers_of
-from gp_emq.quantization import (
-    ActivationQuantizer,
-    QuantizedNetwork,
-    WeightQuantizer,
-    calibrate_activations,
-    quantize_weights,
-)
+from gp_emq.mqbench._build import drawn_bench
+from gp_emq.mqbench._measure import MeasurementSettings, Measurer
+from gp_emq.mqbench._protocol import find_protocol
+from gp_emq.mqbench._sampling import random_selection
+from gp_emq.networks import Division, Workload, entry_layers
+from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 
 
 def workload_bench(
@@ -30,6 +27,8 @@ def workload_bench(
     seed: int = 0,
 ) -> Bench:
     """Measure random bit configurations of a workload, weights rounded to nearest.
+
+    `build_bench` measures by other recipes too, with workers, and writes a file.
 
     Args:
         workload: The network with the samples to measure on, and their targets.
@@ -51,39 +50,19 @@ def workload_bench(
         DataError: The samples have no targets.
         NetworkError: The network fails, or has no layers.
     """
-    layers = layers_of(calibration.private(), calibration.samples)
-    entries = entry_layers(layers)
-    configurations = sample_configurations(count, len(entries), bits, (seed, 0))
-    weights, activations = weights or WeightQuantizer(), activations or ActivationQuantizer()
-    network = calibration.private()
-    quantized = QuantizedNetwork(
-        network.model,
-        layers,
-        quantize_weights(network.model, layers, bits, weights),
-        calibrate_activations(network, layers, calibration.samples, activations),
+    protocol = replace(
+        find_protocol("rtn"),
+        weights=weights or WeightQuantizer(),
+        activations=activations or ActivationQuantizer(),
+        calibration_images=len(calibration),
     )
-    found = []
-    for configuration in configurations:
-        quantized.configure(configuration.tolist())
-        found.append(workload.of(quantized.model).measured(batch).numpy())
-    values, metric = np.stack(found), workload.metric
-    if not np.isfinite(values).all():
-        raise BenchError(f"bench {name}: {metric.name} is not finite under a configuration")
-    kept = metric.per_sample and metric is not TOP_1
-    return Bench(
-        name=name,
-        network=type(workload.model).__name__,
-        layers=tuple(layer.name for layer in layers),
-        entries=entries,
-        bits=tuple(bits),
-        protocol="rtn",
-        configurations=configurations,
-        accuracies=values.reshape(count, -1).mean(axis=1, dtype=np.float64),
-        correct=np.packbits(values.astype(bool), axis=1) if metric is TOP_1 else None,
-        images=len(workload),
-        split=split_configurations(count, (seed, 1)),
-        groups=len(workload),
-        metric=metric.name,
-        higher_is_better=metric.higher_is_better,
-        values=values.astype(np.float32) if kept else None,
-    )
+    settings = MeasurementSettings(
+        network=type(workload.model).__name__, weights=None, data=(), protocol=protocol,
+        bits=tuple(bits), tests=None, seed=seed, arithmetic="float", workload=calibration,
+    )  # fmt: skip
+    measurer = Measurer(settings, Division(calibration, workload, len(workload), labelled=True))
+    measurer.batch = batch
+    entries = entry_layers(measurer.network.layers)
+    selection = random_selection(count, len(entries), bits, (seed, 0))
+    found = np.stack([measurer.measure(row) for row in selection.configurations])
+    return drawn_bench(measurer, selection, found, name=name)

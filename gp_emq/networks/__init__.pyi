@@ -21,6 +21,7 @@ from ._images import (
     load_images,
     load_test,
 )
+from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
 from ._layers import (
     Layer,
     entry_layers,
@@ -28,6 +29,7 @@ from ._layers import (
     layers_of,
     weight_layers,
 )
+from ._loading import load_workload
 from ._private import private_copy, unwrapped
 from ._registry import (
     DATA_VARIABLE,
@@ -67,14 +69,18 @@ __all__ = [
     "DATA_SETS",
     "DATA_VARIABLE",
     "MEBIBYTE",
+    "OWN_ARRAYS",
+    "OWN_WORKLOAD",
     "RESIZED",
     "TOP_1",
     "Augmentation",
     "Call",
     "CifarResNet",
+    "Division",
     "Forward",
     "ImageSet",
     "Images",
+    "Inputs",
     "Labels",
     "Layer",
     "Loss",
@@ -104,9 +110,11 @@ __all__ = [
     "layers_of",
     "load_calibration",
     "load_images",
+    "load_inputs",
     "load_network",
     "load_test",
     "load_weights",
+    "load_workload",
     "logits_of",
     "network_specifications",
     "ones_like_one",

@@ -35,6 +35,8 @@ def read_arrays(path: Path) -> tuple[Tensor, Tensor | None] | None:
         )
     if labels is not None and labels.shape != (len(images),):
         raise DataError(f"{path}: y has shape {labels.shape}, but there are {len(images)} images")
+    if labels is not None and not np.array_equal(labels, labels.astype(np.int64)):
+        raise DataError(f"{path}: y must be {len(images)} whole numbers, not {labels.dtype}")
     as_tensor = None if labels is None else torch.from_numpy(labels.astype(np.int64))
     return torch.from_numpy(images), as_tensor
 
@@ -60,8 +62,8 @@ def fitting_arrays(network: Network, path: Path) -> tuple[Tensor, Tensor | None]
     found = read_arrays(path)
     if found is not None and tuple(found[0].shape[1:]) != network.input_shape:
         raise DataError(
-            f"{path} has images of shape {tuple(found[0].shape[1:])}, "
-            f"but {network.name} takes {network.input_shape}"
+            f"{path}: x has images of shape {tuple(found[0].shape[1:])}, but {network.name} takes "
+            f"{network.input_shape}; x must be uint8 where it holds pixels (n, H, W, C)"
         )
     return found
 

@@ -1,6 +1,5 @@
 """Labelled images, and where each data set finds them."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from gp_emq.networks import _digits
 from gp_emq.networks._cifar import read_cifar
 from gp_emq.networks._imagenet import read_imagenet
 from gp_emq.networks._registry import DATA_VARIABLE, network_specifications
+from gp_emq.networks._samples import sha256_of_values
 
 RESIZED = "imagenet-resized"
 """ImageNet whose images were resized before, so that their pixels are kept."""
@@ -43,11 +43,7 @@ class ImageSet:
 
     def sha256(self) -> str:
         """Return the sha256 of images and labels, in hexadecimal."""
-        digest = hashlib.sha256()
-        for tensor in (self.images, self.labels):
-            digest.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode())
-            digest.update(np.ascontiguousarray(tensor.numpy()).data)
-        return digest.hexdigest()
+        return sha256_of_values(self.images, self.labels)
 
 
 def data_set_of(network: str, input_shape: Sequence[int]) -> str:

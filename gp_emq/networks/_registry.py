@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.error import URLError
 
 import torch
@@ -30,6 +31,7 @@ _CIFAR_INPUT = (3, 32, 32)
 _IMAGENET_INPUT = (3, 224, 224)
 
 Ties = tuple[tuple[str, ...], ...]
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,15 @@ class Network:
         name: its registered name, or `package.module:factory`.
         model: the network, in eval mode.
         layers: its quantizable modules in forward order.
-        input_shape: (C, H, W) of one image.
+        input_shape: (C, H, W) of one image; of a workload the shape of one sample, empty where that
+            is more than a tensor.
         weights: the file its weights were read from, `None` where no file was.
     """
 
     name: str
     model: nn.Module
     layers: tuple[Layer, ...]
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     weights: Path | None = None
 
 
@@ -119,7 +122,7 @@ def load_network(name: str, weights: Path | None = None) -> Network:
             )
         )
     else:
-        model = _seeded(specification.factory)
+        model = seeded(specification.factory)
         specification.load(model, found)
     return _network(name, model, specification.input_shape, specification.ties, found)
 
@@ -135,7 +138,7 @@ def untrained_network(name: str, seed: int = 0) -> Network:
         NetworkError: if the name is unknown.
     """
     specification = _find(name)
-    model = _seeded(specification.factory, seed)
+    model = seeded(specification.factory, seed)
     return _network(name, model, specification.input_shape, specification.ties, None)
 
 
@@ -151,7 +154,7 @@ def registered_layers(name: str) -> tuple[Layer, ...]:
     """
     specification = _find(name)
     with torch.device("meta"):
-        model = _seeded(specification.factory)
+        model = seeded(specification.factory)
         example = torch.zeros(1, *specification.input_shape)
     return find_layers(model, example, specification.ties)
 
@@ -188,8 +191,8 @@ def _network(
     return Network(name, model, layers, input_shape, weights)
 
 
-def _seeded(factory: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
-    # Initialisers of torch draw from the global generator, which is put back after them.
+def seeded(factory: Callable[[], _Made], seed: int = 0) -> _Made:
+    """Call a function with torch's global generator at a seed, and put that back afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return factory()
@@ -203,7 +206,7 @@ def _from_factory(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
         raise NetworkError(f"no network factory {name!r}: {error}") from error
     if not callable(factory):
         raise NetworkError(f"{name} is no function that builds a network")
-    made = _seeded(factory)
+    made = seeded(factory)
     shape = _IMAGENET_INPUT
     if isinstance(made, tuple) and len(made) == 2:
         made, shape = made

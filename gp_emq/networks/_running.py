@@ -92,6 +92,7 @@ class PrivateNetwork:
     Args:
         model: the network, wrapped or not; it is copied and not touched.
         forward: how it is fed.
+        is_private: whether the network is such a copy already, and is run itself.
 
     Attributes:
         model: the copy, see `private_copy`; hooks may be registered on its modules.
@@ -103,8 +104,10 @@ class PrivateNetwork:
         NetworkError: as `private_copy`.
     """
 
-    def __init__(self, model: nn.Module, forward: Forward = feed) -> None:
-        self.model = private_copy(model)
+    def __init__(
+        self, model: nn.Module, forward: Forward = feed, *, is_private: bool = False
+    ) -> None:
+        self.model = model if is_private else private_copy(model)
         self.forward = forward
         self.parameters: dict[str, Tensor] = dict(
             self.model.named_parameters(remove_duplicate=False)

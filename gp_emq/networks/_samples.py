@@ -1,5 +1,6 @@
 """What goes into a network, sample by sample: tensors, nested in tuples and mappings or not."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -38,9 +39,12 @@ def take(samples: Samples, indices: Tensor | slice | Sequence[int]) -> Any:
     return _pytree.tree_map_only(Tensor, lambda values: values[indices], samples)
 
 
-def values_per_sample(samples: Samples) -> int:
-    """Return how many numbers a sample has."""
-    return sum(values[0].numel() for values in _tensors(samples))
+def values_per_sample(samples: Samples, whole: int = 1) -> int:
+    """Return how many numbers a sample has; whole numbers count so often."""
+    return sum(
+        values[0].numel() * (1 if values.is_floating_point() else whole)
+        for values in _tensors(samples)
+    )
 
 
 def ones_like_one(samples: Samples) -> Any:
@@ -62,6 +66,18 @@ def tensors_of(samples: Samples, name: str) -> list[tuple[str, Tensor]]:
         for place, values in enumerate(leaves)
         if isinstance(values, Tensor)
     ]
+
+
+def sha256_of_values(samples: Samples, targets: Samples | None = None) -> str:
+    """Return the sha256 of samples and their targets, in hexadecimal."""
+    digest = hashlib.sha256()
+    for part in (samples, *(() if targets is None else (targets,))):
+        if not isinstance(part, Tensor):
+            digest.update(str(_pytree.tree_flatten(part)[1]).encode())
+        for tensor in _tensors(part):
+            digest.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode())
+            digest.update(np.ascontiguousarray(tensor.numpy()).data)
+    return digest.hexdigest()
 
 
 def joined(batches: Any) -> tuple[Samples, Samples | None]:

@@ -14,8 +14,20 @@ from torch.utils import _pytree
 
 from gp_emq.errors import DataError, StatisticsError
 from gp_emq.networks._containers import Images, Labels, image_batch
+from gp_emq.networks._images import batch_size
 from gp_emq.networks._running import Forward, PrivateNetwork, feed, undisturbed
-from gp_emq.networks._samples import Samples, count, joined, split, take
+from gp_emq.networks._samples import (
+    Samples,
+    count,
+    joined,
+    sha256_of_values,
+    split,
+    take,
+    values_per_sample,
+)
+
+_VALUES_OF_A_TOKEN = 256
+"""Whole numbers may be indices, of which a network makes many numbers each."""
 
 Loss = Callable[[Any, Any], Tensor]
 """Of outputs and targets: one loss per sample (n,), or their mean."""
@@ -206,9 +218,14 @@ class Workload:
         return found.detach().cpu()
 
     def measured(self, batch: int) -> Tensor:
-        """Return the metric of the network per sample, or of all of them.
+        """Return the metric of the network per sample, or of all of them; see `measured_by`."""
+        return self.measured_by(self.private().run, batch)
+
+    def measured_by(self, run: Callable[[Samples], Any], batch: int) -> Tensor:
+        """Return the metric of what a network gives per sample, or of all of them.
 
         Args:
+            run: feeds inputs to the network, and returns what it gives.
             batch: samples per pass.
 
         Returns:
@@ -219,16 +236,34 @@ class Workload:
         """
         if self.targets is None:
             raise DataError("a metric needs targets: give (inputs, targets) pairs as batches")
-        network = self.private()
         with undisturbed(), torch.no_grad():
-            outputs = [
-                _pytree.tree_map_only(Tensor, Tensor.cpu, network.run(part))
-                for part in split(self.samples, batch)
-            ]
+            outputs = (_on_cpu(run(part)) for part in split(self.samples, batch))
             if self.metric.per_sample:
                 parts = zip(outputs, split(self.targets, batch), strict=True)
                 return torch.cat([self.values(*part) for part in parts])
-            return self.values(_concatenated(outputs), self.targets)
+            return self.values(_concatenated(list(outputs)), self.targets)
+
+    @property
+    def batch(self) -> int:
+        """How many samples go through the network at once: few enough to stay in the cache."""
+        return batch_size((values_per_sample(self.samples, _VALUES_OF_A_TOKEN),))
+
+    def answered(self) -> "Workload":
+        """Return the same workload with targets: where there are none, the network's own answers.
+
+        Raises:
+            StatisticsError: if it has no logits to answer with.
+        """
+        if self.targets is not None:
+            return self
+        other, network = copy.copy(self), self.private()
+        with undisturbed(), torch.no_grad():
+            found = [
+                check_classes(logits_of(_on_cpu(network.run(part)), count(part))).argmax(dim=1)
+                for part in split(self.samples, self.batch)
+            ]
+        other.targets = torch.cat(found)
+        return other
 
     def part(self, indices: Tensor | slice) -> "Workload":
         """Return the same workload on some of its samples."""
@@ -236,6 +271,10 @@ class Workload:
         other.samples = take(self.samples, indices)
         other.targets = None if self.targets is None else take(self.targets, indices)
         return other
+
+    def samples_sha256(self) -> str:
+        """Return the sha256 of samples and targets, in hexadecimal."""
+        return sha256_of_values(self.samples, self.targets)
 
     def identity(self) -> str | None:
         """Hash the code that feeds and judges the network; None for the default workload."""
@@ -268,6 +307,10 @@ def workload_of(
     if images is None:
         raise DataError("there are no images: give them beside the network, or give a Workload")
     return Workload(model, images, labels)
+
+
+def _on_cpu(outputs: Any) -> Any:
+    return _pytree.tree_map_only(Tensor, Tensor.cpu, outputs)
 
 
 def _concatenated(outputs: list[Any]) -> Any:

@@ -3,11 +3,21 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gp_emq.networks import Layer, check_finite, entry_layers, private_copy, undisturbed
+from gp_emq.networks import (
+    Forward,
+    Layer,
+    PrivateNetwork,
+    Samples,
+    check_finite,
+    entry_layers,
+    private_copy,
+    undisturbed,
+)
 from gp_emq.quantization._batch_norm import batch_norms
 from gp_emq.quantization._fusion import fuse_integer_convolutions
 from gp_emq.quantization._inputs import round_input
@@ -71,6 +81,7 @@ class QuantizedNetwork:
             of their entry.
         weights: quantized weights by (index of the layer, bits).
         activations: the grid of each layer's input, or `None` for float activations.
+        forward: how the network is fed, where that is not with images; see `run`.
         integer: run the convolutions that allow it over integers; on the CPU alone.
         device: where passes are computed; images are brought there, results back.
 
@@ -85,9 +96,11 @@ class QuantizedNetwork:
         weights: Mapping[tuple[int, int], QuantizedWeight],
         activations: Sequence[QuantizationParameters] | None,
         *,
+        forward: Forward | None = None,
         integer: bool = False,
         device: str = "cpu",
     ) -> None:
+        self._forward = forward
         self._device = torch.device(device)
         self.model = private_copy(model).to(self._device)
         check_finite(self.model)
@@ -132,6 +145,14 @@ class QuantizedNetwork:
         for width, indices in zip(configuration, self._entries, strict=True):
             for index in indices:
                 self._slots[index](int(width))
+
+    def run(self, samples: Samples) -> Any:
+        """Feed samples to the network, and return what it gives: logits of images."""
+        if self._forward is None:
+            return self.logits(samples)
+        network = PrivateNetwork(self.model, self._forward, is_private=True)
+        with undisturbed(), torch.no_grad():
+            return network.run(samples)
 
     def logits(self, images: Tensor) -> Tensor:
         """Map images (n, C, H, W) to float32 logits (n, classes)."""

@@ -39,21 +39,24 @@ class RankedBench:
         data: Sequence[Path],
         cache: Path | None,
         network: str | None = None,
+        workload: str | None = None,
     ) -> "RankedBench":
         """Load a bench by name or path.
 
         Args:
             name: The bench.
-            weights: As for `bench_inputs`, and so are `data` and `network`.
+            weights: As for `bench_inputs`, and so are `data`, `network` and `workload`.
             data: The images.
             cache: Folder that keeps statistics, or None.
             network: A network of one's own.
+            workload: A workload of one's own.
 
         Raises:
             GpEmqError: The bench, its network's weights or its images are missing or damaged.
         """
         bench = load_bench(name)
-        return cls(bench, bench_inputs(bench, weights, list(data) or None, network), cache)
+        inputs = bench_inputs(bench, weights, list(data) or None, network, workload)
+        return cls(bench, inputs, cache)
 
     def untrained(self, seed: int = 0) -> "RankedBench":
         """Put seeded random weights in the place of the trained ones.
@@ -62,7 +65,8 @@ class RankedBench:
             NetworkError: The network is not a registered one.
         """
         network = untrained_network(self.bench.network, seed)
-        return replace(self, inputs=replace(self.inputs, network=network))
+        calibration = self.inputs.calibration.of(network.model)
+        return replace(self, inputs=replace(self.inputs, network=network, calibration=calibration))
 
     def proxy_inputs(self, calibration_seed: int | None = None) -> ProxyInputs:
         """Prepare what proxies are computed from; statistics are collected when asked for.
@@ -71,17 +75,15 @@ class RankedBench:
             calibration_seed: None for the whole calibration batch; else a random half of it,
                 with random probes of that seed too.
         """
-        images, labels = self.inputs.images, self.inputs.labels
+        calibration = self.inputs.calibration
         settings = StatisticsSettings()
         if calibration_seed is not None:
-            order = np.random.default_rng(calibration_seed).permutation(len(images))
-            half = torch.from_numpy(np.sort(order[: max(1, len(images) // 2)]))
-            images, labels = images[half], labels[half]
+            order = np.random.default_rng(calibration_seed).permutation(len(calibration))
+            half = torch.from_numpy(np.sort(order[: max(1, len(calibration) // 2)]))
+            calibration = calibration.part(half)
             settings = StatisticsSettings(seed=1 + calibration_seed)
         statistics = collect_statistics(
-            self.inputs.network.model,
-            images,
-            labels,
+            calibration,
             bits=self.bench.bits,
             quantizer=self.inputs.quantizer,
             layers=self.inputs.network.layers,

@@ -8,10 +8,9 @@ from gp_emq.mqbench import (
     MeasurementSettings,
     Selection,
     build_bench,
-    load_images_of,
+    inputs_of,
     read_bench,
 )
-from gp_emq.networks import load_network
 from gp_emq.zoo_benches._plans import known_proxies, proxy_tables
 from gp_emq.zoo_benches._roster import CONFIGURATIONS, ZooBench
 from gp_emq.zoo_benches._selecting import select_configurations
@@ -28,20 +27,18 @@ def plan_selection(settings: MeasurementSettings, count: int, cache: Path | None
     Raises:
         GpEmqError: Network, weights or images are missing or do not fit.
     """
-    network = load_network(settings.network, settings.weights)
-    calibration, _ = load_images_of(settings, network)
+    inputs = inputs_of(settings)
+    layers = inputs.network.layers
+    divided = inputs.divided(settings.protocol.calibration_images, settings.tests, settings.seed)
     tables = proxy_tables(
         known_proxies(),
-        network,
-        calibration.images,
-        calibration.labels,
+        layers,
+        divided.calibration,
         bits=settings.bits,
         quantizer=settings.protocol.weights,
         cache=cache,
     )
-    return select_configurations(
-        tables, network.layers, settings.bits, count=count, seed=settings.seed
-    )
+    return select_configurations(tables, layers, settings.bits, count=count, seed=settings.seed)
 
 
 def build_zoo_bench(

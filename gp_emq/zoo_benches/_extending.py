@@ -22,10 +22,10 @@ from gp_emq.mqbench import (
     choose_arithmetic,
     measured,
     measurer_of,
-    shares,
     split_together,
     write_bench,
 )
+from gp_emq.networks import OWN_WORKLOAD, TOP_1
 from gp_emq.outputs import check_output_file
 from gp_emq.proxies import Proxy
 from gp_emq.zoo_benches._plans import proxy_tables
@@ -81,9 +81,8 @@ def extend_bench(
     settings, layers = measurer.settings, measurer.network.layers
     tables = proxy_tables(
         proxies,
-        measurer.network,
-        measurer.calibration.images,
-        measurer.calibration.labels,
+        layers,
+        measurer.calibration,
         bits=bench.bits,
         quantizer=settings.protocol.weights,
         cache=cache,
@@ -103,13 +102,13 @@ def extend_bench(
         out,
         farm or FarmSettings(jobs=1, task_timeout=None),
         progress=progress,
-    ) as correct:
+    ) as found:
         _check_alike(bench, measurer)
         longer = replace(
             bench,
             configurations=np.concatenate([bench.configurations, added.configurations]),
-            accuracies=np.concatenate([bench.accuracies, shares(correct, bench.images)]),
-            correct=None if bench.correct is None else np.concatenate([bench.correct, correct]),
+            accuracies=np.concatenate([bench.accuracies, measurer.form.means(found)]),
+            correct=None if bench.correct is None else np.concatenate([bench.correct, found]),
             split=_longer_split(bench, Selection(added.configurations, whole), settings.seed),
             chosen=whole,
             provenance={
@@ -134,6 +133,11 @@ def _measurer_of(
     made = bench.provenance
     if not isinstance(made.get("protocol"), dict):
         raise BenchError(f"bench {bench.name} was imported: it cannot be measured further")
+    if bench.metric != TOP_1.name or made.get("data_set") == OWN_WORKLOAD:
+        raise BenchError(
+            f"bench {bench.name} measures the {bench.metric} of a workload: plans are added to "
+            "benches of images alone"
+        )
     if network is None:
         refuse_code(
             bench.network, BenchError, f"the bench {bench.name} names the network", "--network"

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gp_emq.allocation import Budget, Problem, search_space
 from gp_emq.errors import BenchError, GpEmqError
-from gp_emq.networks import Layer, Network, size_table
+from gp_emq.networks import Layer, Workload, size_table
 from gp_emq.outputs import has_no_room
 from gp_emq.proxies import Proxy
 from gp_emq.proxies.loading import load_proxy
@@ -36,9 +35,8 @@ _NODES = 300
 
 def proxy_tables(
     proxies: Sequence[Proxy],
-    network: Network,
-    images: Tensor,
-    labels: Tensor,
+    layers: Sequence[Layer],
+    calibration: Workload,
     *,
     bits: Sequence[int],
     quantizer: WeightQuantizer,
@@ -48,9 +46,8 @@ def proxy_tables(
 
     Args:
         proxies: The proxies.
-        network: The network.
-        images: The calibration batch, of which the first `IMAGES` count.
-        labels: Its labels.
+        layers: Of the network.
+        calibration: The network with its calibration batch, of which the first `IMAGES` count.
         bits: The bit choices.
         quantizer: Of the weights.
         cache: Folder that keeps statistics and tables, or None.
@@ -59,12 +56,10 @@ def proxy_tables(
         By name of the proxy, float64 (entries, bits), oriented and finite.
     """
     statistics = collect_statistics(
-        network.model,
-        images[:IMAGES],
-        labels[:IMAGES],
+        calibration.part(slice(0, IMAGES)),
         bits=bits,
         quantizer=quantizer,
-        layers=network.layers,
+        layers=layers,
         cache=cache,
     )
     tables: dict[str, FloatArray] = {}

@@ -10,7 +10,6 @@ from gp_emq.allocation import (
     Problem,
     allocate,
     draw_within,
-    load_inputs,
     load_plan,
     make_budgets,
     proxy_baseline,
@@ -19,6 +18,7 @@ from gp_emq.allocation import (
     sweep,
 )
 from gp_emq.errors import AllocationError, DataError
+from gp_emq.networks import load_inputs
 from gp_emq.proxies import SensitivityTable
 
 LAYERS = synthetic_layers()
@@ -88,7 +88,7 @@ def test_seeds_that_are_none_are_refused() -> None:
     with pytest.raises(AllocationError, match="seed must be at least 0, not -1"):
         draw_within(problem, 3, -1)
     with pytest.raises(DataError, match="seed must be at least 0, not -1"):
-        load_inputs("digits", seed=-1)
+        load_inputs("digits").calibration(8, -1)
 
 
 def test_a_plan_knows_what_it_is_of_after_its_file_too(tmp_path) -> None:

@@ -1,5 +1,6 @@
 """A run leaves what it promises, and comes to the same however often it was stopped."""
 
+import copy
 import csv
 import os
 import signal
@@ -413,7 +414,9 @@ class TestRefusals:
 def test_a_run_is_not_resumed_on_other_statistics(start, on_tiny, monkeypatch, tmp_path) -> None:
     start(tmp_path / "run", generations=1, random_search=False)
     before = rows_of(tmp_path / "run")
-    other = replace(on_tiny.inputs, images=on_tiny.inputs.images + 1)
+    calibration = copy.copy(on_tiny.inputs.calibration)
+    calibration.samples = calibration.samples + 1
+    other = replace(on_tiny.inputs, calibration=calibration)
     monkeypatch.setattr("gp_emq.experiment._collecting.bench_inputs", lambda bench, **_: other)
     with pytest.raises(RunError, match="searched on other statistics"):
         start(tmp_path / "run")

@@ -77,7 +77,7 @@ def test_a_statistic_of_ones_own_is_one_record_in_one_file(start, write, tiny, t
 def collected(tiny, cache):
     inputs = tiny.inputs
     return collect_statistics(
-        inputs.network.model, inputs.images, inputs.labels, bits=BITS,
+        inputs.calibration, bits=BITS,
         quantizer=inputs.quantizer, ties=[("second", "shortcut")], cache=cache,
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from gp_emq.mqbench import (
     load_bench,
     read_bench,
 )
+from gp_emq.mqbench._form import Form
 from gp_emq.mqbench._jobs import MeasurementJob, RoundingJob
 from gp_emq.mqbench._partial import PartialResults, partial_results
 
@@ -200,7 +201,7 @@ def test_the_published_protocol_has_the_published_settings():
 
 
 def opened(path):
-    return partial_results(path, "one", "code", entries=2, images=24)
+    return partial_results(path, "one", "code", entries=2, form=Form(24))
 
 
 def record(results, width):
@@ -256,22 +257,22 @@ def test_a_line_of_another_form_is_passed_over_though_its_checksum_is_right(tmp_
 
 def test_partial_results_of_another_build_are_refused(tmp_path):
     path = tmp_path / "p"
-    PartialResults(path, "one", "code", entries=2, images=24).close()
+    PartialResults(path, "one", "code", entries=2, form=Form(24)).close()
     with pytest.raises(BenchError, match="left from a build with other settings"):
-        PartialResults(path, "two", "code", entries=2, images=24)
+        PartialResults(path, "two", "code", entries=2, form=Form(24))
     with pytest.raises(BenchError, match=r"by another version of the code: .* remove the file"):
-        PartialResults(path, "one", "other", entries=2, images=24)
+        PartialResults(path, "one", "other", entries=2, form=Form(24))
     path.write_bytes(b"something else entirely, and no build\n")
     before = path.read_bytes()
     with pytest.raises(BenchError, match="left from a build"):
-        PartialResults(path, "one", "code", entries=2, images=24)
+        PartialResults(path, "one", "code", entries=2, form=Form(24))
     assert path.read_bytes() == before
 
 
 def test_two_builds_cannot_write_the_same_file(tmp_path):
-    first = PartialResults(tmp_path / "p", "one", "code", entries=2, images=24)
+    first = PartialResults(tmp_path / "p", "one", "code", entries=2, form=Form(24))
     with pytest.raises(BenchError, match="another build is writing"):
-        PartialResults(tmp_path / "p", "one", "code", entries=2, images=24)
+        PartialResults(tmp_path / "p", "one", "code", entries=2, form=Form(24))
     first.close()
 
 

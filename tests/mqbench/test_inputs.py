@@ -16,14 +16,15 @@ from gp_emq.quantization import WeightQuantizer
 
 def test_inputs_of_the_digits_bench():
     inputs = bench_inputs(load_bench("digits"))
-    assert inputs.images.shape == (256, 1, 8, 8)
-    assert inputs.labels.shape == (256,)
+    assert inputs.calibration.samples.shape == (256, 1, 8, 8)
+    assert inputs.calibration.targets.shape == (256,)
     assert inputs.quantizer == WeightQuantizer(scale_rule="mse-shrunk")
     # Undistorted training images, which the network labels rightly.
     rows = {image.numpy().tobytes() for image in load_images("digits", part="training").images}
-    assert all(image.numpy().tobytes() in rows for image in inputs.images)
+    assert all(image.numpy().tobytes() in rows for image in inputs.calibration.samples)
     with torch.no_grad():
-        share = (inputs.network.model(inputs.images).argmax(1) == inputs.labels).double().mean()
+        found = inputs.network.model(inputs.calibration.samples).argmax(1)
+        share = (found == inputs.calibration.targets).double().mean()
     assert share > 0.97
 
 

@@ -60,9 +60,9 @@ def test_shipped_accuracies_are_measured_again(name):
             arithmetic=arithmetic,
         )
     )
-    assert measurer.calibration.sha256() == bench.provenance["calibration_sha256"]
+    assert measurer.calibration.samples_sha256() == bench.provenance["calibration_sha256"]
     images = 1000
-    measurer.test = measurer.test.subset(torch.arange(images))
+    measurer.test = measurer.test.part(torch.arange(images))
     again = np.unpackbits(measurer.measure(bench.configurations[7]), count=images)
     # Other machines and the float path round a few images to the other side.
     assert (again != bench.correctness()[7, :images]).sum() <= 10
@@ -72,8 +72,9 @@ def test_shipped_accuracies_are_measured_again(name):
 def test_inputs_are_the_calibration_images(name):
     bench = load_bench(name)
     inputs = bench_inputs(bench, weights=WEIGHTS, data=[DATA / "cifar10"])
-    assert inputs.images.shape == (512, 3, 32, 32)
+    assert inputs.calibration.samples.shape == (512, 3, 32, 32)
     with one_thread(), torch.no_grad():
-        share = (inputs.network.model(inputs.images).argmax(1) == inputs.labels).double().mean()
+        found = inputs.network.model(inputs.calibration.samples).argmax(1)
+        share = (found == inputs.calibration.targets).double().mean()
     # Training images: the network knows nearly all of them.
     assert share > 0.97

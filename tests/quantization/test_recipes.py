@@ -50,7 +50,7 @@ def quantized_alike(measurer: Measurer, widths: Sequence[int]) -> torch.nn.Modul
     return gp_emq.quantize(
         measurer.network.model,
         {layer.name: widths[layer.entry] for layer in measurer.network.layers},
-        measurer.calibration.images,
+        measurer.calibration.samples,
         method=protocol.recipe,
         quantizer=protocol.weights,
         activation_bits=protocol.activations.bits,
@@ -81,10 +81,10 @@ def test_a_bench_measures_what_quantize_makes(recipe: str, data: st.DataObject) 
     measurer = Measurer(asked)
     count = 1 + max(layer.entry for layer in measurer.network.layers)
     widths = data.draw(st.lists(st.sampled_from([2, 3, 4]), min_size=count, max_size=count))
-    labels = measurer.test.labels
+    labels = measurer.test.targets
     found = np.unpackbits(measurer.measure(widths), count=len(labels)).astype(bool)
     with torch.no_grad():
-        logits = quantized_alike(measurer, widths)(measurer.test.images)
+        logits = quantized_alike(measurer, widths)(measurer.test.samples)
     # Where two classes are as good as equal, the order of sums decides.
     best = logits.topk(2, dim=1).values
     clear = (best[:, 0] - best[:, 1] > 1e-3 * logits.abs().amax()).numpy()
@@ -119,12 +119,12 @@ def test_a_recipe_is_one_new_file(own_recipe: str, tmp_path: Path) -> None:
     quantized = quantized_alike(measurer, widths.tolist())
     assert all(not norm.running_mean.any() for norm in quantized.network.norms)
     with torch.no_grad():
-        logits = quantized(measurer.test.images)
-    packed = np.packbits(right(logits, measurer.test.labels))
+        logits = quantized(measurer.test.samples)
+    packed = np.packbits(right(logits, measurer.test.targets))
     assert np.array_equal(packed, bench.correct[0])
     planned = {layer.name: 4 for layer in measurer.network.layers}
     start = warm_start(
-        measurer.network.model, measurer.network.layers, planned, measurer.calibration.images,
+        measurer.network.model, measurer.network.layers, planned, measurer.calibration.samples,
         QatSettings(), recipe=own_recipe,
     )  # fmt: skip
     assert all(not norm.running_mean.any() for norm in start.network.norms)
@@ -137,7 +137,7 @@ def test_a_recipe_rounds_in_one_way() -> None:
 
 def test_training_starts_from_what_quantize_makes() -> None:
     measurer = Measurer(measurement("rtn+bn"))
-    layers, images = measurer.network.layers, measurer.calibration.images
+    layers, images = measurer.network.layers, measurer.calibration.samples
     widths = {layer.name: 3 for layer in layers}
     asked = QatSettings(first_last_bits=None)
     model, _ = normed()

@@ -1,0 +1,143 @@
+"""What a command works on: a network, and the samples that it calibrates and measures on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gp_emq.errors import DataError
+from gp_emq.networks._arrays import drawn, own_arrays
+from gp_emq.networks._images import ImageSet, data_set_of, load_calibration, load_test
+from gp_emq.networks._loading import load_workload, network_of
+from gp_emq.networks._registry import Network, load_network
+from gp_emq.networks._workload import Workload
+
+OWN_ARRAYS = "own"
+OWN_WORKLOAD = "workload"
+
+
+@dataclass(frozen=True)
+class Division:
+    """Samples that calibrate, and others that measure.
+
+    Attributes:
+        calibration: the network with the first.
+        test: the network with the others, in their order, and targets to compare with.
+        groups: number of base images; test image `i` shows base image `i % groups`.
+        labelled: whether the targets were given; else they are the network's own answers.
+    """
+
+    calibration: Workload
+    test: Workload
+    groups: int
+    labelled: bool
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A network, and where its samples are from.
+
+    Attributes:
+        network: the network.
+        data_set: name of the data set; `"own"` for a file of arrays, `"workload"` for a workload.
+        data: files and folders of the data set; none for the default place.
+        own: the network with all of the samples that are no data set's.
+    """
+
+    network: Network
+    data_set: str
+    data: tuple[Path, ...] = ()
+    own: Workload | None = None
+
+    def calibration(self, count: int, seed: int) -> Workload:
+        """Draw samples to calibrate on, where none are needed to measure on.
+
+        Args:
+            count: how many; of samples of one's own at most as many as there are.
+            seed: of the draw.
+
+        Raises:
+            DataError: if the data set is not found, or has fewer.
+        """
+        _check_seed(seed)
+        if self.own is not None:
+            return self.own.part(drawn(len(self.own), count, seed)[0])
+        return self._images(load_calibration(self.data_set, self.data, count=count, seed=seed))
+
+    def divided(self, calibration: int, tests: int | None, seed: int) -> Division:
+        """Draw samples to calibrate on, and others to measure on.
+
+        Args:
+            calibration: how many calibrate; of samples of one's own at most half do.
+            tests: most samples to measure on; None for all.
+            seed: of the draws.
+
+        Raises:
+            DataError: if there are too few.
+        """
+        _check_seed(seed)
+        if self.own is None:
+            images = load_test(
+                self.data_set, self.data, calibration=calibration, count=tests, seed=seed
+            )
+            fitted = self.calibration(calibration, seed)
+            return Division(fitted, self._images(images), images.groups, labelled=True)
+        total = len(self.own)
+        if total < 2:
+            raise DataError(
+                f"{self._source()} has 1 sample: at least one to calibrate and one to test on"
+            )
+        chosen, rest = drawn(total, min(calibration, total // 2), seed)
+        test = self.own.part(rest[:tests].sort().values)
+        return Division(
+            self.own.part(chosen), test.answered(), len(test), labelled=test.targets is not None
+        )
+
+    def _images(self, images: ImageSet) -> Workload:
+        return Workload(self.network.model, images.images, images.labels)
+
+    def _source(self) -> str:
+        return str(self.data[0]) if self.data else self.network.name
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise DataError(f"seed must be at least 0, not {seed}")
+
+
+def load_inputs(
+    network: str | None,
+    weights: Path | None = None,
+    data: Sequence[Path] = (),
+    *,
+    workload: str | Workload | None = None,
+) -> Inputs:
+    """Load a network, and find its samples; those of data sets are loaded when asked for.
+
+    Args:
+        network: a registered name, or `package.module:factory`.
+        weights: its weights; see `load_network`.
+        data: files and folders of its data set, or one `.npz` file of arrays as the network
+            takes them: `x` float32 (n, C, H, W) and, where there are labels, `y` (n,).
+        workload: instead of a network and data, a workload or `package.module:function` that
+            returns one.
+
+    Raises:
+        DataError: if there are data beside a workload, or a file does not read or fit.
+        NetworkError: if network or weights are unknown, missing or do not fit.
+    """
+    if workload is not None:
+        if network is not None:
+            raise DataError(f"a workload brings its network along: give it alone, not {network}")
+        if data:
+            raise DataError(f"a workload brings its samples along: give no data, not {data[0]}")
+        name = workload if isinstance(workload, str) else None
+        loaded = load_workload(workload) if isinstance(workload, str) else workload
+        made = network_of(loaded, name or type(loaded.model).__name__, weights)
+        return Inputs(made, OWN_WORKLOAD, own=loaded)
+    if network is None:
+        raise DataError("there is no network: give its name, package.module:factory, or a workload")
+    found = load_network(network, weights)
+    arrays = own_arrays(found, data)
+    if arrays is not None:
+        return Inputs(found, OWN_ARRAYS, tuple(data), Workload(found.model, *arrays))
+    return Inputs(found, data_set_of(found.name, found.input_shape), tuple(data))

@@ -1,0 +1,72 @@
+"""Workloads by the name of the function that makes them."""
+
+import importlib
+from pathlib import Path
+
+import torch
+
+from gp_emq.errors import GpEmqError, NetworkError
+from gp_emq.networks._layers import layers_of
+from gp_emq.networks._registry import Network, seeded
+from gp_emq.networks._samples import take
+from gp_emq.networks._weights import load_weights
+from gp_emq.networks._workload import Workload
+
+_TRACED = 16
+"""Samples that are looked at for the layers that they call."""
+
+
+def load_workload(name: str) -> Workload:
+    """Call a function that returns a workload.
+
+    Args:
+        name: `package.module:function`; the function takes no arguments. Random numbers of torch
+            start from one seed in it.
+
+    Raises:
+        NetworkError: if there is none of this name, it fails, or it returns something else.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        raise NetworkError(
+            f"a workload must be package.module:function, a function that returns a "
+            f"gp_emq.Workload, not {name!r}"
+        )
+    try:
+        function = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NetworkError(f"no workload {name!r}: {error}") from error
+    if not callable(function):
+        raise NetworkError(
+            f"{name} is {type(function).__name__}: it must be a function that returns a "
+            "gp_emq.Workload"
+        )
+    try:
+        made = seeded(function)
+    except GpEmqError:
+        raise
+    except Exception as error:
+        what = (str(error).splitlines() or [""])[0]
+        raise NetworkError(f"workload {name} fails: {type(error).__name__}: {what}") from error
+    if not isinstance(made, Workload):
+        raise NetworkError(f"{name} returned {type(made).__name__}, not a gp_emq.Workload")
+    return made
+
+
+def network_of(workload: Workload, name: str, weights: Path | None = None) -> Network:
+    """Return the network of a workload.
+
+    Args:
+        workload: the workload.
+        name: of the network.
+        weights: a file that is loaded into the workload's own model; None for those it has.
+
+    Raises:
+        NetworkError: if it has no layers, or the weights do not fit.
+    """
+    if weights is not None:
+        load_weights(workload.model, weights)
+    layers = layers_of(workload.private(), take(workload.samples, slice(0, _TRACED)))
+    samples = workload.samples
+    shape = tuple(samples.shape[1:]) if isinstance(samples, torch.Tensor) else ()
+    return Network(name, workload.model, layers, shape, weights)

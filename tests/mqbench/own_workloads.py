@@ -1,0 +1,51 @@
+"""Workloads by name, in a module of their own so that commands and workers can import it."""
+
+import torch
+from torch import Tensor, nn
+
+from gp_emq.networks import Metric, Workload
+
+SAMPLES = 24
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets).square().mean(dim=1)
+
+
+SQUARED_ERROR = Metric("squared error", squared_error, higher_is_better=False)
+WORST = Metric("worst error", lambda o, t: (o - t).abs().max(), False, per_sample=False)
+
+
+def regression(metric: Metric = SQUARED_ERROR) -> Workload:
+    """Two inputs, two outputs, and a batch norm."""
+    numbers = torch.Generator().manual_seed(1)
+    inputs = torch.randn(SAMPLES, 5, generator=numbers)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 8), nn.Linear(8, 2)
+        )
+    targets = model.eval()(inputs).detach()
+    targets = targets + 0.01 * torch.randn(SAMPLES, 2, generator=numbers)
+    return Workload(model, (inputs, targets), loss=squared_error, metric=metric)
+
+
+def worst() -> Workload:
+    return regression(WORST)
+
+
+def endless() -> Workload:
+    """Its metric is nowhere finite."""
+    nothing = Metric("nothing", lambda _, t: t[:, 0] / 0)
+    return regression(nothing)
+
+
+def failing() -> Workload:
+    raise RuntimeError("no\nroom")
+
+
+def module() -> nn.Module:
+    return nn.Linear(3, 2)
+
+
+NUMBER = 3
