@@ -15,17 +15,15 @@ from tqdm import tqdm
 from benchmarks.plan_rows import Rows
 from benchmarks.plan_studies import EVOLVED, PROXIES, STUDIES, UNIFORM, Planned, Study, make_plans
 from gp_emq.command import run_command
-from gp_emq.networks import file_sha256
+from gp_emq.networks import Division, Network, file_sha256, load_inputs
 from gp_emq.options import OptionParser, not_negative, positive
 from gp_emq.outputs import OutputFile
 from gp_emq.ptq import (
-    EvaluationInputs,
     Measured,
     QuantizationSettings,
     Right,
     accuracy,
     difference,
-    load_evaluation_inputs,
     run_recipe,
 )
 from gp_emq.quantization.recipes import find_recipe
@@ -59,10 +57,10 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace) -> list[str]:
     plans = make_plans(
         study, options.evolved, seed=options.seed, cache=default_cache(), proxies=options.proxies
     )
-    inputs = load_evaluation_inputs(
-        study.network, calibration=study.calibration, tests=options.tests, seed=options.seed
-    )
-    floating = _measure("float", {}, inputs=inputs, rows=rows, options=options)
+    inputs = load_inputs(study.network)
+    divided = inputs.divided(study.calibration, options.tests, options.seed)
+    network, groups = inputs.network, divided.groups
+    floating = _measure("float", {}, network, divided, rows=rows, options=options)
     lines = []
     for name in study.methods:
         with tqdm(
@@ -71,7 +69,7 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace) -> list[str]:
         ) as bar:  # fmt: skip
             start = time.process_time()
             found = [
-                _measure(name, plan.widths, inputs=inputs, rows=rows, options=options)
+                _measure(name, plan.widths, network, divided, rows=rows, options=options)
                 if plan.widths
                 else None
                 for plan in bar
@@ -79,18 +77,19 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace) -> list[str]:
         seconds = time.process_time() - start
         sys.stderr.write(f"{study.network} {name}: {seconds:.0f} processor seconds\n")
         title = (
-            f"{study.network}, {name}: top-1 of {len(inputs.labels):,} images, 95 % intervals; "
-            f"float {_cell(accuracy(floating, inputs.groups))}"
+            f"{study.network}, {name}: top-1 of {len(divided.test):,} images, 95 % intervals; "
+            f"float {_cell(accuracy(floating, groups))}"
         )
-        lines += [title, "", *_table(plans, found, inputs.groups), ""]
+        lines += [title, "", *_table(plans, found, groups), ""]
     return lines
 
 
 def _measure(
     method: str,
     widths: dict[str, int],
+    network: Network,
+    divided: Division,
     *,
-    inputs: EvaluationInputs,
     rows: Rows,
     options: argparse.Namespace,
 ) -> Right:
@@ -99,26 +98,27 @@ def _measure(
     settings = QuantizationSettings(
         iterations=options.iterations if learns else None, seed=options.seed
     )
-    weights = inputs.network.weights
+    weights, test = network.weights, divided.test
+    samples, labels = test.samples, test.targets
     key: dict[str, Any] = {
-        "network": inputs.network.name,
+        "network": network.name,
         "weights": None if weights is None else file_sha256(weights),
         "method": method,
         "widths": widths,
         "settings": settings.document(),
-        "calibration": sha256_of([("images", inputs.calibration)]),
-        "tests": sha256_of([("images", inputs.images), ("labels", inputs.labels)]),
+        "calibration": sha256_of([("images", divided.calibration.samples)]),
+        "tests": sha256_of([("images", samples), ("labels", labels)]),
     }
     known = rows.get(key)
     if known is not None:
         return known
-    quantized = None
     if method != "float":
         quantized = run_recipe(
-            find_recipe(method), inputs.network.model, widths, inputs.calibration, settings,
+            find_recipe(method), divided.calibration, widths, None, settings,
             cache=default_cache(),
         )  # fmt: skip
-    right = inputs.right(quantized)
+        test = test.of(quantized)
+    right: Right = test.measured(test.batch).numpy()
     rows.put(key, right)
     return right
 

@@ -17,7 +17,8 @@ from gp_emq.outputs import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
     from gp_emq.allocation import Plan
-    from gp_emq.ptq import EvaluationInputs, QuantizationSettings, Report
+    from gp_emq.networks import Division, Network
+    from gp_emq.ptq import QuantizationSettings, Report
     from gp_emq.qat import QatSettings
     from gp_emq.quantization import QuantizedModel
     from gp_emq.quantization.recipes import Recipe
@@ -55,27 +56,27 @@ def _quantized(asked: QuantizeSettings) -> "Report":
     plan = allocation.load_plan(asked.plan)
     files = _files(asked)
     settings, training = _settings(asked, plan), _training(asked, plan)
-    inputs = ptq.load_evaluation_inputs(
-        _network(asked, plan),
-        asked.weights,
-        asked.data,
-        calibration=asked.images,
-        tests=asked.tests,
-        seed=asked.seed,
-    )
+    name = None if asked.workload is not None else _network(asked, plan)
+    inputs = networks.load_inputs(name, asked.weights, asked.data, workload=asked.workload)
+    network, divided = inputs.network, inputs.divided(asked.images, asked.tests, asked.seed)
+    test, groups = divided.test, divided.groups
+    if asked.onnx is not None and not network.input_shape:
+        raise QuantizationError(
+            f"--onnx is for networks of one tensor of floats, as {network.name} does not take"
+        )
     cache = None if asked.no_cache else statistics.default_cache()
-    before = inputs.right()
+    before = test.measured(test.batch).numpy()
     results = []
     for name, file in zip(asked.method, files, strict=True):
         method = quantization.recipes.find_recipe("rtn" if name == QAT else name)
-        quantized = _quantize(method, plan, inputs, settings, cache)
-        saved = _saved_settings(settings, method, inputs, asked.seed)
+        quantized = _quantize(method, plan, divided, settings, cache)
+        saved = _saved_settings(settings, method, network, divided) | {"seed": asked.seed}
         made = plan
         if name == QAT:
-            made = qat.trained_plan(plan, inputs.network.layers, training)
+            made = qat.trained_plan(plan, network.layers, training)
             quantized = qat.train_plan(
                 plan,
-                inputs.network,
+                network,
                 quantized,
                 data=asked.data,
                 settings=training,
@@ -87,39 +88,42 @@ def _quantized(asked: QuantizeSettings) -> "Report":
         sys.stderr.write(f"wrote {file}\n")
         export.export_files(
             quantized,
-            inputs.network,
+            network,
             {
                 "method": name,
-                "network": inputs.network.name,
+                "network": network.name,
                 "plan": allocation.plan_document(made),
             },
             packed=asked.packed,
             onnx=asked.onnx,
         )
-        after = inputs.right(quantized)
+        after = test.of(quantized).measured(test.batch).numpy()
         results.append(
             ptq.MethodResult(
                 name,
-                ptq.accuracy(after, inputs.groups),
-                ptq.difference(before, after, inputs.groups),
+                ptq.measured(after, groups),
+                ptq.change(before, after, groups),
                 str(file),
                 made.measures,
                 file.stat().st_size,
             )
         )
     return ptq.Report(
-        network=inputs.network.name,
+        network=network.name,
         plan=plan,
         plan_file=str(asked.plan),
-        calibration=len(inputs.calibration),
-        images=len(inputs.images),
-        groups=inputs.groups,
-        labelled=inputs.labelled,
-        floating=ptq.accuracy(before, inputs.groups),
+        calibration=len(divided.calibration),
+        images=len(test),
+        groups=groups,
+        labelled=divided.labelled,
+        floating=ptq.measured(before, groups),
         results=results,
-        in_float=_in_float(plan, inputs),
-        notes=_notes(plan, inputs, asked, training, settings),
-        float_bytes=export.float_bytes(inputs.network.model),
+        in_float=_in_float(plan, network),
+        notes=_notes(plan, network, asked, training, settings),
+        float_bytes=export.float_bytes(network.model),
+        metric=test.metric.name,
+        higher_is_better=test.metric.higher_is_better,
+        sample="image" if asked.workload is None else "sample",
     )
 
 
@@ -163,7 +167,9 @@ def _training(asked: QuantizeSettings, plan: "Plan") -> "QatSettings":
 def _network(asked: QuantizeSettings, plan: "Plan") -> str:
     name = asked.network or plan.provenance.get("network")
     if name is None:
-        raise QuantizationError(f"{asked.plan} does not say its network: give --network")
+        raise QuantizationError(
+            f"{asked.plan} does not say its network: give --network or --workload"
+        )
     if asked.network is None:
         refuse_code(name, QuantizationError, f"{asked.plan} names the network", "--network")
     return name
@@ -172,7 +178,7 @@ def _network(asked: QuantizeSettings, plan: "Plan") -> str:
 def _quantize(
     method: "Recipe",
     plan: "Plan",
-    inputs: "EvaluationInputs",
+    divided: "Division",
     settings: "QuantizationSettings",
     cache: Path | None,
 ) -> "QuantizedModel":
@@ -195,9 +201,9 @@ def _quantize(
 
         return ptq.run_recipe(
             method,
-            inputs.network.model,
+            divided.calibration,
             plan,
-            inputs.calibration,
+            None,
             settings,
             cache=cache,
             progress=show,
@@ -205,40 +211,38 @@ def _quantize(
 
 
 def _saved_settings(
-    settings: "QuantizationSettings", method: "Recipe", inputs: "EvaluationInputs", seed: int
+    settings: "QuantizationSettings", method: "Recipe", network: "Network", divided: "Division"
 ) -> dict[str, Any]:
     """Everything that decided the network, as plain values."""
     import torch  # noqa: PLC0415 - slow to import
 
-    weights = inputs.network.weights
+    weights, samples = network.weights, divided.calibration.samples
     return {
         **settings.document(),
         "iterations": (settings.iterations or method.iterations) if method.learns else 0,
-        "calibration_images": len(inputs.calibration),
-        "calibration_sha256": statistics.sha256_of([("images", inputs.calibration)]),
-        "network": inputs.network.name,
+        "calibration_images": len(divided.calibration),
+        "calibration_sha256": statistics.sha256_of(networks.tensors_of(samples, "images")),
+        "network": network.name,
         "weights_sha256": None if weights is None else networks.file_sha256(weights),
-        "seed": seed,
         "torch": torch.__version__,
     }
 
 
-def _in_float(plan: "Plan", inputs: "EvaluationInputs") -> tuple[str, ...]:
+def _in_float(plan: "Plan", network: "Network") -> tuple[str, ...]:
     """Names of the network's weights that the plan leaves alone."""
-    network = inputs.network
     quantized = [layer for layer in network.layers if layer.name in plan.widths]
     return allocation.kept_in_float(network.model, quantized)
 
 
 def _notes(
     plan: "Plan",
-    inputs: "EvaluationInputs",
+    network: "Network",
     asked: QuantizeSettings,
     training: "QatSettings",
     settings: "QuantizationSettings",
 ) -> list[str]:
     """Say where something is not as the plan has it."""
-    network, notes = inputs.network, []
+    notes = []
     if QAT in asked.method:
         revised = qat.trained_plan(plan, network.layers, training).provenance.get("revised")
         if revised is not None:

@@ -40,6 +40,11 @@ sys.stderr.write(f"{{status}} {{found}}")
         ("quantize --nonsense", 2),
         ("quantize", 2),
         ("quantize --plan p --iterations 3", 2),
+        ("qat --help", 0),
+        ("qat --list-recipes", 0),
+        ("qat --nonsense", 2),
+        ("qat --bits 4", 2),
+        ("qat --network digits --bits 4 --epochs 0", 2),
         ("quantize --plan p --method brecq rtn --out x", 2),
     ],
 )

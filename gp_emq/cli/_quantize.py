@@ -13,6 +13,7 @@ from gp_emq.cli._options import (
     add_no_cache,
     add_per_tensor,
     add_seed,
+    add_workload,
     settings_of,
 )
 from gp_emq.errors import QuantizationError
@@ -31,6 +32,7 @@ class QuantizeSettings:
 
     plan: Path
     network: str | None
+    workload: str | None
     weights: Path | None
     data: tuple[Path, ...]
     images: int
@@ -76,6 +78,16 @@ def read_quantize(given: Sequence[str] | None) -> QuantizeSettings:
         raise QuantizationError(
             f"--iterations is for methods that learn rounding, not {', '.join(methods)}"
         )
+    if settings.workload is not None:
+        if settings.network is not None or settings.data:
+            raise QuantizationError(
+                "--workload brings network and data along: give it without them"
+            )
+        if QAT in methods:
+            raise QuantizationError(
+                "a workload does not say which samples to train on: python -m gp_emq.qat "
+                "--workload trains on all of them"
+            )
     for option in ("recipe", "epochs"):
         if getattr(settings, option) is not None and QAT not in methods:
             raise QuantizationError(f"--{option} is for the method {QAT}")
@@ -113,6 +125,7 @@ def make_parser() -> OptionParser:
         "a known network, or a function that returns one (default: the plan's)",
         data=f"{OWN_IMAGES}; without labels the float network's answers count as right",
     )
+    add_workload(what)
     add_images(what, CALIBRATION_IMAGES)
     what.add_argument(
         "--tests", type=positive, metavar="N", help="test images (default: all there are)"

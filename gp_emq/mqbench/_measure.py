@@ -27,9 +27,6 @@ from gp_emq.networks import (
     Workload,
     file_sha256,
     load_inputs,
-    logits_of,
-    take,
-    undisturbed,
     unwrapped,
 )
 from gp_emq.quantization import (
@@ -100,7 +97,6 @@ class Measurer:
             self.calibration, self.test = divided.calibration, divided.test
             self.groups, self.labelled = divided.groups, divided.labelled
             self.batch = self.test.batch
-            self._check_classes()
             self.recipe = find_recipe(protocol.recipe)
             self._task = self._make_task()
             self._correct = None if self.recipe.correct is None else self.recipe.correct(self._task)
@@ -266,20 +262,6 @@ class Measurer:
             "state_sha256": state_sha256(unwrapped(self.network.model)),
             "workload_sha256": self.test.identity(),
         }
-
-    def _check_classes(self) -> None:
-        """Refuse labels that are no classes of the network."""
-        if not self.test.is_default:
-            return
-        with undisturbed(), torch.no_grad():
-            first = take(self.test.samples, slice(0, 1))
-            classes = logits_of(self.test.private().run(first), 1).shape[1]
-        for labels in (self.test.targets, self.calibration.targets):
-            if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-                raise BenchError(
-                    f"{self.network.name} tells {classes} classes apart, but the data has the "
-                    f"label {int(labels.max() if int(labels.min()) >= 0 else labels.min())}"
-                )
 
 
 def inputs_of(settings: MeasurementSettings) -> Inputs:

@@ -79,18 +79,21 @@ class Inputs:
             images = load_test(
                 self.data_set, self.data, calibration=calibration, count=tests, seed=seed
             )
-            fitted = self.calibration(calibration, seed)
-            return Division(fitted, self._images(images), images.groups, labelled=True)
+            fitted, test = self.calibration(calibration, seed), self._images(images)
+            return Division(fitted, self._checked(test), images.groups, labelled=True)
         total = len(self.own)
         if total < 2:
             raise DataError(
                 f"{self._source()} has 1 sample: at least one to calibrate and one to test on"
             )
+        own = self._checked(self.own)
         chosen, rest = drawn(total, min(calibration, total // 2), seed)
-        test = self.own.part(rest[:tests].sort().values)
-        return Division(
-            self.own.part(chosen), test.answered(), len(test), labelled=test.targets is not None
-        )
+        test = own.part(rest[:tests].sort().values)
+        labelled = test.targets is not None
+        return Division(own.part(chosen), test.answered(), len(test), labelled=labelled)
+
+    def _checked(self, workload: Workload) -> Workload:
+        return workload.checked(self.network.name)
 
     def _images(self, images: ImageSet) -> Workload:
         return Workload(self.network.model, images.images, images.labels)

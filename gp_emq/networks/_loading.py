@@ -68,5 +68,6 @@ def network_of(workload: Workload, name: str, weights: Path | None = None) -> Ne
         load_weights(workload.model, weights)
     layers = layers_of(workload.private(), take(workload.samples, slice(0, _TRACED)))
     samples = workload.samples
-    shape = tuple(samples.shape[1:]) if isinstance(samples, torch.Tensor) else ()
+    is_plain = isinstance(samples, torch.Tensor) and samples.is_floating_point()
+    shape = tuple(samples.shape[1:]) if is_plain else ()
     return Network(name, workload.model, layers, shape, weights)

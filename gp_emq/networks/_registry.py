@@ -43,7 +43,7 @@ class Network:
         model: the network, in eval mode.
         layers: its quantizable modules in forward order.
         input_shape: (C, H, W) of one image; of a workload the shape of one sample, empty where that
-            is more than a tensor.
+            is no tensor of floats.
         weights: the file its weights were read from, `None` where no file was.
     """
 

@@ -265,6 +265,28 @@ class Workload:
         other.targets = torch.cat(found)
         return other
 
+    def checked(self, name: str) -> "Workload":
+        """Return the workload itself, once its labels are classes of the network.
+
+        Args:
+            name: of the network, for the complaint.
+
+        Raises:
+            DataError: if they are not.
+            StatisticsError: if the default network gives no logits.
+        """
+        if self.is_default and self.targets is not None:
+            network, one = self.private(), take(self.samples, slice(0, 1))
+            with undisturbed(), torch.no_grad():
+                classes = check_classes(logits_of(network.run(one), 1)).shape[1]
+            low, high = int(self.targets.min()), int(self.targets.max())
+            if low < 0 or high >= classes:
+                raise DataError(
+                    f"{name} tells {classes} classes apart: labels must be 0 to {classes - 1}, "
+                    f"they reach from {low} to {high}"
+                )
+        return self
+
     def part(self, indices: Tensor | slice) -> "Workload":
         """Return the same workload on some of its samples."""
         other = copy.copy(self)

@@ -1,22 +1,21 @@
-from ._accuracy import Measured, Right, accuracy, difference, predictions
-from ._inputs import EvaluationInputs, load_evaluation_inputs
+from ._accuracy import Measured, Right, Values, accuracy, change, difference, measured
 from ._quantize import quantize, run_recipe
 from ._settings import FLOAT_ACTIVATIONS, QuantizationSettings, planned_activation_bits
 from ._text import MethodResult, Report
 
 __all__ = [
     "FLOAT_ACTIVATIONS",
-    "EvaluationInputs",
     "Measured",
     "MethodResult",
     "QuantizationSettings",
     "Report",
     "Right",
+    "Values",
     "accuracy",
+    "change",
     "difference",
-    "load_evaluation_inputs",
+    "measured",
     "planned_activation_bits",
-    "predictions",
     "quantize",
     "run_recipe",
 ]

@@ -2,51 +2,74 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import norm
-from torch import Tensor, nn
-
-from gp_emq.networks import PrivateNetwork, undisturbed
 
 _Z = float(norm.ppf(0.975))
 
 Right = NDArray[np.bool_]
 """Which images are labelled rightly, (n,)."""
 
+Values = NDArray[Any]
+"""A metric of each sample, (n,), or of all of them, ()."""
+
 
 @dataclass(frozen=True)
 class Measured:
-    """A share, or a difference of two, with its 95 % interval.
+    """A metric, or a difference of two, with its 95 % interval.
 
     Attributes:
-        value: In [0, 1], a difference in [-1, 1].
-        low: Lower end of the interval.
-        high: Upper end.
+        value: A share is in [0, 1], a difference of two in [-1, 1].
+        low: Lower end of the interval; None where there is none.
+        high: Upper end, likewise.
     """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
-def predictions(model: nn.Module, images: Tensor, batch: int) -> Tensor:
-    """Return the class with the largest logit of each image.
+def measured(values: Values, groups: int | None = None) -> Measured:
+    """Return a metric with its 95 % interval.
 
     Args:
-        model: Maps (n, C, H, W) to logits (n, classes); it is left alone, and run in eval mode.
-        images: float32 (n, C, H, W).
-        batch: Images per pass.
-
-    Returns:
-        int64 (n,).
+        values: The metric of each sample, (n,), see `accuracy` where it is right or wrong; or of
+            all samples, (), which has no interval.
+        groups: As for `accuracy`.
     """
-    network = PrivateNetwork(model)
-    with undisturbed(), torch.no_grad():
-        parts = [network.run(part).argmax(dim=1).cpu() for part in torch.split(images, batch)]
-    return torch.cat(parts)
+    if values.dtype == np.bool_:
+        return accuracy(values, groups)
+    return _mean(values, groups)
+
+
+def change(before: Values, after: Values, groups: int | None = None) -> Measured:
+    """Return how much a metric changes over the same samples, with its 95 % interval.
+
+    Args:
+        before: The metric before, as for `measured`.
+        after: And after.
+        groups: As for `accuracy`.
+    """
+    if before.dtype == np.bool_:
+        return difference(before, after, groups)
+    return _mean(after.astype(np.float64) - before, groups)
+
+
+def _mean(values: Values, groups: int | None) -> Measured:
+    """Return a mean with the interval of a normal distribution; base images count once."""
+    mean = float(values.mean(dtype=np.float64))
+    if values.ndim == 0:
+        return Measured(mean, None, None)
+    by_group = values
+    if groups is not None and len(values) % groups == 0:
+        by_group = values.reshape(-1, groups).mean(axis=0)
+    if len(by_group) < 2:
+        return Measured(mean, None, None)
+    reach = _Z * float(by_group.std(ddof=1, dtype=np.float64)) / math.sqrt(len(by_group))
+    return Measured(mean, mean - reach, mean + reach)
 
 
 def accuracy(right: Right, groups: int | None = None) -> Measured:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gp_emq.allocation import Measures, Plan
 from gp_emq.columns import format_columns
+from gp_emq.networks import TOP_1
 from gp_emq.ptq._accuracy import Measured
 
 
@@ -16,7 +17,7 @@ class MethodResult:
 
     Attributes:
         method: Name of the method.
-        accuracy: Top-1 accuracy.
+        accuracy: The metric: by default top-1 accuracy.
         change: Against the float network, over the same images.
         file: Where the network was written.
         measures: What its weights take, which is not what the plan does where a method raises
@@ -41,14 +42,17 @@ class Report:
         plan: The plan.
         plan_file: Where it is from.
         calibration: Number of calibration images.
-        images: Number of test images.
+        images: Number of test images, or other samples.
         groups: Number of base images that they show.
         labelled: Whether they have labels.
-        floating: Top-1 accuracy of the float network.
+        floating: The metric of the float network.
         results: One for each method.
         in_float: Weights of the network that stay in float.
         notes: What else the user should know.
         float_bytes: What a file of the float network takes.
+        metric: Name of the metric.
+        higher_is_better: Its direction.
+        sample: What a sample is called.
     """
 
     network: str
@@ -63,6 +67,9 @@ class Report:
     in_float: Sequence[str] = ()
     notes: Sequence[str] = ()
     float_bytes: int = 0
+    metric: str = TOP_1.name
+    higher_is_better: bool = TOP_1.higher_is_better
+    sample: str = "image"
 
     def as_json(self) -> str:
         """Write it as one JSON object."""
@@ -73,6 +80,8 @@ class Report:
             "test_images": self.images,
             "base_images": self.groups,
             "labelled": self.labelled,
+            "metric": self.metric,
+            "higher_is_better": self.higher_is_better,
             "float": asdict(self.floating),
             "float_bytes": self.float_bytes,
             "methods": [asdict(result) for result in self.results],
@@ -94,17 +103,18 @@ class Report:
             self._images(),
             "",
         ]
-        agreement = "top-1" if self.labelled else "agreement"
-        head = ["network", agreement, "95 % interval", "change", "95 % interval", "file, KiB"]
-        floating = [_percent(self.floating.value), _interval(self.floating)]
+        is_share = self.metric == TOP_1.name
+        name = "agreement" if is_share and not self.labelled else self.metric
+        head = ["network", name, "95 % interval", "change", "95 % interval", "file, KiB"]
+        floating = [_told(self.floating.value, is_share), _interval(self.floating, is_share)]
         body = [["float", *floating, "", "", _kib(self.float_bytes)]]
         body += [
             [
                 result.method,
-                _percent(result.accuracy.value),
-                _interval(result.accuracy),
-                f"{100 * result.change.value:+.2f} %",
-                _interval(result.change),
+                _told(result.accuracy.value, is_share),
+                _interval(result.accuracy, is_share),
+                _told(result.change.value, is_share, "+"),
+                _interval(result.change, is_share),
                 _kib(result.file_bytes),
             ]
             for result in self.results
@@ -118,6 +128,8 @@ class Report:
                 row += [f"{of.average_bits:.3f}", f"{of.size_mib:.4g}"]
         lines += format_columns(head, body)
         notes = list(self.notes)
+        if not self.higher_is_better:
+            notes.insert(0, f"the lower the {self.metric}, the better")
         if self.in_float:
             shown = [*self.in_float[:5], *(["..."] if len(self.in_float) > 5 else [])]
             notes.append(f"{len(self.in_float)} weights stay in float: {', '.join(shown)}")
@@ -126,21 +138,24 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def _images(self) -> str:
-        tests = f"{self.images:,} test images"
+        tests = f"{self.images:,} test {self.sample}s"
         if self.groups != self.images:
             tests += f" ({self.images // self.groups} distortions of {self.groups:,})"
         if not self.labelled:
             tests += " without labels: the float network's answers count as right"
-        return f"{tests}; {self.calibration:,} calibration images"
+        return f"{tests}; {self.calibration:,} calibration {self.sample}s"
 
 
 def _kib(size: int) -> str:
     return f"{size / 1024:,.1f}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+def _told(value: float, is_share: bool, sign: str = "") -> str:
+    return f"{100 * value:{sign}.2f} %" if is_share else f"{value:{sign}.4g}"
 
 
-def _interval(measured: Measured) -> str:
-    return f"[{100 * measured.low:.2f}, {100 * measured.high:.2f}]"
+def _interval(measured: Measured, is_share: bool) -> str:
+    if measured.low is None or measured.high is None:
+        return ""
+    ends = (measured.low, measured.high)
+    return "[" + ", ".join(f"{100 * e:.2f}" if is_share else f"{e:.4g}" for e in ends) + "]"

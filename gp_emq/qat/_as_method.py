@@ -1,7 +1,6 @@
 """Training as one of the methods of ``python -m gp_emq.quantize``."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from gp_emq.determinism import threads
 from gp_emq.errors import TrainingError
 from gp_emq.networks import Network
 from gp_emq.qat._inputs import load_qat_inputs
-from gp_emq.qat._parser import recipe_settings
+from gp_emq.qat._recipes import recipe_values
 from gp_emq.qat._settings import QatSettings
 from gp_emq.qat._train import train
 from gp_emq.quantization import QuantizedModel
@@ -27,7 +26,7 @@ def method_settings(recipe: str | None, **changes: Any) -> QatSettings:
         TrainingError: The recipe is unknown, or a value is out of range.
     """
     given = {name: value for name, value in changes.items() if value is not None}
-    return replace(recipe_settings(recipe), **given)
+    return QatSettings(**{**(recipe_values(recipe) if recipe else {}), **given})
 
 
 def train_plan(

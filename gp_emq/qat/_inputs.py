@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,19 +12,17 @@ from gp_emq.errors import DataError
 from gp_emq.networks import (
     DATA_VARIABLE,
     Augmentation,
+    Inputs,
     Network,
     PrivateNetwork,
-    data_set_of,
+    Workload,
     drawn,
     fitting_arrays,
     import_torchvision,
-    load_calibration,
     load_images,
-    load_network,
-    own_arrays,
+    load_inputs,
     undisturbed,
 )
-from gp_emq.ptq import predictions
 from gp_emq.qat._evaluation import LabelledImages
 from gp_emq.qat._samples import FileImages, PreparedImages, Samples, TensorImages
 
@@ -71,55 +69,43 @@ def load_qat_inputs(
     Raises:
         GpEmqError: Network, weights or images are unknown, missing or do not fit.
     """
-    loaded = load_network(network, weights)
-    arrays = own_arrays(loaded, data)
-    data_set = data_set_of(loaded.name, loaded.input_shape)
-    if arrays is not None:
-        inputs = _own(loaded, data[0], arrays, images, seed)
-    elif data_set == "imagenet":
-        inputs = _imagenet(loaded, data, images, seed)
+    inputs = load_inputs(network, weights, data)
+    if inputs.own is not None:
+        found = QatInputs(
+            inputs.network, _training(inputs.own.answered().checked(inputs.network.name)),
+            inputs.calibration(images, seed).samples, None,
+        )  # fmt: skip
+    elif inputs.data_set == "imagenet":
+        found = _imagenet(inputs.network, data, images, seed)
     else:
-        inputs = _in_memory(loaded, data_set, data, images, seed)
-    if test_data is not None:
-        inputs = QatInputs(loaded, inputs.samples, inputs.calibration, _own_test(loaded, test_data))
-    return inputs
+        found = _in_memory(inputs, images, seed)
+    return found if test_data is None else replace(found, test=_own_test(inputs.network, test_data))
 
 
-def _in_memory(
-    network: Network, data_set: str, data: Sequence[Path], images: int, seed: int
-) -> QatInputs:
-    training = load_images(data_set, data, part="training")
+def _in_memory(inputs: Inputs, images: int, seed: int) -> QatInputs:
+    network, data_set = inputs.network, inputs.data_set
+    training, test = (load_images(data_set, inputs.data, part=of) for of in ("training", "test"))
     if training is None:
         raise DataError(f"{data_set} data without training images: there is nothing to train on")
-    _check_labels(network, training.labels, "the training images")
-    test = load_images(data_set, data, part="test")
+    labelled = Workload(network.model, training.images, training.labels).checked(network.name)
     return QatInputs(
         network,
-        Samples(
-            TensorImages(training.images, training.labels),
-            Augmentation(data_set, network.input_shape[1]),
-        ),
-        load_calibration(data_set, data, count=images, seed=seed).images,
+        _training(labelled, Augmentation(data_set, network.input_shape[1])),
+        inputs.calibration(images, seed).samples,
         None if test is None else PreparedImages(TensorImages(test.images, test.labels)),
     )
 
 
-def _own(
-    network: Network, path: Path, arrays: tuple[Tensor, Tensor | None], images: int, seed: int
-) -> QatInputs:
-    found, labels = arrays
-    if labels is None:
-        labels = predictions(network.model, found, 256)
-    _check_labels(network, labels, str(path))
-    source = TensorImages(found, labels)
-    return QatInputs(network, Samples(source), found[drawn(len(found), images, seed)[0]], None)
+def _training(labelled: Workload, augment: Augmentation | None = None) -> Samples:
+    assert labelled.targets is not None  # noqa: S101 - narrows; the caller answered
+    return Samples(TensorImages(labelled.samples, labelled.targets), augment)
 
 
 def _own_test(network: Network, path: Path) -> LabelledImages:
     images, labels = fitting_arrays(network, path) or (None, None)
     if images is None or labels is None:
         raise DataError(f"{path}: test images need x float32 (n, C, H, W) and labels y")
-    _check_labels(network, labels, str(path))
+    Workload(network.model, images, labels).checked(network.name)
     return PreparedImages(TensorImages(images, labels))
 
 
@@ -183,12 +169,3 @@ def _classes_of(network: Network) -> int:
     with undisturbed(), torch.no_grad():
         example = torch.zeros(1, *network.input_shape)
         return int(PrivateNetwork(network.model).run(example).shape[-1])
-
-
-def _check_labels(network: Network, labels: Tensor, where: str) -> None:
-    classes = _classes_of(network)
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise DataError(
-            f"{where}: labels must be 0 to {classes - 1}, the classes of {network.name}, not "
-            f"{int(labels.min())} to {int(labels.max())}"
-        )

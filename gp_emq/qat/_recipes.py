@@ -1,9 +1,12 @@
 """Settings that ship with the package, as files that ``--recipe`` reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from gp_emq.errors import TrainingError
+from gp_emq.files import read_toml
+from gp_emq.qat._settings import QatSettings
 
 _FOLDER = Path(__file__).parent / "recipes"
 
@@ -46,3 +49,15 @@ def find_recipe(name: str) -> Recipe:
             return recipe
     known = ", ".join(recipe.name for recipe in RECIPES)
     raise TrainingError(f"unknown recipe {name!r}: known are {known}; --config reads a file")
+
+
+def recipe_values(name: str) -> dict[str, Any]:
+    """Return what a recipe says of the fields of `QatSettings`.
+
+    Raises:
+        TrainingError: It is unknown.
+    """
+    known = {field.name for field in fields(QatSettings)}
+    content = read_toml(find_recipe(name).path, TrainingError, "the recipe")
+    named = {key.replace("-", "_"): value for key, value in content.items()}
+    return {key: value for key, value in named.items() if key in known}

@@ -13,6 +13,7 @@ import torch
 from analysis._run_data import bench_of, best_individual, pareto_front
 from gp_emq.ablation import read_study
 from gp_emq.allocation import CostTable, load_plan, load_sweep
+from gp_emq.cli._qat import read_qat
 from gp_emq.cli._run import _configuration, _parser
 from gp_emq.experiment import RunConfiguration
 from gp_emq.export import load_quantized, read_record
@@ -29,7 +30,6 @@ from gp_emq.proxies import language, parse_expression
 from gp_emq.proxies._kept import _read as read_table
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME, load_checkpoint
-from gp_emq.qat._parser import parse_options, settings_of
 from gp_emq.qat._samples import FileImages
 from gp_emq.quantization import LearnedRoundings
 from gp_emq.statistics import open_statistics, sha256_of
@@ -140,7 +140,7 @@ def _read_run_options(path: Path) -> None:
 
 
 def _read_training_options(path: Path) -> None:
-    settings_of(parse_options(["--config", str(path)]))
+    read_qat(["--bits", "4", "--network", "digits", "--config", str(path)])
 
 
 def _reseal_quantized(content: bytes, random: "change.Random") -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from mortal_measurements import MortalMeasurements
 
-from gp_emq.errors import BenchError, NetworkError
+from gp_emq.errors import BenchError, DataError, NetworkError
 from gp_emq.farm import FarmSettings
 from gp_emq.mqbench import (
     MeasurementSettings,
@@ -318,7 +318,7 @@ def test_wrong_arguments_give_one_line(tmp_path, capsys, monkeypatch, arguments,
 
 
 def test_labels_beyond_the_classes_are_noticed():
-    with pytest.raises((BenchError, NetworkError), match="tells 5 classes apart"):
+    with pytest.raises((DataError, NetworkError), match="tells 5 classes apart"):
         Measurer(settings(network=f"{__name__}:few_classes"))
 
 

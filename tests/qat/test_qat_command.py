@@ -17,12 +17,12 @@ import torch
 from PIL import Image
 
 from gp_emq.allocation import CostSettings, allocate, save_plan
+from gp_emq.cli._qat import read_qat
 from gp_emq.errors import GpEmqError, TrainingError
 from gp_emq.export import load_quantized, read_record
 from gp_emq.networks import load_images, load_network, network_specifications, registered_layers
-from gp_emq.qat import RECIPES
+from gp_emq.qat import RECIPES, method_settings
 from gp_emq.qat.__main__ import main
-from gp_emq.qat._parser import parse_options, settings_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -113,14 +113,16 @@ def test_a_plan_of_part_of_the_network_is_refused(tmp_path) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_every_recipe_reads_and_names_a_known_network(recipe) -> None:
-    options = parse_options(["--recipe", recipe.name, "--bits", "4"])
-    settings_of(options)
-    assert options.network in {known.name for known in network_specifications()}
+    asked = read_qat(["--recipe", recipe.name, "--bits", "4"])
+    assert asked.training == method_settings(recipe.name)
+    assert asked.network in {known.name for known in network_specifications()}
     assert recipe.path.read_text().startswith("#")
 
 
 def test_recipes_and_their_files_are_the_same(capsys) -> None:
-    run("--list-recipes")
+    with pytest.raises(SystemExit) as ended:
+        main(["--list-recipes"])
+    assert ended.value.code == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert sorted(listed) == sorted(path.stem for path in RECIPES[0].path.parent.glob("*.toml"))
 
@@ -128,10 +130,9 @@ def test_recipes_and_their_files_are_the_same(capsys) -> None:
 def test_the_command_line_wins_over_the_file_and_that_over_the_recipe(tmp_path) -> None:
     config = tmp_path / "mine.toml"
     config.write_text('epochs = 7\nbatch = 16\nfirst-last-bits = "plan"\n')
-    options = parse_options(
-        ["--recipe", "imagenet-resnet50", "--config", str(config), "--batch", "32"]
-    )
-    settings = settings_of(options)
+    settings = read_qat(
+        ["--recipe", "imagenet-resnet50", "--config", str(config), "--batch", "32", "--bits", "4"]
+    ).training
     assert (settings.epochs, settings.batch, settings.first_last_bits) == (7, 32, None)
     assert settings.distillation == 0.5
 

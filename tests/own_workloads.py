@@ -49,3 +49,11 @@ def module() -> nn.Module:
 
 
 NUMBER = 3
+
+
+def wide() -> Workload:
+    """The regression with other shapes under the same names."""
+    workload = regression()
+    first, last = nn.Linear(5, 9), nn.Linear(9, 2)
+    model = nn.Sequential(first, nn.BatchNorm1d(9), nn.Tanh(), nn.Linear(9, 9), last)
+    return workload.of(model)

@@ -1,18 +1,20 @@
-"""The options of ``python -m gp_emq.qat``."""
+"""The options of ``gp_emq qat``."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
+from gp_emq.cli._options import OWN_IMAGES, add_images, add_inputs, add_list, settings_of
+from gp_emq.errors import TrainingError
 from gp_emq.options import OptionParser, not_negative, options_from_file, positive, seed
 from gp_emq.outputs import OutputFolder
-from gp_emq.qat._recipes import RECIPES, find_recipe
-from gp_emq.qat._settings import PRECISIONS, QatSettings
+from gp_emq.qat import PRECISIONS, RECIPES, QatSettings, find_recipe
 
 _DEFAULTS = QatSettings()
 _PLANNED = "plan"
+
+NO_NETWORK = "no network: give --network, or a plan that names one"
 
 _SETTINGS: dict[str, tuple[type, str, str]] = {
     "epochs": (int, "N", "passes over the training images"),
@@ -33,41 +35,45 @@ _SETTINGS: dict[str, tuple[type, str, str]] = {
 """Type, placeholder and help of the options that are fields of `QatSettings`."""
 
 
-def parse_options(given: Sequence[str]) -> argparse.Namespace:
-    """Read the command line, over the file of ``--config``, over the recipe.
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """What the command line asks for: its options, by name, and those of training as one."""
+
+    plan: Path | None
+    bits: int | None
+    network: str | None
+    weights: Path | None
+    data: tuple[Path, ...]
+    test_data: Path | None
+    images: int
+    training: QatSettings
+    activation_bits: int | None
+    out: Path | None
+    device: str
+    quiet: bool
+
+
+def read_qat(given: Sequence[str]) -> TrainSettings:
+    """Read the command line of ``gp_emq.qat``, over the file of ``--config``, over the recipe.
 
     Raises:
-        GpEmqError: An option is unknown or of the wrong kind, or a file does not read.
+        GpEmqError: It is wrong, a value is out of range, or a file does not read.
     """
     finder = OptionParser(add_help=False)
     finder.add_argument("--recipe")
     name = finder.parse_known_args(list(given))[0].recipe
     recipe = options_from_file(["--config", str(find_recipe(name).path)]) if name else []
-    return _parser().parse_args([*recipe, *options_from_file(given), *given])
+    options = _parser().parse_args([*recipe, *options_from_file(given), *given])
+    known = {field.name: getattr(options, field.name) for field in fields(QatSettings)}
+    training = QatSettings(**{key: value for key, value in known.items() if value is not None})
+    if options.plan is None and options.bits is None:
+        raise TrainingError("no widths: give --plan, or --bits for one width everywhere")
+    if options.plan is None and options.network is None:
+        raise TrainingError(NO_NETWORK)
+    return settings_of(TrainSettings, options, training=training)
 
 
-def settings_of(options: argparse.Namespace) -> QatSettings:
-    """Make settings of what was given.
-
-    Raises:
-        TrainingError: A value is out of range.
-    """
-    known: dict[str, Any] = {
-        field.name: getattr(options, field.name) for field in fields(QatSettings)
-    }
-    return QatSettings(**{name: value for name, value in known.items() if value is not None})
-
-
-def recipe_settings(name: str | None) -> QatSettings:
-    """Make the settings of a recipe, or with None the default ones.
-
-    Raises:
-        TrainingError: The recipe is unknown.
-    """
-    return settings_of(parse_options(["--recipe", name] if name else []))
-
-
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> OptionParser:
     parser = OptionParser(
         prog="python -m gp_emq.qat",
         description="Train a network while it is quantized as a plan says, with learned step "
@@ -78,24 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     plan = what.add_mutually_exclusive_group()
     plan.add_argument("--plan", type=Path, metavar="FILE", help="a plan of gp_emq.allocate")
     plan.add_argument("--bits", type=positive, metavar="B", help="one width for all layers instead")
-    what.add_argument(
-        "--network", metavar="NAME|MODULE:FACTORY",
-        help="a known network, or a function that returns one (default: the plan's)",
-    )  # fmt: skip
-    what.add_argument("--weights", type=Path, metavar="FILE", help="its weights, if it needs any")
-    what.add_argument(
-        "--data", type=Path, nargs="+", default=[], metavar="PATH",
-        help="its images: those of its data set, for ImageNet the folder of train and val; or an "
-        ".npz of x float32 (n,C,H,W) and, if there are labels, y",
-    )  # fmt: skip
+    add_inputs(
+        what,
+        "a known network, or a function that returns one (default: the plan's)",
+        data=OWN_IMAGES.replace("data set,", "data set, for ImageNet the folder of train and val;"),
+    )
     what.add_argument(
         "--test-data", type=Path, metavar="FILE.npz",
         help="such a file to evaluate on (default: the data set's test images)",
     )  # fmt: skip
-    what.add_argument(
-        "--images", type=positive, default=512, metavar="N",
-        help="calibration images for the first step sizes (default: 512)",
-    )  # fmt: skip
+    add_images(what, 512, "calibration images for the first step sizes")
     _add_settings(parser)
     where = parser.add_argument_group("where, and from what")
     where.add_argument(
@@ -112,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         help="read any of these options from a file; it wins over the recipe, and the command "
         "line over both",
     )  # fmt: skip
-    where.add_argument("--list-recipes", action="store_true", help="list the recipes and exit")
+    add_list(where, "--list-recipes", _recipe_lines)
     where.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     return parser
 
@@ -148,7 +146,7 @@ def _first_last_bits(text: str) -> int | None:
         raise argparse.ArgumentTypeError(f"must be a width or {_PLANNED!r}, got {text!r}") from None
 
 
-def recipe_lines() -> list[str]:
-    """Return one line per recipe: its name and what it is."""
+def _recipe_lines() -> Iterator[str]:
     size = max(len(recipe.name) for recipe in RECIPES)
-    return [f"{recipe.name:<{size}}  {recipe.description}\n" for recipe in RECIPES]
+    for recipe in RECIPES:
+        yield f"{recipe.name:<{size}}  {recipe.description}"
