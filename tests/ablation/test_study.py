@@ -53,7 +53,7 @@ def test_a_variant_has_the_settings_of_all_and_its_own(tmp_path: Path) -> None:
         (("screening = false", "population = 0"), "population"),
         (("screening = false", "primitives = 'mine.py'"), "give --primitives mine.py"),
         (("[variants.unscreened]", "[variants.'../up']"), "a variant '../up'"),
-        (("screening = false", "benches = []"), "gives benches as [[][]]"),
+        (("screening = false", "benches = []"), r"gives benches as \[\]"),
         (('held_out = ["plain-digits-rtn-channel"]', 'held_out = ["digits"]'), "holds out"),
         (("evaluations = 50", "evaluation = 50"), "evaluation"),
     ],
