@@ -20,7 +20,8 @@ Labels = Tensor | NDArray[Any] | Sequence[Any]
 
 _EXPECTED = (
     "give a tensor or an array (n, channels, height, width), a list of images of one size, or "
-    "a DataLoader that gives images or (images, labels)"
+    "a DataLoader that gives images or (images, labels); for dicts, several inputs, token ids or "
+    "other tasks give Workload a forward, a loss or a metric"
 )
 _ARRAYS = (Tensor, np.ndarray)
 _BATCH_AXES = 4

@@ -80,7 +80,7 @@ class Inputs:
                 self.data_set, self.data, calibration=calibration, count=tests, seed=seed
             )
             fitted, test = self.calibration(calibration, seed), self._images(images)
-            return Division(fitted, self._checked(test), images.groups, labelled=True)
+            return Division(fitted, test, images.groups, labelled=True)
         total = len(self.own)
         if total < 2:
             raise DataError(
@@ -96,7 +96,7 @@ class Inputs:
         return workload.checked(self.network.name)
 
     def _images(self, images: ImageSet) -> Workload:
-        return Workload(self.network.model, images.images, images.labels)
+        return self._checked(Workload(self.network.model, images.images, images.labels))
 
     def _source(self) -> str:
         return str(self.data[0]) if self.data else self.network.name

@@ -2,11 +2,13 @@
 
 import copy
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from types import CodeType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,6 +16,15 @@ from torch.utils import _pytree
 
 from gp_emq.errors import DataError, StatisticsError
 from gp_emq.networks._containers import Images, Labels, image_batch
+from gp_emq.networks._divergence import (
+    described,
+    divergences,
+    logits_in,
+    reference_of,
+    rows_of,
+    stand_in_losses,
+    stand_ins,
+)
 from gp_emq.networks._images import batch_size
 from gp_emq.networks._running import Forward, PrivateNetwork, feed, undisturbed
 from gp_emq.networks._samples import (
@@ -23,6 +34,7 @@ from gp_emq.networks._samples import (
     sha256_of_values,
     split,
     take,
+    tensors_of,
     values_per_sample,
 )
 
@@ -84,9 +96,11 @@ class Workload:
         forward: `forward(model, inputs)` gives the outputs; by default the model is called with a
             tensor, the elements of a tuple, or the items of a dict by name.
         loss: `loss(outputs, targets)` gives one number per sample (n,) or their mean; by default
-            the cross-entropy of logits (n, classes) and labels (n,). Targets are the second part
-            of the pairs, or the inputs where batches are no pairs.
-        metric: how well the network does, by default top-1.
+            the cross-entropy of logits (n, classes) and labels (n,), and where there are no labels
+            the divergence of outputs from the float network's, of which `divergences` says what
+            it is. Targets are the second part of the pairs, or the inputs where batches are no
+            pairs.
+        metric: how well the network does, by default top-1, or that divergence.
 
     Attributes:
         model: as given.
@@ -94,7 +108,8 @@ class Workload:
         targets: what loss and metric compare outputs with; None for the network's own predictions.
         forward: how the network is fed.
         loss: as given.
-        metric: as given, or top-1.
+        metric: as given, or top-1, or the divergence.
+        diverges: whether the loss is the divergence.
 
     Raises:
         DataError: if batches or labels are of a wrong kind, shape or value.
@@ -128,18 +143,34 @@ class Workload:
         self.model = model
         self.forward = forward or feed
         self.loss = loss
-        self.metric = metric or TOP_1
         self.is_default = forward is None and loss is None and metric is None
+        self.diverges = False
+        self.metric = metric or TOP_1
         self.samples: Samples
         self.targets: Samples | None
-        if self.is_default:
+        if self.is_default and not _are_tokens(batches):
             self.samples, self.targets = image_batch(batches, labels)
             return
+        self.is_default = False
         if labels is not None:
             raise DataError("labels beside batches: give (inputs, labels) pairs as batches")
         self.samples, self.targets = joined(batches)
-        if self.targets is None and loss is not None:
+        self.diverges = loss is None and not _are_labels(self.targets)
+        if self.diverges and metric is None:
+            if self.targets is not None:
+                raise DataError(
+                    f"the targets are {described(self.targets)}, which are no labels (n,): give "
+                    "a loss or a metric that compares them with outputs"
+                )
+            measure = partial(divergences, of_tokens=self._of_tokens)
+            self.metric = Metric("divergence", measure, higher_is_better=False)
+        elif self.targets is None:
             self.targets = self.samples
+
+    @property
+    def _of_tokens(self) -> bool:
+        """Whether the network is fed whole numbers."""
+        return any(not values.is_floating_point() for _, values in tensors_of(self.samples, ""))
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -148,11 +179,11 @@ class Workload:
     @property
     def gives_logits(self) -> bool:
         """Whether outputs are logits (n, classes), as the default loss needs."""
-        return self.loss is None
+        return self.loss is None and not self.diverges
 
     def of(self, model: nn.Module) -> "Workload":
-        """Return the same workload of another network."""
-        other = copy.copy(self)
+        """Return the same workload of another network; it diverges from the outputs of this one."""
+        other = copy.copy(self.answered() if self.diverges else self)
         other.model = model
         return other
 
@@ -172,6 +203,8 @@ class Workload:
                 them, or the loss is of a wrong shape.
         """
         samples = count(targets)
+        if self.diverges and self.loss is None:
+            return divergences(outputs, targets, of_tokens=self._of_tokens).sum()
         if self.loss is None:
             logits = check_classes(logits_of(outputs, samples))
             logits = logits if logits.dtype == torch.float64 else logits.float()
@@ -187,22 +220,9 @@ class Workload:
         Raises:
             StatisticsError: if they have no rows, or are no logits where the loss needs them.
         """
-        if self.loss is None:
+        if self.gives_logits:
             return logits_of(outputs, samples)
-        rows = [
-            leaf.reshape(samples, -1)
-            for leaf in _pytree.tree_leaves(outputs)
-            if isinstance(leaf, Tensor)
-            and leaf.is_floating_point()
-            and leaf.dim() > 0
-            and len(leaf) == samples
-        ]
-        if not rows:
-            raise StatisticsError(
-                f"the network gives no tensor with a row for each of {samples} samples, it gives "
-                f"{type(outputs).__name__}"
-            )
-        return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+        return rows_of(outputs, samples)
 
     def values(self, outputs: Any, targets: Samples) -> Tensor:
         """Return the metric of each sample (n,), or of all of them ().
@@ -234,6 +254,8 @@ class Workload:
         Raises:
             DataError: if there are no targets.
         """
+        if self.targets is None and self.diverges:
+            return self.answered().measured_by(run, batch)
         if self.targets is None:
             raise DataError("a metric needs targets: give (inputs, targets) pairs as batches")
         with undisturbed(), torch.no_grad():
@@ -252,18 +274,87 @@ class Workload:
         """Return the same workload with targets: where there are none, the network's own answers.
 
         Raises:
-            StatisticsError: if it has no logits to answer with.
+            StatisticsError: if it has no answers.
         """
         if self.targets is not None:
             return self
-        other, network = copy.copy(self), self.private()
-        with undisturbed(), torch.no_grad():
-            found = [
-                check_classes(logits_of(_on_cpu(network.run(part)), count(part))).argmax(dim=1)
-                for part in split(self.samples, self.batch)
-            ]
-        other.targets = torch.cat(found)
+        other = copy.copy(self)
+        if self.diverges:
+            other.targets, _ = self._references()
+        else:
+            logits = self._of_all(lambda found, part: logits_of(found, count(part)))
+            other.targets = check_classes(logits).argmax(dim=1)
         return other
+
+    def settled(self) -> "Workload":
+        """Return the workload that statistics are of, whose loss has a gradient.
+
+        Where the loss is the divergence, its gradient at the float network is zero: targets drawn
+        around that network's outputs stand in for them, see `stand_ins`. Else it is this one.
+
+        Raises:
+            StatisticsError: if the network gives nothing to compare.
+        """
+        if not self.diverges:
+            return self
+        other, metric, of_tokens = copy.copy(self), self.metric, self._of_tokens
+        reference, are_logits = self._references()
+        compared = reference if self.targets is None else self.targets
+        other.targets = (stand_ins(reference, are_logits=are_logits), compared)
+        other.loss = lambda found, pair: stand_in_losses(found, pair[0], of_tokens=of_tokens)
+        other.metric = replace(metric, measure=lambda found, pair: metric.measure(found, pair[1]))
+        return other
+
+    def divergence(self, before: Any, after: Any, samples: int) -> Tensor:
+        """Return how far outputs are from others, summed over samples.
+
+        Args:
+            before: outputs of the float network.
+            after: outputs of another.
+            samples: how many samples they are of.
+
+        Returns:
+            KL(softmax before ‖ softmax after) of logits, the squared difference of other outputs.
+        """
+        if self.diverges:
+            reference = reference_of(before, samples, of_tokens=self._of_tokens)
+            return divergences(after, reference, of_tokens=self._of_tokens).sum()
+        one, other = self.matrix(before, samples), self.matrix(after, samples)
+        if not self.gives_logits:
+            return (one - other).square().sum()
+        return functional.kl_div(
+            other.log_softmax(dim=1), one.log_softmax(dim=1), reduction="sum", log_target=True
+        )
+
+    def loss_beside(self, before: Any, outputs: Any, targets: Samples) -> Tensor:
+        """Return the loss summed over samples; the divergence itself where that is the loss.
+
+        Args:
+            before: outputs of the float network.
+            outputs: those that are judged.
+            targets: of the same samples.
+        """
+        if self.diverges:
+            return self.divergence(before, outputs, count(targets))
+        return self.summed_loss(outputs, targets)
+
+    def _references(self) -> tuple[Tensor, bool]:
+        """Return what other outputs are compared with, and whether it is logits."""
+        logits: list[bool] = []
+
+        def reference(found: Any, part: Samples) -> Tensor:
+            samples, of_tokens = count(part), self._of_tokens
+            logits.append(logits_in(found, samples, of_tokens=of_tokens) is not None)
+            return reference_of(found, samples, of_tokens=of_tokens)
+
+        return self._of_all(reference), all(logits)
+
+    def _of_all(self, kept: Callable[[Any, Samples], Tensor]) -> Tensor:
+        """Run all samples, and join what is kept of the network's outputs for each part."""
+        network = self.private()
+        with undisturbed(), torch.no_grad():
+            parts = split(self.samples, self.batch)
+            return torch.cat([kept(_on_cpu(network.run(part)), part) for part in parts])
 
     def checked(self, name: str) -> "Workload":
         """Return the workload itself, once its labels are classes of the network.
@@ -283,7 +374,7 @@ class Workload:
             if low < 0 or high >= classes:
                 raise DataError(
                     f"{name} tells {classes} classes apart: labels must be 0 to {classes - 1}, "
-                    f"they reach from {low} to {high}"
+                    f"those of the data reach from {low} to {high}"
                 )
         return self
 
@@ -331,6 +422,20 @@ def workload_of(
     return Workload(model, images, labels)
 
 
+def _are_labels(targets: Samples | None) -> bool:
+    """Whether targets are whole numbers (n,), as the cross-entropy takes them."""
+    return isinstance(targets, Tensor) and targets.dim() == 1 and not targets.is_floating_point()
+
+
+def _are_tokens(batches: object) -> bool:
+    """Whether batches are dicts, or rows of whole numbers, which are no images."""
+    if isinstance(batches, Mapping):
+        return True
+    if not isinstance(batches, (Tensor, np.ndarray)) or batches.ndim != 2:
+        return False
+    return str(batches.dtype).removeprefix("torch.") in ("int32", "int64")
+
+
 def _on_cpu(outputs: Any) -> Any:
     return _pytree.tree_map_only(Tensor, Tensor.cpu, outputs)
 
@@ -345,8 +450,10 @@ def _concatenated(outputs: list[Any]) -> Any:
 
 
 def _shape_fault(what: str, found: object, samples: int) -> str:
-    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-    return f"{what} must give one number for each of {samples} samples, or one for all; got {shape}"
+    return (
+        f"{what} must give one number for each of {samples} samples, or one for all; got "
+        f"{described(found)}"
+    )
 
 
 def logits_of(output: object, images: int) -> Tensor:
@@ -362,9 +469,9 @@ def logits_of(output: object, images: int) -> Tensor:
     if isinstance(output, Tensor) and output.dim() == 1 and images == 1:
         output = output[None]  # a forward that squeezes away the axis of a single image
     if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != images:
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise StatisticsError(
-            f"the network must map {images} images to ({images}, classes) logits, it gives {shape}"
+            f"the network must map {images} images to ({images}, classes) logits, it gives "
+            f"{described(output)}; networks of other outputs are given as a gp_emq.Workload"
         )
     return output
 

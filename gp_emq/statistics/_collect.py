@@ -100,7 +100,7 @@ def collect_statistics(
         [40.0, 725.0]
     """
     settings = settings or StatisticsSettings()
-    workload = workload_of(model, images, labels)
+    workload = workload_of(model, images, labels).settled()
     taken, answers = workload.samples, workload.targets
     private, state = workload.private(), state_sha256(unwrapped(workload.model))
     workload = workload.of(private.model)

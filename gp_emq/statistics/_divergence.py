@@ -4,33 +4,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils import _pytree
 
-from gp_emq.networks import Workload, count
+from gp_emq.networks import count
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten
 from gp_emq.statistics._network import FunctionalNetwork
-
-
-def divergence(workload: Workload, before: Any, after: Any, samples: int) -> Tensor:
-    """Return how far outputs are from others, summed over samples.
-
-    Args:
-        workload: What the outputs are of.
-        before: Outputs of the float network.
-        after: Outputs of another.
-        samples: How many they are.
-
-    Returns:
-        KL(softmax before ‖ softmax after) of logits, the squared difference of other outputs.
-    """
-    one, other = workload.matrix(before, samples), workload.matrix(after, samples)
-    if not workload.gives_logits:
-        return (one - other).square().sum()
-    return functional.kl_div(
-        other.log_softmax(dim=1), one.log_softmax(dim=1), reduction="sum", log_target=True
-    )
 
 
 def in_double(outputs: Any) -> Any:
@@ -59,7 +38,7 @@ def divergence_gradient(
         with torch.no_grad():
             before = in_double(network.outputs(network.weights(), images))
         after = in_double(quantized.outputs(weights, images))
-        mean = divergence(network.workload, before, after, count(images)) / len(batch)
+        mean = network.workload.divergence(before, after, count(images)) / len(batch)
         parts = torch.autograd.grad(mean, weights, materialize_grads=True)
         for whole, part in zip(total, parts, strict=True):
             whole.add_(part)

@@ -10,7 +10,7 @@ from torch.utils import _pytree
 
 from gp_emq.networks import Samples, count
 from gp_emq.statistics._batch import Batch
-from gp_emq.statistics._divergence import divergence, in_double
+from gp_emq.statistics._divergence import in_double
 from gp_emq.statistics._network import FunctionalNetwork
 
 LOSS, DIVERGENCE, METRIC = range(3)
@@ -37,8 +37,8 @@ class _Judge:
         values = workload.values(outputs, self.targets).double()
         values = values.sum() if workload.metric.per_sample else values * samples
         found = [
-            workload.summed_loss(outputs, self.targets),
-            divergence(workload, self.before, outputs, samples),
+            workload.loss_beside(self.before, outputs, self.targets),
+            workload.divergence(self.before, outputs, samples),
             -values if workload.metric.higher_is_better else values,
         ]
         return torch.stack([one.double().cpu() for one in found])

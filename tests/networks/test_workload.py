@@ -225,7 +225,9 @@ def test_a_loss_and_a_forward_that_do_not_fit_are_refused(regression: Workload) 
     batches = (regression.samples, regression.targets)
     wrong = Workload(regression.model, batches, loss=lambda o, t: (o["value"] - t).square())
     statistics = gp_emq.collect_statistics(wrong, bits=(2, 4))
-    with pytest.raises(StatisticsError, match=r"the loss must give one number .* got \(7, 2\)"):
+    with pytest.raises(
+        StatisticsError, match=r"the loss must give one number .* got a tensor of shape \(7, 2\)"
+    ):
         statistics.tensor("weight_gradient")
     missing = Workload(regression.model, {"image": regression.samples["image"]}, loss=squared_error)
     with pytest.raises(NetworkError, match=r"fails on a dict of tensors of shapes \(1, 1, 4, 4\)"):

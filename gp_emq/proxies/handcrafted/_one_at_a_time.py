@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils import _pytree
 
 from gp_emq.networks import Samples, Workload, check_classes, count, split, undisturbed
@@ -75,15 +74,9 @@ def _harms(inputs: ProxyInputs) -> _Harms:
 def _harm(workload: Workload, before: Any, after: Any, targets: Samples) -> Tensor:
     """Divergence, rise of the loss and loss of the metric, summed over samples: (3,)."""
     samples = count(targets)
-    one, other = workload.matrix(before, samples), workload.matrix(after, samples)
-    divergence = (
-        functional.kl_div(
-            other.log_softmax(dim=1), one.log_softmax(dim=1), reduction="sum", log_target=True
-        )
-        if workload.gives_logits
-        else (one - other).square().sum()
-    )
-    loss = workload.summed_loss(after, targets) - workload.summed_loss(before, targets)
+    divergence = workload.divergence(before, after, samples)
+    then, now = (workload.loss_beside(before, outputs, targets) for outputs in (before, after))
+    loss = now - then
     return torch.stack(
         [divergence.double(), loss.double(), _worse(workload, before, after, targets)]
     )

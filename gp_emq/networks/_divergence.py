@@ -1,0 +1,134 @@
+"""How far outputs are from those of the float network, where nobody says what they should be."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils import _pytree
+
+from gp_emq.errors import StatisticsError
+
+NAME = "divergence"
+_LOGITS = "logits"
+
+
+def rows_of(outputs: Any, samples: int) -> Tensor:
+    """Return all floating outputs as one row per sample, (n, values).
+
+    Raises:
+        StatisticsError: if there is none with a row for each sample.
+    """
+    rows = [
+        leaf.reshape(samples, -1)
+        for leaf in _pytree.tree_leaves(outputs)
+        if isinstance(leaf, Tensor)
+        and leaf.is_floating_point()
+        and leaf.dim() > 0
+        and len(leaf) == samples
+    ]
+    if not rows:
+        raise StatisticsError(
+            f"the network gives no tensor with a row for each of {samples} samples, it gives "
+            f"{described(outputs)}"
+        )
+    return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+
+
+def described(outputs: Any) -> str:
+    """Say what a network gave, for a complaint."""
+    if isinstance(outputs, Tensor):
+        return f"a tensor of shape {tuple(outputs.shape)}"
+    if isinstance(outputs, Mapping):
+        return f"{type(outputs).__name__} of {', '.join(map(str, outputs)) or 'nothing'}"
+    return type(outputs).__name__
+
+
+def logits_in(outputs: Any, samples: int, *, of_tokens: bool) -> Tensor | None:
+    """Return the logits among outputs, None where they are other numbers.
+
+    Logits are what a mapping calls so; else one tensor (n, classes), or (n, steps, classes) of
+    a network that is fed tokens.
+
+    Args:
+        outputs: what the network gave.
+        samples: how many samples it was fed.
+        of_tokens: whether it was fed whole numbers.
+    """
+    named = isinstance(outputs, Mapping) and _LOGITS in outputs
+    found = outputs[_LOGITS] if named else outputs
+    if not isinstance(found, Tensor) or not found.is_floating_point() or found.dim() < 2:
+        return None
+    most = 3 if of_tokens or named else 2
+    fits = len(found) == samples and found.shape[-1] > 1 and found.dim() <= most
+    return found if fits else None
+
+
+def reference_of(outputs: Any, samples: int, *, of_tokens: bool) -> Tensor:
+    """Return what other outputs are compared with: logits (n, ..., classes), or rows (n, values).
+
+    Raises:
+        StatisticsError: if outputs have no rows.
+    """
+    logits = logits_in(outputs, samples, of_tokens=of_tokens)
+    return rows_of(outputs, samples) if logits is None else logits
+
+
+def divergences(outputs: Any, reference: Tensor, *, of_tokens: bool) -> Tensor:
+    """Return how far outputs are from those of the float network, for each sample.
+
+    Args:
+        outputs: of another network.
+        reference: what `reference_of` gave for the float network.
+        of_tokens: whether the networks are fed whole numbers.
+
+    Returns:
+        (n,): KL(softmax float ‖ softmax other) of logits, the mean over steps; the mean squared
+        difference of other outputs.
+
+    Raises:
+        StatisticsError: if outputs have no rows.
+    """
+    samples = len(reference)
+    logits = logits_in(outputs, samples, of_tokens=of_tokens)
+    if logits is None:
+        return (rows_of(outputs, samples) - reference).square().mean(dim=1)
+    terms = functional.kl_div(
+        logits.log_softmax(dim=-1), reference.log_softmax(dim=-1),
+        reduction="none", log_target=True,
+    )  # fmt: skip
+    return terms.sum(dim=-1).reshape(samples, -1).mean(dim=1)
+
+
+def stand_ins(reference: Tensor, *, are_logits: bool, seed: int = 0) -> Tensor:
+    """Return targets that have a gradient at the float network, as its own outputs have not.
+
+    Args:
+        reference: what `reference_of` gave for the float network.
+        are_logits: whether they are logits.
+        seed: of the noise.
+
+    Returns:
+        The likeliest classes of logits, int64 (n, ...). Of other outputs (n, values) with normal
+        noise of their own spread: then the squared gradients of the squared difference estimate its
+        Gauss-Newton matrix, as those of the cross-entropy do.
+    """
+    if are_logits:
+        return reference.argmax(dim=-1)
+    spread = reference.std(correction=0)
+    noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(seed))
+    return reference + noise * torch.where(spread > 0, spread, 1.0)
+
+
+def stand_in_losses(outputs: Any, targets: Tensor, *, of_tokens: bool) -> Tensor:
+    """Return the loss of each sample against what `stand_ins` gave, (n,)."""
+    samples = len(targets)
+    if targets.is_floating_point():
+        return (rows_of(outputs, samples) - targets).square().mean(dim=1)
+    logits = logits_in(outputs, samples, of_tokens=of_tokens)
+    assert logits is not None  # noqa: S101 - it gave some before
+    entropies = functional.cross_entropy(
+        logits.flatten(0, -2), targets.flatten().to(logits.device), reduction="none"
+    )
+    return entropies.reshape(samples, -1).mean(dim=1)
