@@ -30,8 +30,9 @@ def followed(tmp_path_factory: pytest.TempPathFactory):
         patch.syspath_prepend(str(folder))
         torch.manual_seed(0)
         for kind, text in BLOCK.findall(GUIDE.read_text(encoding="utf-8")):
-            if text.startswith("# shop.py"):
-                Path("shop.py").write_text(text)
+            named = re.match(r"# (\w+\.py)\n", text)
+            if named is not None:
+                Path(named[1]).write_text(text)
             elif kind == "python":
                 exec(compile(text, str(GUIDE), "exec"), names)  # noqa: S102 - our own guide
             else:
@@ -43,7 +44,8 @@ def followed(tmp_path_factory: pytest.TempPathFactory):
                         inner.setattr(sys.stdout, "write", said.append)
                         assert importlib.import_module(words[2]).main(words[3:]) == 0
                         outputs.append("".join(said))
-        sys.modules.pop("shop", None)
+        for name in ("shop", "reader"):
+            sys.modules.pop(name, None)
     return folder, names, outputs
 
 
@@ -66,14 +68,35 @@ def test_the_search_gives_a_formula_with_a_table(followed) -> None:
 
 def test_the_commands_plan_quantize_and_write(followed) -> None:
     folder, _, outputs = followed
-    assert len(outputs) == 3
-    assert outputs[0].startswith("plan for shop:network, by fit")
-    assert "agreement" in outputs[1]
-    report = json.loads(outputs[2])
+    assert len(outputs) == 5
+    assert outputs[2].startswith("plan for shop:network, by fit")
+    assert "agreement" in outputs[3]
+    report = json.loads(outputs[4])
     assert report["methods"][0]["method"] == "adaround"
     assert (report["calibration_images"], report["test_images"]) == (100, 100)
     for name in ("rtn", "rtn+bn", "adaround"):
         assert (folder / f"plan-{name}.safetensors").is_file()
+
+
+def test_a_language_model_is_planned_and_its_perplexity_measured(followed) -> None:
+    folder, names, outputs = followed
+    found, language = names["perplexities"], names["language"]
+    # By hand: every letter's probability, of the samples that did not calibrate.
+    tokens = language.samples[names["order"][64:]]
+    with torch.no_grad():
+        logs = language.model(tokens)[:, :-1].log_softmax(-1)
+    given = logs.gather(2, tokens[:, 1:, None])
+    assert found["float"] == pytest.approx(float((-given.mean()).exp()), rel=1e-5)
+    assert found["float"] < 16  # it has learned: letters of equal chance have 128
+    assert found["float"] < found["plan"] < found["2 bits"]
+    assert found["4 bits"] < found["3 bits"] < found["2 bits"]
+    assert 2 < names["planned"].measures.average_bits <= 2.5
+    assert outputs[0].startswith("plan for reader:language, by fit")
+    report = json.loads(outputs[1])
+    assert (report["metric"], report["higher_is_better"]) == ("perplexity", False)
+    assert report["float"]["value"] < report["methods"][0]["accuracy"]["value"] < 16
+    assert {"letters.weight", "places.weight"} <= set(report["in_float"])
+    assert (folder / "reader-rtn.safetensors").is_file()
 
 
 def test_every_command_and_option_in_the_text_exists() -> None:
