@@ -110,7 +110,7 @@ def _notes(plan: Plan) -> list[str]:
         )
     if plan.kept_in_float:
         notes.append(
-            f"note: {len(plan.kept_in_float)} weights are in no Conv2d or Linear module, stay in "
+            f"note: {len(plan.kept_in_float)} weights are in no layer that is quantized, stay in "
             f"float and are not counted: {_shortened(plan.kept_in_float)}"
         )
     if plan.gap > 0:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gp_emq.errors import ExportError
+from gp_emq.networks import QUANTIZABLE
 
 _EXTRA_STATE = "_extra_state"
 _NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
@@ -73,7 +74,7 @@ def sharing_modules(model: nn.Module, quantized: Iterable[str]) -> dict[str, str
     return {
         name: owners[id(module.weight)]
         for name, module in model.named_modules()
-        if isinstance(module, (nn.Conv2d, nn.Linear)) and id(module.weight) in owners
+        if isinstance(module, QUANTIZABLE) and id(module.weight) in owners
     }
 
 

@@ -51,6 +51,7 @@ from ._samples import (
     values_per_sample,
 )
 from ._torchvision import import_torchvision
+from ._tracing import KINDS, QUANTIZABLE
 from ._watching import Call, input_of, is_linear_map, watching, with_input
 from ._weights import file_sha256, load_weights, read_state_dict, take_state_dict
 from ._workload import (
@@ -68,9 +69,11 @@ __all__ = [
     "AUGMENTATIONS",
     "DATA_SETS",
     "DATA_VARIABLE",
+    "KINDS",
     "MEBIBYTE",
     "OWN_ARRAYS",
     "OWN_WORKLOAD",
+    "QUANTIZABLE",
     "RESIZED",
     "TOP_1",
     "Augmentation",

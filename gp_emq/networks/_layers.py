@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gp_emq.errors import NetworkError
 from gp_emq.networks._running import PrivateNetwork
 from gp_emq.networks._samples import Samples
-from gp_emq.networks._tracing import QUANTIZABLE, Trace
+from gp_emq.networks._tracing import KINDS, QUANTIZABLE, Trace
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Layer:
 
     Attributes:
         name: path of the module within the network.
-        kind: `"Conv2d"` or `"Linear"`.
+        kind: `"Conv1d"`, `"Conv2d"`, `"Conv3d"` or `"Linear"`.
         weight_shape: shape of its weight.
         parameters: elements of its weight and, where it has one, its bias; those that are an
             earlier layer's parameters too are counted there.
@@ -42,6 +42,11 @@ class Layer:
     shares: str = ""
 
     @property
+    def is_convolution(self) -> bool:
+        """Whether channels are the axis of its output before those that its kernel moves along."""
+        return self.kind.startswith("Conv")
+
+    @property
     def own_weights(self) -> int:
         """Elements of its weight, none where the weight is counted with another layer."""
         return 0 if self.shares else math.prod(self.weight_shape)
@@ -58,7 +63,7 @@ def find_layers(
         ties: groups of layer names that share one bit entry.
 
     Returns:
-        The `Conv2d` and `Linear` modules that any image called, in the order of their first
+        The convolutions and `Linear` modules that any image called, in the order of their first
         calls; their operations are the mean over the images. Layers whose weight is one
         parameter share an entry, as do those that are tied. Entries are numbered by their first
         layer.
@@ -83,7 +88,8 @@ def layers_of(
     trace.run(images)
     if not trace.order:
         raise NetworkError(
-            f"{type(network.model).__name__} called no Conv2d or Linear module: nothing to quantize"
+            f"{type(network.model).__name__} called no module to quantize: there are "
+            f"{', '.join(KINDS)}"
         )
     for name in trace.order:
         if trace.modules[name]._parameters.get("weight") is None:
@@ -131,7 +137,7 @@ def _own(module: nn.Module) -> list[nn.Parameter]:
 
 
 def _kind(module: nn.Module) -> str:
-    return "Conv2d" if isinstance(module, nn.Conv2d) else "Linear"
+    return next(kind.__name__ for kind in QUANTIZABLE if isinstance(module, kind))
 
 
 def _layer(name: str, trace: Trace, entry: int, owners: Mapping[int, str]) -> Layer:

@@ -14,7 +14,10 @@ from gp_emq.networks._running import PrivateNetwork, undisturbed
 from gp_emq.networks._samples import Samples, split
 from gp_emq.networks._watching import input_of
 
-QUANTIZABLE = (nn.Conv2d, nn.Linear)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+QUANTIZABLE = (*CONVOLUTIONS, nn.Linear)
+"""Modules whose weight has the output channels as its first axis."""
+KINDS = tuple(kind.__name__ for kind in QUANTIZABLE)
 
 
 class Trace:

@@ -28,7 +28,7 @@ class Call:
 
     @property
     def input(self) -> Tensor:
-        """What a Conv2d or Linear is fed, however it is named."""
+        """What a layer is fed, however it is named."""
         return input_of(self.arguments, self.named)
 
 
@@ -110,11 +110,14 @@ _HOOKS: tuple[Callable[[nn.Module], Mapping[int, Any]], ...] = (
 )
 
 
+_LINEAR_MAPS = {nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear}
+
+
 def is_linear_map(module: nn.Module) -> bool:
-    """Tell whether a module is torch's own Conv2d or Linear, and nothing hooks into it.
+    """Tell whether a module is torch's own convolution or Linear, and nothing hooks into it.
 
     Its forward is then linear in its weight, and its output is its weight applied to its first
     argument plus its bias. A subclass, a forward of its own or a hook may compute anything.
     """
-    plain = type(module) in {nn.Conv2d, nn.Linear} and "forward" not in module.__dict__
+    plain = type(module) in _LINEAR_MAPS and "forward" not in module.__dict__
     return plain and not any(hooks(module) for hooks in _HOOKS)

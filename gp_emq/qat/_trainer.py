@@ -58,12 +58,11 @@ class Trainer:
     ) -> None:
         self.history: tuple[EpochRecord, ...] = ()
         self._settings, self._processes, self._test = settings, processes, test
-        # Convolutions are faster over channels that lie beside each other, on either device.
-        self.network = network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = _placed(network, processes.device)
         self._teacher: nn.Module | None = None
         if teacher is not None:
             frozen = teacher.requires_grad_(requires_grad=False).eval()
-            self._teacher = frozen.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._teacher = _placed(frozen, processes.device)
         self._grids = learned_grids(self.network)
         groups = parameter_groups(self.network, widths, settings)
         self._rates = [float(group["lr"]) for group in groups]
@@ -221,3 +220,15 @@ class Trainer:
         steps = len(self._batches)
         rising = round(self._settings.warm_up * steps)
         return rate_factor(step, self._settings.epochs * steps, rising)
+
+
+def _placed(network: nn.Module, device: torch.device) -> nn.Module:
+    """Bring a network to a device.
+
+    Convolutions are faster over channels that lie beside each other; weights of five axes, as those
+    of volumes, cannot lie so.
+    """
+    if any(parameter.dim() > 4 for parameter in network.parameters()):
+        return network.to(device)
+    placed: nn.Module = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed

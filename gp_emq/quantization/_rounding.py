@@ -235,4 +235,6 @@ def _unit(parts: Sequence[Reconstructed]) -> float:
 
 def _channel_axis(module: nn.Module, output: Tensor) -> int:
     """Return the axis of the channels: the last of linear layers and of sequences of tokens."""
+    if isinstance(module, (nn.Conv1d, nn.Conv3d)):
+        return output.dim() + 1 - module.weight.dim()
     return -1 if isinstance(module, nn.Linear) or output.dim() in {1, 3} else 1

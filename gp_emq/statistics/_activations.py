@@ -13,8 +13,6 @@ from gp_emq.statistics._layout import Shape
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._seeds import IMAGES, generator
 
-CONVOLUTION = "Conv2d"
-
 
 @dataclass(frozen=True)
 class Activations:
@@ -123,14 +121,13 @@ def by_image(layer: Layer, calls: Sequence[Tensor], *, by_rows: bool) -> list[Te
         return list(calls)
     if len({call.shape for call in calls}) == 1:
         return [torch.stack(calls, dim=1).flatten(0, 1) if by_rows else torch.cat(calls)]
-    axis = 2 if layer.kind == CONVOLUTION else 1
+    axis = 2 if layer.is_convolution else 1
     return [torch.cat([_positions(layer, call, by_rows=by_rows) for call in calls], dim=axis)]
 
 
 def _batched(layer: Layer, output: Tensor) -> Tensor:
     """Give the output of a layer that was called without a first axis one."""
-    axes = 3 if layer.kind == CONVOLUTION else 1
-    return output[None] if output.dim() == axes else output
+    return output[None] if output.dim() == len(layer.weight_shape) - 1 else output
 
 
 def _positions(layer: Layer, output: Tensor, *, by_rows: bool) -> Tensor:
@@ -141,7 +138,7 @@ def _positions(layer: Layer, output: Tensor, *, by_rows: bool) -> Tensor:
         one row unless there is one for each image.
     """
     rows = len(output) if by_rows else 1
-    if layer.kind != CONVOLUTION:
+    if not layer.is_convolution:
         return output.reshape(rows, -1, output.shape[-1])
     moved = output if by_rows else output.transpose(0, 1)
     return moved.reshape(rows, output.shape[1], -1)

@@ -15,7 +15,7 @@ from gp_emq.networks import (
     split,
     watching,
 )
-from gp_emq.statistics._activations import CONVOLUTION, Activations, by_image, joined
+from gp_emq.statistics._activations import Activations, by_image, joined
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._network import FunctionalNetwork
@@ -188,7 +188,7 @@ def channel_numbers(shape: Sequence[int], layer: Layer, counts: Tensor) -> Tenso
     Returns:
         int64 (elements,).
     """
-    is_convolution = layer.kind == CONVOLUTION
+    is_convolution = layer.is_convolution
     if len(shape) > 1:
         numbers = torch.arange(shape[1 if is_convolution else -1])
         numbers = numbers.view(-1, *[1] * (len(shape) - 2)) if is_convolution else numbers

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gp_emq.networks import Samples, split
-from gp_emq.statistics._activations import CONVOLUTION
+from gp_emq.networks import Layer, Samples, split
 from gp_emq.statistics._changes import Changed, changed
 from gp_emq.statistics._network import FunctionalNetwork
 
@@ -30,15 +29,15 @@ class _Moments:
         self._means: Tensor | None = None
         self._squares = self._products = torch.zeros(0)
 
-    def add(self, call: Changed, *, is_convolution: bool) -> None:
+    def add(self, call: Changed, layer: Layer) -> None:
         """Add all positions of a call."""
-        output = _by_channel(call.output, is_convolution=is_convolution)
+        output = _by_channel(call.output, layer)
         count = output.shape[1]
         means, squares, products = [output.mean(dim=1)], [], []
         output = output - means[0][:, None]
         squares.append(output.square().sum(dim=1))
         for change in call.changes:
-            values = _by_channel(change, is_convolution=is_convolution)
+            values = _by_channel(change, layer)
             means.append(values.mean(dim=1))
             values = values - means[-1][:, None]
             squares.append(values.square().sum(dim=1))
@@ -106,14 +105,14 @@ def output_sums(
         layers = changed(network, some, perturbations)
         for layer, moment, calls in zip(network.layers, moments, layers, strict=True):
             for call in calls:
-                moment.add(call, is_convolution=layer.kind == CONVOLUTION)
+                moment.add(call, layer)
     return torch.stack([moment.sums(total) for moment in moments], dim=1)
 
 
-def _by_channel(values: Tensor, *, is_convolution: bool) -> Tensor:
+def _by_channel(values: Tensor, layer: Layer) -> Tensor:
     """Bring an output to float64 (channels, positions), on the CPU."""
-    if is_convolution:
-        values = values[None] if values.dim() == 3 else values
+    if layer.is_convolution:
+        values = values[None] if values.dim() == len(layer.weight_shape) - 1 else values
         rows = values.transpose(0, 1).flatten(1)
     else:
         rows = values.reshape(-1, values.shape[-1]).T

@@ -87,7 +87,7 @@ def _channel_sums(layer: Layer, values: Tensor, counts: Tensor) -> Tensor:
     Returns:
         (images, channels).
     """
-    is_convolution = layer.kind == "Conv2d"
+    is_convolution = layer.is_convolution
     if values.dim() == 1:
         parts = torch.split(values, counts.tolist())
         shape = (layer.weight_shape[0], -1) if is_convolution else (-1, layer.weight_shape[0])
