@@ -88,8 +88,8 @@ def layers_of(
     trace.run(images)
     if not trace.order:
         raise NetworkError(
-            f"{type(network.model).__name__} called no module to quantize: there are "
-            f"{', '.join(KINDS)}"
+            f"{type(network.model).__name__} called no {', '.join(KINDS[:-1])} or {KINDS[-1]} "
+            "module: nothing to quantize"
         )
     for name in trace.order:
         if trace.modules[name]._parameters.get("weight") is None:
