@@ -85,7 +85,9 @@ def _allocate(options: argparse.Namespace) -> None:
         raise AllocationError(
             "no budget: give --size-mib, --size-mb, --average-bits, --bops-g or --cost, or --sweep"
         )
-    name = options.network or (None if options.workload else "digits")
+    name = options.network
+    if name is None and options.workload is None:
+        name = "digits"
     inputs = load_inputs(name, options.weights, options.data, workload=options.workload)
     network = inputs.network
     settings = CostSettings(
