@@ -100,7 +100,7 @@ def _allocate(options: argparse.Namespace) -> int:
         )
     asked = measure_options(options, [*costs, *([True] if budgeted else [])])
     name = options.network
-    if name is None and not options.workload:
+    if name is None and options.workload is None:
         name = "digits"
     inputs = load_inputs(name, options.weights, options.data, workload=options.workload)
     network = inputs.network

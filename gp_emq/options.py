@@ -15,7 +15,7 @@ from gp_emq.outputs import check_outputs
 _LONGEST = 400
 _PLAIN = str | int | float
 _KEY = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
-_CODE = ("network", "workload", "primitives")
+_CODE = ("network", "workload", "test_workload", "test-workload", "primitives")
 """Options that may name code to run, which the command line alone may do."""
 
 

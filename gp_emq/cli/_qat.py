@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from gp_emq.cli._options import OWN_IMAGES, add_images, add_inputs, add_list, settings_of
+from gp_emq.cli._options import (
+    OWN_IMAGES,
+    add_images,
+    add_inputs,
+    add_list,
+    add_workload,
+    settings_of,
+)
 from gp_emq.errors import TrainingError
 from gp_emq.options import OptionParser, not_negative, options_from_file, positive, seed
 from gp_emq.outputs import OutputFolder
@@ -42,9 +49,11 @@ class TrainSettings:
     plan: Path | None
     bits: int | None
     network: str | None
+    workload: str | None
     weights: Path | None
     data: tuple[Path, ...]
     test_data: Path | None
+    test_workload: str | None
     images: int
     training: QatSettings
     activation_bits: int | None
@@ -68,7 +77,11 @@ def read_qat(given: Sequence[str]) -> TrainSettings:
     training = QatSettings(**{key: value for key, value in known.items() if value is not None})
     if options.plan is None and options.bits is None:
         raise TrainingError("no widths: give --plan, or --bits for one width everywhere")
-    if options.plan is None and options.network is None:
+    if options.workload is not None and (options.network or options.data or options.test_data):
+        raise TrainingError("--workload brings network and data along: give it without them")
+    if options.test_workload is not None and options.workload is None:
+        raise TrainingError("--test-workload is for training on a --workload")
+    if options.plan is None and options.network is None and options.workload is None:
         raise TrainingError(NO_NETWORK)
     return settings_of(TrainSettings, options, training=training)
 
@@ -89,6 +102,11 @@ def _parser() -> OptionParser:
         "a known network, or a function that returns one (default: the plan's)",
         data=OWN_IMAGES.replace("data set,", "data set, for ImageNet the folder of train and val;"),
     )
+    add_workload(what)
+    what.add_argument(
+        "--test-workload", metavar="MODULE:FUNCTION",
+        help="a function that returns a workload to evaluate on (default: none)",
+    )  # fmt: skip
     what.add_argument(
         "--test-data", type=Path, metavar="FILE.npz",
         help="such a file to evaluate on (default: the data set's test images)",

@@ -34,7 +34,7 @@ def split(samples: Samples, size: int) -> tuple[Any, ...]:
     )
 
 
-def take(samples: Samples, indices: Tensor | slice | Sequence[int]) -> Any:
+def take(samples: Samples, indices: Tensor | slice | Sequence[int] | int) -> Any:
     """Return some of the samples."""
     return _pytree.tree_map_only(Tensor, lambda values: values[indices], samples)
 

@@ -5,7 +5,14 @@ from ._learned_grid import LearnedGrid
 from ._network import learnable_network, quantized_model
 from ._processes import Processes, joined_processes
 from ._recipes import RECIPES, Recipe, find_recipe
-from ._samples import FileImages, ImageSource, PreparedImages, Samples, TensorImages
+from ._samples import (
+    FileImages,
+    ImageSource,
+    PreparedImages,
+    Samples,
+    TensorImages,
+    WorkloadSamples,
+)
 from ._settings import PRECISIONS, WEIGHT_DECAY_SHARES, QatSettings
 from ._train import train
 from ._warm_start import trained_plan, trained_widths, warm_start
@@ -27,6 +34,7 @@ __all__ = [
     "Recipe",
     "Samples",
     "TensorImages",
+    "WorkloadSamples",
     "evaluate",
     "find_recipe",
     "joined_processes",

@@ -10,7 +10,7 @@ from gp_emq.command import resumption
 from gp_emq.determinism import threads
 from gp_emq.errors import TrainingError
 from gp_emq.files import refuse_code
-from gp_emq.networks import file_sha256
+from gp_emq.networks import TOP_1, Workload, file_sha256
 from gp_emq.outputs import check_output_folder
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME
 from gp_emq.qat._evaluation import evaluate
@@ -33,9 +33,10 @@ def train_as_asked(asked: TrainSettings) -> None:
         inputs_at = plan.activation_bits or settings.activation_bits
         settings = replace(settings, activation_bits=inputs_at)
     network = asked.network or (plan.provenance.get("network") if plan is not None else None)
+    network = asked.workload or network
     if network is None:
         raise TrainingError(NO_NETWORK)
-    if asked.network is None:
+    if asked.network is None and asked.workload is None:
         refuse_code(network, TrainingError, f"{asked.plan} names the network", "--network")
     folder = asked.out or _default_folder(asked, network)
     check_output_folder(folder)
@@ -45,12 +46,14 @@ def train_as_asked(asked: TrainSettings) -> None:
         threads(settings.threads),
     ):
         inputs = load_qat_inputs(
-            network,
+            None if asked.workload is not None else network,
             asked.weights,
             asked.data,
             asked.test_data,
             images=asked.images,
             seed=settings.seed,
+            workload=asked.workload,
+            test_workload=asked.test_workload,
         )
         if plan is not None and asked.plan is not None:
             _check_origin(plan, inputs, asked.plan)
@@ -110,6 +113,7 @@ def _train(
         float_accuracy=accuracies[0],
         start_accuracy=accuracies[1],
         accuracy=accuracies[2],
+        metric=inputs.test.metric.name if isinstance(inputs.test, Workload) else TOP_1.name,
     )
     result = None if plan is None else trained_plan(plan, layers, settings)
     write_result(folder, trained, summary, result)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from gp_emq.networks import Workload
 from gp_emq.qat._processes import Processes
 
 EVALUATION_BATCH = 250
@@ -24,19 +25,21 @@ class LabelledImages(Protocol):
 
 def evaluate(
     network: nn.Module,
-    test: LabelledImages,
+    test: LabelledImages | Workload,
     processes: Processes,
     *,
     workers: int = 0,
 ) -> float:
-    """Return the share of images that a network labels rightly.
+    """Return the share of images that a network labels rightly, or a workload's metric.
 
     Args:
         network: Maps (n, C, H, W) to logits; it is left in the mode it was in.
-        test: Images as the network takes them, with labels; it has a length.
-        processes: Each evaluates its part; all return the same.
+        test: Images as the network takes them, with labels; it has a length. Or a workload.
+        processes: Each evaluates its part, or all of a workload; all return the same.
         workers: Processes that load images.
     """
+    if isinstance(test, Workload):
+        return float(test.of(network).measured(test.batch).double().mean())
     count, before = len(test), network.training
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=processes.device)

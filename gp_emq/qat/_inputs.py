@@ -21,10 +21,17 @@ from gp_emq.networks import (
     import_torchvision,
     load_images,
     load_inputs,
+    load_workload,
     undisturbed,
 )
 from gp_emq.qat._evaluation import LabelledImages
-from gp_emq.qat._samples import FileImages, PreparedImages, Samples, TensorImages
+from gp_emq.qat._samples import (
+    FileImages,
+    PreparedImages,
+    Samples,
+    TensorImages,
+    WorkloadSamples,
+)
 
 
 @dataclass(frozen=True)
@@ -34,24 +41,26 @@ class QatInputs:
     Attributes:
         network: The float network.
         samples: The training images.
-        calibration: Images that the grids start from, float32 (n, C, H, W).
+        calibration: Images that the grids start from, float32 (n, C, H, W), or a workload.
         test: What to evaluate on; None where there is nothing.
     """
 
     network: Network
-    samples: Samples
-    calibration: Tensor
-    test: LabelledImages | None
+    samples: Samples | WorkloadSamples
+    calibration: Tensor | Workload
+    test: LabelledImages | Workload | None
 
 
 def load_qat_inputs(
-    network: str,
+    network: str | None,
     weights: Path | None = None,
     data: Sequence[Path] = (),
     test_data: Path | None = None,
     *,
     images: int = 512,
     seed: int = 0,
+    workload: str | None = None,
+    test_workload: str | None = None,
 ) -> QatInputs:
     """Load a network and the images to train it on.
 
@@ -65,11 +74,21 @@ def load_qat_inputs(
         test_data: A file of such arrays to evaluate on, with labels.
         images: Calibration images.
         seed: Of their draw.
+        workload: Instead of a network and data, `package.module:function` that returns a workload,
+            all of whose samples are trained on.
+        test_workload: Likewise, one to evaluate on; its model does not count.
 
     Raises:
         GpEmqError: Network, weights or images are unknown, missing or do not fit.
     """
-    inputs = load_inputs(network, weights, data)
+    inputs = load_inputs(network, weights, data, workload=workload)
+    if workload is not None and inputs.own is not None:
+        test = None if test_workload is None else load_workload(test_workload)
+        if test is not None and test.diverges:
+            test = test.of(inputs.network.model)
+        own = inputs.own.checked(inputs.network.name).answered()
+        calibration = inputs.calibration(images, seed)
+        return QatInputs(inputs.network, WorkloadSamples(own), calibration, test)
     if inputs.own is not None:
         found = QatInputs(
             inputs.network, _training(inputs.own.answered().checked(inputs.network.name)),

@@ -1,9 +1,32 @@
 """What training minimises: cross-entropy, and the distance to the float network's outputs."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 
+from gp_emq.networks import Workload, count
 from gp_emq.qat._settings import QatSettings
+
+
+def workload_loss(
+    workload: Workload, outputs: Any, targets: Any, teacher: Any, settings: QatSettings
+) -> Tensor:
+    """Return the mean loss of a batch of a workload.
+
+    Args:
+        workload: Says what the loss is.
+        outputs: Of the quantized network.
+        targets: What they are compared with.
+        teacher: The float network's outputs; None without distillation.
+        settings: The share of distillation, which is the divergence from the float outputs.
+    """
+    samples = count(targets)
+    share = settings.distillation if teacher is not None else 0.0
+    loss = (1 - share) * workload.summed_loss(outputs, targets)
+    if share:
+        loss = loss + share * workload.divergence(teacher, outputs, samples)
+    return loss / samples
 
 
 def training_loss(

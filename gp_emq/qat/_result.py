@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gp_emq.allocation import Plan
 from gp_emq.export import save_quantized
-from gp_emq.networks import Layer
+from gp_emq.networks import TOP_1, Layer
 from gp_emq.qat._settings import QatSettings
 from gp_emq.quantization import QuantizedModel
 from gp_emq.store import atomic_write_text
@@ -30,6 +30,7 @@ class Summary:
         float_accuracy: Of the float network on them.
         start_accuracy: Of the quantized network before training.
         accuracy: Of the trained network.
+        metric: What it is.
     """
 
     network: str
@@ -41,6 +42,7 @@ class Summary:
     float_accuracy: float | None
     start_accuracy: float | None
     accuracy: float | None
+    metric: str = TOP_1.name
 
     def text(self) -> str:
         """Write it as lines for a reader."""
@@ -55,7 +57,9 @@ class Summary:
             ("before training", self.start_accuracy),
             ("trained", self.accuracy),
         ):
-            if accuracy is not None:
+            if accuracy is not None and self.metric != TOP_1.name:
+                lines.append(f"{name:<16}{self.metric} {accuracy:.6g} of {self.images:,} samples")
+            elif accuracy is not None:
                 lines.append(f"{name:<16}{accuracy:7.2%} of {self.images:,} test images")
         return "\n".join(lines) + "\n"
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 
 from gp_emq.errors import DataError
 from gp_emq.files import read_image
-from gp_emq.networks import ImageSet
+from gp_emq.networks import ImageSet, Workload, take
 
 Key = tuple[int, int, int]
 """Seed, epoch and index of an image: what decides a sample."""
@@ -118,6 +118,29 @@ class Samples(Dataset[tuple[Tensor, int]]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(*key))
             return self.augment(image), label
+
+
+class WorkloadSamples(Dataset[Any]):
+    """The samples of a workload, with their targets, by key.
+
+    Args:
+        workload: The workload, with targets.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+
+    def __len__(self) -> int:
+        return len(self.workload)
+
+    def describe(self) -> dict[str, str]:
+        """Return what decides the samples and how they are judged, as texts by name."""
+        found = {"training_samples": self.workload.samples_sha256()}
+        return {**found, "workload": str(self.workload.identity())}
+
+    def __getitem__(self, key: Key) -> Any:
+        """Return a sample and its targets, without the axis of samples."""
+        return take((self.workload.samples, self.workload.targets), key[2])
 
 
 class PreparedImages:

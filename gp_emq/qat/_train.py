@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from gp_emq.determinism import threads
 from gp_emq.errors import TrainingError
 from gp_emq.files import code_sha256
-from gp_emq.networks import Layer, check_finite, private_copy
+from gp_emq.networks import Layer, Workload, check_finite, private_copy
 from gp_emq.qat._checkpoint import CODE, load_checkpoint, make_folder
 from gp_emq.qat._evaluation import LabelledImages
 from gp_emq.qat._network import learnable_network, quantized_model
 from gp_emq.qat._processes import Processes, joined_processes
-from gp_emq.qat._samples import Samples
+from gp_emq.qat._samples import Samples, WorkloadSamples
 from gp_emq.qat._settings import QatSettings
 from gp_emq.qat._trainer import Report, Trainer
 from gp_emq.qat._warm_start import fitted_start, trained_widths
@@ -29,10 +29,10 @@ def train(
     layers: Sequence[Layer],
     widths: Mapping[str, int],
     start: QuantizedModel,
-    samples: Samples,
+    samples: Samples | WorkloadSamples,
     *,
     settings: QatSettings | None = None,
-    test: LabelledImages | None = None,
+    test: LabelledImages | Workload | None = None,
     folder: Path | None = None,
     device: str = "auto",
     report: Report | None = None,
@@ -52,10 +52,10 @@ def train(
         widths: Width of the weight by name of the layer; `FLOAT_BITS` or absent to stay in float.
         start: A quantized model to start from, as post-training quantization gives it for these
             widths. Where the settings ask for other widths than it has, its grids are adapted.
-        samples: The training images.
+        samples: The training images, or the samples of a workload, which brings its loss along.
         settings: How to train.
-        test: Labelled images, of which the accuracy after each epoch is logged. They decide
-            nothing.
+        test: Labelled images or a workload, of which the accuracy or metric after each epoch is
+            logged. They decide nothing.
         folder: Where checkpoint and log are kept; a checkpoint that is there is gone on with.
             None to keep nothing.
         device: As for `joined_processes`.
@@ -122,7 +122,7 @@ def _own_modes() -> Iterator[None]:
         yield
 
 
-def _check_batch(settings: QatSettings, samples: Samples, processes: Processes) -> None:
+def _check_batch(settings: QatSettings, samples: Sized, processes: Processes) -> None:
     if settings.batch % processes.count:
         raise TrainingError(
             f"a batch of {settings.batch} does not divide among {processes.count} processes"
@@ -137,7 +137,7 @@ def _description(
     settings: QatSettings,
     model: nn.Module,
     network: nn.Module,
-    samples: Samples,
+    samples: Samples | WorkloadSamples,
     processes: Processes,
 ) -> dict[str, str]:
     """Say what decides the result, so that no other training goes on from a checkpoint."""

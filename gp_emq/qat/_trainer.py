@@ -9,17 +9,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from gp_emq.errors import TrainingError
 from gp_emq.files import one_line
+from gp_emq.networks import Workload, count, feed
 from gp_emq.qat._checkpoint import Checkpoint, EpochRecord, save_checkpoint
 from gp_emq.qat._evaluation import LabelledImages, evaluate
-from gp_emq.qat._loss import training_loss
+from gp_emq.qat._loss import training_loss, workload_loss
 from gp_emq.qat._network import learned_grids
 from gp_emq.qat._processes import Processes
-from gp_emq.qat._samples import EpochBatches, Samples, seed_of
+from gp_emq.qat._samples import EpochBatches, Samples, WorkloadSamples, seed_of
 from gp_emq.qat._schedule import parameter_groups, rate_factor
 from gp_emq.qat._settings import QatSettings
 
@@ -38,7 +40,7 @@ class Trainer:
         samples: The training images.
         settings: How to train.
         processes: Those that train together.
-        test: Labelled images to evaluate on after each epoch, or None.
+        test: Labelled images, or a workload, to evaluate on after each epoch, or None.
 
     Attributes:
         network: The network, on this process's device.
@@ -50,12 +52,13 @@ class Trainer:
         network: nn.Module,
         teacher: nn.Module | None,
         widths: Mapping[str, int],
-        samples: Samples,
+        samples: Samples | WorkloadSamples,
         settings: QatSettings,
         *,
         processes: Processes,
-        test: LabelledImages | None = None,
+        test: LabelledImages | Workload | None = None,
     ) -> None:
+        self._workload = samples.workload if isinstance(samples, WorkloadSamples) else None
         self.history: tuple[EpochRecord, ...] = ()
         self._settings, self._processes, self._test = settings, processes, test
         self.network = _placed(network, processes.device)
@@ -161,14 +164,13 @@ class Trainer:
         seen = 0
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed_of(self._settings.seed, epoch, self._processes.rank))
-            for place, (images, labels) in enumerate(self._loader):
+            for place, batch in enumerate(self._loader):
                 self._set_rates(epoch * steps + place)
-                there = images.to(device, memory_format=torch.channels_last, non_blocking=True)
-                truth = labels.to(device, non_blocking=True)
-                batch_loss, logits = self._step(wrapped, there, truth)
-                loss += batch_loss.double() * len(labels)
-                right += (logits.argmax(1) == truth).sum()
-                seen += len(labels)
+                inputs, truth = _pytree.tree_map_only(Tensor, self._brought, tuple(batch))
+                batch_loss, outputs = self._step(wrapped, inputs, truth)
+                loss += batch_loss.double() * count(truth)
+                right += self._summed_metric(outputs, truth)
+                seen += count(truth)
                 if not bar.disable and place % _SHOWN_EVERY == 0:
                     bar.set_postfix_str(f"epoch {epoch + 1}, loss {float(batch_loss):.3f}")
                 bar.update()
@@ -193,23 +195,43 @@ class Trainer:
             seconds=time.perf_counter() - began,
         )
 
-    def _step(self, wrapped: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Descend by one batch, and return its loss and logits."""
+    def _brought(self, values: Tensor) -> Tensor:
+        """Bring a tensor to the device."""
+        if values.dim() != 4:
+            return values.to(self._processes.device, non_blocking=True)
+        return values.to(
+            self._processes.device, memory_format=torch.channels_last, non_blocking=True
+        )
+
+    def _summed_metric(self, outputs: Any, truth: Any) -> Tensor:
+        """Sum the metric over samples: how many images are labelled rightly, by default."""
+        if self._workload is None:
+            right: Tensor = (outputs.argmax(1) == truth).sum()
+            return right
+        values = self._workload.values(outputs, truth).double()
+        return values.sum() if values.dim() else values * count(truth)
+
+    def _step(self, wrapped: nn.Module, inputs: Any, truth: Any) -> tuple[Tensor, Any]:
+        """Descend by one batch, and return its loss and what the network gave."""
+        run = feed if self._workload is None else self._workload.forward
         kind, half = self._processes.device.type, self._half
         with torch.autocast(kind, dtype=half, enabled=half is not torch.float32):
             teacher = None
             if self._teacher is not None:
                 with torch.no_grad():
-                    teacher = self._teacher(images)
-            logits = wrapped(images)
-        loss = training_loss(logits, labels, teacher, self._settings)
+                    teacher = run(self._teacher, inputs)
+            outputs = run(wrapped, inputs)
+        if self._workload is None:
+            loss = training_loss(outputs, truth, teacher, self._settings)
+        else:
+            loss = workload_loss(self._workload, outputs, truth, teacher, self._settings)
         self._optimizer.zero_grad()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self._optimizer)
         self._scaler.update()
         for grid in self._grids:
             grid.keep_positive()
-        return loss.detach(), logits.detach()
+        return loss.detach(), _pytree.tree_map_only(Tensor, Tensor.detach, outputs)
 
     def _set_rates(self, step: int) -> None:
         factor = self._factor(step)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from gp_emq.allocation import FLOAT_BITS, Plan, revised_plan
 from gp_emq.errors import TrainingError
-from gp_emq.networks import Layer, PrivateNetwork, unwrapped
+from gp_emq.networks import Layer, PrivateNetwork, Workload, unwrapped
 from gp_emq.qat._network import float_network
 from gp_emq.qat._settings import QatSettings
 from gp_emq.quantization import (
@@ -89,7 +89,7 @@ def warm_start(
     model: nn.Module,
     layers: Sequence[Layer],
     widths: Mapping[str, int],
-    images: Tensor,
+    images: Tensor | Workload,
     settings: QatSettings,
     *,
     recipe: str = "rtn",
@@ -104,7 +104,7 @@ def warm_start(
         model: The float network; it is left alone.
         layers: Its layers, in forward order.
         widths: Width by name of the layer; `FLOAT_BITS` or absent for layers kept in float.
-        images: Calibration images, float32 (n, C, H, W).
+        images: Calibration images, float32 (n, C, H, W), or a workload with other samples.
         settings: The widths of inputs, and of the first and the last layer.
         recipe: Name of the recipe, see `gp_emq.quantization.recipes`.
 
@@ -113,6 +113,8 @@ def warm_start(
         TrainingError: See `trained_widths`.
     """
     chosen_recipe, network = find_recipe(recipe), PrivateNetwork(model)
+    if isinstance(images, Workload):
+        network, images = images.of(model).private(), images.samples
     found = trained_widths(layers, widths, settings.first_last_bits)
     chosen = tuple(layer for layer in layers if layer.name in found)
     inputs = input_widths(list(found), settings)
