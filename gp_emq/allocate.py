@@ -1,6 +1,7 @@
 """Choose bits under a budget: ``python -m gp_emq.allocate --proxy fit --average-bits 3``."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,8 +32,17 @@ from gp_emq.allocation import (
     uniform_baseline,
 )
 from gp_emq.allocation._parser import make_parser, widths_of
-from gp_emq.command import KEPT_STATISTICS, make_callable, resumption, run_command
+from gp_emq.command import KEPT_STATISTICS, REGRESSES, make_callable, resumption, run_command
 from gp_emq.errors import AllocationError
+from gp_emq.files import atomic_write_text
+from gp_emq.measured import (
+    REGRESSION,
+    Certificate,
+    add_measure_options,
+    measure_options,
+    measured_plan,
+    wants_measuring,
+)
 from gp_emq.networks import Network, file_sha256, load_inputs
 from gp_emq.outputs import check_output_file
 from gp_emq.proxies.loading import load_proxy
@@ -49,17 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command line; ``sys.argv`` if None.
 
     Returns:
-        Exit status 0.
+        Exit status 0; 3 where the plan was measured to lose more than it may.
 
     Raises:
         GpEmqError: What was asked for is unknown, missing or cannot be met.
     """
-    options = make_parser().parse_args(arguments)
+    parser = make_parser()
+    add_measure_options(parser)
+    options = parser.parse_args(arguments)
     for path in _files(options):
         check_output_file(path)
     with resumption(lambda: "" if options.no_cache else KEPT_STATISTICS):
-        _allocate(options)
-    return 0
+        return _allocate(options)
 
 
 def _files(options: argparse.Namespace) -> list[Path]:
@@ -68,12 +79,14 @@ def _files(options: argparse.Namespace) -> list[Path]:
     if out is None:
         return []
     figures = [] if options.no_plot else ["bits.png", "bits.svg"]
+    if wants_measuring(options):
+        figures.append("certificate.json")
     if options.sweep is not None:
         figures += ["sweep.json"] + ([] if options.no_plot else ["pareto.png", "pareto.svg"])
     return [out, *(out.with_name(f"{out.stem}-{ending}") for ending in figures)]
 
 
-def _allocate(options: argparse.Namespace) -> None:
+def _allocate(options: argparse.Namespace) -> int:
     proxy = load_proxy(options.proxy, primitives=options.primitives)
     baselines = _baseline_names(options.baselines)
     costs = _cost_tables(options)
@@ -85,6 +98,7 @@ def _allocate(options: argparse.Namespace) -> None:
         raise AllocationError(
             "no budget: give --size-mib, --size-mb, --average-bits, --bops-g or --cost, or --sweep"
         )
+    asked = measure_options(options, [*costs, *([True] if budgeted else [])])
     name = options.network
     if name is None and options.workload is None:
         name = "digits"
@@ -130,13 +144,37 @@ def _allocate(options: argparse.Namespace) -> None:
             ),
             kept_in_float=kept_in_float(network.model, network.layers),
         )
+    made = None
+    if plan is not None and asked.wanted:
+        made = measured_plan(
+            problem, plan, inputs, asked, settings,
+            images=options.images, seed=options.seed, cache=cache,
+        )  # fmt: skip
+        plan = made.plan
     front = None if options.sweep is None else sweep(problem, settings, options.sweep)
     # Files first: they are not lost where nobody reads what is printed.
     if options.out is not None:
         _write(options, plan, front, problem, settings)
+        if made is not None:
+            _write_certificate(made.certificate, _certificate_file(options.out))
     texts = [] if plan is None else [format_plan(plan)]
+    texts += [] if made is None else [made.text]
     texts += [] if front is None else [format_sweep(front)]
     sys.stdout.write("\n".join(texts))
+    failed = made is not None and made.certificate.verdict == REGRESSION
+    return REGRESSES if failed else 0
+
+
+def _certificate_file(out: Path) -> Path:
+    return out.with_name(f"{out.stem}-certificate.json")
+
+
+def _write_certificate(certificate: Certificate, path: Path) -> None:
+    text = json.dumps(
+        certificate.document(), sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False
+    )
+    atomic_write_text(path, text + "\n")
+    sys.stderr.write(f"wrote {path}\n")
 
 
 def _space(options: argparse.Namespace, network: Network) -> Space:

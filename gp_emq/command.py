@@ -22,6 +22,8 @@ from gp_emq.outputs import has_no_room
 
 WRONG_INPUT = 2
 CANNOT_WRITE = 1
+REGRESSES = 3
+"""A plan was measured to lose more than it may; what `InfeasibleError` ends with is 4."""
 WORKERS = "gp_emq-"
 """What the names of threads begin with that work for a farm."""
 
@@ -114,7 +116,7 @@ def _status_of(main: Callable[[], int | None]) -> int:
     except GpEmqError as error:
         flush_output()
         say("; ".join([f"error: {' '.join(str(error).split())}", *_notes(error)]))
-        return CANNOT_WRITE if has_no_room(error) else WRONG_INPUT
+        return CANNOT_WRITE if has_no_room(error) else error.status
     except OSError as error:
         failure = flush_output()
         if failure is None:

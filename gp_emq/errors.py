@@ -1,5 +1,7 @@
 """The errors a caller may want to catch; every one carries a single clear line."""
 
+from typing import ClassVar
+
 LONGEST_MESSAGE = 900
 """Characters; of a message that quotes more than that out of a file, the middle is left out."""
 
@@ -13,6 +15,9 @@ class GpEmqError(Exception):
     Args:
         message: What is wrong.
     """
+
+    status: ClassVar[int] = 2
+    """What commands exit with."""
 
     def __init__(self, message: object = "") -> None:
         super().__init__(_as_one_line(str(message)))
@@ -74,6 +79,12 @@ class TrainingError(GpEmqError):
 
 class AllocationError(GpEmqError):
     """A budget cannot be met, a table cannot rank, layers are wrong, or a plan is damaged."""
+
+
+class InfeasibleError(AllocationError):
+    """No plan keeps the budgets; the message says which, and the nearest value that can be met."""
+
+    status = 4
 
 
 class ExportError(GpEmqError):

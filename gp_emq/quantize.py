@@ -58,7 +58,8 @@ def _quantized(asked: QuantizeSettings) -> "Report":
     settings, training = _settings(asked, plan), _training(asked, plan)
     name = None if asked.workload is not None else _network(asked, plan)
     inputs = networks.load_inputs(name, asked.weights, asked.data, workload=asked.workload)
-    network, divided = inputs.network, inputs.divided(asked.images, asked.tests, asked.seed)
+    network = inputs.network
+    divided = inputs.divided(asked.images, asked.tests, asked.seed, seen=_seen(plan))
     test, groups = divided.test, divided.groups
     if asked.onnx is not None and not network.input_shape:
         raise QuantizationError(
@@ -125,6 +126,12 @@ def _quantized(asked: QuantizeSettings) -> "Report":
         higher_is_better=test.metric.higher_is_better,
         sample="image" if asked.workload is None else "sample",
     )
+
+
+def _seen(plan: "Plan") -> int:
+    """Return how many samples chose the plan, where it was measured."""
+    text = plan.provenance.get("seen", "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _files(asked: QuantizeSettings) -> list[Path]:

@@ -18,7 +18,7 @@ ORDER = (
     # -> objective (search), ranking, allocation
     "evolution", "objectives", "ranking", "allocation",
     # -> quantized network -> file
-    "export", "ptq", "qat",
+    "export", "ptq", "qat", "measured",
     # What is made of all of it: runs, benches of plans, figures, commands.
     "experiment", "zoo_benches", "ablation", "analysis",
     "ablate", "allocate", "bench", "quantize", "rank", "run",

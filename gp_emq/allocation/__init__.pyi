@@ -1,4 +1,4 @@
-from ._allocate import allocate, solve
+from ._allocate import allocate, replanned, solve
 from ._baselines import (
     baseline_of,
     draw_within,
@@ -55,6 +55,7 @@ __all__ = [
     "plan_from",
     "proxy_baseline",
     "random_baseline",
+    "replanned",
     "revised_plan",
     "save_plan",
     "save_sweep",

@@ -1,6 +1,7 @@
 """From a sensitivity table and budgets to a plan."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
@@ -10,7 +11,7 @@ from gp_emq.allocation._labels import layers_and_bits
 from gp_emq.allocation._measures import Meter
 from gp_emq.allocation._plan import Plan, PlannedLayer, Target
 from gp_emq.allocation._problem import Choice, Problem, infeasible
-from gp_emq.allocation._space import Space, search_space
+from gp_emq.allocation._space import Configuration, Space, search_space
 from gp_emq.errors import AllocationError
 from gp_emq.networks import Layer
 
@@ -127,6 +128,38 @@ def plan_of(problem: Problem, choice: Choice, settings: CostSettings) -> Plan:
         not_rising=problem.not_rising(),
         constant=problem.constant(),
         provenance=dict(problem.provenance),
+    )
+
+
+def replanned(
+    plan: Plan, problem: Problem, configuration: Configuration, settings: CostSettings
+) -> Plan:
+    """Write another configuration of the same problem out, which was found to be better.
+
+    Args:
+        plan: The problem's optimum, whose baselines and notes stay.
+        problem: The problem.
+        configuration: One width per entry, within the budgets.
+        settings: How the measures are counted.
+
+    Returns:
+        The plan itself where the configuration is its own; else one whose gap says how much
+        less its score is than the optimum's may be.
+
+    Raises:
+        AllocationError: The configuration is over a budget.
+    """
+    if configuration == plan.configuration:
+        return plan
+    if not problem.fits(configuration):
+        raise AllocationError("the configuration is over a budget")
+    lost = problem.score(plan.configuration) - problem.score(configuration)
+    made = plan_of(problem, Choice(configuration, plan.gap + lost), settings)
+    return replace(
+        made,
+        baselines=plan.baselines,
+        kept_in_float=plan.kept_in_float,
+        provenance=dict(plan.provenance),
     )
 
 

@@ -12,7 +12,7 @@ from gp_emq.allocation._labels import check_labels, labelled
 from gp_emq.allocation._ranks import check_ranks, falls, is_constant, rows_to_choose
 from gp_emq.allocation._solver import NODE_LIMIT, maximise, within
 from gp_emq.allocation._space import Configuration, Space
-from gp_emq.errors import AllocationError
+from gp_emq.errors import AllocationError, InfeasibleError
 from gp_emq.proxies._table import check_shape, table_values
 
 _LARGEST = 1e300
@@ -156,7 +156,7 @@ class Problem:
         ]
 
 
-def infeasible(problem: Problem) -> AllocationError:
+def infeasible(problem: Problem) -> InfeasibleError:
     """Say which budgets cannot be met, and the nearest values that can.
 
     Args:
@@ -177,7 +177,7 @@ def infeasible(problem: Problem) -> AllocationError:
             f"{_upwards(least)}{_unit(budget)}"
             for budget, least in missed
         ]
-        return AllocationError("; ".join(parts))
+        return InfeasibleError("; ".join(parts))
     limits = " and ".join(_limit(budget, budget.limit) for budget in problem.budgets)
     nearest = [
         f"{budget.name} needs at least {_upwards(least)}{_unit(budget)}"
@@ -185,7 +185,7 @@ def infeasible(problem: Problem) -> AllocationError:
         if (least := problem.least(budget)) is not None
     ]
     within_others = "; within the others, " + ", or ".join(nearest) if nearest else ""
-    return AllocationError(f"{limits} can be met each, but not together{within_others}")
+    return InfeasibleError(f"{limits} can be met each, but not together{within_others}")
 
 
 def _limit(budget: Budget, value: float) -> str:

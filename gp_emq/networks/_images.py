@@ -122,6 +122,26 @@ def load_calibration(
     return source.subset(_draw(source, count, seed)[:count])
 
 
+def load_rest(
+    data_set: str, paths: Sequence[Path] = (), *, calibration: int, seed: int
+) -> ImageSet:
+    """Load what a draw of `load_calibration` leaves, in the order of the draw.
+
+    Args:
+        data_set: as for `load_images`.
+        paths: as for `load_images`.
+        calibration: images of the calibration batch.
+        seed: of the draw.
+
+    Raises:
+        DataError: if nothing is found, or there are not more images than calibrate.
+    """
+    source = load_images(data_set, paths, part="training")
+    if source is None:
+        source = _load_test(data_set, paths)
+    return source.subset(_draw(source, calibration, seed)[calibration:])
+
+
 def load_test(
     data_set: str, paths: Sequence[Path] = (), *, calibration: int, count: int | None, seed: int
 ) -> ImageSet:

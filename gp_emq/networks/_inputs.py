@@ -4,15 +4,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from gp_emq.errors import DataError
 from gp_emq.networks._arrays import drawn, own_arrays
-from gp_emq.networks._images import ImageSet, data_set_of, load_calibration, load_test
+from gp_emq.networks._augmentation import Augmentation
+from gp_emq.networks._images import (
+    ImageSet,
+    data_set_of,
+    load_calibration,
+    load_rest,
+    load_test,
+)
 from gp_emq.networks._loading import load_workload, network_of
 from gp_emq.networks._registry import Network, load_network
 from gp_emq.networks._workload import Workload
 
 OWN_ARRAYS = "own"
 OWN_WORKLOAD = "workload"
+_DISTORTED = ("digits", "cifar10")
+"""Data sets whose images are kept as the network takes them, and can be distorted."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +74,44 @@ class Inputs:
             return self.own.part(drawn(len(self.own), count, seed)[0])
         return self._images(load_calibration(self.data_set, self.data, count=count, seed=seed))
 
-    def divided(self, calibration: int, tests: int | None, seed: int) -> Division:
+    def held_back(self, calibration: int, count: int, seed: int) -> Workload:
+        """Draw samples to compare plans on, none of which calibrates or tests.
+
+        They are drawn as those of `calibration` are, after them. Digits and images of CIFAR-10 are
+        distorted as in training, each anew as often as it takes: a network knows the images that
+        it was trained on too well for them to tell plans apart.
+
+        Args:
+            calibration: how many samples calibrate.
+            count: how many to draw; fewer where there are not so many.
+            seed: of the draws.
+
+        Raises:
+            DataError: if none are left.
+        """
+        _check_seed(seed)
+        if self.own is not None:
+            left = drawn(len(self.own), calibration, seed)[1][:count]
+            if not len(left):
+                raise DataError(
+                    f"{self._source()} has {len(self.own)} samples, which all calibrate: none are "
+                    "left to compare plans on"
+                )
+            return self.own.part(left)
+        images = load_rest(self.data_set, self.data, calibration=calibration, seed=seed)
+        if self.data_set not in _DISTORTED:
+            return self._images(images.subset(torch.arange(len(images.labels))[:count]))
+        return self._images(_distorted(images, self.data_set, count, seed))
+
+    def divided(self, calibration: int, tests: int | None, seed: int, *, seen: int = 0) -> Division:
         """Draw samples to calibrate on, and others to measure on.
 
         Args:
             calibration: how many calibrate; of samples of one's own at most half do.
             tests: most samples to measure on; None for all.
             seed: of the draws.
+            seen: how many of the samples that are drawn first chose a plan, and so measure
+                nothing.
 
         Raises:
             DataError: if there are too few.
@@ -77,7 +119,11 @@ class Inputs:
         _check_seed(seed)
         if self.own is None:
             images = load_test(
-                self.data_set, self.data, calibration=calibration, count=tests, seed=seed
+                self.data_set,
+                self.data,
+                calibration=max(calibration, seen),
+                count=tests,
+                seed=seed,
             )
             fitted, test = self.calibration(calibration, seed), self._images(images)
             return Division(fitted, test, images.groups, labelled=True)
@@ -88,6 +134,12 @@ class Inputs:
             )
         own = self._checked(self.own)
         chosen, rest = drawn(total, min(calibration, total // 2), seed)
+        rest = rest[max(0, seen - len(chosen)) :]
+        if not len(rest):
+            raise DataError(
+                f"{self._source()} has {total} samples, all of which chose the plan: none are left "
+                "to test on"
+            )
         test = own.part(rest[:tests].sort().values)
         labelled = test.targets is not None
         return Division(own.part(chosen), test.answered(), len(test), labelled=labelled)
@@ -100,6 +152,26 @@ class Inputs:
 
     def _source(self) -> str:
         return str(self.data[0]) if self.data else self.network.name
+
+
+def _distorted(images: ImageSet, data_set: str, count: int, seed: int) -> ImageSet:
+    """Distort images as in training, in turn until there are enough.
+
+    The first half of them shows other images than the second, so that one can confirm the other.
+    """
+    side = int(images.images.shape[-1])
+    augmentation = Augmentation(data_set, side)
+    middle, first = len(images.labels) // 2, count // 2
+    chosen = torch.cat(
+        [
+            torch.arange(first) % max(1, middle),
+            middle + torch.arange(count - first) % (len(images.labels) - middle),
+        ]
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = [augmentation(images.images[index]) for index in chosen]
+    return ImageSet(torch.stack(parts), images.labels[chosen], len(images.labels))
 
 
 def _check_seed(seed: int) -> None:

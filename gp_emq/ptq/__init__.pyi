@@ -1,5 +1,5 @@
 from ._accuracy import Measured, Right, Values, accuracy, change, difference, measured
-from ._quantize import quantize, run_recipe
+from ._quantize import make_task, quantize, run_recipe
 from ._settings import FLOAT_ACTIVATIONS, QuantizationSettings, planned_activation_bits
 from ._text import MethodResult, Report
 
@@ -14,6 +14,7 @@ __all__ = [
     "accuracy",
     "change",
     "difference",
+    "make_task",
     "measured",
     "planned_activation_bits",
     "quantize",

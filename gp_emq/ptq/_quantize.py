@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -143,42 +143,96 @@ def run_recipe(
     if settings.iterations is not None and not recipe.learns:
         raise QuantizationError(f"method {recipe.name} learns nothing: it takes no iterations")
     workload = workload_of(model, images)
-    model, batch = workload.model, workload.samples
+    model, batch = workload.model, _usual(workload, settings)
     if not workload.is_default:
         cache = None  # nobody knows whether code of the user's own is still what it was
-    if settings.activation_rule != "minmax":
-        batch = usual_images(batch)
-    rounding = RoundingSettings(
-        iterations=recipe.iterations if settings.iterations is None else settings.iterations,
-        seed=settings.seed,
-    )
-    network = workload.private()
-    network.model.cpu()
-    network.device = torch.device("cpu")
-    check_finite(network.model)
+    network = _private(workload)
     with undisturbed():
         layers = _layers(network, batch, plan)
         widths = _widths(plan, layers, network.model)
         _check_shared(layers, widths)
         chosen = tuple(layer for layer in layers if layer.name in widths)
-        folder = _folder(
-            cache, recipe, network.model, images=batch, settings=settings, rounding=rounding
-        )
-        task = Task(
-            network=network,
-            layers=chosen,
-            images=batch,
-            weights=settings.weights,
-            activations=_input_grids(network, chosen, batch, settings),
-            rounding=rounding,
-            learned=LearnedRoundings(folder),
-            progress=progress,
-        )
+        task = _task(recipe, network, chosen, batch, settings, cache=cache, progress=progress)
         made = recipe.quantize(task, widths)
         _check_outputs(network, made, batch)
     made.dtype = floating_type(unwrapped(model))
     ask_for_gradients(made.network, unwrapped(model))
     return made
+
+
+def make_task(
+    recipe: Recipe,
+    workload: Workload,
+    layers: Sequence[Layer],
+    settings: QuantizationSettings,
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Task:
+    """Prepare a network as `quantize` does, for plans of which none is chosen yet.
+
+    Args:
+        recipe: What will quantize it.
+        workload: The network with its calibration images.
+        layers: Those that any plan will quantize, in forward order.
+        settings: Of the quantization.
+        cache: As for `quantize`.
+        progress: Likewise.
+
+    Returns:
+        The task.
+    """
+    cache = cache if workload.is_default else None
+    network = _private(workload)
+    with undisturbed():
+        return _task(
+            recipe, network, tuple(layers), _usual(workload, settings), settings,
+            cache=cache, progress=progress,
+        )  # fmt: skip
+
+
+def _usual(workload: Workload, settings: QuantizationSettings) -> Samples:
+    """Leave out the calibration images that would widen grids, unless the rule spans them all."""
+    samples = workload.samples
+    return samples if settings.activation_rule == "minmax" else usual_images(samples)
+
+
+def _private(workload: Workload) -> PrivateNetwork:
+    """Copy the network to the CPU, once its parameters are known to be finite."""
+    network = workload.private()
+    network.model.cpu()
+    network.device = torch.device("cpu")
+    check_finite(network.model)
+    return network
+
+
+def _task(
+    recipe: Recipe,
+    network: PrivateNetwork,
+    layers: tuple[Layer, ...],
+    images: Samples,
+    settings: QuantizationSettings,
+    *,
+    cache: Path | None,
+    progress: Progress | None,
+) -> Task:
+    rounding = RoundingSettings(
+        iterations=recipe.iterations if settings.iterations is None else settings.iterations,
+        seed=settings.seed,
+    )
+    folder = _folder(
+        cache, recipe, network.model, images=images, settings=settings, rounding=rounding
+    )
+    return Task(
+        network=network,
+        layers=layers,
+        images=images,
+        weights=settings.weights,
+        activations=_input_grids(network, layers, images, settings),
+        rounding=rounding,
+        learned=LearnedRoundings(folder),
+        progress=progress,
+    )
 
 
 def _layers(

@@ -18,6 +18,7 @@ from gp_emq.cli._run import _configuration, _parser
 from gp_emq.experiment import RunConfiguration
 from gp_emq.export import load_quantized, read_record
 from gp_emq.files import entry_of
+from gp_emq.measured._kept import read_answers
 from gp_emq.mqbench import describe_bench, import_bench, model_sizes, read_bench
 from gp_emq.mqbench._origin import origin_of
 from gp_emq.mqbench._partial import partial_results
@@ -341,6 +342,14 @@ def _as_targets() -> tuple[Target, ...]:
             change.any_of(change.in_entry(_KEY, _ENTRY), change.of_bytes),
             lambda path: read_table(path, _KEY, (2, 2)),
             ("gp_emq.proxies._kept:_read",),
+        ),
+        Target(
+            "measured-answers",
+            "answers",
+            lambda path: path.write_bytes(entry_of(_KEY, bytes(32))) and None,
+            change.any_of(change.in_entry(_KEY, _ENTRY), change.of_bytes),
+            lambda path: read_answers(path, _KEY, 2),
+            ("gp_emq.measured._kept:read_answers",),
         ),
         Target(
             "statistics-index",

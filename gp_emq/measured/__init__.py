@@ -1,0 +1,5 @@
+"""Plans by measurement: what a plan really loses on images that it was not made by."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

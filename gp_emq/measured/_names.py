@@ -1,0 +1,9 @@
+"""Names and numbers that the options of commands need."""
+
+DIVERGENCE, LOSS = "divergence", "loss"
+LOSSES = (DIVERGENCE, LOSS)
+"""What is measured: how far outputs are from the float network's, or the workload's own loss."""
+HELD_BACK = 1024
+"""Images to measure on, unless another number is asked for."""
+LEAST_PLANS = 4
+"""Plans that calibrate a table at least: with fewer, leaving one out says nothing."""

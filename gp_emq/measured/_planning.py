@@ -1,0 +1,155 @@
+"""From a table's plan to one that was measured, with its certificate."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from gp_emq.allocation import Configuration, CostSettings, Plan, Problem, replanned
+from gp_emq.measured._calibration import Calibrated, calibrate
+from gp_emq.measured._certificate import Certificate, certify
+from gp_emq.measured._model import Measurement
+from gp_emq.measured._network import MeasuringSettings, PlanNetwork
+from gp_emq.measured._options import MeasureOptions
+from gp_emq.measured._search import Found, SearchSettings, halves, search
+from gp_emq.measured._text import format_calibration, format_certificate, format_search
+from gp_emq.networks import Inputs
+from gp_emq.ptq import QuantizationSettings
+from gp_emq.quantization import WeightQuantizer
+
+
+@dataclass(frozen=True)
+class MeasuredPlan:
+    """A plan with what was measured of it.
+
+    Attributes:
+        plan: The plan; its provenance says how it was measured.
+        certificate: What it loses.
+        text: All of it for a terminal.
+    """
+
+    plan: Plan
+    certificate: Certificate
+    text: str
+
+
+def measured_plan(
+    problem: Problem,
+    plan: Plan,
+    inputs: Inputs,
+    asked: MeasureOptions,
+    costs: CostSettings,
+    *,
+    images: int,
+    seed: int,
+    cache: Path | None,
+) -> MeasuredPlan:
+    """Measure a plan, and look for better ones as far as that is asked.
+
+    Args:
+        problem: What may be chosen, within which budgets, and what the table says.
+        plan: The table's plan.
+        inputs: Network and samples.
+        asked: What to measure.
+        costs: How the plan's costs are counted.
+        images: Calibration images, as for the table.
+        seed: Of all draws.
+        cache: Folder that keeps what was measured; None keeps nothing.
+
+    Raises:
+        GpEmqError: There are too few images, or what was asked does not fit.
+    """
+    held_back = inputs.held_back(images, asked.measure_images, seed)
+    labelled = held_back.targets is not None
+    settings = MeasuringSettings(
+        asked.measure_method,
+        asked.measure_loss,
+        QuantizationSettings(
+            WeightQuantizer(per_channel=costs.per_channel), costs.activation_bits, seed=seed
+        ),
+    )
+    with _bar("rounding", "step") as bar:
+        network = PlanNetwork(
+            inputs.calibration(images, seed), held_back, problem.space, settings,
+            cache=cache, progress=_steps(bar),
+        )  # fmt: skip
+    halves(network)
+    start, said = plan.configuration, {}
+    known: tuple[Measurement, ...] = ()
+    best = start
+    next_best: tuple[tuple[Configuration, float], ...] = ()
+    if asked.calibrate is not None:
+        fitted = _calibrated(problem, start, network, asked.calibrate, seed)
+        said["calibrated"] = format_calibration(fitted)
+        best, known = fitted.best, fitted.measured
+    if asked.searches:
+        found = _searched(
+            problem, best, network, asked, seed=seed, known=known if best == start else ()
+        )
+        said["measured"] = format_search(found)
+        best, next_best = found.best, found.next_best
+    texts = [f"{name}: {text}" for name, text in said.items()]
+    said["seen"] = str(images + len(held_back))
+    made = replanned(plan, problem, best, costs)
+    made = replace(made, provenance={**made.provenance, **said})
+    certificate = certify(
+        network, problem, made, start, metric=held_back.metric, labelled=labelled,
+        next_best=next_best, max_drop=asked.max_drop,
+    )  # fmt: skip
+    return MeasuredPlan(made, certificate, "\n".join([*texts, format_certificate(certificate)]))
+
+
+def _calibrated(
+    problem: Problem, start: Configuration, network: PlanNetwork, plans: int, seed: int
+) -> Calibrated:
+    with _bar("calibrating", "plan") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return calibrate(problem, start, network, plans=plans, seed=seed, progress=show)
+
+
+def _searched(
+    problem: Problem,
+    start: Configuration,
+    network: PlanNetwork,
+    asked: MeasureOptions,
+    *,
+    seed: int,
+    known: tuple[Measurement, ...],
+) -> Found:
+    seconds = None if asked.minutes is None else 60 * asked.minutes
+    settings = SearchSettings(asked.measure, seconds, seed)
+    with _bar("measuring", "plan") as bar:
+        bar.total = asked.measure
+
+        def show(done: float, gain: float) -> None:
+            bar.set_postfix_str(f"loss {-100 * gain:+.1f} %", refresh=False)
+            bar.update(round(done) - bar.n)
+
+        return search(problem, start, network, settings, known=known, progress=show)
+
+
+def _bar(what: str, unit: str) -> "tqdm[Any]":
+    return tqdm(
+        file=sys.stderr,
+        desc=what,
+        unit=unit,
+        leave=False,
+        disable=not sys.stderr.isatty(),
+        dynamic_ncols=True,
+    )
+
+
+def _steps(bar: "tqdm[Any]") -> Callable[[str, int, int], None]:
+    def show(name: str, done: int, total: int) -> None:
+        bar.total = total
+        bar.set_postfix_str(name, refresh=False)
+        bar.update(done - bar.n)
+
+    return show

@@ -1,0 +1,101 @@
+"""Certificates, searches and calibrations as text for a terminal."""
+
+from gp_emq.columns import format_columns
+from gp_emq.measured._calibration import Calibrated
+from gp_emq.measured._certificate import Certificate, relative
+from gp_emq.measured._race import Difference
+from gp_emq.measured._search import Found
+from gp_emq.ptq import Measured
+
+
+def format_search(found: Found) -> str:
+    """Say in one line what a search found, for a plan's provenance too.
+
+    Args:
+        found: What it found.
+    """
+    begin = f"{found.plans} plans in {found.measurements:.0f} measurements: "
+    if found.tried == found.start:
+        return f"{begin}none was better than the table's, loss {_loss(found.start_loss)}"
+    change = found.change
+    end = "kept" if found.best == found.tried else "not kept"
+    return (
+        f"{begin}loss {_loss(found.start_loss)} at the start, changed by "
+        f"{100 * relative(change, found.start_loss):+.1f} % ({_loss(change)}, "
+        f"{change.errors:+.1f} standard errors) on images that chose nothing: {end}"
+    )
+
+
+def format_calibration(fitted: Calibrated) -> str:
+    """Say in one line how well a corrected table ranks, for a plan's provenance too.
+
+    Args:
+        fitted: The table.
+    """
+    tau, before = fitted.tau, fitted.table_tau
+    if fitted.tried == fitted.start:
+        end = "it plans the same"
+    elif fitted.best == fitted.tried:
+        end = "its plan is kept"
+    else:
+        end = "its plan is not better on images that chose nothing, and not kept"
+    return (
+        f"{len(fitted.measured)} plans measured; tau of each predicted from the others "
+        f"{tau.value:.2f} [{tau.low:.2f}, {tau.high:.2f}], of the table as it was "
+        f"{before.value:.2f} [{before.low:.2f}, {before.high:.2f}]; {end}"
+    )
+
+
+def format_certificate(certificate: Certificate) -> str:
+    """Write a certificate as text.
+
+    Args:
+        certificate: The certificate.
+    """
+    head = ["", certificate.loss, "95 %", certificate.metric, "95 %", "change", "95 %"]
+    body = [
+        [
+            line.name,
+            f"{line.loss.value:.4g}",
+            f"[{line.loss.low:.4g}, {line.loss.high:.4g}]",
+            *_metric(line.metric),
+            *_metric(line.change, signed=True),
+        ]
+        for line in certificate.lines
+    ]
+    by = "" if certificate.labelled else ", the float network's answers counting as right"
+    lines = [
+        f"measured by {certificate.method} on {certificate.images:,} images that chose nothing{by}",
+        "",
+        *format_columns(head, body, []),
+        "",
+        *(
+            f"next best: loss {loss:.4g} where it was searched, bits {' '.join(map(str, widths))}"
+            for widths, loss in certificate.next_best
+        ),
+        _verdict(certificate),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _verdict(certificate: Certificate) -> str:
+    text = f"verdict: {certificate.verdict}"
+    if certificate.drop is None:
+        return text
+    text += f": {certificate.metric} lost {certificate.drop:.4f}"
+    if certificate.max_drop is None:
+        return f"{text}, and no --max-drop was given"
+    return f"{text} of the {certificate.max_drop:g} that --max-drop allows"
+
+
+def _loss(of: Difference) -> str:
+    return f"{of.value:.4g} [{of.low:.4g}, {of.high:.4g}]"
+
+
+def _metric(of: Measured | None, *, signed: bool = False) -> list[str]:
+    if of is None:
+        return ["", ""]
+    form = "+.4f" if signed else ".4f"
+    if of.low is None or of.high is None:
+        return [format(of.value, form), ""]
+    return [format(of.value, form), f"[{of.low:{form}}, {of.high:{form}}]"]

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+from torch import nn
+
+import gp_emq
+from gp_emq.allocation import search_space
+from gp_emq.errors import AllocationError
+from gp_emq.measured import MeasuringSettings, PlanNetwork
+from gp_emq.networks import Workload, layers_of
+
+BITS = (2, 3, 4)
+
+
+@pytest.fixture(scope="module", name="model")
+def make_model():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)
+        ).eval()
+
+
+def images(seed: int, count: int) -> torch.Tensor:
+    return torch.randn(count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def network_of(model, *, labels=None, cache=None, exclude=(), **settings) -> PlanNetwork:
+    calibration = Workload(model, images(1, 32))
+    layers = layers_of(calibration.private(), calibration.samples)
+    space = search_space(layers, BITS, exclude=exclude)
+    return PlanNetwork(
+        calibration, Workload(model, images(2, 64), labels), space, MeasuringSettings(**settings),
+        cache=cache,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["rtn", "rtn+bn"])
+def test_what_is_measured_is_what_quantize_makes(model, method: str) -> None:
+    found = network_of(model, method=method)
+    for plan in ((2, 4), (4, 3)):
+        quantized = gp_emq.quantize(
+            model, {"0": plan[0], "4": plan[1]}, images(1, 32), method=method
+        )
+        with torch.no_grad():
+            before, after = (
+                log_softmax(of(images(2, 64)).double().numpy(), axis=1) for of in (model, quantized)
+            )
+        expected = (np.exp(before) * (before - after)).sum(axis=1)
+        answers = found.answers(plan, 64)
+        np.testing.assert_allclose(answers.losses, expected, rtol=1e-3, atol=1e-6)
+        np.testing.assert_array_equal(answers.values, before.argmax(1) == after.argmax(1))
+
+
+def test_layers_in_float_stay_so(model) -> None:
+    found = network_of(model, exclude=["4"])
+    quantized = gp_emq.quantize(model, {"0": 2}, images(1, 32))
+    with torch.no_grad():
+        right = quantized(images(2, 64)).argmax(1) == model(images(2, 64)).argmax(1)
+    np.testing.assert_array_equal(found.answers((2, 32), 64).values, right.numpy())
+
+
+def test_the_loss_on_labels_is_cross_entropy(model) -> None:
+    labels = torch.arange(64) % 5
+    found = network_of(model, labels=labels, loss="loss").answers((3, 3), 64)
+    quantized = gp_emq.quantize(model, {"0": 3, "4": 3}, images(1, 32))
+    with torch.no_grad():
+        log_shares = log_softmax(quantized(images(2, 64)).double().numpy(), axis=1)
+    expected = -log_shares[np.arange(64), labels.numpy()]
+    np.testing.assert_allclose(found.losses, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_the_float_network_diverges_from_itself_by_nothing(model) -> None:
+    found = network_of(model).floating()
+    np.testing.assert_array_equal(found.losses, 0)
+    np.testing.assert_array_equal(found.values, 1)
+
+
+def test_what_was_measured_is_kept_and_what_is_damaged_is_measured_again(model, tmp_path) -> None:
+    first = network_of(model, cache=tmp_path)
+    losses = first.answers((2, 3), 32).losses
+    assert first.passes == 32
+    files = [path for path in (tmp_path / "measured").rglob("*") if path.is_file()]
+    files[0].write_bytes(files[0].read_bytes()[:-1] + b"x")
+    again = network_of(model, cache=tmp_path)
+    np.testing.assert_array_equal(again.answers((2, 3), 32).losses, losses)
+    assert again.passes == again.batch
+    other = network_of(model, cache=tmp_path, method="rtn+bn")
+    other.answers((2, 3), 32)
+    assert other.passes == 32
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "brecq"}, "brecq learns every plan anew"),
+        ({"loss": "nonsense"}, "loss must be divergence or loss, not 'nonsense'"),
+        ({"loss": "loss"}, "no labels to measure a loss on"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(model, settings, message: str) -> None:
+    with pytest.raises(AllocationError, match=message):
+        network_of(model, **settings)
