@@ -1,8 +1,8 @@
 from ._calibration import Calibrated, calibrate, random_plans
 from ._certificate import ACCEPT, REGRESSION, Certificate, Line, certify
-from ._names import DIVERGENCE, LOSS, LOSSES
+from ._names import DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSS, LOSSES
 from ._network import MeasuringSettings, PlanNetwork
-from ._options import MeasureOptions, add_measure_options, measure_options, wants_measuring
+from ._options import MeasureOptions
 from ._planning import MeasuredPlan, measured_plan
 from ._race import Difference, mean_of, paired
 from ._samples import Answers
@@ -12,6 +12,8 @@ from ._text import format_calibration, format_certificate, format_search
 __all__ = [
     "ACCEPT",
     "DIVERGENCE",
+    "HELD_BACK",
+    "LEAST_PLANS",
     "LOSS",
     "LOSSES",
     "REGRESSION",
@@ -26,7 +28,6 @@ __all__ = [
     "MeasuringSettings",
     "PlanNetwork",
     "SearchSettings",
-    "add_measure_options",
     "calibrate",
     "certify",
     "format_calibration",
@@ -34,10 +35,8 @@ __all__ = [
     "format_search",
     "halves",
     "mean_of",
-    "measure_options",
     "measured_plan",
     "paired",
     "random_plans",
     "search",
-    "wants_measuring",
 ]

@@ -1,6 +1,5 @@
 from . import zoo
 from ._accounting import (
-    ACCOUNTINGS,
     MEBIBYTE,
     bit_operations_table,
     float_sizes,
@@ -31,6 +30,7 @@ from ._layers import (
     weight_layers,
 )
 from ._loading import load_workload
+from ._names import ACCOUNTINGS
 from ._private import private_copy, unwrapped
 from ._registry import (
     DATA_VARIABLE,

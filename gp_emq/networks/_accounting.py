@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import NetworkError
 from gp_emq.networks._layers import Layer
+from gp_emq.networks._names import ACCOUNTINGS
 
-ACCOUNTINGS = ("published", "stored")
 MEBIBYTE = 2**20
 _FLOAT_BYTES = 4
 _NORM_FLOATS = {"published": 2, "stored": 4}

@@ -1,0 +1,260 @@
+"""The options of ``gp_emq allocate``."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from gp_emq.allocation import AXES, BASELINES, CALIBRATION_IMAGES
+from gp_emq.cli._options import (
+    add_images,
+    add_inputs,
+    add_no_cache,
+    add_per_tensor,
+    add_seed,
+    add_workload,
+    settings_of,
+)
+from gp_emq.errors import AllocationError
+from gp_emq.measured import DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, MeasureOptions
+from gp_emq.networks import ACCOUNTINGS
+from gp_emq.options import OptionParser, positive, positive_number, share
+from gp_emq.outputs import OutputFile
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllocateSettings:
+    """What the command line asks for: its options, by name, and those of measuring as one."""
+
+    network: str | None
+    workload: str | None
+    weights: Path | None
+    data: tuple[Path, ...]
+    images: int
+    seed: int
+    proxy: str
+    primitives: str | None
+    per_tensor: bool
+    no_cache: bool
+    size_mib: float | None
+    size_mb: float | None
+    average_bits: float | None
+    bops_g: float | None
+    cost: tuple[Path, ...]
+    cost_budget: tuple[float, ...]
+    accounting: str
+    activation_bits: int
+    bits: tuple[int, ...]
+    choices: Mapping[str, tuple[int, ...]]
+    fix: Mapping[str, int]
+    exclude: tuple[str, ...]
+    measuring: MeasureOptions
+    sweep: str | None
+    baselines: tuple[str, ...]
+    out: Path | None
+    no_plot: bool
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether there is any, beside the ends of a sweep."""
+        own = (self.size_mib, self.size_mb, self.average_bits, self.bops_g)
+        return bool(self.cost) or any(limit is not None for limit in own)
+
+
+def read_allocate(given: Sequence[str] | None) -> AllocateSettings:
+    """Read the command line of ``gp_emq.allocate``.
+
+    Raises:
+        GpEmqError: It is wrong, or its options contradict each other.
+    """
+    options = make_parser().parse_args(given)
+    if options.network is None and options.workload is None:
+        options.network = "digits"
+    options.choices = _pairs(options.choices, _widths, "--choices", "fc=4,8")
+    options.fix = _pairs(options.fix, int, "--fix", "conv1=8")
+    known = {"all": BASELINES, "none": ()}
+    names = tuple(name.strip() for name in options.baselines.split(","))
+    options.baselines = known.get(options.baselines, names)
+    files, limits = len(options.cost), len(options.cost_budget)
+    if files != limits:
+        raise AllocationError(
+            f"every --cost needs its --cost-budget: there are {files} and {limits}"
+        )
+    measuring = settings_of(MeasureOptions, options)
+    settings = settings_of(AllocateSettings, options, measuring=measuring)
+    if not settings.has_budget and settings.sweep is None:
+        raise AllocationError(
+            "no budget: give --size-mib, --size-mb, --average-bits, --bops-g or --cost, or --sweep"
+        )
+    if measuring.wanted and not settings.has_budget:
+        raise AllocationError("what is measured is a plan: give a budget, not --sweep alone")
+    return settings
+
+
+def _pairs(
+    texts: Sequence[str], read: Callable[[str], V], option: str, example: str
+) -> dict[str, V]:
+    """Read PATTERN=VALUE; of a pattern that comes twice, the last counts."""
+    pairs: dict[str, V] = {}
+    for text in texts:
+        pattern, _, value = text.rpartition("=")
+        pairs.pop(pattern, None)
+        try:
+            pairs[pattern] = read(value)
+        except (ValueError, argparse.ArgumentTypeError):
+            raise AllocationError(f"{option} {text!r} must be like {example}") from None
+        if not pattern:
+            raise AllocationError(f"{option} {text!r} must be like {example}")
+    return pairs
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    """Read widths such as `2,3,4`; they come back rising."""
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be like 2,3,4, got {text!r}") from None
+
+
+def make_parser() -> OptionParser:
+    """Make the parser of the command."""
+    parser = OptionParser(
+        prog="python -m gp_emq.allocate",
+        description="Choose the bits of every layer so that a proxy's score is highest within "
+        "the budgets, exactly. The plan goes to standard output and, with --out, to a file.",
+    )
+    what = parser.add_argument_group("network and proxy")
+    add_inputs(
+        what,
+        "a known network, or a function that returns one, alone or with its input shape "
+        "(default: digits)",
+    )
+    add_workload(what)
+    add_images(what, CALIBRATION_IMAGES)
+    add_seed(what)
+    what.add_argument(
+        "--proxy", required=True, metavar="NAME|RUN|EXPRESSION",
+        help="a hand-crafted proxy, the folder of a run, or a typed expression",
+    )  # fmt: skip
+    what.add_argument(
+        "--primitives", metavar="FILE.py",
+        help="the primitive set of one's own that the run was made with",
+    )  # fmt: skip
+    add_per_tensor(what)
+    add_no_cache(what)
+    _add_budgets(parser)
+    _add_choices(parser)
+    show = parser.add_argument_group("what to show")
+    show.add_argument(
+        "--sweep", nargs="?", const="size", choices=tuple(AXES), metavar="|".join(AXES),
+        help="the Pareto front from the narrowest to the widest bits, without budgets "
+        "(default axis: size)",
+    )  # fmt: skip
+    show.add_argument(
+        "--baselines", default="all", metavar="all|none|A,B,...",
+        help=f"what to compare with: any proxy, uniform, random (all: {', '.join(BASELINES)})",
+    )  # fmt: skip
+    show.add_argument(
+        "--out", type=OutputFile(), metavar="FILE",
+        help="write the plan as JSON; sweep and figures go beside it",
+    )  # fmt: skip
+    show.add_argument("--no-plot", action="store_true", help="write no figures")
+    _add_measuring(parser)
+    return parser
+
+
+def _add_budgets(parser: OptionParser) -> None:
+    group = parser.add_argument_group("budgets, any together")
+    for option, text in (
+        ("--size-mib", "size of the weights in MiB (2^20 bytes)"),
+        ("--size-mb", "the same in MB (10^6 bytes)"),
+        ("--average-bits", "bits per parameter on average"),
+        ("--bops-g", "bit operations of one image, in 10^9"),
+    ):
+        group.add_argument(option, type=positive_number, metavar="X", help=text)
+    group.add_argument(
+        "--cost", type=Path, action="append", default=[], metavar="FILE.csv",
+        help="a cost of your own, lines of layer,bits,cost; with --cost-budget; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--cost-budget",
+        type=positive_number,
+        action="append",
+        default=[],
+        metavar="X",
+        help="its limit",
+    )
+    group.add_argument(
+        "--accounting", choices=ACCOUNTINGS, default="published",
+        help="of sizes: all parameters at the layer's bits, as published, or the bytes of a packed "
+        "file (default: published)",
+    )  # fmt: skip
+    group.add_argument(
+        "--activation-bits", type=positive, default=8, metavar="B",
+        help="of the inputs of layers, for bit operations (default: 8)",
+    )  # fmt: skip
+
+
+def _add_choices(parser: OptionParser) -> None:
+    group = parser.add_argument_group(
+        "layers",
+        "A pattern is a layer's name, which counts before those with *, ? and [...]; layers that "
+        "are tied or share a weight go together.",
+    )
+    group.add_argument(
+        "--bits", type=_widths, default=(2, 3, 4), metavar="B,B,...",
+        help="bit choices (default: 2,3,4)",
+    )  # fmt: skip
+    group.add_argument(
+        "--choices", action="append", default=[], metavar="PATTERN=B,B",
+        help="other bit choices for some layers; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--fix", action="append", default=[], metavar="PATTERN=B", help="fix bits; repeatable"
+    )
+    group.add_argument(
+        "--exclude", action="append", default=[], metavar="PATTERN",
+        help="keep layers in float; repeatable",
+    )  # fmt: skip
+
+
+def _add_measuring(parser: OptionParser) -> None:
+    group = parser.add_argument_group(
+        "measuring",
+        "The plan is really quantized and measured on images that nothing was made by, half of "
+        "which choose and half of which confirm. The exit status is 0 where the plan is accepted "
+        "and 3 where it loses more than --max-drop.",
+    )
+    group.add_argument(
+        "--measure", type=positive, metavar="N",
+        help="look for a better plan by N measurements (100 is a good number)",
+    )  # fmt: skip
+    group.add_argument(
+        "--minutes", type=positive_number, metavar="M",
+        help="look for one for M minutes; what is found then depends on the machine",
+    )  # fmt: skip
+    group.add_argument(
+        "--calibrate", type=positive, metavar="N",
+        help=f"correct the proxy's table by N measured plans, {LEAST_PLANS} or more (8, 16, 32)",
+    )  # fmt: skip
+    group.add_argument(
+        "--measure-images", type=positive, default=HELD_BACK, metavar="N",
+        help=f"images to measure on, beside those of --images (default: {HELD_BACK})",
+    )  # fmt: skip
+    group.add_argument(
+        "--measure-loss", choices=LOSSES, default=DIVERGENCE,
+        help="what is measured: how far outputs are from the float network's, or the loss on the "
+        f"labels (default: {DIVERGENCE})",
+    )  # fmt: skip
+    group.add_argument(
+        "--measure-method", default="rtn", metavar="METHOD",
+        help="what quantizes, as for gp_emq.quantize (default: rtn)",
+    )  # fmt: skip
+    group.add_argument(
+        "--max-drop", type=share, metavar="X",
+        help="most of the metric that the plan may lose on the float network, as 0.01 for 1 "
+        "percent of top-1",
+    )  # fmt: skip

@@ -1,0 +1,4 @@
+"""What sizes may be counted by."""
+
+ACCOUNTINGS = ("published", "stored")
+"""See `size_table`."""
