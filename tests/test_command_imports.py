@@ -1,9 +1,11 @@
 """What needs nothing computed imports nothing slow, and all commands are one script's."""
 
+import json
 import subprocess
 import sys
 
 import pytest
+from every_command import every_option
 
 from gp_emq.cli import COMMANDS
 from gp_emq.cli._console import main
@@ -12,70 +14,70 @@ from gp_emq.evolution import SELECTION_NAMES, SELECTIONS
 
 SLOW = ("torch", "torchvision", "scipy", "matplotlib", "deap", "joblib", "dask")
 SCRIPT = f"""
+import json
 import sys
 from gp_emq.cli._console import main
 from gp_emq.command import exit_status
-status = exit_status(lambda: main(sys.argv[1:]))
-found = [name for name in {SLOW} if name in sys.modules]
-sys.stderr.write(f"{{status}} {{found}}")
+found = {{}}
+for line in json.loads(sys.argv[1]):
+    status = exit_status(lambda: main(line.split()))
+    found[line] = [status, [name for name in {SLOW} if name in sys.modules]]
+sys.stderr.write("\\n" + json.dumps(found))
 """
+LINES = {
+    "": {"--help": 0, "nonsense": 2},
+    "run": {
+        "--help": 0, "--nonsense": 2, "--list-primitives": 0, "--list-benches": 0, "--pop none": 2,
+    },
+    "ablate": {"--help": 0, "--nonsense": 2},
+    "rank": {"--help": 0, "--nonsense": 2, "--list-proxies": 0, "--bench digits digits": 2},
+    "bench": {
+        "--help": 0, "--nonsense": 2, "nonsense": 2, "build --help": 0, "build --nonsense": 2,
+        "build --out x": 2, "build --network digits --bits 9 --out x": 2, "uniform --help": 0,
+        "extend --help": 0, "zoo --help": 0, "zoo --list": 0, "zoo no-such-bench --list": 2,
+        "show --help": 0, "list --help": 0, "import --help": 0,
+    },
+    "allocate": {
+        "--help": 0, "--nonsense": 2, "--proxy fit": 2, "--proxy fit --sweep --measure 9": 2,
+        "--proxy fit --average-bits 3 --fix conv1": 2,
+    },
+    "quantize": {
+        "--help": 0, "--nonsense": 2, "--list-methods": 0, "": 2, "--plan p --iterations 3": 2,
+        "--plan p --method brecq rtn --out x": 2,
+    },
+    "qat": {
+        "--help": 0, "--nonsense": 2, "--list-recipes": 0, "--bits 4": 2,
+        "--network digits --bits 4 --epochs 0": 2,
+    },
+    "report": {"--help": 0, "--nonsense": 2, "": 2, "no-such-run": 2},
+}  # fmt: skip
+"""Exit status of command lines, by command."""
 
 
-@pytest.mark.parametrize(
-    ("line", "status"),
-    [
-        ("--help", 0),
-        ("nonsense", 2),
-        ("run --help", 0),
-        ("run --list-benches", 0),
-        ("run --list-primitives", 0),
-        ("run --nonsense", 2),
-        ("run --pop none", 2),
-        ("rank --help", 0),
-        ("rank --list-proxies", 0),
-        ("rank --nonsense", 2),
-        ("rank --bench digits digits", 2),
-        ("quantize --help", 0),
-        ("quantize --list-methods", 0),
-        ("quantize --nonsense", 2),
-        ("quantize", 2),
-        ("quantize --plan p --iterations 3", 2),
-        ("bench --help", 0),
-        ("bench nonsense", 2),
-        ("bench build --help", 0),
-        ("bench build --nonsense", 2),
-        ("bench build --out x", 2),
-        ("bench build --network digits --bits 9 --out x", 2),
-        ("bench extend --help", 0),
-        ("bench zoo --help", 0),
-        ("bench zoo --list", 0),
-        ("bench zoo no-such-bench --list", 2),
-        ("bench import --help", 0),
-        ("allocate --help", 0),
-        ("allocate", 2),
-        ("allocate --nonsense", 2),
-        ("allocate --proxy fit", 2),
-        ("allocate --proxy fit --sweep --measure 9", 2),
-        ("allocate --proxy fit --average-bits 3 --fix conv1", 2),
-        ("ablate --help", 0),
-        ("ablate --nonsense", 2),
-        ("report --help", 0),
-        ("report", 2),
-        ("report no-such-run", 2),
-        ("report --nonsense", 2),
-        ("qat --help", 0),
-        ("qat --list-recipes", 0),
-        ("qat --nonsense", 2),
-        ("qat --bits 4", 2),
-        ("qat --network digits --bits 4 --epochs 0", 2),
-        ("quantize --plan p --method brecq rtn --out x", 2),
-    ],
-)
-def test_what_computes_nothing_imports_nothing_slow(line: str, status: int) -> None:
-    found = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *line.split()], capture_output=True, text=True, check=True
+@pytest.mark.parametrize("command", LINES)
+def test_what_computes_nothing_imports_nothing_slow(command: str) -> None:
+    expected = {f"{command} {line}".strip(): [code, []] for line, code in LINES[command].items()}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(list(expected))],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert found.stderr.splitlines()[-1].endswith(f"{status} []")
+    assert json.loads(done.stderr.splitlines()[-1]) == expected
+
+
+def test_every_command_and_every_list_is_held_to_it() -> None:
+    assert set(LINES) - {""} == set(COMMANDS)
+    assert all({"--help", "--nonsense"} <= set(LINES[command]) for command in COMMANDS)
+    names = {command.module: name for name, command in COMMANDS.items()}
+    lists = {
+        (names[module], f"{words} {option}".strip())
+        for module, words, action in every_option()
+        for option in action.option_strings
+        if option.startswith("--list") and module in names
+    }
+    assert len(lists) >= 6
+    assert all(line in LINES[command] for command, line in lists)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -88,9 +90,7 @@ def test_every_command_is_one_of_the_script(name: str, capsys) -> None:
 
 @pytest.mark.parametrize("line", [[], ["nonsense"]])
 def test_no_command_or_an_unknown_one_is_refused(line: list[str]) -> None:
-    with pytest.raises(
-        GpEmqError, match="run, ablate, rank, bench, allocate, quantize, qat, report"
-    ):
+    with pytest.raises(GpEmqError, match="run, ablate, rank, bench, allocate, quantize, qat, rep"):
         main(line)
 
 
