@@ -125,7 +125,11 @@ def test_mutated_files_read_or_are_refused_in_one_line(target: Target, folder: P
     fuzz(Fuzzer(target, folder), figures, target.inputs)
     assert figures.failures == []
     assert figures.inputs == figures.accepted + figures.refused == target.inputs
-    if target.file not in {"layer.safetensors", "table.json", "answers"}:  # where a damaged one is none
+    if target.file not in {
+        "layer.safetensors",
+        "table.json",
+        "answers",
+    }:  # where a damaged one is none
         assert figures.refused > figures.inputs // 10
 
 
