@@ -5,12 +5,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis._command import FIGURES, styled
+from analysis._command import styled
+from analysis._report import write_report
 from analysis._style import save
 from analysis.convergence import plot_convergence
 from analysis.correlation import plot_correlation
 from analysis.genealogy import plot_genealogy
-from analysis.report import write_report
+from gp_emq.cli._report import FIGURES
 from gp_emq.store import RunStore
 
 PLOTS: Mapping[str, Callable[[RunStore], Figure]] = {

@@ -1,38 +1,20 @@
 """`python -m gp_emq.bench`: build, show, list and import benches."""
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gp_emq.cli._farm import add_farm_options, farm_settings
-from gp_emq.cli._options import add_workload
+from gp_emq import mqbench, networks, proxies, statistics, zoo_benches
+from gp_emq.cli._bench import Build, Extend, Import, List, Show, Uniform, Zoo, read_bench
 from gp_emq.command import resumption, run_command
 from gp_emq.errors import BenchError
-from gp_emq.mqbench import (
-    PROTOCOLS,
-    MeasurementSettings,
-    Measurer,
-    build_bench,
-    choose_arithmetic,
-    describe_bench,
-    find_protocol,
-    import_bench,
-    list_benches,
-    load_bench,
-    overview,
-    plot_bench,
-    write_bench,
-)
-from gp_emq.networks import TOP_1
-from gp_emq.networks.zoo import part_of
-from gp_emq.options import OptionParser, positive, seed
-from gp_emq.outputs import PICTURES, OutputFile
-from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
-from gp_emq.statistics import default_cache
-from gp_emq.zoo_benches import plan_selection
-from gp_emq.zoo_benches.command import add_extend, add_zoo, extend, zoo
+
+if TYPE_CHECKING:
+    from gp_emq.mqbench import Bench, MeasurementSettings
+
+_KEPT = "what is measured is kept beside the bench file: the same command goes on from there"
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -47,236 +29,170 @@ def main(given: Sequence[str] | None = None) -> int:
     Raises:
         GpEmqError: What was asked for is unknown, missing or does not fit.
     """
-    arguments = _parser().parse_args(given)
-    commands = {
-        "build": _build,
-        "extend": extend,
-        "zoo": zoo,
-        "uniform": _uniform,
-        "show": _show,
-        "list": _list,
-        "import": _import,
-    }
-    commands[arguments.command](arguments)
+    settings = read_bench(given)
+    commands: Mapping[type, Callable[[Any], None]] = {
+        Build: _build, Extend: _extend, Zoo: _zoo, Uniform: _uniform, Show: _show, List: _list,
+        Import: _import,
+    }  # fmt: skip
+    commands[type(settings)](settings)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(
-        prog="python -m gp_emq.bench",
-        description="Benches: bit configurations with the accuracies they really give.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    build = commands.add_parser("build", help="measure a new bench")
-    _add_measurement(build)
-    _add_running(build)
-    _add_measurement(
-        commands.add_parser("uniform", help="accuracy of the float network and of uniform widths")
-    )
-    add_extend(commands.add_parser("extend", help="add the plans of formulas to a bench"))
-    add_zoo(commands.add_parser("zoo", help="measure the benches of the zoo, one by one"))
-    show = commands.add_parser("show", help="what a bench holds and what it can tell")
-    show.add_argument("bench", help="name of a bench, or a bench file")
-    show.add_argument(
-        "--network", help="package.module:factory of a bench of one's own, for --plot"
-    )
-    add_workload(show)
-    show.add_argument(
-        "--plot",
-        type=OutputFile(PICTURES),
-        metavar="FILE",
-        help=f"draw accuracy against size ({', '.join(PICTURES)})",
-    )
-    listed = commands.add_parser("list", help="the benches that ship with the package")
-    listed.add_argument(
-        "--table", action="store_true", help="what each can tell, as a Markdown table"
-    )
-    _add_import(commands.add_parser("import", help="read MQ-Bench-101 as it was published"))
-    return parser
-
-
-def _add_measurement(build: argparse.ArgumentParser) -> None:
-    what = build.add_argument_group("what is measured")
-    what.add_argument("--network", help="registered name, or package.module:factory")
-    add_workload(what)
-    what.add_argument("--weights", type=Path, help="file of the network's weights")
-    what.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        default=[],
-        help="files or folders of images, or an .npz of x float32 (n,C,H,W) and perhaps y",
-    )
-    what.add_argument("--bits", default="2,3,4", help="bit choices (default %(default)s)")
-    what.add_argument("--test-images", type=positive, help="how many (default all)")
-    what.add_argument("--seed", type=seed, default=0, help="of all draws (default %(default)s)")
-    how = build.add_argument_group("how it is measured")
-    how.add_argument(
-        "--protocol",
-        default="rtn+bn",
-        help="; ".join(f"{p.name}: {p.description}" for p in PROTOCOLS) + " (default %(default)s)",
-    )
-    how.add_argument("--calibration-images", type=positive, help="instead of the protocol's number")
-    how.add_argument("--iterations", type=positive, help="of learned rounding")
-    how.add_argument("--scale-rule", choices=SCALE_RULES, help="of the weights")
-    how.add_argument("--symmetric", action=argparse.BooleanOptionalAction, help="weights")
-    how.add_argument("--per-channel", action=argparse.BooleanOptionalAction, help="weights")
-    how.add_argument(
-        "--arithmetic",
-        default="auto",
-        help="integer: oneDNN's 8-bit convolution; float; auto: integer where there is one",
-    )
-
-
-def _add_running(build: argparse.ArgumentParser) -> None:
-    running = build.add_argument_group("running")
-    running.add_argument(
-        "--configs",
-        type=positive,
-        default=425,
-        help="configurations to measure (default %(default)s)",
-    )
-    running.add_argument(
-        "--configurations",
-        choices=("random", "plans"),
-        default="random",
-        help="plans: a third random, a third random in narrow bands of size, and a third plans of "
-        "hand-made proxies at many budgets with their neighbours (default %(default)s)",
-    )
-    running.add_argument("--out", type=OutputFile(), required=True, help="the bench file")
-    running.add_argument("--name", help="of the bench (default the file's name)")
-    add_farm_options(running, task_timeout=None)
-    running.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
-def _add_import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="the published pickle, or its text form")
-    parser.add_argument("--out", type=OutputFile(), required=True, help="the bench file")
-    parser.add_argument("--name", help="of the bench (default the file's name)")
-    parser.add_argument("--network", default="resnet18", help="(default %(default)s)")
-    parser.add_argument(
-        "--test-images",
-        type=positive,
-        default=50_000,
-        help="behind its accuracies (default %(default)s)",
-    )
-    parser.add_argument("--seed", type=seed, default=0, help="of the split (default %(default)s)")
-
-
-def _build(arguments: argparse.Namespace) -> None:
-    farm = farm_settings(arguments)
-    settings = _settings(arguments)
+def _build(asked: Build) -> None:
+    farm, settings = asked.farm, _settings(asked)
     if farm.devices != ("cpu",):
-        arithmetic = choose_arithmetic(settings.protocol, "float")
+        arithmetic = mqbench.choose_arithmetic(settings.protocol, "float")
         settings = replace(settings, device=farm.devices[0], arithmetic=arithmetic)
-    with resumption(
-        lambda: (
-            "what is measured is kept beside the bench file: the same command goes on from there"
-        )
-    ):
+    with resumption(lambda: _KEPT):
         selection = None
-        if arguments.configurations == "plans":
-            selection = plan_selection(settings, arguments.configs, default_cache())
-        bench = build_bench(
+        if asked.configurations == "plans":
+            selection = zoo_benches.plan_selection(
+                settings, asked.configs, statistics.default_cache()
+            )
+        bench = mqbench.build_bench(
             settings,
-            count=arguments.configs,
+            count=asked.configs,
             selection=selection,
-            out=arguments.out,
-            name=arguments.name,
+            out=asked.out,
+            name=asked.name,
             farm=farm,
-            progress=not arguments.quiet and sys.stderr.isatty(),
+            progress=not asked.quiet and sys.stderr.isatty(),
         )
-    print(f"{arguments.out}: {len(bench.accuracies)} configurations of {bench.network}")
+    print(f"{asked.out}: {len(bench.accuracies)} configurations of {bench.network}")
 
 
-def _uniform(arguments: argparse.Namespace) -> None:
-    settings = _settings(arguments)
-    measurer = Measurer(settings)
+def _extend(asked: Extend) -> None:
+    bench = mqbench.load_bench(asked.bench)
+    if asked.out is None and asked.bench in mqbench.list_benches():
+        raise BenchError(f"{asked.bench} ships with the package: give --out FILE")
+    out = asked.out or Path(asked.bench)
+    with resumption(lambda: _KEPT):
+        longer = zoo_benches.extend_bench(
+            bench,
+            [proxies.loading.load_proxy(source) for source in asked.sources],
+            out,
+            neighbours=asked.neighbours,
+            weights=asked.weights,
+            data=asked.data,
+            network=asked.network,
+            cache=statistics.default_cache(),
+            farm=asked.farm,
+            progress=not asked.quiet and sys.stderr.isatty(),
+        )
+    added = len(longer.accuracies) - len(bench.accuracies)
+    if added:
+        print(f"{out}: {added} configurations more, {len(longer.accuracies)} of {bench.network}")
+    else:
+        print(f"{asked.bench}: it has all those plans, and nothing was written")
+
+
+def _zoo(asked: Zoo) -> None:
+    benches = zoo_benches.find_benches(asked.name)
+    if asked.list:
+        sys.stdout.writelines(f"{bench.name}\n" for bench in benches)
+        return
+    folder = asked.out
+    known = {specification.name for specification in networks.network_specifications()}
+    for zoo_bench in benches:
+        if zoo_bench.network not in known:
+            print(f"{zoo_bench.name}: {zoo_bench.network} has no weights yet", flush=True)
+            continue
+        with resumption(lambda: f"the same command goes on from what {folder} holds"):
+            made = zoo_benches.build_zoo_bench(
+                zoo_bench,
+                folder,
+                cache=statistics.default_cache(),
+                farm=asked.farm,
+                progress=not asked.quiet and sys.stderr.isatty(),
+            )
+        print(f"{zoo_bench.name}: {_told(made)}", flush=True)
+
+
+def _told(bench: "Bench") -> str:
+    quality = mqbench.bench_quality(bench)
+    return (
+        f"{len(bench.accuracies)} configurations, mean {100 * quality.mean:.1f} %, "
+        f"{100 * bench.accuracies.min():.1f} to {100 * bench.accuracies.max():.1f} %, "
+        f"noise ceiling {quality.noise_ceiling:.3f}, "
+        f"{bench.provenance['processor_seconds']:.2f} processor seconds each"
+    )
+
+
+def _uniform(asked: Uniform) -> None:
+    settings = _settings(asked)
+    measurer = mqbench.Measurer(settings)
     metric = measurer.test.metric
 
     def tell(value: float) -> str:
-        return f"{100 * value:.2f} %" if metric is TOP_1 else f"{metric.name} {value:.6g}"
+        return f"{100 * value:.2f} %" if metric is networks.TOP_1 else f"{metric.name} {value:.6g}"
 
     print(f"float   {tell(measurer.float_accuracy())}", flush=True)
     for bits in settings.bits:
         print(f"{bits} bits  {tell(measurer.uniform_accuracy(bits))}", flush=True)
 
 
-def _settings(arguments: argparse.Namespace) -> MeasurementSettings:
-    protocol = find_protocol(arguments.protocol).with_options(
-        symmetric=arguments.symmetric,
-        per_channel=arguments.per_channel,
-        scale_rule=arguments.scale_rule,
-        calibration_images=arguments.calibration_images,
-        iterations=arguments.iterations,
+def _settings(asked: Uniform) -> "MeasurementSettings":
+    protocol = mqbench.find_protocol(asked.protocol).with_options(
+        symmetric=asked.symmetric,
+        per_channel=asked.per_channel,
+        scale_rule=asked.scale_rule,
+        calibration_images=asked.calibration_images,
+        iterations=asked.iterations,
     )
-    arithmetic = choose_arithmetic(protocol, arguments.arithmetic)
-    if arguments.workload is not None:
-        if arguments.network is not None or arguments.data:
-            raise BenchError("--workload brings network and data along: give it without them")
-        arithmetic = "float" if arguments.arithmetic == "auto" else arithmetic
-    elif arguments.network is None:
-        raise BenchError("there is no network: give --network or --workload")
-    return MeasurementSettings(
-        network=arguments.network or arguments.workload,
-        weights=arguments.weights,
-        data=tuple(arguments.data),
+    arithmetic = mqbench.choose_arithmetic(protocol, asked.arithmetic)
+    if asked.workload is not None and asked.arithmetic == "auto":
+        arithmetic = "float"
+    return mqbench.MeasurementSettings(
+        network=asked.network or asked.workload or "",
+        weights=asked.weights,
+        data=asked.data,
         protocol=protocol,
-        bits=_parse_bits(arguments.bits),
-        tests=arguments.test_images,
-        seed=arguments.seed,
+        bits=asked.bits,
+        tests=asked.test_images,
+        seed=asked.seed,
         arithmetic=arithmetic,
-        workload=arguments.workload,
+        workload=asked.workload,
     )
 
 
-def _show(arguments: argparse.Namespace) -> None:
-    bench = load_bench(arguments.bench)
-    if arguments.plot is not None:
-        plot_bench(bench, arguments.plot, arguments.network, arguments.workload)
-    print(describe_bench(bench))
-    if arguments.plot is not None:
-        print(f"drawn: {arguments.plot}")
+def _show(asked: Show) -> None:
+    bench = mqbench.load_bench(asked.bench)
+    if asked.plot is not None:
+        mqbench.plot_bench(bench, asked.plot, asked.network, asked.workload)
+    print(mqbench.describe_bench(bench))
+    if asked.plot is not None:
+        print(f"drawn: {asked.plot}")
 
 
-def _list(arguments: argparse.Namespace) -> None:
-    names = list_benches()
-    if arguments.table:
-        print(overview([load_bench(name) for name in names]))
+def _list(asked: List) -> None:
+    names = mqbench.list_benches()
+    if asked.table:
+        print(mqbench.overview([mqbench.load_bench(name) for name in names]))
         return
     width = max(map(len, names), default=0)
     for name in names:
-        bench = load_bench(name)
+        bench = mqbench.load_bench(name)
         print(
             f"{name:<{width}}  {bench.network}, {len(bench.entries)} entries, {bench.protocol}, "
             f"{len(bench.accuracies)} configurations, {bench.images} test images"
-            + (f", {part} network" if (part := part_of(bench.network)) else "")
+            + (f", {part} network" if (part := networks.zoo.part_of(bench.network)) else "")
         )
 
 
-def _import(arguments: argparse.Namespace) -> None:
-    bench = import_bench(
-        arguments.file,
-        name=arguments.name,
-        network=arguments.network,
-        images=arguments.test_images,
-        seed=arguments.seed,
+def _import(asked: Import) -> None:
+    bench = mqbench.import_bench(
+        asked.file,
+        name=asked.name,
+        network=asked.network,
+        images=asked.test_images,
+        seed=asked.seed,
     )
-    write_bench(bench, arguments.out)
+    mqbench.write_bench(bench, asked.out)
     repeated = bench.provenance["repeated"]
     print(
-        f"{arguments.out}: {len(bench.accuracies)} configurations of {bench.network}"
+        f"{asked.out}: {len(bench.accuracies)} configurations of {bench.network}"
         + (f", {repeated} repetitions averaged" if repeated else "")
     )
-
-
-def _parse_bits(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() and MIN_BITS <= int(part) <= MAX_BITS for part in parts):
-        raise BenchError(
-            f"--bits must be widths of {MIN_BITS} to {MAX_BITS} as in 2,3,4, not {text!r}"
-        )
-    return tuple(sorted({int(part) for part in parts}))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gp_emq.files import literal_calls
 from gp_emq.options import positive, seed
 
 Group = argparse._ActionsContainer
@@ -33,6 +34,15 @@ def settings_of(kind: type[S], options: argparse.Namespace, **given: Any) -> S:
         for field in fields(kind)  # type: ignore[arg-type]
     }
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def recipes() -> list[tuple[str, str, int]]:
+    """Give name, description and steps of learning of each recipe, the quick ones first."""
+    found = [
+        (*values[:2], named.get("iterations", 0))
+        for values, named in literal_calls("gp_emq.quantization.recipes", "Recipe")
+    ]
+    return sorted(found, key=lambda recipe: (recipe[2], recipe[0]))
 
 
 class _List(argparse.Action):

@@ -14,10 +14,10 @@ from gp_emq.cli._options import (
     add_per_tensor,
     add_seed,
     add_workload,
+    recipes,
     settings_of,
 )
 from gp_emq.errors import QuantizationError
-from gp_emq.files import literal_calls
 from gp_emq.options import OptionParser, positive
 from gp_emq.outputs import OutputFile
 from gp_emq.quantization import INPUT_RULES, ROBUST, SCALE_RULES
@@ -96,12 +96,8 @@ def read_quantize(given: Sequence[str] | None) -> QuantizeSettings:
 
 def _methods() -> list[tuple[str, str, int]]:
     """Give name, description and steps of learning of each method, the quick ones first."""
-    recipes = [
-        (*values[:2], named.get("iterations", 0))
-        for values, named in literal_calls("gp_emq.quantization.recipes", "Recipe")
-    ]
     trained = "training with learned step sizes, from rounding to nearest; resumes by epoch"
-    return [*sorted(recipes, key=lambda recipe: (recipe[2], recipe[0])), (QAT, trained, 0)]
+    return [*recipes(), (QAT, trained, 0)]
 
 
 def _lines() -> Iterator[str]:

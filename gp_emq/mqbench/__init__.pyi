@@ -13,7 +13,7 @@ from ._measure import (
 from ._overview import overview
 from ._protocol import PROTOCOLS, Protocol, find_protocol
 from ._quality import Quality, bench_quality
-from ._registry import close_names, load_bench
+from ._registry import load_bench
 from ._report import describe_bench, model_sizes, plot_bench
 from ._sampling import (
     random_selection,
@@ -22,7 +22,7 @@ from ._sampling import (
     split_together,
 )
 from ._selection import BAND, KINDS, NEIGHBOUR, PLAN, RANDOM, Chosen, Selection
-from ._shipped import list_benches
+from ._shipped import close_names, list_benches
 from ._workload_bench import workload_bench
 
 __all__ = [

@@ -1,14 +1,12 @@
 """Benches by name or file."""
 
-import difflib
-from collections.abc import Sequence
 from pathlib import Path
 
 from gp_emq.errors import BenchError
 from gp_emq.files import shortened
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._file import read_bench
-from gp_emq.mqbench._shipped import BENCH_FOLDER, list_benches
+from gp_emq.mqbench._shipped import BENCH_FOLDER, close_names, list_benches
 
 
 def load_bench(name_or_path: str | Path) -> Bench:
@@ -29,17 +27,6 @@ def load_bench(name_or_path: str | Path) -> Bench:
         f"unknown bench {shortened(str(name_or_path))}: {close_names(str(name_or_path))}"
         "python -m gp_emq.bench list names those that ship, and a path is that of a bench file"
     )
-
-
-def close_names(name: str, known: Sequence[str] | None = None) -> str:
-    """Ask whether a bench was meant whose name is like one that is unknown.
-
-    Args:
-        name: the unknown one.
-        known: names that there are; those of `list_benches` by default.
-    """
-    found = difflib.get_close_matches(name, known or list_benches(), n=3)
-    return f"did you mean {' or '.join(found)}? " if found else ""
 
 
 def _exists(path: Path) -> bool:

@@ -1,3 +1,4 @@
+from . import zoo
 from ._accounting import (
     ACCOUNTINGS,
     MEBIBYTE,
@@ -140,4 +141,5 @@ __all__ = [
     "weight_layers",
     "with_input",
     "workload_of",
+    "zoo",
 ]

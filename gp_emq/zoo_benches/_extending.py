@@ -28,11 +28,10 @@ from gp_emq.mqbench import (
 from gp_emq.networks import OWN_WORKLOAD, TOP_1
 from gp_emq.outputs import check_output_file
 from gp_emq.proxies import Proxy
+from gp_emq.zoo_benches._names import NEIGHBOURS
 from gp_emq.zoo_benches._plans import proxy_tables
 from gp_emq.zoo_benches._selecting import select_plans
 
-NEIGHBOURS = 1
-"""Of each plan that is added."""
 _MOST_CHANGED = 0.005
 """Share of images that another machine may label otherwise."""
 _CHECKED = ("calibration_sha256", "images_sha256", "weights_sha256")

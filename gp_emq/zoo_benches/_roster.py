@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from gp_emq import mqbench
 from gp_emq.errors import BenchError
 from gp_emq.files import shortened
-from gp_emq.mqbench import MeasurementSettings, choose_arithmetic, close_names, find_protocol
+
+if TYPE_CHECKING:
+    from gp_emq.mqbench import MeasurementSettings
 
 CONFIGURATIONS = 240
 CALIBRATION_IMAGES = 256
@@ -38,15 +42,15 @@ class ZooBench:
         granularity = "channel" if self.per_channel else "tensor"
         return f"{self.network}-{self.protocol.replace('+', '-')}-{granularity}"
 
-    def settings(self, seed: int = 0) -> MeasurementSettings:
+    def settings(self, seed: int = 0) -> "MeasurementSettings":
         """Return what is measured and how, on this machine."""
-        protocol = find_protocol(self.protocol)
+        protocol = mqbench.find_protocol(self.protocol)
         protocol = protocol.with_options(
             per_channel=self.per_channel,
             calibration_images=CALIBRATION_IMAGES,
             iterations=ITERATIONS if protocol.iterations else None,
         )
-        return MeasurementSettings(
+        return mqbench.MeasurementSettings(
             network=self.network,
             weights=None,
             data=(),
@@ -54,7 +58,7 @@ class ZooBench:
             bits=self.bits,
             tests=self.tests,
             seed=seed,
-            arithmetic=choose_arithmetic(protocol),
+            arithmetic=mqbench.choose_arithmetic(protocol),
         )
 
 
@@ -107,7 +111,7 @@ def find_benches(names: Sequence[str]) -> tuple[ZooBench, ...]:
     for name in names:
         if name not in known:
             raise BenchError(
-                f"the zoo has no bench {shortened(name)}: {close_names(name, tuple(known))}"
+                f"the zoo has no bench {shortened(name)}: {mqbench.close_names(name, tuple(known))}"
                 "--list names them"
             )
     return tuple(known[name] for name in names) or ROSTER

@@ -15,11 +15,11 @@ from matplotlib.text import Text
 import analysis
 from analysis._bit_plot import plot_bits
 from analysis._command import styled
+from analysis._report import report_page
 from analysis._style import svg_text
 from analysis.convergence import plot_convergence
 from analysis.correlation import plot_correlation
 from analysis.genealogy import plot_genealogy
-from analysis.report import report_page
 from gp_emq.errors import RunError
 from gp_emq.store import RunStore
 
