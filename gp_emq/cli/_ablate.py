@@ -47,19 +47,14 @@ def read_ablate(given: Sequence[str]) -> AblateSettings:
         "--config", type=Path, required=True, metavar="FILE", help="the study, a TOML file"
     )
     parser.add_argument(
-        "--out",
-        type=OutputFolder(),
-        default=DEFAULT_OUT,
+        "--out", type=OutputFolder(), default=DEFAULT_OUT,
         help="folder of the runs, of rows.csv and of ablation.png (default: %(default)s)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--primitives",
-        nargs="+",
-        default=[],
-        metavar="FILE",
+        "--primitives", nargs="+", default=[], metavar="FILE",
         help="primitive sets of your own that the study names: a file may name no code unless "
         "the command line does, too",
-    )
+    )  # fmt: skip
     add_farm_options(parser.add_argument_group("workers"))
     parser.add_argument("--quiet", action="store_true", help="no word of what is done")
     options = parser.parse_args(given)

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from gp_emq.allocation import AXES, BASELINES, CALIBRATION_IMAGES
 from gp_emq.cli._options import (
-    add_images,
     add_inputs,
     add_no_cache,
+    add_number,
     add_per_tensor,
     add_seed,
     add_workload,
@@ -19,7 +19,7 @@ from gp_emq.cli._options import (
 from gp_emq.errors import AllocationError
 from gp_emq.measured import DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, MeasureOptions
 from gp_emq.networks import ACCOUNTINGS
-from gp_emq.options import OptionParser, positive, positive_number, share
+from gp_emq.options import OptionParser, positive_number, share
 from gp_emq.outputs import OutputFile
 
 V = TypeVar("V")
@@ -128,12 +128,11 @@ def make_parser() -> OptionParser:
     )
     what = parser.add_argument_group("network and proxy")
     add_inputs(
-        what,
-        "a known network, or a function that returns one, alone or with its input shape "
+        what, "a known network, or a function that returns one, alone or with its input shape "
         "(default: digits)",
-    )
+    )  # fmt: skip
     add_workload(what)
-    add_images(what, CALIBRATION_IMAGES)
+    add_number(what, "--images", "calibration images", CALIBRATION_IMAGES)
     add_seed(what)
     what.add_argument(
         "--proxy", required=True, metavar="NAME|RUN|EXPRESSION",
@@ -180,22 +179,17 @@ def _add_budgets(parser: OptionParser) -> None:
         help="a cost of your own, lines of layer,bits,cost; with --cost-budget; repeatable",
     )  # fmt: skip
     group.add_argument(
-        "--cost-budget",
-        type=positive_number,
-        action="append",
-        default=[],
-        metavar="X",
+        "--cost-budget", type=positive_number, action="append", default=[], metavar="X",
         help="its limit",
-    )
+    )  # fmt: skip
     group.add_argument(
         "--accounting", choices=ACCOUNTINGS, default="published",
         help="of sizes: all parameters at the layer's bits, as published, or the bytes of a packed "
         "file (default: published)",
     )  # fmt: skip
-    group.add_argument(
-        "--activation-bits", type=positive, default=8, metavar="B",
-        help="of the inputs of layers, for bit operations (default: 8)",
-    )  # fmt: skip
+    add_number(
+        group, "--activation-bits", "of the inputs of layers, for bit operations", 8, metavar="B"
+    )
 
 
 def _add_choices(parser: OptionParser) -> None:
@@ -228,22 +222,20 @@ def _add_measuring(parser: OptionParser) -> None:
         "which choose and half of which confirm. The exit status is 0 where the plan is accepted "
         "and 3 where it loses more than --max-drop.",
     )
-    group.add_argument(
-        "--measure", type=positive, metavar="N",
-        help="look for a better plan by N measurements (100 is a good number)",
+    add_number(
+        group, "--measure", "look for a better plan by N measurements (100 is a good number)"
+    )
+    add_number(
+        group, "--minutes", "look for one for M minutes; what is found then depends on the machine",
+        kind=positive_number, metavar="M",
     )  # fmt: skip
-    group.add_argument(
-        "--minutes", type=positive_number, metavar="M",
-        help="look for one for M minutes; what is found then depends on the machine",
+    add_number(
+        group, "--calibrate",
+        f"correct the proxy's table by N measured plans, {LEAST_PLANS} or more (8, 16, 32)",
     )  # fmt: skip
-    group.add_argument(
-        "--calibrate", type=positive, metavar="N",
-        help=f"correct the proxy's table by N measured plans, {LEAST_PLANS} or more (8, 16, 32)",
-    )  # fmt: skip
-    group.add_argument(
-        "--measure-images", type=positive, default=HELD_BACK, metavar="N",
-        help=f"images to measure on, beside those of --images (default: {HELD_BACK})",
-    )  # fmt: skip
+    add_number(
+        group, "--measure-images", "images to measure on, beside those of --images", HELD_BACK
+    )
     group.add_argument(
         "--measure-loss", choices=LOSSES, default=DIVERGENCE,
         help="what is measured: how far outputs are from the float network's, or the loss on the "
@@ -253,8 +245,8 @@ def _add_measuring(parser: OptionParser) -> None:
         "--measure-method", default="rtn", metavar="METHOD",
         help="what quantizes, as for gp_emq.quantize (default: rtn)",
     )  # fmt: skip
-    group.add_argument(
-        "--max-drop", type=share, metavar="X",
-        help="most of the metric that the plan may lose on the float network, as 0.01 for 1 "
-        "percent of top-1",
+    add_number(
+        group, "--max-drop",
+        "most of the metric that the plan may lose on the float network, as 0.01 for 1 "
+        "percent of top-1", kind=share, metavar="X",
     )  # fmt: skip

@@ -6,10 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gp_emq.cli._farm import add_farm_options, farm_settings
-from gp_emq.cli._options import Group, add_inputs, add_seed, add_workload, recipes, settings_of
+from gp_emq.cli._options import (
+    Group,
+    add_inputs,
+    add_number,
+    add_seed,
+    add_workload,
+    recipes,
+    settings_of,
+)
 from gp_emq.errors import BenchError
 from gp_emq.farm import FarmSettings
-from gp_emq.options import OptionParser, positive
+from gp_emq.options import OptionParser
 from gp_emq.outputs import PICTURES, OutputFile, OutputFolder
 from gp_emq.quantization import MAX_BITS, MIN_BITS, SCALE_RULES
 from gp_emq.zoo_benches import NEIGHBOURS
@@ -151,11 +159,9 @@ def _parser() -> OptionParser:
     )
     add_workload(show)
     show.add_argument(
-        "--plot",
-        type=OutputFile(PICTURES),
-        metavar="FILE",
+        "--plot", type=OutputFile(PICTURES), metavar="FILE",
         help=f"draw accuracy against size ({', '.join(PICTURES)})",
-    )
+    )  # fmt: skip
     listed = commands.add_parser("list", help="the benches that ship with the package")
     listed.set_defaults(kind=List)
     listed.add_argument(
@@ -170,42 +176,33 @@ def _add_measurement(build: argparse.ArgumentParser) -> None:
     add_inputs(what, "registered name, or package.module:factory")
     add_workload(what)
     what.add_argument("--bits", default="2,3,4", help="bit choices (default %(default)s)")
-    what.add_argument("--test-images", type=positive, help="how many (default all)")
+    add_number(what, "--test-images", "how many (default all)")
     add_seed(what)
     how = build.add_argument_group("how it is measured")
     how.add_argument(
-        "--protocol",
-        default="rtn+bn",
+        "--protocol", default="rtn+bn",
         help="; ".join(f"{name}: {text}" for name, text, _ in recipes())
         + ", settings of MQ-Bench-101 (default %(default)s)",
-    )
-    how.add_argument("--calibration-images", type=positive, help="instead of the protocol's number")
-    how.add_argument("--iterations", type=positive, help="of learned rounding")
+    )  # fmt: skip
+    add_number(how, "--calibration-images", "instead of the protocol's number")
+    add_number(how, "--iterations", "of learned rounding")
     how.add_argument("--scale-rule", choices=SCALE_RULES, help="of the weights")
     how.add_argument("--symmetric", action=argparse.BooleanOptionalAction, help="weights")
     how.add_argument("--per-channel", action=argparse.BooleanOptionalAction, help="weights")
     how.add_argument(
-        "--arithmetic",
-        default="auto",
+        "--arithmetic", default="auto",
         help="integer: oneDNN's 8-bit convolution; float; auto: integer where there is one",
-    )
+    )  # fmt: skip
 
 
 def _add_running(build: argparse.ArgumentParser) -> None:
     running = build.add_argument_group("running")
+    add_number(running, "--configs", "configurations to measure", 425)
     running.add_argument(
-        "--configs",
-        type=positive,
-        default=425,
-        help="configurations to measure (default %(default)s)",
-    )
-    running.add_argument(
-        "--configurations",
-        choices=("random", "plans"),
-        default="random",
+        "--configurations", choices=("random", "plans"), default="random",
         help="plans: a third random, a third random in narrow bands of size, and a third plans of "
         "hand-made proxies at many budgets with their neighbours (default %(default)s)",
-    )
+    )  # fmt: skip
     running.add_argument("--out", type=OutputFile(), required=True, help="the bench file")
     running.add_argument("--name", help="of the bench (default the file's name)")
     _add_farm(running)
@@ -217,12 +214,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=OutputFile(), required=True, help="the bench file")
     parser.add_argument("--name", help="of the bench (default the file's name)")
     parser.add_argument("--network", default="resnet18", help="(default %(default)s)")
-    parser.add_argument(
-        "--test-images",
-        type=positive,
-        default=50_000,
-        help="behind its accuracies (default %(default)s)",
-    )
+    add_number(parser, "--test-images", "behind its accuracies", 50_000)
     add_seed(parser, "of the split")
 
 
@@ -230,22 +222,13 @@ def _add_extend(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(kind=Extend)
     parser.add_argument("bench", help="name of a bench, or a bench file")
     parser.add_argument(
-        "--from",
-        dest="sources",
-        metavar="RUN|NAME|EXPRESSION",
-        nargs="+",
-        required=True,
+        "--from", dest="sources", metavar="RUN|NAME|EXPRESSION", nargs="+", required=True,
         help="formulas whose plans are added: runs, hand-made proxies, expressions",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--out", type=OutputFile(), help="the longer bench's file (default the bench file itself)"
     )
-    parser.add_argument(
-        "--neighbours",
-        type=positive,
-        default=NEIGHBOURS,
-        help="of each plan, by one to three swaps (default %(default)s)",
-    )
+    add_number(parser, "--neighbours", "of each plan, by one to three swaps", NEIGHBOURS)
     add_inputs(parser, "that of a bench of one's own", metavar="MODULE:FACTORY")
     _add_farm(parser)
 

@@ -95,34 +95,46 @@ def add_inputs(
 def add_workload(group: Group) -> None:
     """Add ``--workload``, which names code: no file may give it."""
     group.add_argument(
-        "--workload",
-        metavar="MODULE:FUNCTION",
+        "--workload", metavar="MODULE:FUNCTION",
         help="instead of a network and data: a function without arguments that returns a "
         "gp_emq.Workload, which has a model of any kind, its samples, loss and metric",
-    )
+    )  # fmt: skip
 
 
-def add_images(group: Group, default: int, what: str = "calibration images") -> None:
-    """Add ``--images``."""
-    group.add_argument(
-        "--images", type=positive, default=default, metavar="N", help=f"{what} (default: {default})"
-    )
+def add_number(
+    group: Group,
+    option: str,
+    what: str,
+    default: float | None = None,
+    *,
+    kind: Callable[[str], float] = positive,
+    metavar: str = "N",
+) -> None:
+    """Add an option that is a number.
+
+    Args:
+        group: What to add it to.
+        option: Its name, as in ``--images``.
+        what: What it is; a default is told after it.
+        default: What it is unless given.
+        kind: One of the types of `gp_emq.options`.
+        metavar: Stands for the number.
+    """
+    told = what if default is None else f"{what} (default: {default})"
+    group.add_argument(option, type=kind, default=default, metavar=metavar, help=told)
 
 
 def add_per_tensor(group: Group) -> None:
     """Add ``--per-tensor``."""
     group.add_argument(
-        "--per-tensor",
-        action="store_true",
+        "--per-tensor", action="store_true",
         help="one scale per weight tensor (default: one per output channel)",
-    )
+    )  # fmt: skip
 
 
 def add_seed(group: Group, what: str = "of all draws") -> None:
     """Add ``--seed``, which is 0 unless given."""
-    group.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help=f"{what} (default: %(default)s)"
-    )
+    add_number(group, "--seed", what, 0, kind=seed)
 
 
 def add_no_cache(group: Group, what: str = "collect statistics anew and keep none on disk") -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from gp_emq.cli._options import (
     OWN_IMAGES,
-    add_images,
     add_inputs,
     add_list,
+    add_number,
     add_workload,
     settings_of,
 )
 from gp_emq.errors import TrainingError
-from gp_emq.options import OptionParser, not_negative, options_from_file, positive, seed
+from gp_emq.options import OptionParser, not_negative, options_from_file, seed
 from gp_emq.outputs import OutputFolder
 from gp_emq.qat import PRECISIONS, RECIPES, QatSettings, find_recipe
 
@@ -96,12 +96,11 @@ def _parser() -> OptionParser:
     what = parser.add_argument_group("what to train")
     plan = what.add_mutually_exclusive_group()
     plan.add_argument("--plan", type=Path, metavar="FILE", help="a plan of gp_emq.allocate")
-    plan.add_argument("--bits", type=positive, metavar="B", help="one width for all layers instead")
+    add_number(plan, "--bits", "one width for all layers instead", metavar="B")
     add_inputs(
-        what,
-        "a known network, or a function that returns one (default: the plan's)",
+        what, "a known network, or a function that returns one (default: the plan's)",
         data=OWN_IMAGES.replace("data set,", "data set, for ImageNet the folder of train and val;"),
-    )
+    )  # fmt: skip
     add_workload(what)
     what.add_argument(
         "--test-workload", metavar="MODULE:FUNCTION",
@@ -111,7 +110,7 @@ def _parser() -> OptionParser:
         "--test-data", type=Path, metavar="FILE.npz",
         help="such a file to evaluate on (default: the data set's test images)",
     )  # fmt: skip
-    add_images(what, 512, "calibration images for the first step sizes")
+    add_number(what, "--images", "calibration images for the first step sizes", 512)
     _add_settings(parser)
     where = parser.add_argument_group("where, and from what")
     where.add_argument(

@@ -7,10 +7,10 @@ from pathlib import Path
 from gp_emq.allocation import CALIBRATION_IMAGES
 from gp_emq.cli._options import (
     OWN_IMAGES,
-    add_images,
     add_inputs,
     add_list,
     add_no_cache,
+    add_number,
     add_per_tensor,
     add_seed,
     add_workload,
@@ -18,7 +18,7 @@ from gp_emq.cli._options import (
     settings_of,
 )
 from gp_emq.errors import QuantizationError
-from gp_emq.options import OptionParser, positive
+from gp_emq.options import OptionParser
 from gp_emq.outputs import OutputFile
 from gp_emq.quantization import INPUT_RULES, ROBUST, SCALE_RULES
 
@@ -117,37 +117,31 @@ def make_parser() -> OptionParser:
         "--plan", type=Path, metavar="FILE", help="what python -m gp_emq.allocate --out wrote"
     )
     add_inputs(
-        what,
-        "a known network, or a function that returns one (default: the plan's)",
+        what, "a known network, or a function that returns one (default: the plan's)",
         data=f"{OWN_IMAGES}; without labels the float network's answers count as right",
-    )
+    )  # fmt: skip
     add_workload(what)
-    add_images(what, CALIBRATION_IMAGES)
-    what.add_argument(
-        "--tests", type=positive, metavar="N", help="test images (default: all there are)"
-    )
+    add_number(what, "--images", "calibration images", CALIBRATION_IMAGES)
+    add_number(what, "--tests", "test images (default: all there are)")
     add_seed(what)
     how = parser.add_argument_group("how to quantize")
     how.add_argument(
         "--method", nargs="+", choices=[name for name, _, _ in _methods()],
         default=["rtn"], metavar="METHOD", help="one or several, see --list-methods (default: rtn)",
     )  # fmt: skip
-    how.add_argument(
-        "--iterations", type=positive, metavar="N",
-        help="steps of learned rounding for each layer or block (default: the method's)",
+    add_number(
+        how, "--iterations",
+        "steps of learned rounding for each layer or block (default: the method's)",
     )  # fmt: skip
     how.add_argument(
         "--recipe", metavar="NAME",
         help="settings of qat that ship with the package; python -m gp_emq.qat --list-recipes "
         "lists them, and that command takes every setting by itself",
     )  # fmt: skip
-    how.add_argument(
-        "--epochs", type=positive, metavar="N", help="passes of qat over the training images"
+    add_number(how, "--epochs", "passes of qat over the training images")
+    add_number(
+        how, "--activation-bits", "of the inputs of quantized layers, 32 for float", 8, metavar="B"
     )
-    how.add_argument(
-        "--activation-bits", type=positive, default=8, metavar="B",
-        help="of the inputs of quantized layers, 32 for float (default: 8)",
-    )  # fmt: skip
     how.add_argument(
         "--activation-rule", choices=INPUT_RULES, default=ROBUST,
         help="how the grids of those inputs are chosen from the images: robust spans them but for "
@@ -176,10 +170,8 @@ def make_parser() -> OptionParser:
         "install gp_emq[onnx])",
     )  # fmt: skip
     show.add_argument(
-        "--format",
-        choices=("text", "json"),
-        default="text",
+        "--format", choices=("text", "json"), default="text",
         help="of the accuracies (default: text)",
-    )
+    )  # fmt: skip
     add_list(show, "--list-methods", _lines)
     return parser

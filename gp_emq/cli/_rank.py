@@ -8,13 +8,14 @@ from gp_emq.cli._options import (
     add_inputs,
     add_list,
     add_no_cache,
+    add_number,
     add_seed,
     add_workload,
     settings_of,
 )
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import list_benches
-from gp_emq.options import OptionParser, not_negative, positive
+from gp_emq.options import OptionParser, not_negative
 from gp_emq.outputs import OutputFolder
 from gp_emq.proxies import ALIGNED, EVOLVED, FORMS
 from gp_emq.proxies.handcrafted import DESCRIPTIONS
@@ -80,96 +81,62 @@ def _parser() -> OptionParser:
     )
     what = parser.add_argument_group("what to rank")
     what.add_argument(
-        "--bench",
-        nargs="+",
-        default=["digits"],
-        metavar="NAME|FILE",
+        "--bench", nargs="+", default=["digits"], metavar="NAME|FILE",
         help="benches; several give a matrix and a mean rank (default: digits; there are "
         f"{', '.join(list_benches())})",
-    )
+    )  # fmt: skip
     add_inputs(
-        what,
-        "the network of a bench of one's own, which the bench's file cannot run",
-        weights="the network's weights, where it needs them",
-        data="its images, likewise",
+        what, "the network of a bench of one's own, which the bench's file cannot run",
+        weights="the network's weights, where it needs them", data="its images, likewise",
         metavar="MODULE:FACTORY",
-    )
+    )  # fmt: skip
     add_workload(what)
     what.add_argument(
-        "--proxies",
-        default="all",
-        metavar="all|A,B,...",
+        "--proxies", default="all", metavar="all|A,B,...",
         help="hand-crafted proxies (default: all); --list-proxies shows them",
-    )
+    )  # fmt: skip
     what.add_argument(
-        "--run",
-        type=Path,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="RUN",
+        "--run", type=Path, nargs="+", action="extend", default=[], metavar="RUN",
         help="runs, or hall_of_fame.json files, whose recommended formula is ranked too",
-    )
+    )  # fmt: skip
     what.add_argument(
-        "--primitives",
-        metavar="FILE.py",
+        "--primitives", metavar="FILE.py",
         help="the primitive set of one's own that the runs were made with",
-    )
+    )  # fmt: skip
     what.add_argument(
-        "--expression",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="[NAME=]EXPRESSION",
+        "--expression", nargs="+", action="extend", default=[], metavar="[NAME=]EXPRESSION",
         help="typed expressions to rank too; the training configurations give their sign",
-    )
+    )  # fmt: skip
     how = parser.add_argument_group("how to rank")
     how.add_argument(
         "--split", choices=SPLITS, default="test", help="which configurations (default: test)"
     )
     how.add_argument(
-        "--form",
-        choices=FORMS,
-        default=ALIGNED,
+        "--form", choices=FORMS, default=ALIGNED,
         help="hand-crafted proxies as their papers derive them, or as the public ranking scripts "
         "compute them (default: aligned)",
-    )
+    )  # fmt: skip
     how.add_argument(
-        "--protocol",
-        choices=FORMS,
-        default=ALIGNED,
+        "--protocol", choices=FORMS, default=ALIGNED,
         help="as-published repeats the whole published procedure: untrained network, published "
         "forms, few configurations drawn with replacement (default: aligned)",
-    )
-    how.add_argument(
-        "--samples", type=positive, default=50, metavar="N",
-        help="configurations of one published draw (default: 50)",
     )  # fmt: skip
-    how.add_argument(
-        "--repeats", type=positive, default=100, metavar="N",
-        help="published draws (default: 100)",
-    )  # fmt: skip
+    add_number(how, "--samples", "configurations of one published draw", 50)
+    add_number(how, "--repeats", "published draws", 100)
     how.add_argument(
         "--calibration-repeats", type=not_negative, default=0, metavar="R",
         help="repeat with R random halves of the calibration batch and other probes",
     )  # fmt: skip
-    how.add_argument(
-        "--resamples", type=positive, default=1000, metavar="N",
-        help="bootstrap resamples (default: 1000)",
-    )  # fmt: skip
+    add_number(how, "--resamples", "bootstrap resamples", 1000)
     add_seed(how)
     show = parser.add_argument_group("what to show")
     show.add_argument(
         "--format", choices=FORMATS, default="table", help="of the result (default: table)"
     )
     show.add_argument(
-        "--plot",
-        type=OutputFolder(),
-        nargs="?",
-        const=Path("figures"),
-        metavar="FOLDER",
+        "--plot", type=OutputFolder(), nargs="?", const=Path("figures"), metavar="FOLDER",
         help="draw scores against accuracy, and a bar chart (default folder: figures)",
-    )
+    )  # fmt: skip
     show.add_argument("--quiet", action="store_true", help="no progress bar")
     add_list(show, "--list-proxies", _proxies)
     add_no_cache(show)

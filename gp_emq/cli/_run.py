@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gp_emq.cli._farm import add_farm_options, farm_settings
-from gp_emq.cli._options import add_list
+from gp_emq.cli._options import add_list, add_number
 from gp_emq.errors import RunError
 from gp_emq.evolution import SELECTION_NAMES
 from gp_emq.experiment import FITNESSES, Execution, RunConfiguration
@@ -17,7 +17,6 @@ from gp_emq.options import (
     OptionParser,
     not_negative,
     options_from_file,
-    positive,
     seconds,
     seed,
     share,
@@ -77,147 +76,95 @@ def _parser() -> OptionParser:
     )
     what = parser.add_argument_group("what to search (fixed when a run is resumed)")
     what.add_argument(
-        "--bench",
-        metavar="NAME|FILE",
-        nargs="+",
+        "--bench", metavar="NAME|FILE", nargs="+",
         help="bench that gives the fitness; of several, the mean over all is maximised "
         f"(default: {_DEFAULTS.bench}; --list-benches lists them)",
-    )
+    )  # fmt: skip
     what.add_argument(
-        "--primitives",
-        metavar="NAME|FILE.py",
+        "--primitives", metavar="NAME|FILE.py",
         help=f"primitive set (default: {_DEFAULTS.primitives}; --list-primitives lists them)",
-    )
+    )  # fmt: skip
     what.add_argument(
-        "--network",
-        metavar="MODULE:FACTORY",
+        "--network", metavar="MODULE:FACTORY",
         help="the network of a bench of one's own, which the bench's file cannot run",
-    )
+    )  # fmt: skip
     what.add_argument(
-        "--weights",
-        metavar="FILE",
+        "--weights", metavar="FILE",
         help="the network's weights, for benches that do not bring their own",
-    )
+    )  # fmt: skip
     what.add_argument("--data", metavar="PATH", nargs="+", help="the network's images, likewise")
     what.add_argument(
-        "--seed-proxies",
-        metavar="NAME|EXPRESSION",
-        nargs="+",
+        "--seed-proxies", metavar="NAME|EXPRESSION", nargs="+",
         help="expressions, or names of hand-crafted proxies (see gp_emq.rank), that enter the "
         "first generation; all stands for every one that the primitive set can express",
-    )
+    )  # fmt: skip
     how = parser.add_argument_group("how to search (fixed when a run is resumed)")
+    add_number(how, "--pop", f"population size (default: {_DEFAULTS.population})")
     how.add_argument(
-        "--pop",
-        type=positive,
-        metavar="N",
-        help=f"population size (default: {_DEFAULTS.population})",
-    )
-    how.add_argument(
-        "--fitness",
-        choices=FITNESSES,
+        "--fitness", choices=FITNESSES,
         help="tau: Kendall tau over all pairs of configurations; equal-cost: over those of about "
         f"the same size, as plans are chosen from (default: {_DEFAULTS.fitness})",
-    )
+    )  # fmt: skip
     how.add_argument(
-        "--selection",
-        choices=SELECTION_NAMES,
-        help="diversity: tournaments that "
+        "--selection", choices=SELECTION_NAMES, help="diversity: tournaments that "
         "prompt diversity; emq: the paper's; tournament: plain; random: random "
         f"search (default: {_DEFAULTS.selection})",
+    )  # fmt: skip
+    add_number(how, "--seed", f"seed of everything random (default: {_DEFAULTS.seed})", kind=seed)
+    add_number(
+        how, "--bench-samples", "training configurations per fitness (default: all)", metavar="K"
     )
-    how.add_argument(
-        "--seed",
-        type=seed,
-        metavar="N",
-        help=f"seed of everything random (default: {_DEFAULTS.seed})",
+    add_number(
+        how, "--max-depth", f"most levels of a tree below its root (default: {_DEFAULTS.max_depth})"
     )
-    how.add_argument(
-        "--bench-samples",
-        type=positive,
-        metavar="K",
-        help="training configurations per fitness (default: all)",
-    )
-    how.add_argument(
-        "--max-depth",
-        type=positive,
-        metavar="N",
-        help=f"most levels of a tree below its root (default: {_DEFAULTS.max_depth})",
-    )
-    how.add_argument(
-        "--max-size",
-        type=positive,
-        metavar="N",
-        help=f"most nodes of a tree (default: {_DEFAULTS.max_size})",
-    )
-    how.add_argument(
-        "--crossover",
-        type=share,
+    add_number(how, "--max-size", f"most nodes of a tree (default: {_DEFAULTS.max_size})")
+    add_number(
+        how, "--crossover", "share of offspring made by "
+        f"crossover, the rest by mutation (default: {_DEFAULTS.crossover})", kind=share,
         metavar="P",
-        help="share of offspring made by "
-        f"crossover, the rest by mutation (default: {_DEFAULTS.crossover})",
-    )
+    )  # fmt: skip
     how.add_argument(
-        "--no-screening",
-        dest="screening",
-        action="store_const",
-        const=False,
+        "--no-screening", dest="screening", action="store_const", const=False,
         help="compute the fitness of every individual that has one",
-    )
+    )  # fmt: skip
     how.add_argument(
-        "--no-prioritisation",
-        dest="prioritisation",
-        action="store_const",
-        const=False,
+        "--no-prioritisation", dest="prioritisation", action="store_const", const=False,
         help="draw all operators equally often",
-    )
+    )  # fmt: skip
     when = parser.add_argument_group("how long, and with what (changes no result)")
-    when.add_argument(
-        "--gens",
-        type=positive,
-        metavar="N",
-        help=f"generations (default: {DEFAULT_GENERATIONS}, or what a resumed run was to have)",
-    )
-    when.add_argument(
-        "--time-limit",
-        type=seconds,
-        metavar="SECONDS",
-        help="start no further generation of the search after so long; the random search follows",
-    )
+    add_number(
+        when, "--gens",
+        f"generations (default: {DEFAULT_GENERATIONS}, or what a resumed run was to have)",
+    )  # fmt: skip
+    add_number(
+        when, "--time-limit",
+        "start no further generation of the search after so long; the random search follows",
+        kind=seconds, metavar="SECONDS",
+    )  # fmt: skip
     add_farm_options(when)
-    when.add_argument(
-        "--memory",
-        type=not_negative,
-        default=Execution.memory,
-        metavar="MIB",
-        help="whole tensors that each worker may keep beside the statistics; with less, more is "
-        "computed again (default: %(default)d)",
-    )
+    add_number(
+        when, "--memory",
+        "whole tensors that each worker may keep beside the statistics; with less, more is "
+        "computed again", Execution.memory, kind=not_negative, metavar="MIB",
+    )  # fmt: skip
     where = parser.add_argument_group("where")
     where.add_argument(
-        "--out",
-        type=OutputFolder(),
-        metavar="FOLDER",
+        "--out", type=OutputFolder(), metavar="FOLDER",
         help="the run's folder (default: runs/ and a name made of the above)",
-    )
+    )  # fmt: skip
     where.add_argument(
-        "--resume",
-        type=Path,
-        metavar="FOLDER",
+        "--resume", type=Path, metavar="FOLDER",
         help="continue the run in this folder; --gens may ask for more generations than before",
-    )
+    )  # fmt: skip
     where.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE.toml",
+        "--config", type=Path, metavar="FILE.toml",
         help="read any of these options from a file; the command line wins",
-    )
+    )  # fmt: skip
     show = parser.add_argument_group("what to show")
     show.add_argument(
-        "--no-random-search",
-        action="store_true",
+        "--no-random-search", action="store_true",
         help="skip the random search of equal evaluations that the result is compared with",
-    )
+    )  # fmt: skip
     show.add_argument("--no-figures", action="store_true", help="draw no plots at the end")
     show.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     add_list(show, "--list-primitives", _primitive_sets)
