@@ -24,6 +24,7 @@ from gp_emq.allocation import (
 from gp_emq.experiment import RunConfiguration
 from gp_emq.export import save_quantized
 from gp_emq.mqbench import Bench, write_bench
+from gp_emq.mqbench._form import Form
 from gp_emq.mqbench._partial import partial_results
 from gp_emq.networks import find_layers, registered_layers
 from gp_emq.ptq import quantize
@@ -161,7 +162,7 @@ def bench(path: Path) -> None:
 
 
 def partial(path: Path) -> None:
-    with partial_results(path, "f", "c", entries=2, images=12) as results:
+    with partial_results(path, "f", "c", entries=2, form=Form(12)) as results:
         for width in (2, 3, 4):
             results.add([width, 2], np.arange(2, dtype=np.uint8))
 

@@ -21,6 +21,7 @@ from gp_emq.files import entry_of
 from gp_emq.measured._kept import read_answers
 from gp_emq.mqbench import describe_bench, import_bench, model_sizes, read_bench
 from gp_emq.mqbench._origin import origin_of
+from gp_emq.mqbench._form import Form
 from gp_emq.mqbench._partial import partial_results
 from gp_emq.networks import read_arrays
 from gp_emq.networks._cifar import read_cifar
@@ -91,7 +92,7 @@ def _npz(**arrays: object) -> Callable[[Path], None]:
 
 
 def _read_partial(path: Path) -> None:
-    with partial_results(path, "f", "c", entries=2, images=12):
+    with partial_results(path, "f", "c", entries=2, form=Form(12)):
         pass
 
 
