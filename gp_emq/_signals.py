@@ -14,6 +14,7 @@ TERMINATED = 128 + signal.SIGTERM
 ENDS = (signal.SIGINT, signal.SIGTERM)
 """What asks a command to end."""
 
+_A_LITTLE = 0.05
 _OURS = ("gp_emq", "analysis")
 _SCRIPT = "gp_emq"
 _USUAL: dict[int, Any] = {
@@ -62,8 +63,8 @@ def ends_as_exceptions() -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in ENDS}
     hook = sys.unraisablehook
-    if before[signal.SIGINT] is _leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if before[signal.SIGINT] in (_leave, signal.default_int_handler):
+        signal.signal(signal.SIGINT, _interrupt)
     if before[signal.SIGTERM] in (_leave, signal.SIG_DFL):
         signal.signal(signal.SIGTERM, _terminate)
     sys.unraisablehook = _raise_again
@@ -127,8 +128,30 @@ def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     os._exit(128 + number)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    raise Termination
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if not _put_off(number, frame):
+        raise KeyboardInterrupt
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    if not _put_off(number, frame):
+        raise Termination
+
+
+def _put_off(number: int, frame: FrameType | None) -> bool:
+    """Send a signal again a little later if it came during an import.
+
+    What is raised in the middle of an import may be swallowed there: libraries try to import
+    others and go on without, whatever the failure was.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            again = threading.Timer(_A_LITTLE, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _raise_again(report: "sys.UnraisableHookArgs") -> None:

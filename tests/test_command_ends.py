@@ -1,6 +1,7 @@
 """How commands end: closed, full and narrow outputs, full disks, Ctrl-C and SIGTERM at any time."""
 
 import errno
+import importlib
 import os
 import resource
 import signal
@@ -205,6 +206,24 @@ def interrupted(arguments: list[str], *seconds: float, number: int) -> tuple[int
                 os.killpg(process.pid, number)
         _, error = process.communicate(timeout=100)
     return process.returncode, error
+
+
+def test_a_signal_during_an_import_outlives_who_swallows_it(tmp_path, monkeypatch, capsys) -> None:
+    """Libraries import others in a `try` that takes every failure for their absence."""
+    (tmp_path / "swallows_it.py").write_text(
+        "import os, signal, time\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.02)\n"
+        "except BaseException:\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def main() -> int:
+        importlib.import_module("swallows_it")
+        time.sleep(5)
+        return 0
+
+    assert exit_status(main) == 143
+    assert capsys.readouterr().err == "terminated\n"
 
 
 @pytest.mark.parametrize("after", [0.25, 0.7, 1.3])

@@ -20,8 +20,8 @@ from gp_emq.export import load_quantized, read_record
 from gp_emq.files import entry_of
 from gp_emq.measured._kept import read_answers
 from gp_emq.mqbench import describe_bench, import_bench, model_sizes, read_bench
-from gp_emq.mqbench._origin import origin_of
 from gp_emq.mqbench._form import Form
+from gp_emq.mqbench._origin import origin_of
 from gp_emq.mqbench._partial import partial_results
 from gp_emq.networks import read_arrays
 from gp_emq.networks._cifar import read_cifar
