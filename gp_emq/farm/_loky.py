@@ -51,8 +51,7 @@ class _Process:
             return self._executor.submit(function, *arguments)
         # The first task starts the process. The trackers let what ends a process through again
         # wherever they start their own.
-        resource_tracker.ensure_running()
-        loky_tracker.ensure_running()
+        _start_trackers()
         with ends_left_to_this_process():
             self._executor = process_executor.ProcessPoolExecutor(
                 max_workers=1,
@@ -69,6 +68,24 @@ class _Process:
                 executor.shutdown(wait=True, kill_workers=True)
                 # What is kept of a process that died by itself has a semaphore.
                 multiprocessing.active_children()
+
+
+def _start_trackers() -> None:
+    """Start what tidies up after this process, without its warning that there is something to do.
+
+    A signal may end this process at any moment, and what it then leaves is the trackers' task.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    quiet = "ignore:resource_tracker"
+    os.environ["PYTHONWARNINGS"] = quiet if not before else f"{before},{quiet}"
+    try:
+        resource_tracker.ensure_running()
+        loky_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 class LokyBackend:
