@@ -16,6 +16,7 @@ from gp_emq.errors import NetworkError
 from gp_emq.networks._aliases import share_as
 from gp_emq.networks._casts import is_half, widen_casts
 from gp_emq.networks._closures import rebind
+from gp_emq.networks._finite import vanishes
 
 _CONTAINERS = (dict, list, tuple, set)
 _DEEPEST = 4
@@ -76,10 +77,12 @@ def private_copy(model: nn.Module) -> nn.Module:
         model: the network, wrapped or not; it is not touched.
 
     Raises:
-        NetworkError: as `unwrapped`, or if the network cannot be copied, or has parameters or
-            buffers that overlap in memory without being the same.
+        NetworkError: as `unwrapped`, or if the network cannot be copied, has parameters or buffers
+            that overlap in memory without being the same, or parameters in float64 that are too
+            small for float32.
     """
     model = unwrapped(model)
+    _refuse_vanishing(model)
     with torch.inference_mode(mode=False), torch.no_grad():
         try:
             twins = _kept_tensors(model)
@@ -95,6 +98,16 @@ def private_copy(model: nn.Module) -> nn.Module:
             widen_casts(copied)
         _make_plain(copied)
     return copied
+
+
+def _refuse_vanishing(model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if vanishes(parameter):
+            largest = float(parameter.detach().abs().amax())
+            raise NetworkError(
+                f"{name} holds at most {largest:.3g}: too small for float32, in which everything "
+                "is computed; make it larger, and undo that later in the network"
+            )
 
 
 def _kept_tensors(model: nn.Module) -> dict[int, Any]:

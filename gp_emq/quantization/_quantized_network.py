@@ -56,7 +56,7 @@ def quantize_weights(
     for index, layer in enumerate(layers):
         weight = layer_weight(model, layer)
         for width in bits:
-            parameters = quantizer.parameters(weight, width)
+            parameters = quantizer.parameters(weight, width, layer.name)
             integers = quantize(weight, parameters).to(torch.int16)
             weights[index, width] = QuantizedWeight(integers, parameters)
     return weights
