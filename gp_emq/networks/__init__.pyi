@@ -6,6 +6,7 @@ from ._accounting import (
     size_table,
     total_cost,
 )
+from ._aliases import places_beside
 from ._arrays import drawn, fitting_arrays, own_arrays, read_arrays
 from ._augmentation import AUGMENTATIONS, Augmentation
 from ._cifar_resnet import CifarResNet
@@ -123,6 +124,7 @@ __all__ = [
     "network_specifications",
     "ones_like_one",
     "own_arrays",
+    "places_beside",
     "private_copy",
     "read_arrays",
     "read_state_dict",
