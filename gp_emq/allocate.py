@@ -2,10 +2,12 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
 
 from gp_emq import allocation, measured, networks, proxies, quantization, statistics
 from gp_emq.cli._allocate import AllocateSettings, read_allocate
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from gp_emq.allocation import Baseline, CostSettings, Meter, Plan, Problem, Space, Sweep
     from gp_emq.measured import Certificate
     from gp_emq.networks import Network
-    from gp_emq.statistics import Statistics
+    from gp_emq.proxies import SensitivityTable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +85,8 @@ def _allocate(asked: AllocateSettings) -> int:
         layers=network.layers,
         cache=cache,
     )
-    problem = allocation.Problem.of(proxy.table(collected, cache=cache), space, budgets)
+    table = _grouped(proxy.table(collected, cache=cache), network, space)
+    problem = allocation.Problem.of(table, space, budgets)
     problem = replace(problem, provenance={**problem.provenance, **_provenance(network)})
     plan = None
     if budgets:
@@ -94,8 +97,9 @@ def _allocate(asked: AllocateSettings) -> int:
                 asked.baselines,
                 problem,
                 allocation.Meter(space, settings),
-                collected,
-                cache=cache,
+                lambda name: _grouped(
+                    proxies.loading.load_proxy(name).table(collected, cache=cache), network, space
+                ),
                 seed=asked.seed,
             ),
             kept_in_float=allocation.kept_in_float(network.model, network.layers),
@@ -137,7 +141,7 @@ def _space(asked: AllocateSettings, network: "Network") -> "Space":
     """What may be chosen: the table gets a column for every width that some layer may choose."""
     widths = set(asked.bits).union(*asked.choices.values())
     return allocation.search_space(
-        network.layers,
+        allocation.grouped_layers(network.layers, asked.groups),
         sorted(widths),
         fix=asked.fix,
         exclude=asked.exclude,
@@ -145,13 +149,17 @@ def _space(asked: AllocateSettings, network: "Network") -> "Space":
     )
 
 
+def _grouped(table: "SensitivityTable", network: "Network", space: "Space") -> ArrayLike:
+    """Give the table rows for the decisions of a space."""
+    return allocation.grouped_table(table, network.layers, space.layers, space.bits)
+
+
 def _baselines(
     names: Sequence[str],
     problem: "Problem",
     meter: "Meter",
-    known: "Statistics",
+    table_of: Callable[[str], ArrayLike],
     *,
-    cache: Path | None,
     seed: int,
 ) -> "tuple[Baseline, ...]":
     found = []
@@ -161,8 +169,7 @@ def _baselines(
         elif name == "random":
             found.append(allocation.random_baseline(problem, meter, seed))
         else:
-            table = proxies.loading.load_proxy(name).table(known, cache=cache)
-            found.append(allocation.proxy_baseline(name, table, problem, meter))
+            found.append(allocation.proxy_baseline(name, table_of(name), problem, meter))
     return tuple(found)
 
 

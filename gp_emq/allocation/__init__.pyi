@@ -9,6 +9,7 @@ from ._baselines import (
 )
 from ._budgets import BIT_OPERATIONS, CostTable, make_budgets
 from ._costs import Budget, CostSettings
+from ._groups import grouped_layers, grouped_table
 from ._in_float import kept_in_float
 from ._measures import Measures, Meter
 from ._names import AXES, BASELINES, CALIBRATION_IMAGES
@@ -47,6 +48,8 @@ __all__ = [
     "draw_within",
     "format_plan",
     "format_sweep",
+    "grouped_layers",
+    "grouped_table",
     "kept_in_float",
     "load_plan",
     "load_sweep",

@@ -51,6 +51,7 @@ class AllocateSettings:
     choices: Mapping[str, tuple[int, ...]]
     fix: Mapping[str, int]
     exclude: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
     measuring: MeasureOptions
     sweep: str | None
     baselines: tuple[str, ...]
@@ -75,6 +76,7 @@ def read_allocate(given: Sequence[str] | None) -> AllocateSettings:
         options.network = "digits"
     options.choices = _pairs(options.choices, _widths, "--choices", "fc=4,8")
     options.fix = _pairs(options.fix, int, "--fix", "conv1=8")
+    options.groups = [_names(text) for text in options.groups]
     known = {"all": BASELINES, "none": ()}
     names = tuple(name.strip() for name in options.baselines.split(","))
     options.baselines = known.get(options.baselines, names)
@@ -109,6 +111,14 @@ def _pairs(
         if not pattern:
             raise AllocationError(f"{option} {text!r} must be like {example}")
     return pairs
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Read names such as `q,k,v`."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise AllocationError(f"--group {text!r} must be like q,k,v")
+    return names
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -212,6 +222,10 @@ def _add_choices(parser: OptionParser) -> None:
     group.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN",
         help="keep layers in float; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--group", dest="groups", action="append", default=[], metavar="PATTERN,PATTERN",
+        help="layers that shall take one width, as q,k,v; repeatable",
     )  # fmt: skip
 
 
