@@ -76,7 +76,7 @@ def _quantized(asked: QuantizeSettings) -> "Report":
         if name == QAT:
             made = qat.trained_plan(plan, network.layers, training)
             quantized = qat.train_plan(
-                plan,
+                made,
                 network,
                 quantized,
                 data=asked.data,

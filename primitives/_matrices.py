@@ -38,7 +38,8 @@ def _log_determinant(matrix: torch.Tensor) -> torch.Tensor:
         raise ShapeMismatchError(f"a {tuple(matrix.shape)} matrix has no determinant")
     if not bool(torch.isfinite(matrix).all()):
         return matrix.new_full((), torch.nan)
-    logarithm: torch.Tensor = torch.linalg.slogdet(matrix).logabsdet
+    # In one layout: of a matrix that is nearly singular the rounding decides.
+    logarithm: torch.Tensor = torch.linalg.slogdet(matrix.contiguous()).logabsdet
     return logarithm
 
 

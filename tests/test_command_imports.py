@@ -39,7 +39,8 @@ LINES = {
     },
     "allocate": {
         "--help": 0, "--nonsense": 2, "--proxy fit": 2, "--proxy fit --sweep --measure 9": 2,
-        "--proxy fit --average-bits 3 --fix conv1": 2,
+        "--proxy fit --average-bits 3 --fix conv1": 2, "--average-bits 3": 2,
+        "--proxy fit --pick 3": 2, "--table t --proxy fit": 2,
     },
     "quantize": {
         "--help": 0, "--nonsense": 2, "--list-methods": 0, "": 2, "--plan p --iterations 3": 2,

@@ -9,24 +9,30 @@ from ._baselines import (
 )
 from ._budgets import BIT_OPERATIONS, CostTable, make_budgets
 from ._costs import Budget, CostSettings
+from ._groups import grouped_layers, grouped_table
 from ._in_float import kept_in_float
 from ._measures import Measures, Meter
-from ._names import AXES, BASELINES, CALIBRATION_IMAGES
+from ._names import AXES, BASELINES, BITS, CALIBRATION_IMAGES, WITHOUT_SCORES
+from ._pick import picked_budget
 from ._plan import Baseline, Plan, PlannedLayer, Target
 from ._plan_file import load_plan, plan_document, plan_from, save_plan
 from ._problem import Problem
 from ._revised import revised_plan
+from ._scored import ScoredNetwork
 from ._space import FLOAT_BITS, Configuration, Space, search_space
 from ._sweep import Sweep, SweepPoint, axis_costs, sweep
 from ._sweep_file import load_sweep, save_sweep
+from ._table_file import load_table, save_table
 from ._text import format_plan, format_sweep
 
 __all__ = [
     "AXES",
     "BASELINES",
+    "BITS",
     "BIT_OPERATIONS",
     "CALIBRATION_IMAGES",
     "FLOAT_BITS",
+    "WITHOUT_SCORES",
     "Baseline",
     "Budget",
     "Configuration",
@@ -37,6 +43,7 @@ __all__ = [
     "Plan",
     "PlannedLayer",
     "Problem",
+    "ScoredNetwork",
     "Space",
     "Sweep",
     "SweepPoint",
@@ -47,10 +54,14 @@ __all__ = [
     "draw_within",
     "format_plan",
     "format_sweep",
+    "grouped_layers",
+    "grouped_table",
     "kept_in_float",
     "load_plan",
     "load_sweep",
+    "load_table",
     "make_budgets",
+    "picked_budget",
     "plan_document",
     "plan_from",
     "proxy_baseline",
@@ -59,6 +70,7 @@ __all__ = [
     "revised_plan",
     "save_plan",
     "save_sweep",
+    "save_table",
     "search_space",
     "solve",
     "sweep",

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from gp_emq.allocation._budgets import CostTable, make_budgets
 from gp_emq.allocation._costs import CostSettings
+from gp_emq.allocation._groups import grouped_layers, grouped_table
 from gp_emq.allocation._labels import layers_and_bits
 from gp_emq.allocation._measures import Meter
 from gp_emq.allocation._plan import Plan, PlannedLayer, Target
@@ -29,14 +30,15 @@ def allocate(
     fix: Mapping[str, int] | None = None,
     exclude: Sequence[str] = (),
     choices: Mapping[str, Sequence[int]] | None = None,
+    groups: Sequence[Sequence[str]] = (),
     settings: CostSettings | None = None,
 ) -> Plan:
     """Choose the width of every layer so that the score is highest within all budgets.
 
-    The score is additive, so an integer program finds the true optimum. Entries whose layers
-    are tied, or share one weight, take one width. A pattern is a layer's name in which `*`, `?`
-    and `[...]` stand for others; the name of a layer means that layer alone and counts before
-    patterns, and of several patterns that match the last one counts.
+    The score is additive, so an integer program finds the true optimum. Layers that are tied,
+    share one weight, or are in a group, take one width. A pattern is a layer's name in which
+    `*`, `?` and `[...]` stand for others; the name of a layer means that layer alone and counts
+    before patterns, and of several patterns that match the last one counts.
 
     Args:
         table: Scores, (entries, bits), where a higher sum is better: what
@@ -53,6 +55,7 @@ def allocate(
         fix: A width by pattern; it need not be among the bits.
         exclude: Patterns of layers that stay in float, which counts in sizes and operations.
         choices: By pattern, the bits that may be chosen.
+        groups: Names and patterns of layers that shall take one width, as `[["q", "k", "v"]]`.
         settings: How sizes and bit operations are counted.
 
     Returns:
@@ -78,7 +81,9 @@ def allocate(
     """
     settings = settings or CostSettings()
     known, widths = layers_and_bits(table, layers, bits)
-    space = search_space(known, widths, fix=fix, exclude=exclude, choices=choices)
+    grouped = grouped_layers(known, groups)
+    values = grouped_table(table, known, grouped, widths)
+    space = search_space(grouped, widths, fix=fix, exclude=exclude, choices=choices)
     budgets = make_budgets(
         space,
         settings,
@@ -92,7 +97,7 @@ def allocate(
         raise AllocationError(
             "no budget: give at least one of size, average bits, bit operations or costs"
         )
-    return solve(Problem.of(table, space, budgets), settings)
+    return solve(Problem.of(values, space, budgets), settings)
 
 
 def solve(problem: Problem, settings: CostSettings) -> Plan:

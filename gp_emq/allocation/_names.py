@@ -7,3 +7,9 @@ AXES = {"size": "MiB", "average-bits": "", "bops": "G"}
 
 BASELINES = ("uniform", "random", "hawq_v2", "fit", "ompq")
 """What a plan is compared with unless the user chooses otherwise."""
+
+WITHOUT_SCORES = ("uniform", "random")
+"""Those of them that are no proxies."""
+
+BITS = (2, 3, 4)
+"""What may be chosen unless the user chooses otherwise."""

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gp_emq.allocation._checks import check_counts, check_entries
 from gp_emq.allocation._plan import Plan, PlannedLayer
 from gp_emq.allocation._space import DECISIONS, EXCLUDED, FLOAT_BITS
 from gp_emq.errors import AllocationError
@@ -89,9 +90,7 @@ def _checked(plan: Plan, where: str) -> Plan:
 
 
 def _check_layer(planned: PlannedLayer, where: str) -> None:
-    counts = [value for value in asdict(planned.layer).values() if isinstance(value, int)]
-    if min([*counts, *planned.layer.weight_shape]) < 0:
-        _fail(where, "has a count below 0")
+    check_counts(planned.layer, where)
     if planned.decision not in DECISIONS:
         _fail(where, f"decision is {shortened(planned.decision)}, not {', '.join(DECISIONS)}")
     if planned.decision == EXCLUDED:
@@ -110,10 +109,7 @@ def _check_entries(layers: tuple[PlannedLayer, ...], where: str) -> None:
                 f"{where}: layer {shortened(planned.name)}",
                 f"has {planned.bits} bits, but the layers tied to it have {known}",
             )
-    if not layers or sorted(widths) != list(range(len(widths))):
-        _fail(f"{where}: the layers", "must cover the entries 0, 1, 2, ...")
-    if len({planned.name for planned in layers}) != len(layers):
-        _fail(f"{where}: the layers", "must have names of their own")
+    check_entries([planned.layer for planned in layers], where)
 
 
 def _fail(where: str, what: str) -> NoReturn:

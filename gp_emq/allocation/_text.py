@@ -51,15 +51,17 @@ def format_sweep(sweep: Sweep) -> str:
         sweep: The sweep.
     """
     unit = AXES[sweep.axis]
-    head = [f"{sweep.axis}, {unit}" if unit else sweep.axis, "score", "average bits", "bits"]
+    axis = f"{sweep.axis}, {unit}" if unit else sweep.axis
+    head = ["point", axis, "score", "average bits", "bits"]
     body = [
         [
+            str(number),
             f"{point.cost:.5g}",
             _score(point.score),
             f"{point.measures.average_bits:.3f}",
             " ".join(map(_width, point.configuration)),
         ]
-        for point in sweep.points
+        for number, point in enumerate(sweep.points, start=1)
     ]
     lines = format_columns(head, body, [])
     notes = _rank_notes(sweep.not_rising, sweep.constant, len(sweep.points[0].configuration))

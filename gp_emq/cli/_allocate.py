@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +24,13 @@ from gp_emq.outputs import OutputFile
 
 V = TypeVar("V")
 
+_OF_THE_NETWORK = (
+    "network", "workload", "weights", "data", "images", "seed", "proxy", "primitives", "per_tensor",
+    "no_cache", "save_table", "measure", "minutes", "calibrate", "measure_images", "measure_loss",
+    "measure_method", "max_drop",
+)  # fmt: skip
+"""What a saved table was made by, and what only the network answers."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AllocateSettings:
@@ -35,7 +42,7 @@ class AllocateSettings:
     data: tuple[Path, ...]
     images: int
     seed: int
-    proxy: str
+    proxy: str | None
     primitives: str | None
     per_tensor: bool
     no_cache: bool
@@ -47,20 +54,25 @@ class AllocateSettings:
     cost_budget: tuple[float, ...]
     accounting: str
     activation_bits: int
-    bits: tuple[int, ...]
+    bits: tuple[int, ...] | None
     choices: Mapping[str, tuple[int, ...]]
     fix: Mapping[str, int]
     exclude: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
     measuring: MeasureOptions
     sweep: str | None
-    baselines: tuple[str, ...]
+    from_sweep: Path | None
+    pick: int | None
+    baselines: tuple[str, ...] | None
+    table: Path | None
+    save_table: Path | None
     out: Path | None
     no_plot: bool
 
     @property
     def has_budget(self) -> bool:
         """Whether there is any, beside the ends of a sweep."""
-        own = (self.size_mib, self.size_mb, self.average_bits, self.bops_g)
+        own = (self.size_mib, self.size_mb, self.average_bits, self.bops_g, self.pick)
         return bool(self.cost) or any(limit is not None for limit in own)
 
 
@@ -70,14 +82,21 @@ def read_allocate(given: Sequence[str] | None) -> AllocateSettings:
     Raises:
         GpEmqError: It is wrong, or its options contradict each other.
     """
-    options = make_parser().parse_args(given)
-    if options.network is None and options.workload is None:
+    parser = make_parser()
+    options = parser.parse_args(given)
+    if options.table is not None:
+        _check_table(parser, options)
+    elif options.proxy is None:
+        raise AllocationError("--proxy is missing: give a proxy, or --table with saved scores")
+    elif options.network is None and options.workload is None:
         options.network = "digits"
     options.choices = _pairs(options.choices, _widths, "--choices", "fc=4,8")
     options.fix = _pairs(options.fix, int, "--fix", "conv1=8")
-    known = {"all": BASELINES, "none": ()}
-    names = tuple(name.strip() for name in options.baselines.split(","))
-    options.baselines = known.get(options.baselines, names)
+    options.groups = [_names(text) for text in options.groups]
+    if options.baselines is not None:
+        known = {"all": BASELINES, "none": ()}
+        names = tuple(name.strip() for name in options.baselines.split(","))
+        options.baselines = known.get(options.baselines, names)
     files, limits = len(options.cost), len(options.cost_budget)
     if files != limits:
         raise AllocationError(
@@ -85,13 +104,38 @@ def read_allocate(given: Sequence[str] | None) -> AllocateSettings:
         )
     measuring = settings_of(MeasureOptions, options)
     settings = settings_of(AllocateSettings, options, measuring=measuring)
-    if not settings.has_budget and settings.sweep is None:
+    _check_asked(settings)
+    return settings
+
+
+def _check_table(parser: OptionParser, options: argparse.Namespace) -> None:
+    """Refuse, beside a saved table, what it was made by, and what needs the network."""
+    for name in _OF_THE_NETWORK:
+        if getattr(options, name) != parser.get_default(name):
+            raise AllocationError(
+                f"--{name.replace('_', '-')} is for the network: the scores of --table are "
+                "computed already"
+            )
+
+
+def _check_asked(asked: AllocateSettings) -> None:
+    """Refuse what contradicts itself, or is too little."""
+    if asked.sweep is not None and asked.from_sweep is not None:
+        raise AllocationError("--sweep makes a sweep and --from-sweep reads one: give one of them")
+    swept = asked.sweep is not None or asked.from_sweep is not None
+    if asked.pick is not None:
+        if not swept:
+            raise AllocationError("--pick takes a point of a sweep: give --sweep or --from-sweep")
+        if replace(asked, pick=None).has_budget:
+            raise AllocationError("--pick takes its budget from the sweep: give no other")
+    elif asked.from_sweep is not None:
+        raise AllocationError("--from-sweep needs --pick, the number of a point in its table")
+    if not (asked.has_budget or asked.sweep is not None or asked.save_table is not None):
         raise AllocationError(
             "no budget: give --size-mib, --size-mb, --average-bits, --bops-g or --cost, or --sweep"
         )
-    if measuring.wanted and not settings.has_budget:
+    if asked.measuring.wanted and not asked.has_budget:
         raise AllocationError("what is measured is a plan: give a budget, not --sweep alone")
-    return settings
 
 
 def _pairs(
@@ -109,6 +153,14 @@ def _pairs(
         if not pattern:
             raise AllocationError(f"{option} {text!r} must be like {example}")
     return pairs
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Read names such as `q,k,v`."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise AllocationError(f"--group {text!r} must be like q,k,v")
+    return names
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -135,8 +187,13 @@ def make_parser() -> OptionParser:
     add_number(what, "--images", "calibration images", CALIBRATION_IMAGES)
     add_seed(what)
     what.add_argument(
-        "--proxy", required=True, metavar="NAME|RUN|EXPRESSION",
+        "--proxy", metavar="NAME|RUN|EXPRESSION",
         help="a hand-crafted proxy, the folder of a run, or a typed expression",
+    )  # fmt: skip
+    what.add_argument(
+        "--table", type=Path, metavar="FILE",
+        help="instead of network and proxy: scores that --save-table wrote, which answer every "
+        "budget",
     )  # fmt: skip
     what.add_argument(
         "--primitives", metavar="FILE.py",
@@ -153,14 +210,24 @@ def make_parser() -> OptionParser:
         "(default axis: size)",
     )  # fmt: skip
     show.add_argument(
-        "--baselines", default="all", metavar="all|none|A,B,...",
-        help=f"what to compare with: any proxy, uniform, random (all: {', '.join(BASELINES)})",
+        "--from-sweep", type=Path, metavar="FILE",
+        help="a sweep that was written before, to --pick from",
+    )  # fmt: skip
+    add_number(show, "--pick", "take point N of the sweep as the plan, as its table counts them")
+    show.add_argument(
+        "--baselines", metavar="all|none|A,B,...",
+        help=f"what to compare with: any proxy, uniform, random (default: all, which is "
+        f"{', '.join(BASELINES)}; or what --table has)",
     )  # fmt: skip
     show.add_argument(
         "--out", type=OutputFile(), metavar="FILE",
         help="write the plan as JSON; sweep and figures go beside it",
     )  # fmt: skip
     show.add_argument("--no-plot", action="store_true", help="write no figures")
+    show.add_argument(
+        "--save-table", type=OutputFile(), metavar="FILE",
+        help="write the scores, of the baselines too, for --table",
+    )  # fmt: skip
     _add_measuring(parser)
     return parser
 
@@ -199,8 +266,8 @@ def _add_choices(parser: OptionParser) -> None:
         "are tied or share a weight go together.",
     )
     group.add_argument(
-        "--bits", type=_widths, default=(2, 3, 4), metavar="B,B,...",
-        help="bit choices (default: 2,3,4)",
+        "--bits", type=_widths, metavar="B,B,...",
+        help="bit choices (default: 2,3,4, or the widths of --table)",
     )  # fmt: skip
     group.add_argument(
         "--choices", action="append", default=[], metavar="PATTERN=B,B",
@@ -212,6 +279,10 @@ def _add_choices(parser: OptionParser) -> None:
     group.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN",
         help="keep layers in float; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--group", dest="groups", action="append", default=[], metavar="PATTERN,PATTERN",
+        help="layers that shall take one width, as q,k,v; repeatable",
     )  # fmt: skip
 
 

@@ -23,13 +23,8 @@ from ._images import (
     load_test,
 )
 from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
-from ._layers import (
-    Layer,
-    entry_layers,
-    find_layers,
-    layers_of,
-    weight_layers,
-)
+from ._layer import Layer, entry_layers, weight_layers
+from ._layers import find_layers, layers_of
 from ._loading import load_workload
 from ._names import ACCOUNTINGS
 from ._private import private_copy, unwrapped

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks._layers import Layer
+from gp_emq.networks._layer import Layer
 from gp_emq.networks._names import ACCOUNTINGS
 
 MEBIBYTE = 2**20

@@ -20,7 +20,8 @@ from gp_emq.networks._efficientnet import (
     efficientnet_lite0_weights,
     load_efficientnet_lite0,
 )
-from gp_emq.networks._layers import Layer, find_layers
+from gp_emq.networks._layer import Layer
+from gp_emq.networks._layers import find_layers
 from gp_emq.networks._torchvision import import_torchvision
 from gp_emq.networks._weights import load_weights
 from gp_emq.networks.zoo import ZOO

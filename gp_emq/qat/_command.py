@@ -78,7 +78,10 @@ def _train(
     model, layers = inputs.network.model, inputs.network.layers
     one = asked.bits or FLOAT_BITS
     planned = plan.widths if plan is not None else {layer.name: one for layer in layers}
-    widths = trained_widths(layers, planned, settings.first_last_bits)
+    result = None if plan is None else trained_plan(plan, layers, settings)
+    widths = trained_widths(
+        layers, planned if result is None else result.widths, settings.first_last_bits
+    )
     start = warm_start(model, layers, widths, inputs.calibration, settings)
     trained = train(
         model,
@@ -115,7 +118,6 @@ def _train(
         accuracy=accuracies[2],
         metric=inputs.test.metric.name if isinstance(inputs.test, Workload) else TOP_1.name,
     )
-    result = None if plan is None else trained_plan(plan, layers, settings)
     write_result(folder, trained, summary, result)
     if not asked.quiet:
         sys.stdout.write(summary.text())

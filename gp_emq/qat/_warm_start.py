@@ -1,6 +1,7 @@
 """The quantized model that training starts from."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -71,6 +72,8 @@ def trained_widths(
 def trained_plan(plan: Plan, layers: Sequence[Layer], settings: QatSettings) -> Plan:
     """Return what of a plan is trained: the plan itself, unless the settings raise widths.
 
+    Layers that the plan gives one width keep one.
+
     Args:
         plan: The plan.
         layers: The network's layers, in forward order.
@@ -79,7 +82,9 @@ def trained_plan(plan: Plan, layers: Sequence[Layer], settings: QatSettings) -> 
     Raises:
         TrainingError: See `trained_widths`.
     """
-    found = trained_widths(layers, plan.widths, settings.first_last_bits)
+    entries = {planned.name: planned.layer.entry for planned in plan.layers}
+    decided = [replace(layer, entry=entries.get(layer.name, layer.entry)) for layer in layers]
+    found = trained_widths(decided, plan.widths, settings.first_last_bits)
     raised = [name for name, width in found.items() if width != plan.widths[name]]
     reason = f"{', '.join(raised)} at {settings.first_last_bits} bits in training"
     return revised_plan(plan, found, reason)

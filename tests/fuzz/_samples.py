@@ -14,10 +14,12 @@ from torch import nn
 from gp_emq.allocation import (
     CostSettings,
     Problem,
+    ScoredNetwork,
     allocate,
     make_budgets,
     save_plan,
     save_sweep,
+    save_table,
     search_space,
     sweep,
 )
@@ -27,6 +29,7 @@ from gp_emq.mqbench import Bench, write_bench
 from gp_emq.mqbench._form import Form
 from gp_emq.mqbench._partial import partial_results
 from gp_emq.networks import find_layers, registered_layers
+from gp_emq.proxies import SensitivityTable
 from gp_emq.ptq import quantize
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME, Checkpoint, EpochRecord, save_checkpoint
 from gp_emq.quantization import LearnedRoundings
@@ -123,6 +126,11 @@ def front(path: Path) -> None:
     budgets = make_budgets(space, settings, average_bits=3)
     problem = Problem.of(np.array([[-3.0, -2.0]] * 2), space, budgets)
     save_sweep(sweep(problem, settings, points=3), path)
+
+
+def table(path: Path) -> None:
+    made = SensitivityTable(np.array([[-3.0, -2.0]] * 2), bits=(2, 3), layers=layers(), proxy="fit")
+    save_table(ScoredNetwork(made, {"ompq": made, "random": None}), path)
 
 
 def hall_of_fame(path: Path) -> None:

@@ -12,7 +12,8 @@ import torch
 
 from analysis._run_data import bench_of, best_individual, pareto_front
 from gp_emq.ablation import read_study
-from gp_emq.allocation import CostTable, load_plan, load_sweep
+from gp_emq.allocation import CostTable, load_plan, load_sweep, load_table
+from gp_emq.allocation._table_file import _sha256 as table_sha256
 from gp_emq.cli._qat import read_qat
 from gp_emq.cli._run import _configuration, _parser
 from gp_emq.experiment import RunConfiguration
@@ -177,6 +178,17 @@ def _reseal_packed(content: bytes, random: "change.Random") -> bytes:
         return changed
 
 
+def _reseal_table(content: bytes, random: "change.Random") -> bytes:
+    """Change saved scores, and give them the checksum of what they then are."""
+    changed = change.of_json(content, random)
+    try:
+        values = json.loads(changed)
+        values.pop("sha256", None)
+        return json.dumps(values | {"sha256": table_sha256(values)}).encode()
+    except Exception:  # noqa: BLE001 - what does not read any more has no checksum
+        return changed
+
+
 def _statistics(path: Path) -> None:
     """Copy a collection, of which one file is then changed, to a folder of another name."""
     collected = sample.statistics(path.parents[1] / "cache").folder
@@ -226,6 +238,14 @@ def _as_targets() -> tuple[Target, ...]:
                 f"{documents}:read_document",
                 f"{documents}:decode_document",
             ),
+        ),
+        Target(
+            "saved-table",
+            "table-file.json",
+            sample.table,
+            change.any_of(_reseal_table, _reseal_table, change.of_text, change.of_bytes),
+            load_table,
+            ("gp_emq.allocation._table_file:load_table",),
         ),
         Target(
             "hall-of-fame",

@@ -7,10 +7,18 @@ import torch
 from torch import nn
 
 import gp_emq
+from gp_emq.allocation import allocate
 from gp_emq.determinism import one_thread
 from gp_emq.errors import TrainingError
 from gp_emq.networks import find_layers, load_images, load_network
-from gp_emq.qat import QatSettings, learnable_network, quantized_model, trained_widths, warm_start
+from gp_emq.qat import (
+    QatSettings,
+    learnable_network,
+    quantized_model,
+    trained_plan,
+    trained_widths,
+    warm_start,
+)
 from gp_emq.qat._network import learned_grids, rounding_alike
 from gp_emq.qat._warm_start import fitted_start
 from gp_emq.quantization import (
@@ -139,6 +147,17 @@ def test_first_and_last_layer_have_8_bits_unless_asked_otherwise(digits) -> None
     assert [name for name, width in found.items() if width == 8] == [names[1], names[-1]]
     assert set(trained_widths(digits.layers, widths, None).values()) == {2}
     assert trained_widths(digits.layers, widths_of(digits, 8), 4)[names[0]] == 8
+
+
+def test_layers_that_a_plan_groups_with_the_first_or_last_get_their_width(digits) -> None:
+    names = [layer.name for layer in digits.layers]
+    table = [[-3.0, -2.0]] * len(names)
+    groups = [[names[0], names[4]]]
+    plan = allocate(table, digits.layers, bits=(2, 3), average_bits=2.5, groups=groups)
+    trained = trained_plan(plan, digits.layers, QatSettings(first_last_bits=8))
+    raised = [name for name, width in trained.widths.items() if width == 8]
+    assert raised == [names[0], names[4], names[-1]]
+    assert trained_widths(digits.layers, trained.widths, 8) == trained.widths
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""A network that is scored: all that plans for it need, without it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gp_emq.networks import Layer
+from gp_emq.proxies import SensitivityTable
+
+
+@dataclass(frozen=True)
+class ScoredNetwork:
+    """What answers every budget once a network is scored.
+
+    Attributes:
+        table: Its scores; they know layers and widths, from which sizes and costs follow.
+        baselines: What plans are compared with, in order; with the scores of those that are
+            proxies, and None for `"uniform"` and `"random"`.
+        per_channel: Whether weights have a scale per output channel, which sizes count.
+        seed: Of the random baseline.
+        kept_in_float: Weights of the network that are in no layer.
+        provenance: What the table does not know of itself: network and weights.
+    """
+
+    table: SensitivityTable
+    baselines: Mapping[str, SensitivityTable | None] = field(default_factory=dict)
+    per_channel: bool = True
+    seed: int = 0
+    kept_in_float: tuple[str, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The network's layers in forward order."""
+        return self.table.layers
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """The widths of the table's columns, rising."""
+        return self.table.bits

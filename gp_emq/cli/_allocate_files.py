@@ -1,0 +1,69 @@
+"""What ``gp_emq allocate`` writes, and where."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gp_emq import allocation
+from gp_emq.cli._allocate import AllocateSettings
+from gp_emq.files import atomic_write_text
+
+if TYPE_CHECKING:
+    from gp_emq.allocation import CostSettings, Plan, Problem, Sweep
+    from gp_emq.measured import Certificate
+
+
+def output_files(asked: AllocateSettings) -> list[Path]:
+    """Name what will be written beside each other."""
+    out = asked.out
+    if out is None:
+        return []
+    figures = [] if asked.no_plot else ["bits.png", "bits.svg"]
+    if asked.measuring.wanted:
+        figures.append("certificate.json")
+    if asked.sweep is not None:
+        figures += ["sweep.json"] + ([] if asked.no_plot else ["pareto.png", "pareto.svg"])
+    return [out, *(out.with_name(f"{out.stem}-{ending}") for ending in figures)]
+
+
+def write_plan(
+    out: Path,
+    plan: "Plan | None",
+    front: "Sweep | None",
+    problem: "Problem",
+    settings: "CostSettings | None",
+) -> None:
+    """Write plan, sweep and, given settings, figures beside each other, and say where."""
+    written = []
+    if plan is not None:
+        allocation.save_plan(plan, out)
+        written.append(out)
+    if front is not None:
+        path = out.with_name(f"{out.stem}-sweep.json")
+        allocation.save_sweep(front, path)
+        written.append(path)
+    if settings is not None:
+        from analysis.allocation import make_allocation_figures  # noqa: PLC0415 - slow to import
+
+        name = problem.provenance.get("network", "a network")
+        written += make_allocation_figures(
+            plan, front, problem, settings, out.with_suffix(""), network=name
+        )
+    tell(*written)
+
+
+def write_certificate(certificate: "Certificate", out: Path) -> None:
+    """Write what was measured of a plan beside it."""
+    path = out.with_name(f"{out.stem}-certificate.json")
+    text = json.dumps(
+        certificate.document(), sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False
+    )
+    atomic_write_text(path, text + "\n")
+    tell(path)
+
+
+def tell(*written: Path) -> None:
+    """Say on standard error what was written."""
+    for path in written:
+        sys.stderr.write(f"wrote {path}\n")

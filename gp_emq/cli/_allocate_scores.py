@@ -1,0 +1,212 @@
+"""Where the scores of ``gp_emq allocate`` are from: a network and a proxy, or a saved table."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from gp_emq import allocation, measured, networks, proxies, quantization, statistics
+from gp_emq.allocation import BASELINES, BITS, WITHOUT_SCORES
+from gp_emq.cli._allocate import AllocateSettings
+from gp_emq.errors import AllocationError
+
+if TYPE_CHECKING:
+    from gp_emq.allocation import CostSettings, Plan, Problem, ScoredNetwork
+    from gp_emq.measured import MeasuredPlan
+    from gp_emq.networks import Inputs, Layer
+    from gp_emq.proxies import Proxy, SensitivityTable
+    from gp_emq.statistics import Statistics
+
+
+class Source(Protocol):
+    """Gives scores; what is cheap to know is known before anything is computed."""
+
+    @property
+    def layers(self) -> "tuple[Layer, ...]":
+        """The network's layers in forward order."""
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """The widths of the table's columns, rising."""
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The widths that may be chosen where nothing else is said."""
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether weights have a scale per output channel."""
+
+    def scored(self, *, compared: bool) -> "ScoredNetwork":
+        """Give the scores.
+
+        Args:
+            compared: Whether plans will be compared with baselines.
+        """
+
+
+def source_of(asked: AllocateSettings) -> Source:
+    """Find out where scores come from.
+
+    Raises:
+        GpEmqError: There is no such proxy, network or file.
+    """
+    return FileScores(asked) if asked.table is not None else NetworkScores(asked)
+
+
+@dataclass(frozen=True)
+class FileScores:
+    """Scores out of a saved table.
+
+    Attributes:
+        asked: The options.
+    """
+
+    asked: AllocateSettings
+
+    @cached_property
+    def _scored(self) -> "ScoredNetwork":
+        assert self.asked.table is not None  # noqa: S101 - that is why this class was chosen
+        return allocation.load_table(self.asked.table)
+
+    @property
+    def layers(self) -> "tuple[Layer, ...]":
+        """The network's layers in forward order."""
+        return self._scored.layers
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """The widths of the table's columns."""
+        return self._scored.bits
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The widths asked for, or all of the table's."""
+        return self.asked.bits or self.bits
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether weights had a scale per output channel."""
+        return self._scored.per_channel
+
+    def scored(self, *, compared: bool) -> "ScoredNetwork":
+        """Give the scores, with the baselines asked for, or all that the table has.
+
+        Raises:
+            AllocationError: The table has no scores of one of them.
+        """
+        scored = self._scored
+        names = self.asked.baselines
+        if not compared or names is None:
+            return scored
+        known: dict[str, SensitivityTable | None] = {**scored.baselines}
+        known.update(dict.fromkeys(WITHOUT_SCORES))
+        for name in names:
+            if name not in known:
+                raise AllocationError(
+                    f"{self.asked.table} has no scores of the baseline {name!r}: there are "
+                    f"{', '.join(sorted(known))}"
+                )
+        return replace(scored, baselines={name: known[name] for name in names})
+
+
+@dataclass(frozen=True)
+class NetworkScores:
+    """Scores of a network by a proxy.
+
+    Attributes:
+        asked: The options.
+    """
+
+    asked: AllocateSettings
+
+    def __post_init__(self) -> None:
+        _ = self.proxy
+        for name in self._baselines:
+            if name not in WITHOUT_SCORES:
+                proxies.loading.load_proxy(name)
+
+    @cached_property
+    def proxy(self) -> "Proxy":
+        """The proxy that gives the scores."""
+        assert self.asked.proxy is not None  # noqa: S101 - the options were checked
+        return proxies.loading.load_proxy(self.asked.proxy, primitives=self.asked.primitives)
+
+    @cached_property
+    def inputs(self) -> "Inputs":
+        """The network and its samples."""
+        asked = self.asked
+        return networks.load_inputs(
+            asked.network, asked.weights, asked.data, workload=asked.workload
+        )
+
+    @property
+    def layers(self) -> "tuple[Layer, ...]":
+        """The network's layers in forward order."""
+        return self.inputs.network.layers
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """A column for every width that some layer may choose."""
+        return tuple(sorted({*self.chosen}.union(*self.asked.choices.values())))
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The widths asked for."""
+        return self.asked.bits or BITS
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether weights get a scale per output channel."""
+        return not self.asked.per_tensor
+
+    @property
+    def cache(self) -> Path | None:
+        """Folder that keeps what is computed; None keeps nothing."""
+        return None if self.asked.no_cache else statistics.default_cache()
+
+    @cached_property
+    def _statistics(self) -> "Statistics":
+        asked = self.asked
+        return statistics.collect_statistics(
+            self.inputs.calibration(asked.images, asked.seed),
+            bits=self.bits,
+            quantizer=quantization.WeightQuantizer(per_channel=self.per_channel),
+            layers=self.layers,
+            cache=self.cache,
+        )
+
+    @property
+    def _baselines(self) -> tuple[str, ...]:
+        return BASELINES if self.asked.baselines is None else self.asked.baselines
+
+    def scored(self, *, compared: bool) -> "ScoredNetwork":
+        """Compute the scores of the proxy and, for comparisons, of the baselines."""
+        network = self.inputs.network
+        known = {"network": network.name}
+        if network.weights is not None:
+            known["weights_sha256"] = networks.file_sha256(network.weights)
+        table = self.proxy.table(self._statistics, cache=self.cache)
+        scored = allocation.ScoredNetwork(
+            table=table, per_channel=self.per_channel, seed=self.asked.seed, provenance=known
+        )
+        if not compared:
+            return scored
+        kept = allocation.kept_in_float(network.model, network.layers)
+        baselines = {name: self._baseline(name) for name in self._baselines}
+        return replace(scored, baselines=baselines, kept_in_float=kept)
+
+    def _baseline(self, name: str) -> "SensitivityTable | None":
+        if name in WITHOUT_SCORES:
+            return None
+        return proxies.loading.load_proxy(name).table(self._statistics, cache=self.cache)
+
+    def measured(
+        self, problem: "Problem", plan: "Plan", settings: "CostSettings"
+    ) -> "MeasuredPlan":
+        """Measure a plan, and look for better ones as far as that is asked."""
+        asked = self.asked
+        return measured.measured_plan(
+            problem, plan, self.inputs, asked.measuring, settings,
+            images=asked.images, seed=asked.seed, cache=self.cache,
+        )  # fmt: skip
