@@ -107,7 +107,11 @@ def train(
             if checkpoint is not None:
                 trainer.restore(checkpoint)
         trainer.run(description, folder=folder, report=report, quiet=quiet)
-        return quantized_model(given, trainer.network, list(start.weights), list(start.activations))
+        trained = quantized_model(
+            given, trainer.network, list(start.weights), list(start.activations)
+        )
+        trained.give_as(start)
+        return trained
 
 
 @contextlib.contextmanager
