@@ -29,6 +29,7 @@ _DEFAULTS = RunConfiguration()
 _FIXED = {
     "bench": "bench", "primitives": "primitives", "selection": "selection", "pop": "population",
     "fitness": "fitness",
+    "validate_on": "validate_on",
     "seed": "seed", "bench_samples": "bench_samples", "max_depth": "max_depth",
     "max_size": "max_size", "crossover": "crossover", "screening": "screening",
     "prioritisation": "prioritisation", "weights": "weights", "data": "data",
@@ -110,6 +111,12 @@ def _parser() -> OptionParser:
         "prompt diversity; emq: the paper's; tournament: plain; random: random "
         f"search (default: {_DEFAULTS.selection})",
     )  # fmt: skip
+    how.add_argument(
+        "--validate-on", metavar="NAME|FILE", nargs="+",
+        help="benches of networks that the search does not see: of the formulas found, the "
+        "shortest within one standard error of the best on them is recommended (default: the one "
+        "that is best on the search's own validation configurations)",
+    )  # fmt: skip
     add_number(how, "--seed", f"seed of everything random (default: {_DEFAULTS.seed})", kind=seed)
     add_number(
         how, "--bench-samples", "training configurations per fitness (default: all)", metavar="K"
@@ -189,6 +196,8 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
     if "bench" in given:
         given["bench"], *more = map(_found, given["bench"])
         given["more_benches"] = tuple(more)
+    if "validate_on" in given:
+        given["validate_on"] = tuple(map(_found, given["validate_on"]))
     if "data" in given:
         given["data"] = tuple(map(_resolved, given["data"]))
     if options.resume is None:

@@ -42,6 +42,8 @@ class RunConfiguration:
         network: `package.module:factory` of the bench's network, where it is one's own.
         more_benches: Those of further benches: the search then maximises the mean of all.
         fitness: What is maximised, one of `FITNESSES`.
+        validate_on: Names or files of benches of other networks, which choose among the formulas
+            found; empty where the search's own validation configurations do.
 
     Raises:
         RunError: A number is out of its range, or several benches are to share the files of one.
@@ -64,6 +66,7 @@ class RunConfiguration:
     network: str | None = None
     more_benches: tuple[str, ...] = ()
     fitness: str = "tau"
+    validate_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.more_benches and (self.weights or self.data or self.network):
@@ -105,7 +108,7 @@ class RunConfiguration:
             RunError: Something is missing, unknown or of another kind.
         """
         # A run that was started before there were these says nothing of them.
-        later = {"network", "more_benches", "fitness"}
+        later = {"network", "more_benches", "fitness", "validate_on"}
         names = {item.name for item in fields(cls)} - later
         if not isinstance(values, dict) or set(values) - later != names:
             raise RunError("the run's stored configuration is damaged or of another version")

@@ -16,7 +16,8 @@ from gp_emq.experiment._interruption import Interruption
 from gp_emq.experiment._parts import make_farm, make_search, open_store
 from gp_emq.experiment._phases import INTERRUPTED, RANDOM_SEARCH, evolve, search_at_random
 from gp_emq.experiment._setting import Setting, bench_sha256, load_setting
-from gp_emq.experiment._summary import hall_of_fame, summarise
+from gp_emq.experiment._summary import front_of, hall_of_fame, recommended, summarise
+from gp_emq.experiment._validation import ValidationNetworks, shortest_of_the_best
 from gp_emq.files import is_code
 from gp_emq.statistics import Statistics
 from gp_emq.store import STORE_NAME, RunStore, bench_key, write_hall_of_fame, write_logbook
@@ -45,6 +46,11 @@ def carry_out(setting: Setting, execution: Execution) -> Result:
         resumption(lambda: how_to_resume(execution.folder, configuration)),
         _folder_of_run(execution.folder),
     ):
+        validation = (
+            ValidationNetworks.load(configuration, setting.benches)
+            if configuration.validate_on
+            else None
+        )
         networks = setting.collect(execution.farm, quiet=execution.quiet)
         setting = setting.measured_on(networks)
         with open_store(execution.folder, setting, configuration.selection) as store:
@@ -52,7 +58,7 @@ def carry_out(setting: Setting, execution: Execution) -> Result:
             _check_statistics(store, setting.statistics_sha256(networks))
             # Not part of what defines the run, but what resuming it aims at unless told otherwise.
             store.set_meta("generations", execution.generations)
-            return _search(setting, execution, store, networks)
+            return _search(setting, execution, store, networks, validation)
 
 
 @contextlib.contextmanager
@@ -147,7 +153,11 @@ def _versions() -> dict[str, str]:
 
 
 def _search(
-    setting: Setting, execution: Execution, store: RunStore, networks: tuple[Statistics, ...]
+    setting: Setting,
+    execution: Execution,
+    store: RunStore,
+    networks: tuple[Statistics, ...],
+    validation: ValidationNetworks | None,
 ) -> Result:
     folder, selection = execution.folder, setting.configuration.selection
     with (
@@ -157,7 +167,11 @@ def _search(
         search = make_search(setting, farm, selection)
         validated = setting.is_validated
         reason = evolve(search, store, execution, interruption, validated=validated)
-        found = hall_of_fame(search, setting, store.meta_as("statistics_sha256", str))
+        judged = []
+        if validation is not None and not interruption.requested:
+            judged = validation.judge(front_of(search), setting.primitive_set)
+        best = shortest_of_the_best(judged).individual if judged else recommended(front_of(search))
+        found = hall_of_fame(search, setting, store.meta_as("statistics_sha256", str), best)
         write_hall_of_fame(folder / "hall_of_fame.json", found)
         formulas = tuple(Formula.of(member, setting.primitive_set) for member in found.members)
         write_logbook(folder / "logbook.csv", store.generations())
@@ -175,6 +189,6 @@ def _search(
                 )
         if interruption.requested:
             return Result(folder, False, search.generation, None, INTERRUPTED, formulas)
-    summary = summarise(search, random_search, setting, networks)
+    summary = summarise(search, random_search, setting, networks, judged)
     store.set_meta("summary", summary)
     return Result(folder, True, search.generation, summary, reason, formulas)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gp_emq.correlation import among, bootstrap_interval, tau_on, why_unrankable
 from gp_emq.evolution import FloatArray, Individual, Measurement, Search, centred
 from gp_emq.experiment._setting import Setting, bench_sha256, joint_sha256
+from gp_emq.experiment._validation import Judged, shortest_of_the_best
 from gp_emq.proxies import Evaluator, configuration_scores, language, parse_expression, to_formula
 from gp_emq.statistics import Statistics
 from gp_emq.store import HallOfFame, Member, Provenance
@@ -66,10 +67,11 @@ def recommended(front: Sequence[Individual]) -> Individual:
     return max(close, key=lambda i: (i.measurement.validation, -len(i)))
 
 
-def hall_of_fame(search: Search, setting: Setting, statistics_sha256: str) -> HallOfFame:
-    """Make the hall of fame of a search."""
+def hall_of_fame(
+    search: Search, setting: Setting, statistics_sha256: str, best: Individual
+) -> HallOfFame:
+    """Make the hall of fame of a search, of which one formula is recommended."""
     front = front_of(search)
-    best = recommended(front)
     provenance = Provenance(
         bench=" + ".join(setting.objective.networks),
         bench_sha256=joint_sha256([bench_sha256(bench) for bench in setting.benches]),
@@ -99,15 +101,27 @@ def hall_of_fame(search: Search, setting: Setting, statistics_sha256: str) -> Ha
 
 
 def summarise(
-    search: Search, random_search: Search | None, setting: Setting, networks: Sequence[Statistics]
+    search: Search,
+    random_search: Search | None,
+    setting: Setting,
+    networks: Sequence[Statistics],
+    judged: Sequence[Judged] = (),
 ) -> dict[str, Any]:
     """Measure the recommended formula, the random search's and the size baselines on the test.
+
+    Args:
+        search: The search.
+        random_search: Of equal evaluations, or None.
+        setting: What they are about.
+        networks: The statistics of each bench's network.
+        judged: How the front ranks on validation networks, if there are any.
 
     Returns:
         The summary that the store keeps and the report shows.
     """
     front = front_of(search)
-    best = recommended(front)
+    chosen = shortest_of_the_best(judged) if judged else None
+    best = recommended(front) if chosen is None else chosen.individual
     rows = _rows(f"evolved ({setting.configuration.selection})", best, setting)
     if random_search is not None:
         name = f"random search, {random_search.evaluations} evaluations"
@@ -131,6 +145,7 @@ def summarise(
         undefined["test"] = "an objective of one's own has no test configurations"
     return {
         **({"undefined": undefined} if undefined else {}),
+        **({} if chosen is None else {"validation_networks": _on_networks(chosen, setting)}),
         "best": best.identifier,
         "front": [individual.identifier for individual in front],
         "rows": [asdict(row) for row in rows],
@@ -138,6 +153,13 @@ def summarise(
         "evaluations": search.evaluations,
         "test_configurations": sum(len(bench.test) for bench in setting.benches),
     }
+
+
+def _on_networks(chosen: Judged, setting: Setting) -> dict[str, Any]:
+    """Say how the recommended formula ranks on the validation networks."""
+    benches = setting.configuration.validate_on
+    taus = dict(zip(benches, chosen.taus or (), strict=True))
+    return {"mean": chosen.mean, "standard_error": chosen.standard_error, "taus": taus}
 
 
 def _why_undefined(setting: Setting, split: str) -> list[str]:

@@ -38,7 +38,7 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
     best = hall.best
     lines += [
         "",
-        "recommended (best validation tau among those closest to the best training tau):",
+        f"recommended ({_why_recommended(summary)}):",
         f"  {best.formula}",
         f"  {best.expression}",
         "",
@@ -58,6 +58,16 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
     lines += ["", f"run:     {result.folder}"]
     lines.extend(f"figure:  {path}" for path in figures)
     return lines
+
+
+def _why_recommended(summary: Mapping[str, Any]) -> str:
+    found = summary.get("validation_networks")
+    if found is None:
+        return "best validation tau among those closest to the best training tau"
+    count = len(found["taus"])
+    benches = f"{count} bench{'es' if count > 1 else ''} of validation networks"
+    tau = f"{found['mean']:.3f} ± {found['standard_error']:.3f}"
+    return f"the shortest within one standard error of the best on {benches}: mean tau {tau}"
 
 
 def _tau(value: float | None) -> str:

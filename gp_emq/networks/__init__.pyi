@@ -7,6 +7,7 @@ from ._accounting import (
     total_cost,
 )
 from ._activations import activation_elements
+from ._aliases import places_beside
 from ._arrays import drawn, fitting_arrays, own_arrays, read_arrays
 from ._augmentation import AUGMENTATIONS, Augmentation
 from ._cifar_resnet import CifarResNet
@@ -120,6 +121,7 @@ __all__ = [
     "network_specifications",
     "ones_like_one",
     "own_arrays",
+    "places_beside",
     "private_copy",
     "read_arrays",
     "read_state_dict",

@@ -66,6 +66,7 @@ def test_a_run_leaves_what_it_promises(finished, tiny) -> None:
     with RunStore.open(finished.folder) as store:
         assert store.meta("config") == {
             **CONFIGURATION.to_json(), "seed_proxies": [], "data": [], "more_benches": [],
+            "validate_on": [],
         }  # fmt: skip
         assert store.meta("bench")["name"] == "tiny"
         assert set(store.meta("versions")) == {"python", "deap", "torch", "numpy", "scipy"}

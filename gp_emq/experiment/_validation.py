@@ -1,0 +1,144 @@
+"""Which of the formulas found is recommended, by networks that the search has not seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gp_emq.correlation import KendallRanker, PairMask, at_equal_cost, rounded
+from gp_emq.errors import GpEmqError, RunError
+from gp_emq.evolution import FloatArray, Individual, centred
+from gp_emq.experiment._collecting import bench_statistics
+from gp_emq.experiment._configuration import RunConfiguration
+from gp_emq.mqbench import Bench, configuration_sizes, load_bench
+from gp_emq.networks.zoo import refuse_held_out
+from gp_emq.proxies import Evaluator, configuration_scores
+from gp_emq.statistics import Statistics, default_cache
+from primitives import PrimitiveSet
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How a formula ranks the configurations of the validation networks.
+
+    Args:
+        individual: The formula.
+        taus: Kendall tau on each bench, in the orientation that the search found; None where the
+            formula has no table on one of them.
+        standard_error: Of their mean, by the jackknife over configurations.
+    """
+
+    individual: Individual
+    taus: tuple[float, ...] | None
+    standard_error: float
+
+    @property
+    def mean(self) -> float:
+        """Mean tau over the benches; -inf where there is none."""
+        return -np.inf if self.taus is None else float(np.mean(self.taus))
+
+
+class ValidationNetworks:
+    """Benches of networks that no formula was fitted to, all of whose configurations count.
+
+    Args:
+        benches: The benches.
+        networks: Statistics of each one's network.
+        equal_cost: Whether the pairs of configurations of about equal size alone are compared.
+    """
+
+    def __init__(
+        self, benches: Sequence[Bench], networks: Sequence[Statistics], *, equal_cost: bool
+    ) -> None:
+        self.names = tuple(bench.name for bench in benches)
+        self._networks = tuple(networks)
+        self._choices = [
+            np.searchsorted(np.asarray(bench.bits), bench.configurations) for bench in benches
+        ]
+        pairs: list[PairMask | None] = [
+            at_equal_cost(configuration_sizes(bench, statistics.layers)) if equal_cost else None
+            for bench, statistics in zip(benches, networks, strict=True)
+        ]
+        self._rankers = [
+            KendallRanker(np.asarray(bench.oriented, dtype=np.float64), mask)
+            for bench, mask in zip(benches, pairs, strict=True)
+        ]
+
+    @classmethod
+    def load(
+        cls, configuration: RunConfiguration, searched: Sequence[Bench]
+    ) -> "ValidationNetworks":
+        """Load the benches and the inputs of their networks; no statistic is collected yet.
+
+        Args:
+            configuration: Of the run, which names them.
+            searched: The benches that the run searches on.
+
+        Raises:
+            GpEmqError: One of them is unknown or damaged, of a test network, or of a network that
+                is searched on, or its weights or images are missing.
+        """
+        benches = [load_bench(name) for name in configuration.validate_on]
+        known = {bench.network: bench.name for bench in searched}
+        for bench in benches:
+            refuse_held_out(bench.network, bench.name)
+            if bench.network in known:
+                raise RunError(
+                    f"bench {bench.name!r} is of {bench.network}, which the search sees on bench "
+                    f"{known[bench.network]!r}: --validate-on takes benches of other networks"
+                )
+        networks = [bench_statistics(bench, None, (), default_cache()) for bench in benches]
+        return cls(benches, networks, equal_cost=configuration.fitness == "equal-cost")
+
+    def judge(self, individuals: Sequence[Individual], primitive_set: PrimitiveSet) -> list[Judged]:
+        """Rank the configurations by each formula; statistics that one names are collected."""
+        found: list[list[tuple[float, float]] | None] = [[] for _ in individuals]
+        for statistics, choices, ranker in zip(
+            self._networks, self._choices, self._rankers, strict=True
+        ):
+            evaluator = Evaluator(primitive_set, statistics)
+            for place, individual in enumerate(individuals):
+                table = _table(evaluator, individual)
+                taus = found[place]
+                if table is None or taus is None:
+                    found[place] = None
+                else:
+                    scores = configuration_scores(centred(table), choices)
+                    taus.append(_tau(ranker, rounded(scores)))
+        return [_judged(*one) for one in zip(individuals, found, strict=True)]
+
+
+def shortest_of_the_best(judged: Sequence[Judged]) -> Judged:
+    """Give the shortest formula within one standard error of the best; of equals the better.
+
+    Raises:
+        RunError: None of the formulas has a table on all of the benches.
+    """
+    best = max(judged, key=lambda one: one.mean)
+    if best.taus is None:
+        raise RunError("none of the formulas found has a table on every network of --validate-on")
+    close = [one for one in judged if one.mean >= best.mean - best.standard_error]
+    return min(close, key=lambda one: (len(one.individual), -one.mean))
+
+
+def _table(evaluator: Evaluator, individual: Individual) -> FloatArray | None:
+    """Compute a formula's oriented table; None where it is not finite."""
+    try:
+        table: FloatArray = evaluator.table(individual).numpy().astype(np.float64)
+    except GpEmqError:
+        return None
+    return individual.measurement.sign * table if np.isfinite(table).all() else None
+
+
+def _tau(ranker: KendallRanker, scores: FloatArray) -> tuple[float, float]:
+    """Give tau and its jackknife variance."""
+    left_out = ranker.left_out(scores)
+    spread = float(((left_out - left_out.mean()) ** 2).sum())
+    return float(ranker.taus(scores[None])[0]), spread * (len(left_out) - 1) / len(left_out)
+
+
+def _judged(individual: Individual, found: list[tuple[float, float]] | None) -> Judged:
+    if found is None:
+        return Judged(individual, None, np.inf)
+    taus, variances = zip(*found, strict=True)
+    return Judged(individual, taus, float(np.sqrt(sum(variances))) / len(taus))

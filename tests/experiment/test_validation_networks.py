@@ -1,0 +1,99 @@
+"""The formula that a run recommends by networks that it has not searched on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gp_emq.correlation import kendall_tau
+from gp_emq.errors import GpEmqError, RunError
+from gp_emq.experiment import Execution, RunConfiguration, run
+from gp_emq.experiment._validation import Judged, shortest_of_the_best
+from gp_emq.experiment.report import summary_lines
+from gp_emq.mqbench import load_bench
+from gp_emq.proxies import configuration_scores
+from gp_emq.ranking import RankedBench
+from gp_emq.statistics import default_cache
+from gp_emq.store import read_hall_of_fame
+
+OTHER = "plain-digits-rtn-channel"
+
+
+def searched(folder: Path, **settings: object) -> RunConfiguration:
+    configuration = RunConfiguration(
+        population=24, primitives="weights_only", max_size=12, **settings
+    )
+    execution = Execution(folder=folder, generations=3, figures=False, quiet=True)
+    return run(configuration, execution)
+
+
+def judged(size: int, taus: tuple[float, ...] | None, error: float = 0.02) -> Judged:
+    return Judged(["node"] * size, taus, error)
+
+
+@pytest.mark.parametrize(
+    ("front", "chosen"),
+    [
+        # Within 0.02 of 0.70 are 0.69 and 0.68; of those the shortest has 7 nodes.
+        ([(5, 0.67), (7, 0.685), (9, 0.69), (12, 0.70)], 7),
+        ([(5, 0.60), (12, 0.70)], 12),
+        ([(9, 0.69), (9, 0.70)], 9),
+        ([(3, None), (9, 0.1)], 9),
+    ],
+)
+def test_the_shortest_within_one_standard_error_is_chosen(front, chosen) -> None:
+    # By two benches each, so that it is the means that are compared.
+    members = [judged(size, None if tau is None else (tau - 0.1, tau + 0.1)) for size, tau in front]
+    found = shortest_of_the_best(members)
+    assert len(found.individual) == chosen
+    assert found.mean == pytest.approx(max(t for s, t in front if s == chosen))
+
+
+def test_a_front_without_tables_recommends_nothing() -> None:
+    with pytest.raises(RunError, match="none of the formulas"):
+        shortest_of_the_best([judged(3, None), judged(4, None)])
+
+
+def test_a_run_recommends_by_what_its_formulas_do_elsewhere(tmp_path) -> None:
+    result = searched(tmp_path / "run", validate_on=(OTHER,))
+    plain = searched(tmp_path / "plain")
+    hall = read_hall_of_fame(tmp_path / "run")
+    assert [one.expression for one in hall.members] == [
+        one.expression for one in read_hall_of_fame(tmp_path / "plain").members
+    ]
+    bench = load_bench(OTHER)
+    inputs = RankedBench.load(OTHER, weights=None, data=[], cache=default_cache()).proxy_inputs()
+    choices = np.searchsorted(np.asarray(bench.bits), bench.configurations)
+    taus = {}
+    for formula in result.formulas:
+        scores = configuration_scores(np.asarray(formula.table(inputs.statistics)), choices)
+        taus[formula.expression] = kendall_tau(scores, bench.oriented)
+    best = max(taus, key=taus.__getitem__)
+    said = result.summary["validation_networks"]
+    assert said["taus"] == {OTHER: pytest.approx(taus[hall.best.expression], abs=1e-9)}
+    sizes = {one.expression: one.size for one in hall.members}
+    error = said["standard_error"]
+    assert 0.01 < error < 0.1
+    # The standard error is the best one's, which may differ a little from the chosen one's.
+    assert taus[hall.best.expression] >= taus[best] - 2 * error
+    assert sizes[hall.best.expression] <= sizes[best]
+    text = "\n".join(summary_lines(result, []))
+    assert "shortest within one standard error of the best on 1 bench of" in text
+    assert "validation_networks" not in plain.summary
+
+
+@pytest.mark.parametrize(
+    ("searched_on", "validated_on", "complaint"),
+    [
+        ("plain-digits-rtn-channel", "plain-digits-rtn-tensor", "takes benches of other networks"),
+        ("digits", "transformer-digits-rtn-channel", "a test network"),
+        ("digits", "no-such-bench", "no-such-bench"),
+    ],
+)
+def test_what_cannot_validate_is_refused_before_the_search(
+    searched_on, validated_on, complaint, tmp_path
+) -> None:
+    with pytest.raises(GpEmqError, match=complaint) as caught:
+        searched(tmp_path / "run", bench=searched_on, validate_on=(validated_on,))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
