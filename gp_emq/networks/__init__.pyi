@@ -6,6 +6,8 @@ from ._accounting import (
     size_table,
     total_cost,
 )
+from ._activations import activation_elements
+from ._aliases import places_beside
 from ._arrays import drawn, fitting_arrays, own_arrays, read_arrays
 from ._augmentation import AUGMENTATIONS, Augmentation
 from ._cifar_resnet import CifarResNet
@@ -89,6 +91,7 @@ __all__ = [
     "PrivateNetwork",
     "Samples",
     "Workload",
+    "activation_elements",
     "batch_size",
     "bit_operations_table",
     "check_classes",
@@ -118,6 +121,7 @@ __all__ = [
     "network_specifications",
     "ones_like_one",
     "own_arrays",
+    "places_beside",
     "private_copy",
     "read_arrays",
     "read_state_dict",

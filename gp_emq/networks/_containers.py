@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from gp_emq.errors import DataError
+from gp_emq.networks._finite import in_single_precision
 
 Images = Tensor | NDArray[Any] | Iterable[Any] | Dataset[Any]
 """A tensor or array (n, ...), a sequence of images, or anything that gives batches."""
@@ -147,7 +148,7 @@ def _labels(labels: object) -> Tensor:
 def _check_images(images: Tensor) -> Tensor:
     if images.dim() in {0, 1, 3} or images.numel() == 0:
         raise DataError(f"images must be (n, channels, height, width), got {tuple(images.shape)}")
-    images = images.to(torch.float32)
+    images = in_single_precision(images, "images")
     finite = images.flatten(1).isfinite().all(dim=1)
     if not bool(finite.all()):
         where = int(finite.int().argmin())

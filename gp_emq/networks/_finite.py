@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from gp_emq.errors import NetworkError
+from gp_emq.errors import DataError, NetworkError
 
 
 def check_finite(model: nn.Module) -> None:
@@ -37,3 +37,29 @@ def _refuse(name: str, value: Tensor, is_finite: bool) -> None:
         f"{name} holds {float(value.detach()[where])} at {list(where)} and {int(wrong.sum())} "
         "such values in all: weights and statistics must be finite"
     )
+
+
+def vanishes(value: Tensor) -> bool:
+    """Tell whether a tensor that is not all zero would have no normal number in float32."""
+    if value.dtype != torch.float64 or value.numel() == 0:
+        return False
+    largest = float(value.detach().abs().amax())
+    return 0 < largest < torch.finfo(torch.float32).tiny
+
+
+def in_single_precision(values: Tensor, what: str) -> Tensor:
+    """Return values as float32.
+
+    Args:
+        values: of any type.
+        what: they are, for the complaint.
+
+    Raises:
+        DataError: if all are too small for that.
+    """
+    if vanishes(values):
+        raise DataError(
+            f"{what} are at most {float(values.abs().amax()):.3g}: too small for float32, in which "
+            "everything is computed; multiply them"
+        )
+    return values.to(torch.float32)

@@ -13,9 +13,10 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks._aliases import share_as
+from gp_emq.networks._aliases import check_held, copy_held, share_as
 from gp_emq.networks._casts import is_half, widen_casts
 from gp_emq.networks._closures import rebind
+from gp_emq.networks._finite import vanishes
 
 _CONTAINERS = (dict, list, tuple, set)
 _DEEPEST = 4
@@ -68,26 +69,32 @@ def private_copy(model: nn.Module) -> nn.Module:
     gradient, and weights that are computed from others whenever they are used (parametrizations,
     weight norm, spectral norm, pruning masks) are plain parameters with the values that eval
     mode gives them. Parameters and buffers that the original shares among modules are shared, by
-    identity or as separate tensors on the same memory, and so are modules. Hooks of the user are
-    kept. Where the original has parameters in half precision, casts to it that its forward makes
-    leave the copy in float32.
+    identity or as separate tensors on the same memory, and so are modules; tensors on the memory of
+    one that modules keep beside it, as attributes, in containers or in functions, are that one.
+    Hooks of the user are kept. Where the original has parameters in half precision, casts to it
+    that its forward makes leave the copy in float32.
 
     Args:
         model: the network, wrapped or not; it is not touched.
 
     Raises:
-        NetworkError: as `unwrapped`, or if the network cannot be copied, or has parameters or
-            buffers that overlap in memory without being the same.
+        NetworkError: as `unwrapped`, or if the network cannot be copied, has parameters or buffers
+            that overlap in memory without being the same, among themselves or with a tensor that
+            a module keeps, or parameters in float64 that are too small for float32.
     """
     model = unwrapped(model)
+    _refuse_vanishing(model)
     with torch.inference_mode(mode=False), torch.no_grad():
         try:
-            twins = _kept_tensors(model)
+            twins: dict[int, Any] = {}
+            held = copy_held(model, twins)
+            _copy_kept(model, twins)
             copied = copy.deepcopy(model, twins)
         except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
             raise NetworkError(f"{type(model).__name__} cannot be copied: {error}") from error
         rebind(copied, twins)
         share_as(model, copied)
+        check_held(model, copied, held)
         copied.eval()
         _fold_weights(copied)
         _unwrap_inside(copied)
@@ -97,15 +104,22 @@ def private_copy(model: nn.Module) -> nn.Module:
     return copied
 
 
-def _kept_tensors(model: nn.Module) -> dict[int, Any]:
+def _refuse_vanishing(model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if vanishes(parameter):
+            largest = float(parameter.detach().abs().amax())
+            raise NetworkError(
+                f"{name} holds at most {largest:.3g}: too small for float32, in which everything "
+                "is computed; make it larger, and undo that later in the network"
+            )
+
+
+def _copy_kept(model: nn.Module, memo: dict[int, Any]) -> None:
     """Map what deepcopy refuses, tensors with a history, to copies without one."""
-    memo: dict[int, Any] = {}
     for module in model.modules():
         for value in _tensors(list(module.__dict__.values()), _DEEPEST):
-            if not value.is_leaf or value.is_inference():
-                kept = value.detach().clone()
-                memo[id(value)] = kept
-    return memo
+            if id(value) not in memo and (not value.is_leaf or value.is_inference()):
+                memo[id(value)] = value.detach().clone()
 
 
 def _tensors(value: object, depth: int) -> Iterator[Tensor]:

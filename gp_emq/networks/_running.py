@@ -15,7 +15,7 @@ from torch.utils import _pytree
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import GpEmqError, NetworkError
-from gp_emq.networks._aliases import places
+from gp_emq.networks._aliases import held_places, places
 from gp_emq.networks._private import private_copy
 from gp_emq.networks._samples import Samples
 
@@ -113,6 +113,7 @@ class PrivateNetwork:
             self.model.named_parameters(remove_duplicate=False)
         )
         self._places = list(places(self.model))
+        self._held = held_places(self.model)
         self._in_place_of: list[tuple[dict[str, Any], str, Tensor]] = []
         tensors = (*self.model.parameters(), *self.model.buffers())
         self.device = tensors[0].device if tensors else torch.device("cpu")
@@ -154,26 +155,31 @@ class PrivateNetwork:
                 replaced[id(value)] = used if isinstance(value, nn.Parameter) else used.clone()
             self._in_place_of.append((holder, name, value))
             holder[name] = replaced[id(value)]
+        for place in self._held:
+            place.replace(replaced)
         fed = _pytree.tree_map_only(
             Tensor, lambda x: _floating(x.detach().to(self.device), dtype).clone(), images
         )
         torch.manual_seed(0)
-        with self._same_attributes():
-            try:
+        try:
+            with self._same_attributes():
                 return self.forward(self.model, fed)
-            except GpEmqError:
-                raise
-            except Exception as error:
-                what = (str(error).splitlines() or [""])[0]
-                raise NetworkError(
-                    f"the network fails on {_described(images)}: {type(error).__name__}: {what}"
-                ) from error
-            finally:
-                if not keep:
-                    self._release()
+        except GpEmqError:
+            raise
+        except Exception as error:
+            what = (str(error).splitlines() or [""])[0]
+            raise NetworkError(
+                f"the network fails on {_described(images)}: {type(error).__name__}: {what}"
+            ) from error
+        finally:
+            if not keep:
+                self._release()
 
     def _release(self) -> None:
         """Put the network's own parameters and buffers back into its modules."""
+        if self._in_place_of:
+            for place in reversed(self._held):
+                place.restore()
         while self._in_place_of:
             holder, name, value = self._in_place_of.pop()
             holder[name] = value
@@ -197,17 +203,28 @@ class PrivateNetwork:
             What the module gives.
         """
         self._release()
-        state = dict(given or {})
-        state |= {name: value.clone() for name, value in module.named_buffers()}
+        own = dict(module.named_parameters(remove_duplicate=False))
+        replaced = {id(own[name]): value for name, value in (given or {}).items()}
+        state = {name: replaced[id(value)] for name, value in own.items() if id(value) in replaced}
+        state |= {
+            name: replaced[id(value)] if id(value) in replaced else value.clone()
+            for name, value in module.named_buffers(remove_duplicate=False)
+        }
         torch.manual_seed(0)
-        with self._same_attributes():
-            return functional_call(
-                module,
-                state,
-                tuple(_fresh(value) for value in arguments),
-                {name: _fresh(value) for name, value in named.items()},
-                tie_weights=False,
-            )
+        try:
+            for place in self._held:
+                place.replace(replaced)
+            with self._same_attributes():
+                return functional_call(
+                    module,
+                    state,
+                    tuple(_fresh(value) for value in arguments),
+                    {name: _fresh(value) for name, value in named.items()},
+                    tie_weights=False,
+                )
+        finally:
+            for place in reversed(self._held):
+                place.restore()
 
     @contextlib.contextmanager
     def _same_attributes(self) -> Iterator[None]:

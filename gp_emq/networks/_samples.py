@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from gp_emq.errors import DataError
+from gp_emq.networks._finite import in_single_precision
 
 Samples = Any
 """A tensor (n, ...), or a tuple, list or dict of such tensors, nested as one likes."""
@@ -124,7 +125,7 @@ def _plain(value: Any) -> Any:
     with torch.inference_mode(mode=False):
         plain = value.detach()
         plain = (plain.clone() if plain.is_inference() else plain).cpu()
-        return plain.float() if plain.is_floating_point() else plain
+        return in_single_precision(plain, "the samples") if plain.is_floating_point() else plain
 
 
 def _check(leaves: Sequence[Tensor], first: Sequence[Tensor], number: int) -> None:

@@ -16,6 +16,7 @@ from gp_emq.proxies._forms import AS_PUBLISHED, EVOLVED
 from gp_emq.proxies._inputs import ProxyInputs
 from gp_emq.proxies._kept import kept_values
 from gp_emq.proxies._language import language
+from gp_emq.proxies._room import with_room_for_squares
 from gp_emq.proxies._table import SensitivityTable
 from gp_emq.statistics import Statistics
 from primitives import PrimitiveSet
@@ -185,7 +186,8 @@ class Proxy:
         return values * (self.sign or _rising(values))
 
     def _evaluated(self, statistics: Statistics) -> Tensor:
-        table = Evaluator(self.primitive_set, statistics).table(self._tree)
+        wide = with_room_for_squares(statistics, self.needs)
+        table = Evaluator(self.primitive_set, wide).table(self._tree)
         if self.unchanged is None:
             return table
         return table.masked_fill(statistics.tensor(_EXACT) == 0, self.unchanged)

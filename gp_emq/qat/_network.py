@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from gp_emq.networks import input_of, private_copy, unwrapped, with_input
+from gp_emq.errors import TrainingError
+from gp_emq.networks import input_of, places_beside, private_copy, unwrapped, with_input
 from gp_emq.qat._learned_grid import LearnedGrid
 from gp_emq.quantization import (
     QuantizationParameters,
@@ -37,8 +38,20 @@ def learnable_network(model: nn.Module, start: QuantizedModel) -> nn.Module:
 
     Returns:
         The network, in the mode of training. Batch norms use the statistics of each batch.
+
+    Raises:
+        TrainingError: A quantized weight is elsewhere in the network as well, beside layers.
     """
     network = float_network(model, start)
+    layers = {name: network.get_submodule(name) for name in start.weights}
+    beside = places_beside(network, list(layers.values()))
+    for name, layer in layers.items():
+        if beside[id(layer.weight)]:
+            raise TrainingError(
+                f"the weight of layer {name!r} is in {beside[id(layer.weight)][0]!r} too, which "
+                "would not be rounded with it in training: leave the layer in float, or let "
+                "forward use the layer's own"
+            )
     shared: dict[int, LearnedGrid] = {}
     for name, weight in start.weights.items():
         module = network.get_submodule(name)

@@ -203,7 +203,7 @@ def _weight(model: nn.Module, layer: Layer, width: int, start: QuantizedWeight) 
         return start
     quantizer = WeightQuantizer(symmetric=grid.quant_min < 0, per_channel=grid.scale.dim() > 0)
     weight = layer_weight(model, layer)
-    parameters = quantizer.parameters(weight, width)
+    parameters = quantizer.parameters(weight, width, layer.name)
     return QuantizedWeight(quantize(weight, parameters).short(), parameters)
 
 

@@ -22,7 +22,7 @@ from gp_emq.quantization._histogram import Histogram
 from gp_emq.quantization._inputs import watch_inputs
 from gp_emq.quantization._passes import CHUNK, passes, private
 from gp_emq.quantization._quantizers import ActivationQuantizer
-from gp_emq.quantization._ranges import PERCENTILE, spanning
+from gp_emq.quantization._ranges import PERCENTILE, check_scales, spanning
 from gp_emq.quantization._scales import least_error, shaped_parameters
 from gp_emq.quantization._uniform import QuantizationParameters, in_full_precision
 
@@ -57,6 +57,7 @@ def calibrate_activations(
 
     Raises:
         NetworkError: if no image calls a layer.
+        QuantizationError: if the inputs of a layer are too small for a scale in float32.
     """
     names = [layer.name for layer in layers]
     network = private(model)
@@ -73,10 +74,17 @@ def calibrate_activations(
                 )
         kept = {name: _without_outliers(parts) for name, parts in extremes.items()}
         if quantizer.scale_rule in ("minmax", "robust"):
-            return tuple(_spanning(kept[name], quantizer) for name in names)
-        histograms = _histograms(network, layers, batches, kept)
-        choose = _BY_HISTOGRAM[quantizer.scale_rule]
-        return tuple(choose(histograms[name], quantizer) for name in names)
+            grids = [_spanning(kept[name], quantizer) for name in names]
+        else:
+            histograms = _histograms(network, layers, batches, kept)
+            choose = _BY_HISTOGRAM[quantizer.scale_rule]
+            grids = [choose(histograms[name], quantizer) for name in names]
+        for name, grid in zip(names, grids, strict=True):
+            largest = max(max(-low, high) for low, high in kept[name].values())
+            check_scales(
+                grid.scale, torch.tensor(largest), quantizer.bits, f"the inputs of layer {name!r}"
+            )
+        return tuple(grids)
 
 
 def usual_images(images: Samples) -> Samples:

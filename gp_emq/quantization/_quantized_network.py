@@ -15,6 +15,7 @@ from gp_emq.networks import (
     Samples,
     check_finite,
     entry_layers,
+    places_beside,
     private_copy,
     undisturbed,
 )
@@ -56,7 +57,7 @@ def quantize_weights(
     for index, layer in enumerate(layers):
         weight = layer_weight(model, layer)
         for width in bits:
-            parameters = quantizer.parameters(weight, width)
+            parameters = quantizer.parameters(weight, width, layer.name)
             integers = quantize(weight, parameters).to(torch.int16)
             weights[index, width] = QuantizedWeight(integers, parameters)
     return weights
@@ -113,13 +114,16 @@ class QuantizedNetwork:
             index: {bits: weight for (i, bits), weight in weights.items() if i == index}
             for index in range(len(layers))
         }
+        modules = [self.model.get_submodule(layer.name) for layer in layers]
+        beside = places_beside(self.model, modules)
         self._slots = [
             _slot(
                 self.model,
                 layer.name,
                 widths[index],
                 None if activations is None else activations[index].to(self._device),
-                integer=integer,
+                # What looks at a weight beside its layer has to find it there.
+                integer=integer and not beside[id(modules[index].weight)],
             )
             for index, layer in enumerate(layers)
         ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gp_emq.quantization._names import INPUT_RULES
+from gp_emq.quantization._ranges import check_scales
 from gp_emq.quantization._scales import check_rule, choose_parameters, shaped_parameters
 from gp_emq.quantization._uniform import QuantizationParameters
 
@@ -29,20 +30,27 @@ class WeightQuantizer:
     def __post_init__(self) -> None:
         check_rule(self.scale_rule)
 
-    def parameters(self, weight: Tensor, bits: int) -> QuantizationParameters:
+    def parameters(self, weight: Tensor, bits: int, name: str = "") -> QuantizationParameters:
         """Choose the grid of one layer's weight.
 
         Args:
             weight: floating-point (out, ...).
             bits: 2 to 8.
+            name: of the layer, for the complaint.
 
         Returns:
             The grid, its scale shaped () or (out, 1, ...).
+
+        Raises:
+            QuantizationError: if the weight is too small for a scale in float32; an output channel
+                that is nothing beside the largest may be.
         """
         rows = weight.detach().reshape(weight.shape[0] if self.per_channel else 1, -1)
         scale, zero_point = choose_parameters(
             rows, bits, symmetric=self.symmetric, rule=self.scale_rule
         )
+        of = f"layer {name!r}" if name else "a layer"
+        check_scales(scale, rows.abs().amax(1), bits, f"the weights of {of}")
         shape = (weight.shape[0], *[1] * (weight.dim() - 1)) if self.per_channel else ()
         return shaped_parameters(scale, zero_point, bits, shape, symmetric=self.symmetric)
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from gp_emq.errors import QuantizationError
 from gp_emq.quantization._uniform import integer_range
 
 PERCENTILE = 99.9
@@ -58,3 +59,27 @@ def spanning(low: Tensor, high: Tensor, bits: int, *, symmetric: bool) -> tuple[
 def usable(scale: Tensor) -> Tensor:
     """Return scales as float32, 1 where they are zero: what is all zero has a scale of its own."""
     return torch.where(scale > 0, scale.clamp(min=SMALLEST_SCALE), 1.0).float()
+
+
+def check_scales(scale: Tensor, largest: Tensor, bits: int, what: str) -> None:
+    """Refuse values whose grid would need a smaller scale than float32 has.
+
+    Rows that are nothing beside the largest, less than its last digit in float32, may be rounded
+    to zero.
+
+    Args:
+        scale: As `usable` gives them, (rows,).
+        largest: Largest absolute value of each row, (rows,).
+        bits: Of the grids.
+        what: The values, for the complaint.
+
+    Raises:
+        QuantizationError: The scale of a row that counts is too small.
+    """
+    counts = largest.double() > largest.double().max() * torch.finfo(torch.float32).eps
+    if bool((counts & (scale.to(largest.device) <= SMALLEST_SCALE)).any()):
+        raise QuantizationError(
+            f"{what} are at most {float(largest.max()):.3g}: too small for a grid of {bits} bits, "
+            f"whose scale would be below {SMALLEST_SCALE:.3g}, the smallest in float32; leave the "
+            "layer in float, or make them larger and undo it later in the network"
+        )

@@ -72,7 +72,7 @@ def reconstruct_layer(
         return learn_rounding(
             network,
             parts,
-            {layer.name: (weight, quantizer.parameters(weight, bits))},
+            {layer.name: (weight, quantizer.parameters(weight, bits, layer.name))},
             settings,
             step_done=_step(report, layer.name),
         )[layer.name]
@@ -133,7 +133,8 @@ def reconstruct_blocks(
             continue
         weights = {layer.name: layer_weight(network.model, layer) for layer in inside}
         grids = {
-            name: quantizer.parameters(weight, widths[name]) for name, weight in weights.items()
+            name: quantizer.parameters(weight, widths[name], name)
+            for name, weight in weights.items()
         }
         shapes = {layer.name: layer.weight_shape for layer in inside}
         key = _key(block, {name: widths[name] for name in (*result, *grids)})

@@ -87,6 +87,7 @@ def _grids(context: Context) -> Tensor:
         context.header.weight_layout,
         context.header.bits,
         context.quantizer,
+        [layer.name for layer in context.header.weight_layers],
     ).values
 
 

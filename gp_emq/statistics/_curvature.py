@@ -171,10 +171,10 @@ def first_vectors(hessian: Hessian, gradient: Tensor, noise: Tensor) -> list[Ten
     """
     starts = []
     for slope, random in zip(hessian.split(gradient), hessian.split(noise), strict=True):
-        norm = slope.norm()
+        norm = _norm(slope)
         start = 0.1 * random / random.norm()
         if norm > 0:
-            start = start + slope / norm
+            start = start + (slope.double() / norm).float()
         starts.append(start / start.norm())
     return starts
 
@@ -209,11 +209,16 @@ def top_eigenvalues(
             product, before = products[layer], float(values[layer])
             after = float((vectors[layer].double() * product.double()).sum())
             values[layer] = after
-            norm = float(product.norm())
+            norm = _norm(product)
             if norm > 0 and abs(after - before) > tolerance * abs(after):
-                vectors[layer] = product / norm
+                vectors[layer] = (product.double() / norm).float()
                 still.append(layer)
         moving = still
         if not moving:
             break
     return values
+
+
+def _norm(vector: Tensor) -> float:
+    """Compute a norm whose squares float32 may have no room for."""
+    return float(vector.double().norm())

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gp_emq.errors import StatisticsError
 from gp_emq.networks import Samples, split, watching
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten, gradients_by
@@ -31,6 +32,10 @@ def fisher_diagonal(network: FunctionalNetwork, batch: Batch, *, by_rows: bool) 
 
     Returns:
         float32 (N,).
+
+    Raises:
+        StatisticsError: Gradients of a layer are so small that float32 has no room for their
+            squares.
     """
     weights = network.weights()
     add: _Adding = _add_images
@@ -41,7 +46,30 @@ def fisher_diagonal(network: FunctionalNetwork, batch: Batch, *, by_rows: bool) 
     total = [torch.zeros_like(value) for value in weights]
     for images, labels in batch.chunks():
         add(network, weights, images, labels, total)
+    _refuse_vanishing(network, weights, batch, total)
     return flatten(total) / len(batch)
+
+
+def _refuse_vanishing(
+    network: FunctionalNetwork, weights: list[Tensor], batch: Batch, total: Sequence[Tensor]
+) -> None:
+    """Refuse a layer whose gradients are not zero, but none of whose squares is a normal number."""
+    tiny = torch.finfo(torch.float32).tiny
+    small = [place for place, squares in enumerate(total) if float(squares.amax()) < tiny]
+    if not small:
+        return
+    for images, labels in batch.chunks():
+        for image, label in zip(split(images, 1), split(labels, 1), strict=True):
+            loss = network.summed_loss(weights, image, label)
+            chosen = [weights[place] for place in small]
+            gradients = torch.autograd.grad(loss, chosen, materialize_grads=True)
+            for place, gradient in zip(small, gradients, strict=True):
+                if bool(gradient.any()):
+                    raise StatisticsError(
+                        f"gradients by the weight of layer {network.weight_layers[place].name!r} "
+                        f"are {float(gradient.abs().amax()):.3g} at most for an image, too small "
+                        "for float32 to hold their squares: the Fisher diagonal cannot be had"
+                    )
 
 
 def _is_plain(module: nn.Module) -> bool:

@@ -27,7 +27,12 @@ class WeightGrids:
 
     @classmethod
     def choose(
-        cls, weight: Tensor, layout: Layout, bits: Sequence[int], quantizer: WeightQuantizer
+        cls,
+        weight: Tensor,
+        layout: Layout,
+        bits: Sequence[int],
+        quantizer: WeightQuantizer,
+        names: Sequence[str] | None = None,
     ) -> "WeightGrids":
         """Let the quantizer choose the grid of each tensor at each width.
 
@@ -36,10 +41,11 @@ class WeightGrids:
             layout: Its layout.
             bits: The widths.
             quantizer: The protocol's weight quantizer.
+            names: Of the layers, for complaints.
         """
+        named = list(zip(names or [""] * len(layout.shapes), layout.views(weight), strict=True))
         table = [
-            [quantizer.parameters(tensor, width) for tensor in layout.views(weight)]
-            for width in bits
+            [quantizer.parameters(tensor, width, name) for name, tensor in named] for width in bits
         ]
         rows = tuple(parameters.scale.numel() for parameters in table[0])
         values = torch.stack(

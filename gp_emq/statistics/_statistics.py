@@ -222,6 +222,26 @@ class Statistics:
         stop = layout.size if stop is None else stop
         return self._grids.perturbation(self._weight, start, stop).to(self._dtype)
 
+    def magnitudes(self, name: str) -> tuple[float, ...]:
+        """Give the largest absolute value of each layer's tensor.
+
+        Args:
+            name: Of a statistic that has one tensor per layer, or one per layer and width: there
+                it is that of the weights, or activations, that it is a change of.
+
+        Raises:
+            StatisticsError: As `tensor` and `layout`.
+        """
+        kind = kind_of(name)
+        layout = self.layout(kind)
+        name = {Kind.WEIGHTS_PER_BIT: "weight", Kind.ACTIVATIONS_PER_BIT: "activation"}.get(
+            kind, name
+        )
+        values = torch.from_numpy(self._source.stored(name).values)
+        return tuple(
+            float(part.abs().amax()) if part.numel() else 0.0 for part in layout.views(values)
+        )
+
     def prepare(self, names: Iterable[str]) -> None:
         """Compute, and with a cache store, what will be needed.
 

@@ -479,12 +479,12 @@ def test_tiny_weights_whose_scale_is_undone_are_quantized_like_others(factor):
 def test_scales_next_to_the_least_normal_number_survive_the_export(tmp_path):
     class Faint(Normed):
         def forward(self, images):
-            hidden = torch.relu(self.conv(images) * 2.0**121)
+            hidden = torch.relu(self.conv(images) * 2.0**119)
             return self.head(hidden.mean((2, 3)))
 
     model, images = made(Faint), pictures()
     with torch.no_grad():
-        model.conv.weight.mul_(2.0**-121)
+        model.conv.weight.mul_(2.0**-119)
         model.conv.bias.zero_()
     quantized = gp_emq.quantize(model, {"conv": 4, "head": 8}, images)
     assert 0 < float(quantized.weights["conv"].parameters.scale.max()) < 2.0**-122

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import gp_emq
 from gp_emq.allocation import allocate
 from gp_emq.determinism import one_thread
 from gp_emq.errors import TrainingError
@@ -231,3 +232,25 @@ def test_a_shared_weight_is_trained_on_one_grid() -> None:
         again = quantized_model(model, network, list(start.weights), list(start.activations))
         assert again.network.one.weight is again.network.other.weight
         assert torch.equal(again(images), network.eval()(images))
+
+
+class Kept(nn.Module):
+    """Keeps the weight of a product beside it, and uses it once more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.product, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+        self.kept = self.product.weight.data
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head((self.product(x.flatten(1)) @ self.kept).relu())
+
+
+def test_a_weight_that_is_kept_beside_its_layer_is_refused() -> None:
+    model, images = Kept(), torch.randn(8, 1, 2, 2)
+    start = gp_emq.quantize(model, {"product": 4, "head": 4}, images)
+    with pytest.raises(TrainingError, match=r"'product' is in 'kept' too"):
+        learnable_network(model, start)
+    alone = gp_emq.quantize(model, {"head": 4}, images)
+    network = learnable_network(model, alone).eval()
+    torch.testing.assert_close(network(images), alone(images))

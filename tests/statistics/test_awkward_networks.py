@@ -271,9 +271,9 @@ def test_the_order_of_axes_changes_no_proxy(how: str, pictures, answers) -> None
     assert [layer.macs for layer in found.layers] == [16 * 8 * 12, 16 * 64, 32]
     for name in HANDCRAFTED:
         one, other = (gp_emq.load_proxy(name).table(value) for value in (found, expected))
-        # What is a difference of losses is as exact as these are.
-        exact = 1e-5 * float(np.abs(other).max())
-        np.testing.assert_allclose(one, other, rtol=2e-4, atol=exact, err_msg=name)
+        # A difference of two losses in float32 has their last digits in it.
+        atol = 1e-7 if name == "loss_change" else 1e-9
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=atol, err_msg=name)
 
 
 class ByKeyword(Small):
