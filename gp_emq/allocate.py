@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ScoredNetwork,
         Space,
         Sweep,
+        Target,
     )
     from gp_emq.proxies import SensitivityTable
 
@@ -55,6 +56,7 @@ def _allocate(asked: AllocateSettings) -> int:
         accounting=asked.accounting,
         per_channel=source.per_channel,
         activation_bits=asked.activation_bits,
+        beside_bytes=0 if asked.size_bytes is None else source.beside_bytes,
     )
     space = _space(asked, source)
     budgets = allocation.make_budgets(
@@ -62,10 +64,12 @@ def _allocate(asked: AllocateSettings) -> int:
         settings,
         size_mib=asked.size_mib,
         size_mb=asked.size_mb,
+        size_bytes=asked.size_bytes,
         average_bits=asked.average_bits,
         bops_g=asked.bops_g,
         costs=costs,
     )
+    held = _held(asked, source, space)
     scored = source.scored(compared=asked.has_budget or asked.save_table is not None)
     if asked.save_table is not None:
         allocation.save_table(scored, asked.save_table)
@@ -82,6 +86,7 @@ def _allocate(asked: AllocateSettings) -> int:
         plan = allocation.solve(problem, settings)
         plan = replace(
             plan,
+            targets=(*plan.targets, *held),
             baselines=_baselines(scored, problem, allocation.Meter(space, settings), source),
             kept_in_float=scored.kept_in_float,
         )
@@ -113,6 +118,22 @@ def _picked(
     chosen, where = (front, "the sweep") if old is None else (old, str(asked.from_sweep))
     assert chosen is not None and asked.pick is not None  # noqa: S101, PT018 - options are checked
     return allocation.picked_budget(chosen, asked.pick, problem, settings, where=where)
+
+
+def _held(asked: AllocateSettings, source: Source, space: "Space") -> "list[Target]":
+    """Hold the peak of activations against its limit, if there is one."""
+    if asked.activation_kib is None:
+        return []
+    in_float = {
+        layer.name
+        for layer in space.layers
+        if space.widths[layer.entry] == (allocation.FLOAT_BITS,)
+    }
+    return [
+        allocation.activation_target(
+            asked.activation_kib, source.activations, asked.activation_bits, in_float
+        )
+    ]
 
 
 def _space(asked: AllocateSettings, source: Source) -> "Space":

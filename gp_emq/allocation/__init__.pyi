@@ -1,3 +1,4 @@
+from ._activations import Peak, activation_peak, activation_target
 from ._allocate import allocate, replanned, solve
 from ._baselines import (
     baseline_of,
@@ -40,6 +41,7 @@ __all__ = [
     "CostTable",
     "Measures",
     "Meter",
+    "Peak",
     "Plan",
     "PlannedLayer",
     "Problem",
@@ -48,6 +50,8 @@ __all__ = [
     "Sweep",
     "SweepPoint",
     "Target",
+    "activation_peak",
+    "activation_target",
     "allocate",
     "axis_costs",
     "baseline_of",

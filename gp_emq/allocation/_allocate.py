@@ -24,6 +24,7 @@ def allocate(
     bits: Sequence[int] | None = None,
     size_mib: float | None = None,
     size_mb: float | None = None,
+    size_bytes: float | None = None,
     average_bits: float | None = None,
     bops_g: float | None = None,
     costs: Sequence[CostTable] = (),
@@ -49,6 +50,8 @@ def allocate(
         bits: The widths of the table's columns, rising; needed with a plain array.
         size_mib: Most MiB (2²⁰ bytes) that the weights may take.
         size_mb: The same in MB (10⁶ bytes).
+        size_bytes: Most bytes that the numbers of a packed file may take: packed weights, scales,
+            biases, batch norms and, given `settings.beside_bytes`, what belongs to no layer.
         average_bits: Most bits per parameter, on average over the quantized layers.
         bops_g: Most bit operations of one image, in 10⁹.
         costs: Costs of one's own per layer and width, each with its limit.
@@ -89,6 +92,7 @@ def allocate(
         settings,
         size_mib=size_mib,
         size_mb=size_mb,
+        size_bytes=size_bytes,
         average_bits=average_bits,
         bops_g=bops_g,
         costs=tuple(costs),
@@ -142,7 +146,8 @@ def replanned(
     """Write another configuration of the same problem out, which was found to be better.
 
     Args:
-        plan: The problem's optimum, whose baselines and notes stay.
+        plan: The problem's optimum, whose baselines and notes stay, and targets that are no
+            budgets of the problem.
         problem: The problem.
         configuration: One width per entry, within the budgets.
         settings: How the measures are counted.
@@ -162,6 +167,7 @@ def replanned(
     made = plan_of(problem, Choice(configuration, plan.gap + lost), settings)
     return replace(
         made,
+        targets=(*made.targets, *plan.targets[len(made.targets) :]),
         baselines=plan.baselines,
         kept_in_float=plan.kept_in_float,
         provenance=dict(plan.provenance),

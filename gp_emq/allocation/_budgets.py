@@ -13,6 +13,7 @@ from gp_emq.allocation._costs import (
     CostSettings,
     average_costs,
     bit_operation_costs,
+    file_costs,
     scaled,
     size_costs,
 )
@@ -121,6 +122,7 @@ def make_budgets(
     *,
     size_mib: float | None = None,
     size_mb: float | None = None,
+    size_bytes: float | None = None,
     average_bits: float | None = None,
     bops_g: float | None = None,
     costs: tuple[CostTable, ...] = (),
@@ -134,6 +136,7 @@ def make_budgets(
     given: list[tuple[str, str, float | None, Costs]] = [
         ("size", "MiB", size_mib, scaled(size, MEBIBYTE)),
         ("size", "MB", size_mb, scaled(size, 1e6)),
+        ("file size", "bytes", size_bytes, file_costs(space, settings)),
         ("average bits", "", average_bits, average_costs(space)),
         (BIT_OPERATIONS, "G", bops_g, scaled(bit_operation_costs(space, settings), 1e9)),
     ]

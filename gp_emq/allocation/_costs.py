@@ -27,6 +27,8 @@ class CostSettings:
         per_channel: For the stored size, one scale per output channel.
         symmetric: For the stored size, no zero points.
         activation_bits: Of the inputs of quantized layers, for bit operations; 32 for float.
+        beside_bytes: Bytes of a packed file that belong to no layer, for budgets in bytes; see
+            `gp_emq.export.bytes_beside`.
 
     Raises:
         AllocationError: The accounting is unknown, or the width is none.
@@ -36,6 +38,7 @@ class CostSettings:
     per_channel: bool = True
     symmetric: bool = True
     activation_bits: int = 8
+    beside_bytes: int = 0
 
     def __post_init__(self) -> None:
         if self.accounting not in ACCOUNTINGS:
@@ -91,6 +94,14 @@ def size_costs(space: Space, settings: CostSettings, accounting: str) -> Costs:
         )
         for entry, allowed in enumerate(space.widths)
         for width in allowed
+    }
+
+
+def file_costs(space: Space, settings: CostSettings) -> Costs:
+    """Bytes of all numbers of a packed file; what belongs to no layer counts with the first."""
+    return {
+        (entry, width): size + (settings.beside_bytes if entry == 0 else 0)
+        for (entry, width), size in size_costs(space, settings, "stored").items()
     }
 
 

@@ -18,6 +18,9 @@ class ScoredNetwork:
         per_channel: Whether weights have a scale per output channel, which sizes count.
         seed: Of the random baseline.
         kept_in_float: Weights of the network that are in no layer.
+        beside_bytes: Bytes of a packed file that belong to no layer; None where it is not known.
+        activations: Numbers of each layer's input and output for one sample; None where they are
+            not known.
         provenance: What the table does not know of itself: network and weights.
     """
 
@@ -26,6 +29,8 @@ class ScoredNetwork:
     per_channel: bool = True
     seed: int = 0
     kept_in_float: tuple[str, ...] = ()
+    beside_bytes: int | None = None
+    activations: Mapping[str, tuple[int, int]] | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property

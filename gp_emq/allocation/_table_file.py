@@ -49,6 +49,8 @@ class _Document:
     per_channel: bool
     seed: int
     kept_in_float: tuple[str, ...]
+    beside_bytes: int | None
+    activations: Mapping[str, tuple[int, int]] | None
     provenance: Mapping[str, str]
 
 
@@ -79,6 +81,8 @@ def save_table(scored: ScoredNetwork | SensitivityTable, path: Path) -> None:
         per_channel=scored.per_channel,
         seed=scored.seed,
         kept_in_float=scored.kept_in_float,
+        beside_bytes=scored.beside_bytes,
+        activations=None if scored.activations is None else dict(scored.activations),
         provenance=dict(scored.provenance),
     )
     values = {"format": FORMAT, **asdict(document)}
@@ -113,6 +117,8 @@ def load_table(path: Path | str) -> ScoredNetwork:
     check_entries(found.layers, str(path))
     if found.seed < 0:
         raise AllocationError(f"{path}: seed is {found.seed}, less than 0")
+    if found.activations is not None:
+        _check_activations(found.layers, found.activations, str(path))
     names = [baseline.name for baseline in found.baselines]
     if len(set(names)) != len(names):
         raise AllocationError(f"{path}: the baselines must have names of their own")
@@ -122,8 +128,19 @@ def load_table(path: Path | str) -> ScoredNetwork:
         per_channel=found.per_channel,
         seed=found.seed,
         kept_in_float=found.kept_in_float,
+        beside_bytes=found.beside_bytes,
+        activations=found.activations,
         provenance=found.provenance,
     )
+
+
+def _check_activations(
+    layers: Sequence[Layer], activations: Mapping[str, tuple[int, int]], where: str
+) -> None:
+    if set(activations) != {layer.name for layer in layers}:
+        raise AllocationError(f"{where}: the activations must be those of the layers")
+    if min(min(counts) for counts in activations.values()) < 0:
+        raise AllocationError(f"{where}: activations have a count below 0")
 
 
 def _baseline(found: _Document, name: str, where: str) -> SensitivityTable | None:

@@ -48,8 +48,10 @@ class AllocateSettings:
     no_cache: bool
     size_mib: float | None
     size_mb: float | None
+    size_bytes: int | None
     average_bits: float | None
     bops_g: float | None
+    activation_kib: float | None
     cost: tuple[Path, ...]
     cost_budget: tuple[float, ...]
     accounting: str
@@ -72,7 +74,9 @@ class AllocateSettings:
     @property
     def has_budget(self) -> bool:
         """Whether there is any, beside the ends of a sweep."""
-        own = (self.size_mib, self.size_mb, self.average_bits, self.bops_g, self.pick)
+        own = (
+            self.size_mib, self.size_mb, self.size_bytes, self.average_bits, self.bops_g, self.pick,
+        )  # fmt: skip
         return bool(self.cost) or any(limit is not None for limit in own)
 
 
@@ -132,7 +136,8 @@ def _check_asked(asked: AllocateSettings) -> None:
         raise AllocationError("--from-sweep needs --pick, the number of a point in its table")
     if not (asked.has_budget or asked.sweep is not None or asked.save_table is not None):
         raise AllocationError(
-            "no budget: give --size-mib, --size-mb, --average-bits, --bops-g or --cost, or --sweep"
+            "no budget: give --size-mib, --size-mb, --size-bytes, --average-bits, --bops-g or "
+            "--cost, or --sweep"
         )
     if asked.measuring.wanted and not asked.has_budget:
         raise AllocationError("what is measured is a plan: give a budget, not --sweep alone")
@@ -241,6 +246,11 @@ def _add_budgets(parser: OptionParser) -> None:
         ("--bops-g", "bit operations of one image, in 10^9"),
     ):
         group.add_argument(option, type=positive_number, metavar="X", help=text)
+    add_number(
+        group, "--size-bytes",
+        "bytes of all numbers of the packed file: packed weights, scales, biases, batch norms and "
+        "what belongs to no layer; the file has a header beside them", metavar="X",
+    )  # fmt: skip
     group.add_argument(
         "--cost", type=Path, action="append", default=[], metavar="FILE.csv",
         help="a cost of your own, lines of layer,bits,cost; with --cost-budget; repeatable",
@@ -255,8 +265,14 @@ def _add_budgets(parser: OptionParser) -> None:
         "file (default: published)",
     )  # fmt: skip
     add_number(
-        group, "--activation-bits", "of the inputs of layers, for bit operations", 8, metavar="B"
-    )
+        group, "--activation-bits", "of the inputs of layers, for bit operations and "
+        "--activation-kib", 8, metavar="B",
+    )  # fmt: skip
+    add_number(
+        group, "--activation-kib",
+        "KiB of the input and the output of any layer together, for one sample; widths of weights "
+        "do not change them, so that this holds or is refused", kind=positive_number, metavar="X",
+    )  # fmt: skip
 
 
 def _add_choices(parser: OptionParser) -> None:

@@ -1,11 +1,12 @@
 """Where the scores of ``gp_emq allocate`` are from: a network and a proxy, or a saved table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from gp_emq import allocation, measured, networks, proxies, quantization, statistics
+from gp_emq import allocation, export, measured, networks, proxies, quantization, statistics
 from gp_emq.allocation import BASELINES, BITS, WITHOUT_SCORES
 from gp_emq.cli._allocate import AllocateSettings
 from gp_emq.errors import AllocationError
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from gp_emq.networks import Inputs, Layer
     from gp_emq.proxies import Proxy, SensitivityTable
     from gp_emq.statistics import Statistics
+
+V = TypeVar("V")
+
+_LOOKED_AT = 16
+"""Samples whose activations are looked at; those of images are all of one shape."""
 
 
 class Source(Protocol):
@@ -36,6 +42,14 @@ class Source(Protocol):
     @property
     def per_channel(self) -> bool:
         """Whether weights have a scale per output channel."""
+
+    @property
+    def beside_bytes(self) -> int:
+        """Bytes of a packed file that belong to no layer."""
+
+    @property
+    def activations(self) -> "Mapping[str, tuple[int, int]]":
+        """Numbers of each layer's input and output, for one sample."""
 
     def scored(self, *, compared: bool) -> "ScoredNetwork":
         """Give the scores.
@@ -88,6 +102,32 @@ class FileScores:
     def per_channel(self) -> bool:
         """Whether weights had a scale per output channel."""
         return self._scored.per_channel
+
+    @property
+    def beside_bytes(self) -> int:
+        """Bytes of a packed file that belong to no layer.
+
+        Raises:
+            AllocationError: The table does not say.
+        """
+        return self._known(self._scored.beside_bytes, "--size-bytes")
+
+    @property
+    def activations(self) -> "Mapping[str, tuple[int, int]]":
+        """Numbers of each layer's input and output, for one sample.
+
+        Raises:
+            AllocationError: The table does not say.
+        """
+        return self._known(self._scored.activations, "--activation-kib")
+
+    def _known(self, value: V | None, option: str) -> V:
+        if value is None:
+            raise AllocationError(
+                f"{self.asked.table} does not say what {option} needs: write it with "
+                "gp_emq.allocate --save-table"
+            )
+        return value
 
     def scored(self, *, compared: bool) -> "ScoredNetwork":
         """Give the scores, with the baselines asked for, or all that the table has.
@@ -166,6 +206,18 @@ class NetworkScores:
         return None if self.asked.no_cache else statistics.default_cache()
 
     @cached_property
+    def beside_bytes(self) -> int:
+        """Bytes of a packed file that belong to no layer."""
+        return export.bytes_beside(self.inputs.network.model, self.layers)
+
+    @cached_property
+    def activations(self) -> "Mapping[str, tuple[int, int]]":
+        """Numbers of each layer's input and output, the most among some samples."""
+        asked = self.asked
+        samples = self.inputs.calibration(asked.images, asked.seed)
+        return networks.activation_elements(samples.part(slice(0, _LOOKED_AT)), self.layers)
+
+    @cached_property
     def _statistics(self) -> "Statistics":
         asked = self.asked
         return statistics.collect_statistics(
@@ -194,7 +246,10 @@ class NetworkScores:
             return scored
         kept = allocation.kept_in_float(network.model, network.layers)
         baselines = {name: self._baseline(name) for name in self._baselines}
-        return replace(scored, baselines=baselines, kept_in_float=kept)
+        scored = replace(scored, baselines=baselines, kept_in_float=kept)
+        if self.asked.save_table is None:
+            return scored
+        return replace(scored, beside_bytes=self.beside_bytes, activations=self.activations)
 
     def _baseline(self, name: str) -> "SensitivityTable | None":
         if name in WITHOUT_SCORES:

@@ -1,5 +1,5 @@
 from ._bits import pack_integers, packed_size, unpack_integers
-from ._contents import float_bytes
+from ._contents import bytes_beside, float_bytes
 from ._files import export_files
 from ._loading import (
     QuantizationRecord,
@@ -16,6 +16,7 @@ __all__ = [
     "QuantizationRecord",
     "StoredLayer",
     "StoredWeight",
+    "bytes_beside",
     "export_files",
     "export_onnx",
     "float_bytes",

@@ -1,13 +1,13 @@
 """What of a network is stored beside its quantized weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gp_emq.errors import ExportError
-from gp_emq.networks import QUANTIZABLE
+from gp_emq.networks import QUANTIZABLE, Layer, float_sizes, private_copy
 
 _EXTRA_STATE = "_extra_state"
 _NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
@@ -33,6 +33,25 @@ def float_bytes(model: nn.Module) -> int:
         tensor.nbytes
         for tensor in {id(t): t for t in model.state_dict(keep_vars=True).values()}.values()
     )
+
+
+def bytes_beside(model: nn.Module, layers: Sequence[Layer]) -> int:
+    """Return what a packed file stores beyond the accounting `stored`, whatever the widths.
+
+    These are tensors that belong to no layer, and batch norms that follow none; where batch norms
+    keep no statistics, they take less than the accounting counts, and the number may be negative.
+
+    Args:
+        model: The float network.
+        layers: All of its layers.
+
+    Raises:
+        ExportError: A module keeps an extra state.
+    """
+    beside = tensors_beside_weights(private_copy(model), [layer.name for layer in layers])
+    stored = sum(tensor.nbytes for tensor in beside.values())
+    weights = sum(layer.own_weights for layer in layers)
+    return stored + 4 * weights - int(float_sizes(layers, "stored").sum())
 
 
 def norm_tensors(name: str, module: _BatchNorm) -> dict[str, Tensor]:

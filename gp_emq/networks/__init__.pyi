@@ -6,6 +6,7 @@ from ._accounting import (
     size_table,
     total_cost,
 )
+from ._activations import activation_elements
 from ._aliases import places_beside
 from ._arrays import drawn, fitting_arrays, own_arrays, read_arrays
 from ._augmentation import AUGMENTATIONS, Augmentation
@@ -92,6 +93,7 @@ __all__ = [
     "Samples",
     "Types",
     "Workload",
+    "activation_elements",
     "batch_size",
     "bit_operations_table",
     "check_classes",

@@ -146,6 +146,11 @@ def test_changed_tables_are_refused(saved: Path, tmp_path: Path, change, message
         (lambda file: file["baselines"][0].update(scores=[]), "baseline 'fit' must have 2"),
         (lambda file: file["baselines"].append(file["baselines"][0]), "baselines must have names"),
         (lambda file: file.update(seed=-1), "seed is -1"),
+        (lambda file: file.update(activations={"layer0": [1, 1]}), "must be those of the layers"),
+        (
+            lambda file: file.update(activations={f"layer{k}": [1, -1] for k in range(3)}),
+            "activations have a count below 0",
+        ),
     ],
 )
 def test_sealed_nonsense_is_refused(tmp_path: Path, change, message: str) -> None:
@@ -182,6 +187,16 @@ def test_what_a_table_cannot_answer_is_refused(saved: Path, arguments, message: 
     with pytest.raises(GpEmqError, match=message) as caught:
         main(["--table", str(saved), *arguments])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["--size-bytes", "--activation-kib"])
+def test_a_table_from_python_alone_does_not_know_the_network(tmp_path: Path, option: str) -> None:
+    table = SensitivityTable([[-2, -1], [-3, -1]], bits=(2, 4), layers=layers())
+    save_table(table, tmp_path / "t.json")
+    line = ["--table", str(tmp_path / "t.json"), "--average-bits", "3"]
+    assert main(line) == 0
+    with pytest.raises(AllocationError, match=f"does not say what {option} needs: write it with"):
+        main([*line, option, "9999"])
 
 
 def test_scores_need_a_proxy_or_a_table(tmp_path: Path) -> None:
