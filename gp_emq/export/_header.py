@@ -33,7 +33,7 @@ class PackedWeight:
 
 
 @dataclass(frozen=True)
-class Header:
+class FileHeader:
     """The description in a file.
 
     Attributes:
@@ -51,7 +51,7 @@ def describe(
     quantized: QuantizedModel,
     weights: Mapping[str, StoredGrid],
     provenance: Mapping[str, Any] | None,
-) -> Header:
+) -> FileHeader:
     """Describe a quantized network.
 
     Args:
@@ -63,7 +63,7 @@ def describe(
         ExportError: The grid of an input cannot be stored.
     """
     shapes = {name: tuple(weight.integers.shape) for name, weight in quantized.weights.items()}
-    return Header(
+    return FileHeader(
         weights={
             name: PackedWeight(grid.bits, grid.symmetric, shapes[name])
             for name, grid in weights.items()
@@ -73,7 +73,7 @@ def describe(
     )
 
 
-def header_text(header: Header) -> str:
+def header_text(header: FileHeader) -> str:
     """Write a description as JSON, in one line.
 
     Raises:
@@ -102,7 +102,7 @@ def header_text(header: Header) -> str:
         raise ExportError(f"the provenance does not fit into JSON: {error}") from error
 
 
-def read_header(where: str, text: str) -> Header:
+def read_header(where: str, text: str) -> FileHeader:
     """Read and check a description.
 
     Args:
@@ -123,7 +123,7 @@ def read_header(where: str, text: str) -> Header:
                 f"{where} is damaged: the shape of {shortened(name)} is {shortened(weight.shape)}"
             )
     inputs = {name: _grid(item, where, name) for name, item in document.inputs.items()}
-    return Header(weights, inputs, document.provenance)
+    return FileHeader(weights, inputs, document.provenance)
 
 
 @dataclass(frozen=True)
