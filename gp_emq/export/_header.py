@@ -11,10 +11,16 @@ import torch
 from gp_emq.errors import ExportError
 from gp_emq.export._grids import StoredGrid, input_grids
 from gp_emq.files import decode_document, shortened
+from gp_emq.networks import Types
 from gp_emq.quantization import MAX_BITS, MIN_BITS, QuantizedModel
 
 FORMAT = 1
 _MOST_ELEMENTS = 2**48
+_TYPES = {
+    "float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32,
+    "float64": torch.float64,
+}  # fmt: skip
+_NAMES = {kind: name for name, kind in _TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -40,11 +46,13 @@ class FileHeader:
         weights: By name of the layer, in the order in which the network takes them.
         inputs: Grids of the inputs by name of the layer.
         provenance: Plain values: where the network and its widths are from.
+        outputs: Floating types of the outputs, where the network's own do not say them.
     """
 
     weights: Mapping[str, PackedWeight]
     inputs: Mapping[str, StoredGrid]
     provenance: Mapping[str, Any]
+    outputs: Types = ()
 
 
 def describe(
@@ -70,7 +78,14 @@ def describe(
         },
         inputs=input_grids(quantized),
         provenance=provenance or {},
+        outputs=_stated(quantized),
     )
+
+
+def _stated(quantized: QuantizedModel) -> Types:
+    if not quantized.dtype_is_stated:
+        return ()
+    return quantized.dtype if isinstance(quantized.dtype, tuple) else (quantized.dtype,)
 
 
 def header_text(header: FileHeader) -> str:
@@ -79,7 +94,7 @@ def header_text(header: FileHeader) -> str:
     Raises:
         ExportError: The provenance has values that JSON does not have.
     """
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "weights": {
             name: {"bits": item.bits, "symmetric": item.symmetric, "shape": list(item.shape)}
@@ -96,6 +111,8 @@ def header_text(header: FileHeader) -> str:
         },
         "provenance": dict(header.provenance),
     }
+    if header.outputs:
+        document["outputs"] = [_NAMES[kind] for kind in header.outputs]
     try:
         return json.dumps(document, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -123,7 +140,13 @@ def read_header(where: str, text: str) -> FileHeader:
                 f"{where} is damaged: the shape of {shortened(name)} is {shortened(weight.shape)}"
             )
     inputs = {name: _grid(item, where, name) for name, item in document.inputs.items()}
-    return FileHeader(weights, inputs, document.provenance)
+    for kind in document.outputs:
+        if kind not in _TYPES:
+            raise ExportError(
+                f"{where} is damaged: an output is {shortened(kind)}, none of {', '.join(_TYPES)}"
+            )
+    outputs = tuple(_TYPES[kind] for kind in document.outputs)
+    return FileHeader(weights, inputs, document.provenance, outputs)
 
 
 @dataclass(frozen=True)
@@ -152,6 +175,7 @@ class _Document:
     weights: dict[str, _Weight]
     inputs: dict[str, _Input]
     provenance: dict[str, Any]
+    outputs: tuple[str, ...] = ()
 
 
 def _grid(item: _Input, where: str, name: str) -> StoredGrid:
