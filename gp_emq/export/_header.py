@@ -39,7 +39,7 @@ class PackedWeight:
 
 
 @dataclass(frozen=True)
-class Header:
+class FileHeader:
     """The description in a file.
 
     Attributes:
@@ -59,7 +59,7 @@ def describe(
     quantized: QuantizedModel,
     weights: Mapping[str, StoredGrid],
     provenance: Mapping[str, Any] | None,
-) -> Header:
+) -> FileHeader:
     """Describe a quantized network.
 
     Args:
@@ -71,7 +71,7 @@ def describe(
         ExportError: The grid of an input cannot be stored.
     """
     shapes = {name: tuple(weight.integers.shape) for name, weight in quantized.weights.items()}
-    return Header(
+    return FileHeader(
         weights={
             name: PackedWeight(grid.bits, grid.symmetric, shapes[name])
             for name, grid in weights.items()
@@ -88,7 +88,7 @@ def _stated(quantized: QuantizedModel) -> Types:
     return quantized.dtype if isinstance(quantized.dtype, tuple) else (quantized.dtype,)
 
 
-def header_text(header: Header) -> str:
+def header_text(header: FileHeader) -> str:
     """Write a description as JSON, in one line.
 
     Raises:
@@ -119,7 +119,7 @@ def header_text(header: Header) -> str:
         raise ExportError(f"the provenance does not fit into JSON: {error}") from error
 
 
-def read_header(where: str, text: str) -> Header:
+def read_header(where: str, text: str) -> FileHeader:
     """Read and check a description.
 
     Args:
@@ -146,7 +146,7 @@ def read_header(where: str, text: str) -> Header:
                 f"{where} is damaged: an output is {shortened(kind)}, none of {', '.join(_TYPES)}"
             )
     outputs = tuple(_TYPES[kind] for kind in document.outputs)
-    return Header(weights, inputs, document.provenance, outputs)
+    return FileHeader(weights, inputs, document.provenance, outputs)
 
 
 @dataclass(frozen=True)

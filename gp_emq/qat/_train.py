@@ -20,7 +20,7 @@ from gp_emq.qat._network import learnable_network, quantized_model
 from gp_emq.qat._processes import Processes, joined_processes
 from gp_emq.qat._samples import Samples, WorkloadSamples
 from gp_emq.qat._settings import QatSettings
-from gp_emq.qat._trainer import Report, Trainer
+from gp_emq.qat._trainer import EpochProgress, Trainer
 from gp_emq.qat._warm_start import fitted_start, trained_widths
 from gp_emq.quantization import QuantizedModel
 
@@ -36,7 +36,7 @@ def train(
     test: LabelledImages | Workload | None = None,
     folder: Path | None = None,
     device: str = "auto",
-    report: Report | None = None,
+    report: EpochProgress | None = None,
     quiet: bool = True,
 ) -> QuantizedModel:
     """Train a quantized network: its weights, its step sizes, and all it has in float.

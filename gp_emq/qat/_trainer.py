@@ -26,7 +26,7 @@ from gp_emq.qat._samples import EpochBatches, Samples, WorkloadSamples, seed_of
 from gp_emq.qat._schedule import parameter_groups, rate_factor
 from gp_emq.qat._settings import QatSettings
 
-Report = Callable[[EpochRecord], None]
+EpochProgress = Callable[[EpochRecord], None]
 
 _SHOWN_EVERY = 20
 
@@ -113,7 +113,7 @@ class Trainer:
         description: Mapping[str, str],
         *,
         folder: Path | None = None,
-        report: Report | None = None,
+        report: EpochProgress | None = None,
         quiet: bool = True,
     ) -> None:
         """Train until all epochs are done.
