@@ -1,6 +1,11 @@
 """Tables as text for a terminal: columns under their heads."""
 
+import shutil
+import textwrap
 from collections.abc import Sequence
+
+NARROWEST = 20
+"""Columns that nothing is fitted below."""
 
 
 def format_columns(
@@ -26,3 +31,21 @@ def format_columns(
 
     lines = [line(head), rule, *map(line, body)]
     return [*lines, rule, *map(line, totals)] if totals else lines
+
+
+def terminal_width() -> int | None:
+    """Give how many columns lines may have: ``COLUMNS`` if set, else those of the terminal.
+
+    Returns:
+        The columns; None where standard output is a file or a pipe and ``COLUMNS`` is not set.
+    """
+    return shutil.get_terminal_size(fallback=(0, 0)).columns or None
+
+
+def wrapped(text: str, width: int | None) -> list[str]:
+    """Break a line so that no part is wider than asked; further parts are indented."""
+    if width is None or len(text) <= width:
+        return [text]
+    kept = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    lines = textwrap.wrap(kept, max(width, NARROWEST), subsequent_indent="  ")
+    return [line.replace("\N{NO-BREAK SPACE}%", " %") for line in lines]

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from gp_emq import proxies, ranking, statistics
 from gp_emq.cli._rank import RankSettings, read_rank
+from gp_emq.columns import terminal_width
 from gp_emq.command import KEPT_STATISTICS, resumption, run_command
 from gp_emq.errors import GpEmqError
 from gp_emq.proxies import AS_PUBLISHED
@@ -64,7 +65,7 @@ def _ranked(settings: RankSettings) -> str:
         rankings = [_rank(target, candidates, settings, bar) for target in targets]
     if settings.plot is not None:
         _plot(rankings, settings.plot)
-    return ranking.format_rankings(rankings, settings.format)
+    return ranking.format_rankings(rankings, settings.format, _width(settings))
 
 
 def _proxies(settings: RankSettings) -> "list[Proxy]":
@@ -132,7 +133,11 @@ def _published(
         "draws"
     )
     names = [target.bench.name for target in targets]
-    return ranking.format_spreads(names, spreads, title, settings.format)
+    return ranking.format_spreads(names, spreads, title, settings.format, _width(settings))
+
+
+def _width(settings: RankSettings) -> int | None:
+    return None if settings.wide else terminal_width()
 
 
 def _plot(rankings: "list[Ranking]", folder: Path) -> None:

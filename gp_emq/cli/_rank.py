@@ -42,6 +42,7 @@ class RankSettings:
     samples: int
     repeats: int
     format: str
+    wide: bool
     plot: Path | None
     quiet: bool
     no_cache: bool
@@ -133,6 +134,11 @@ def _parser() -> OptionParser:
     show.add_argument(
         "--format", choices=FORMATS, default="table", help="of the result (default: table)"
     )
+    show.add_argument(
+        "--wide", action="store_true",
+        help="all columns of a table, however wide; without it a table fits the terminal (COLUMNS, "
+        "where that is set), and has all of them in a file or a pipe",
+    )  # fmt: skip
     show.add_argument(
         "--plot", type=OutputFolder(), nargs="?", const=Path("figures"), metavar="FOLDER",
         help="draw scores against accuracy, and a bar chart (default folder: figures)",

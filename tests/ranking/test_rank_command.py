@@ -18,6 +18,11 @@ from gp_emq.store import HallOfFame, Member, Provenance, write_hall_of_fame
 CHEAP = "sum_of_bits,bparams,relative_error,mse,snip"
 
 
+@pytest.fixture(autouse=True)
+def _written_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> RankedBench:
     return RankedBench.load(
