@@ -23,7 +23,7 @@ _STIFFNESS, _GRAVITY = 6.0, 0.15
 
 
 @dataclass(frozen=True)
-class Layout:
+class TreeLayout:
     """Where nodes and edges are drawn.
 
     Attributes:
@@ -39,7 +39,7 @@ def layered_layout(
     layers: Mapping[Key, int],
     edges: Iterable[tuple[Key, Key]],
     straight: Iterable[tuple[Key, Key]] = (),
-) -> Layout:
+) -> TreeLayout:
     """Find heights for the nodes and edges of a layered graph.
 
     Args:
@@ -60,7 +60,7 @@ def layered_layout(
     graph.order()
     heights = graph.place()
     routes = {edge: [heights[key] for key in path] for edge, path in paths.items()}
-    return Layout({key: heights[key] for key in layers}, routes)
+    return TreeLayout({key: heights[key] for key in layers}, routes)
 
 
 def _path(edge: tuple[Key, Key], layers: Mapping[Key, int]) -> list[Key]:

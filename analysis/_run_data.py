@@ -192,7 +192,7 @@ def oriented_table(row: IndividualRow, bench: BenchData, folder: Path) -> NDArra
 
 
 @dataclass(frozen=True)
-class Progress:
+class Course:
     """How the best formula found so far improves.
 
     Attributes:
@@ -210,7 +210,7 @@ class Progress:
 
 def progress_of(
     generations: Sequence[GenerationRow], individuals: Sequence[IndividualRow]
-) -> Progress:
+) -> Course:
     """Follow the best individual through the generations.
 
     Args:
@@ -231,7 +231,7 @@ def progress_of(
         validation.append(np.nan if of_best is None else of_best)
         members = [fitness[id_] for id_ in generation.population if id_ in fitness]
         quartiles.append(np.percentile(members, [25, 50, 75]) if members else np.full(3, np.nan))
-    return Progress(
+    return Course(
         np.array([generation.evaluations for generation in generations]),
         np.array(training),
         np.array(validation),
@@ -239,7 +239,7 @@ def progress_of(
     )
 
 
-def random_search_of(store: RunStore) -> Progress | None:
+def random_search_of(store: RunStore) -> Course | None:
     """The progress of the random search that was run beside a run, None without one."""
     folder = store.folder / RANDOM_SEARCH
     if not (folder / STORE_NAME).is_file():

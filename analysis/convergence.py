@@ -13,7 +13,7 @@ from analysis._command import draw
 from analysis._run_data import (
     TRAINING,
     BenchData,
-    Progress,
+    Course,
     bench_of,
     evaluated_individuals,
     progress_of,
@@ -67,7 +67,7 @@ def plot_convergence(store: RunStore) -> Figure:
     return figure
 
 
-def _finding(progress: Progress, random_search: Progress | None) -> str:
+def _finding(progress: Course, random_search: Course | None) -> str:
     start, end = progress.training[0], progress.training[-1]
     evaluations = int(progress.evaluations[-1])
     rise = f"Training τ rises from {start:.3f} to {end:.3f} in {evaluations:,} evaluations"
@@ -84,7 +84,7 @@ def _shown(bench: BenchData, generations: Sequence[GenerationRow]) -> str:
 
 
 def _draw_fitness(
-    axes: Axes, progress: Progress, random_search: Progress | None, bench: BenchData
+    axes: Axes, progress: Course, random_search: Course | None, bench: BenchData
 ) -> None:
     x = progress.evaluations
     axes.fill_between(

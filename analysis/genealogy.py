@@ -18,7 +18,7 @@ from analysis import _style as style
 from analysis._ancestry import Ancestry, ancestry_of, layers_of, turning_points
 from analysis._command import draw
 from analysis._formulas import Formulas, shortened
-from analysis._layered_layout import Layout, layered_layout, spread
+from analysis._layered_layout import TreeLayout, layered_layout, spread
 from analysis._run_data import best_individual, training_of
 from gp_emq.command import run_command
 from gp_emq.store import IndividualRow, RunStore
@@ -95,7 +95,7 @@ def _shown(ancestry: Ancestry) -> str:
     )
 
 
-def _height(layout: Layout) -> float:
+def _height(layout: TreeLayout) -> float:
     """Inches for the graph, so that nodes of one layer do not touch."""
     heights = [height for route in layout.routes.values() for height in route]
     heights += list(layout.heights.values())
@@ -111,7 +111,7 @@ def _positions(order: Mapping[tuple[int, int], int]) -> list[float]:
 def _draw_edges(
     axes: Axes,
     ancestry: Ancestry,
-    layout: Layout,
+    layout: TreeLayout,
     layers: Mapping[int, int],
     positions: Sequence[float],
 ) -> None:

@@ -18,11 +18,11 @@ from primitives import (
     TENSOR_TYPES,
     BitTable,
     Exponent,
-    Kind,
     LayerVector,
     Matrices,
     Overload,
     PrimitiveSet,
+    Role,
     as_rows,
 )
 
@@ -62,15 +62,15 @@ class PlainContext:
             *(a if isinstance(a, list) else [a] * len(arguments[0]) for a in arguments),
             strict=True,
         )
-        if kind is Kind.ELEMENTWISE:
+        if kind is Role.ELEMENTWISE:
             return [operator.function(*layer) for layer in layers]
-        if kind is Kind.NORMALISER:
+        if kind is Role.NORMALISER:
             if first in PER_BIT_TYPES:
                 return [torch.stack([operator.function(row) for row in x]) for (x,) in layers]
             return [operator.function(x) for (x,) in layers]
-        if kind is Kind.MATRIX:
+        if kind is Role.MATRIX:
             return [operator.function(*map(as_rows, layer)) for layer in layers]
-        if kind is Kind.MATRIX_REDUCTION:
+        if kind is Role.MATRIX_REDUCTION:
             return torch.stack([operator.function(x).double() for (x,) in layers])
         return torch.stack(
             [
@@ -90,7 +90,7 @@ class PlainContext:
             return function(arguments[0][:, None], self._statistics.tensor("bits"))
         if LayerVector in overload.arguments and BitTable in overload.arguments:
             return function(*(x[:, None] if x.dim() == 1 else x for x in arguments))
-        if overload.operator.kind is Kind.NORMALISER and overload.arguments[0] is BitTable:
+        if overload.operator.kind is Role.NORMALISER and overload.arguments[0] is BitTable:
             return function(arguments[0].reshape(-1)).reshape(arguments[0].shape)
         return function(*arguments)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from benchmarks.plan_rows import Rows
@@ -44,16 +45,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     rows = Rows(options.rows)
+    cells: list[dict[str, float]] = []
     for study in STUDIES:
         if study.network in options.only:
-            for line in _study(study, rows, options):
+            for line in _study(study, rows, options, cells):
                 sys.stdout.write(line + "\n")
             sys.stdout.flush()
+    sys.stdout.writelines(f"{line}\n" for line in _summary(cells))
     return 0
 
 
-def _study(study: Study, rows: Rows, options: argparse.Namespace) -> list[str]:
-    """Measure what is not measured yet, and write a table for each method."""
+def _study(
+    study: Study, rows: Rows, options: argparse.Namespace, cells: list[dict[str, float]]
+) -> list[str]:
+    """Measure what is not measured yet, and write a table for each method.
+
+    Args:
+        study: The study.
+        rows: What is measured.
+        options: Of the command.
+        cells: Gets the accuracy by each way to plan, for each method and size.
+    """
     plans = make_plans(
         study, options.evolved, seed=options.seed, cache=default_cache(), proxies=options.proxies
     )
@@ -63,6 +75,8 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace) -> list[str]:
     floating = _measure("float", {}, network, divided, rows=rows, options=options)
     lines = []
     for name in study.methods:
+        if options.methods and name not in options.methods:
+            continue
         with tqdm(
             plans, desc=f"{study.network} {name}", unit="plan", file=sys.stderr, leave=False,
             disable=not sys.stderr.isatty(),
@@ -81,6 +95,37 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace) -> list[str]:
             f"float {_cell(accuracy(floating, groups))}"
         )
         lines += [title, "", *_table(plans, found, groups), ""]
+        cells += [
+            {
+                plan.name: float(right.mean())
+                for plan, right in zip(plans, found, strict=True)
+                if plan.limit == limit and right is not None
+            }
+            for limit in sorted({plan.limit for plan in plans})
+        ]
+    return lines
+
+
+def _summary(cells: Sequence[dict[str, float]]) -> list[str]:
+    """Say of each way to plan how good it is over all networks, methods and sizes.
+
+    Args:
+        cells: Accuracy by each way, for each of them.
+    """
+    complete = [cell for cell in cells if len(cell) == max(map(len, cells))]
+    names = list(complete[0])
+    accuracies = np.array([[cell[name] for name in names] for cell in complete])
+    behind = accuracies.max(axis=1, keepdims=True) - accuracies
+    lines = [
+        f"{len(complete)} cells: networks, methods and sizes",
+        "",
+        "| plan by | mean top-1 | best in | most behind the best |",
+        "|---|---:|---:|---:|",
+    ]
+    for index in np.argsort(-accuracies.mean(axis=0), kind="stable"):
+        mean, worst = 100 * accuracies[:, index].mean(), 100 * behind[:, index].max()
+        best = int((behind[:, index] == 0).sum())
+        lines.append(f"| {names[index]} | {mean:.2f} % | {best} | {worst:.2f} % |")
     return lines
 
 
@@ -200,6 +245,9 @@ def _parser() -> argparse.ArgumentParser:
         "--proxies", nargs="+", default=PROXIES, metavar="PROXY",
         help=f"hand-crafted proxies to compare (default: {' '.join(PROXIES)})",
     )  # fmt: skip
+    parser.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="of each network's (default: all)"
+    )
     parser.add_argument("--tests", type=positive, metavar="N", help="test images (default: all)")
     parser.add_argument(
         "--iterations", type=positive, metavar="N", help="of learned rounding (default: 1,000)"

@@ -9,7 +9,7 @@ from primitives._guard import is_guarded
 from primitives._identities import Identity, Pattern
 from primitives._kernels import EPSILON, Kernel
 from primitives._matrices import as_rows
-from primitives._operator import Kind, Operator, ShapeMismatchError
+from primitives._operator import Operator, Role, ShapeMismatchError
 from primitives._primitive_set import Overload, PrimitiveSet
 from primitives._registry import load_primitive_set, primitive_set_names
 from primitives._scaling import DependsOnScaleError, Power, Scale, Shift, is_invariant
@@ -50,7 +50,6 @@ __all__ = [
     "Identity",
     "Input",
     "Kernel",
-    "Kind",
     "LayerVector",
     "Matrices",
     "Operator",
@@ -58,6 +57,7 @@ __all__ = [
     "Pattern",
     "Power",
     "PrimitiveSet",
+    "Role",
     "Scale",
     "ShapeMismatchError",
     "Shift",

@@ -4,7 +4,7 @@ from primitives import _scaling
 from primitives._elementwise import BINARY, POWER, UNARY
 from primitives._matrices import LOG_DETERMINANT, MATRIX
 from primitives._normalisers import NORMALISERS
-from primitives._operator import Kind, Operator, Signature
+from primitives._operator import Operator, Role, Signature
 from primitives._reductions import COMPARISONS, REDUCTIONS
 from primitives._structures import BRANCHED, DAG, SEQUENTIAL
 from primitives._terminals import TERMINALS, Terminal
@@ -20,7 +20,7 @@ from primitives._types import (
 )
 
 TIMES_BITS = Operator(
-    "times_bits", 1, Kind.ELEMENTWISE, lambda values, bits: values * bits,
+    "times_bits", 1, Role.ELEMENTWISE, lambda values, bits: values * bits,
     scaling=_scaling.powers(1),
     formula="x·b for every bit choice b", template="{0}·b", odd=True,
     keeps_non_negative=True, signatures=(((LayerVector,), BitTable),),
@@ -52,18 +52,18 @@ _PAIRS: tuple[Signature, ...] = (
     ((BitTable, LayerVector), BitTable),
     ((BitTable, BitTable), BitTable),
 )
-_SIGNATURES: dict[tuple[Kind, int], tuple[Signature, ...]] = {
-    (Kind.ELEMENTWISE, 1): _SAME_TYPE,
-    (Kind.ELEMENTWISE, 2): _PAIRS,
-    (Kind.NORMALISER, 1): _SAME_TYPE,
-    (Kind.REDUCTION, 1): (
+_SIGNATURES: dict[tuple[Role, int], tuple[Signature, ...]] = {
+    (Role.ELEMENTWISE, 1): _SAME_TYPE,
+    (Role.ELEMENTWISE, 2): _PAIRS,
+    (Role.NORMALISER, 1): _SAME_TYPE,
+    (Role.REDUCTION, 1): (
         ((Weights,), LayerVector),
         ((WeightsPerBit,), BitTable),
         ((Activations,), LayerVector),
         ((ActivationsPerBit,), BitTable),
         ((Matrices,), LayerVector),
     ),
-    (Kind.REDUCTION, 2): (
+    (Role.REDUCTION, 2): (
         ((Weights, Weights), LayerVector),
         ((WeightsPerBit, WeightsPerBit), BitTable),
         ((Weights, WeightsPerBit), BitTable),
@@ -73,9 +73,12 @@ _SIGNATURES: dict[tuple[Kind, int], tuple[Signature, ...]] = {
         ((Activations, ActivationsPerBit), BitTable),
         ((ActivationsPerBit, Activations), BitTable),
     ),
-    (Kind.MATRIX, 1): (((Weights,), Matrices), ((Activations,), Matrices)),
-    (Kind.MATRIX, 2): (((Weights, Weights), Matrices), ((Activations, Activations), Matrices)),
-    (Kind.MATRIX_REDUCTION, 1): (((Matrices,), LayerVector),),
+    (Role.MATRIX, 1): (((Weights,), Matrices), ((Activations,), Matrices)),
+    (Role.MATRIX, 2): (
+        ((Weights, Weights), Matrices),
+        ((Activations, Activations), Matrices),
+    ),
+    (Role.MATRIX_REDUCTION, 1): (((Matrices,), LayerVector),),
 }
 
 

@@ -8,11 +8,11 @@ from torch.nn import functional
 
 from primitives import _kernels, _scaling
 from primitives._kernels import EPSILON
-from primitives._operator import Kind, Operator
+from primitives._operator import Operator, Role
 from primitives._types import TREE_TYPES, Exponent
 
-_unary = partial(Operator, arity=1, kind=Kind.ELEMENTWISE)
-_binary = partial(Operator, arity=2, kind=Kind.ELEMENTWISE)
+_unary = partial(Operator, arity=1, kind=Role.ELEMENTWISE)
+_binary = partial(Operator, arity=2, kind=Role.ELEMENTWISE)
 
 
 def _reciprocal(x: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from gp_emq.errors import OperatorError, is_out_of_memory
-from primitives._operator import Kind, Operator
+from primitives._operator import Operator, Role
 from primitives._terminals import Terminal
 
 _Thing = TypeVar("_Thing", Operator, Terminal)
@@ -85,21 +85,21 @@ def _called(name: str, function: Callable[..., Any], arguments: tuple[Any, ...])
         raise OperatorError(name, f"raises {type(error).__name__}", text) from error
 
 
-def expected_shape(kind: Kind, arguments: list[torch.Tensor]) -> tuple[int, ...]:
+def expected_shape(kind: Role, arguments: list[torch.Tensor]) -> tuple[int, ...]:
     """Give the shape that an operator's result must have.
 
     Args:
         kind: The operator's kind; no structure.
         arguments: Its tensors.
     """
-    if kind is Kind.MATRIX:
+    if kind is Role.MATRIX:
         return (len(arguments[0]), len(arguments[-1]))
-    if kind is Kind.MATRIX_REDUCTION:
+    if kind is Role.MATRIX_REDUCTION:
         return ()
     shape = np.broadcast_shapes(*(argument.shape for argument in arguments))
-    return shape[:-1] if kind is Kind.REDUCTION else shape
+    return shape[:-1] if kind is Role.REDUCTION else shape
 
 
-def result_types(kind: Kind, given: torch.dtype) -> tuple[torch.dtype, ...]:
+def result_types(kind: Role, given: torch.dtype) -> tuple[torch.dtype, ...]:
     """Give the types that an operator's result may have: its argument's; reductions may widen."""
-    return (given, torch.float64) if kind is Kind.REDUCTION else (given,)
+    return (given, torch.float64) if kind is Role.REDUCTION else (given,)

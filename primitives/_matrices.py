@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from primitives import _scaling
-from primitives._operator import Kind, Operator, ShapeMismatchError
+from primitives._operator import Operator, Role, ShapeMismatchError
 
 
 def as_rows(x: torch.Tensor) -> torch.Tensor:
@@ -43,7 +43,7 @@ def _log_determinant(matrix: torch.Tensor) -> torch.Tensor:
     return logarithm
 
 
-_matrix = partial(Operator, kind=Kind.MATRIX)
+_matrix = partial(Operator, kind=Role.MATRIX)
 
 MATRIX: tuple[Operator, ...] = (
     _matrix("gram", 1, function=_gram, formula="X Xᵀ", template="gram({0})", even=True,
@@ -59,7 +59,7 @@ MATRIX: tuple[Operator, ...] = (
 """A layer's tensor in, a (rows, rows) matrix out."""
 
 LOG_DETERMINANT = Operator(
-    "log_determinant", 1, Kind.MATRIX_REDUCTION, _log_determinant,
+    "log_determinant", 1, Role.MATRIX_REDUCTION, _log_determinant,
     scaling=_scaling.determinant,
     formula="log|det X| (−inf for a singular matrix)", template="log|det {0}|", even=True,
 )  # fmt: skip

@@ -13,9 +13,9 @@ import torch
 from primitives import _scaling, _terms
 from primitives._accumulators import Extreme, Spread, sums
 from primitives._affine import AffineNormaliser
-from primitives._operator import Kind, Operator
+from primitives._operator import Operator, Role
 
-_normaliser = partial(Operator, arity=1, kind=Kind.NORMALISER)
+_normaliser = partial(Operator, arity=1, kind=Role.NORMALISER)
 
 
 def _first_axis_softmax(x: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ Signature = tuple[tuple[type, ...], type]
 """Argument types and result type."""
 
 
-class Kind(Enum):
+class Role(Enum):
     """How an operator meets the geometry of a network."""
 
     ELEMENTWISE = "elementwise"
@@ -78,7 +78,7 @@ class Operator:
 
     name: str
     arity: int
-    kind: Kind
+    kind: Role
     function: Callable[..., torch.Tensor]
     formula: str
     template: str

@@ -9,7 +9,7 @@ from gp_emq.errors import PrimitiveSetError
 from primitives._catalogue import OPERATORS
 from primitives._guard import expected_shape, result_types
 from primitives._identities import Identity, Pattern
-from primitives._operator import Kind, Operator
+from primitives._operator import Operator, Role
 from primitives._terminals import Terminal
 from primitives._types import TREE_TYPES, Matrices
 
@@ -42,15 +42,15 @@ def check_operator(operator: Operator) -> None:
     Raises:
         PrimitiveSetError: It is not so on zeros, negative ones, mixed signs, tiny or huge values.
     """
-    if operator.kind is Kind.STRUCTURE:
+    if operator.kind is Role.STRUCTURE:
         return
     for name, arguments in _probes(operator):
         for dtype in (torch.float32, torch.float64):
             _check_call(operator, name, tuple(x.to(dtype) for x in arguments))
     mixed = torch.linspace(-2, 3, 12).reshape(_SHAPE)
-    if operator.kind in (Kind.ELEMENTWISE, Kind.REDUCTION):
+    if operator.kind in (Role.ELEMENTWISE, Role.REDUCTION):
         _check_independence(operator, tuple(mixed + place for place in range(operator.arity)))
-    square = mixed[:, :3] if operator.kind is Kind.MATRIX_REDUCTION else mixed
+    square = mixed[:, :3] if operator.kind is Role.MATRIX_REDUCTION else mixed
     _check_algebra(operator, square)
     for text in operator.identities:
         _check_identity(operator, text, mixed)
@@ -141,15 +141,15 @@ def _call_with(operator: Operator, *arguments: torch.Tensor) -> torch.Tensor:
 
 def _probes(operator: Operator) -> Iterator[tuple[str, _Arguments]]:
     """Give what an operator is tried on, in words and as tensors."""
-    square = operator.kind is Kind.MATRIX_REDUCTION
+    square = operator.kind is Role.MATRIX_REDUCTION
     for name, probe in _PROBES.items():
         yield name, (probe[:, :3] if square else probe,) * operator.arity
     ramp = torch.linspace(-2, 2, 24)
-    if operator.kind in (Kind.ELEMENTWISE, Kind.NORMALISER):
+    if operator.kind in (Role.ELEMENTWISE, Role.NORMALISER):
         for shape in _OTHER_SHAPES:
             part = ramp[: torch.Size(shape).numel()].reshape(shape)
             yield f"a tensor of shape {shape}", (part,) * operator.arity
-    if operator.kind in (Kind.ELEMENTWISE, Kind.REDUCTION) and operator.arity == 2:
+    if operator.kind in (Role.ELEMENTWISE, Role.REDUCTION) and operator.arity == 2:
         table, row = ramp[:12].reshape(_SHAPE), ramp[:4]
         # Perturbations of every width meet the weights.
         yield "a tensor and one with a bit axis", (row, table)
@@ -195,7 +195,7 @@ def _check_independence(operator: Operator, arguments: Sequence[torch.Tensor]) -
     whole = _call(operator, "mixed signs", tuple(arguments))
     rows = [_call(operator, "mixed signs", row) for row in zip(*arguments, strict=True)]
     pieces, what = torch.stack(rows), "rows"
-    if operator.kind is Kind.ELEMENTWISE and _same(whole, pieces):
+    if operator.kind is Role.ELEMENTWISE and _same(whole, pieces):
         halves = [
             _call(operator, "mixed signs", tuple(x[:, part] for x in arguments))
             for part in (slice(0, 1), slice(1, None))

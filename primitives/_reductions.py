@@ -10,10 +10,10 @@ import torch
 
 from primitives import _scaling, _terms
 from primitives._accumulators import Divergence, Extreme, Spread, sums
-from primitives._operator import Kind, Operator
+from primitives._operator import Operator, Role
 
-_reduction = partial(Operator, arity=1, kind=Kind.REDUCTION)
-_comparison = partial(Operator, arity=2, kind=Kind.REDUCTION)
+_reduction = partial(Operator, arity=1, kind=Role.REDUCTION)
+_comparison = partial(Operator, arity=2, kind=Role.REDUCTION)
 
 
 def _variance(x: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from primitives._matrices import as_rows
-from primitives._operator import Kind, Operator, ShapeMismatchError
+from primitives._operator import Operator, Role, ShapeMismatchError
 from primitives._types import BinaryOperator, Input, LayerVector, UnaryOperator
 
 LayerFunction = Callable[..., torch.Tensor]
@@ -32,12 +32,12 @@ def as_value(operator: Operator) -> LayerFunction:
     """
 
     def apply(*tensors: torch.Tensor) -> torch.Tensor:
-        if operator.kind in (Kind.MATRIX, Kind.MATRIX_REDUCTION):
+        if operator.kind in (Role.MATRIX, Role.MATRIX_REDUCTION):
             return operator.function(*(as_rows(tensor) for tensor in tensors))
         if len({tensor.shape for tensor in tensors if tensor.ndim}) > 1:
             shapes = " and ".join(str(tuple(tensor.shape)) for tensor in tensors)
             raise ShapeMismatchError(f"{operator.name} of {shapes}")
-        if operator.kind is Kind.REDUCTION:
+        if operator.kind is Role.REDUCTION:
             return operator.function(*(tensor.reshape(-1) for tensor in tensors))
         return operator.function(*tensors)
 
@@ -88,13 +88,13 @@ def _dag(x: torch.Tensor, y: torch.Tensor, *operators: LayerFunction) -> torch.T
 
 
 SEQUENTIAL = Operator(
-    "sequential", 5, Kind.STRUCTURE, _sequential,
+    "sequential", 5, Role.STRUCTURE, _sequential,
     formula="mean op₄(op₃(op₂(op₁(x))))",
     template="mean({4} ∘ {3} ∘ {2} ∘ {1})({0})",
     signatures=(((Input, *([UnaryOperator] * 4)), LayerVector),))  # fmt: skip
 
 BRANCHED = Operator(
-    "branched", 7, Kind.STRUCTURE, _branched,
+    "branched", 7, Role.STRUCTURE, _branched,
     formula="binary(mean op₂(op₁(x)), mean op₄(op₃(y)))",
     template="{0}(mean({3} ∘ {2})({1}), mean({6} ∘ {5})({4}))",
     signatures=(
@@ -102,7 +102,7 @@ BRANCHED = Operator(
     ))  # fmt: skip
 
 DAG = Operator(
-    "dag", 2 + DAG_EDGES, Kind.STRUCTURE, _dag,
+    "dag", 2 + DAG_EDGES, Role.STRUCTURE, _dag,
     formula="mean over nodes; node i sums i + 2 unary edges from inputs and earlier nodes",
     template="mean of n₀ = {2}({0}) + {3}({1}), n₁ = {4}({0}) + {5}({1}) + {6}(n₀), "
     "n₂ = {7}({0}) + {8}({1}) + {9}(n₀) + {10}(n₁)",

@@ -1,5 +1,11 @@
-"""Small random networks with what makes real ones awkward, to hold public calls to laws."""
+"""Small random networks with what makes real ones awkward, to hold public calls to laws.
 
+A block may share memory or have parts of other types: it has a method `arrange`, which does so once
+the network has its floating type. In a reference, `follow` makes of all that shares memory one
+parameter, which autograd and changes in place then follow to every use.
+"""
+
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -172,9 +178,126 @@ class Autocast(nn.Module):
             return self.conv(x).float().tanh()
 
 
+class Depthwise(nn.Module):
+    """A convolution of every channel alone, strided and dilated, in a network's memory format."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            CHANNELS, CHANNELS, 3, stride=2, dilation=2, padding=2, groups=CHANNELS
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x.contiguous(memory_format=torch.channels_last))
+        return functional.interpolate(x, size=SIDE).tanh()
+
+
+class TwoSizes(nn.Module):
+    """One convolution that is called on the images, and on what is left of them at half size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = self.conv(input=functional.avg_pool2d(x, 2)).tanh()
+        return self.conv(x).tanh() + functional.interpolate(half, size=SIDE)
+
+
+class OnOneStorage(nn.Module):
+    """Two products whose weights are separate parameters on the same memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(CHANNELS, CHANNELS), nn.Linear(CHANNELS, CHANNELS)
+
+    def arrange(self, *, follow: bool) -> None:
+        self.other.weight = self.one.weight if follow else nn.Parameter(self.one.weight.data)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.one(x.movedim(1, -1)).tanh()
+        return self.other(x).tanh().movedim(-1, 1)
+
+
+class Kept(nn.Module):
+    """A product whose weight is an attribute of the block as well, which is used again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.product = nn.Linear(CHANNELS, CHANNELS)
+
+    def arrange(self, *, follow: bool) -> None:
+        # Around `nn.Module.__setattr__`, which would make a parameter of the block of it.
+        weight = self.product.weight
+        self.__dict__["kept"] = [weight if follow else weight.data]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.product(x.movedim(1, -1)).tanh()
+        return functional.linear(x, self.kept[0]).movedim(-1, 1).tanh()
+
+
+class OfAnotherType(nn.Module):
+    """A product in another floating type than the network, which casts what it is fed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.product = nn.Linear(CHANNELS, CHANNELS)
+
+    def arrange(self, *, follow: bool) -> None:
+        kind = self.product.weight.dtype
+        if not follow:
+            self.product.to(torch.float32 if kind is torch.float64 else torch.float64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        fed = x.movedim(1, -1).to(self.product.weight.dtype)
+        return self.product(fed).to(x.dtype).movedim(-1, 1).tanh()
+
+
+class AsSequence(nn.Module):
+    """A convolution over the places of an image, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(CHANNELS, CHANNELS, 3, padding=1, groups=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x.flatten(2)).view(x.shape).tanh()
+
+
+class Told(nn.Linear):
+    """A product that is told by a second argument what to add."""
+
+    def forward(self, x: Tensor, shift: Tensor, *, factor: float = 1.0) -> Tensor:
+        return super().forward(x) * factor + shift
+
+
+class WithArguments(nn.Module):
+    """A product with more arguments than its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.product = Told(CHANNELS, CHANNELS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        fed = x.movedim(1, -1)
+        return self.product(fed, fed.flip(-1), factor=2.0).movedim(-1, 1).tanh()
+
+
+class InTraining(nn.Module):
+    """A convolution behind another that only training calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.other = nn.Conv2d(CHANNELS, CHANNELS, 1), nn.Conv2d(CHANNELS, CHANNELS, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(self.other(x) if self.training else x).tanh()
+
+
 EXACT = (
     Plain, Grouped, Normed, Reused, Tied, ByKeyword, ChannelsLast, SequenceFirst, Windows,
-    Conditional, Standardized, Hooked,
+    Conditional, Standardized, Hooked, Depthwise, TwoSizes, OnOneStorage, Kept, OfAnotherType,
+    AsSequence, WithArguments, InTraining,
 )  # fmt: skip
 """Blocks whose arithmetic is that of their input."""
 
@@ -204,7 +327,12 @@ class Recipe:
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             network = RandomNetwork(self.blocks, keeps=self.keeps).to(self.dtype)
+        arrange(network, follow=False)
         return network.train(self.training)
+
+    def reference(self, dtype: torch.dtype = torch.float32) -> "RandomNetwork":
+        """Build the same network to compute with, in eval mode, all of it in one floating type."""
+        return reference_of(self.network(), dtype)
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Draw images (n, 2, SIDE, SIDE), some of a negative mean, and labels (n,)."""
@@ -264,6 +392,23 @@ def recipes(
     )
 
 
+def arrange(network: nn.Module, *, follow: bool) -> None:
+    """Let blocks share memory and have parts of other types, or be one parameter of one type."""
+    for block in network.modules():
+        if hasattr(block, "arrange"):
+            block.arrange(follow=follow)
+
+
+def reference_of(network: nn.Module, dtype: torch.dtype = torch.float32) -> "RandomNetwork":
+    """Copy a network to compute with: in eval mode, all of it in one floating type.
+
+    Values go through float32, in which the network is run.
+    """
+    copied = copy.deepcopy(network).float().to(dtype).eval()
+    arrange(copied, follow=True)
+    return copied
+
+
 def everything_of(network: nn.Module) -> dict[str, object]:
     """Snapshot what no public call may change of a network, and of random states.
 
@@ -282,6 +427,13 @@ def everything_of(network: nn.Module) -> dict[str, object]:
                 list(module._backward_hooks),
             )
             for name, module in network.named_modules()
+        ],
+        "kept": [
+            (name, key, id(value), value.detach().clone())
+            for name, module in network.named_modules()
+            for key, held in vars(module).items()
+            for value in (held if isinstance(held, list) else [held])
+            if isinstance(value, Tensor)
         ],
         "random": torch.get_rng_state(),
     }  # fmt: skip

@@ -89,3 +89,21 @@ def test_a_damaged_row_is_measured_again(said, instead, tmp_path: Path) -> None:
     assert said in path.read_text()
     path.write_text(path.read_text().replace(said, instead))
     assert Rows(path)._known == {}
+
+
+def test_a_summary_says_how_far_each_way_is_behind() -> None:
+    cells = [
+        {"uniform": 0.90, "fit": 0.95, "evolved": 0.94},
+        {"uniform": 0.80, "fit": 0.70, "evolved": 0.86},
+        # Where one way has no plan, nothing is compared.
+        {"uniform": 0.99, "evolved": 0.10},
+    ]
+    assert plans._summary(cells) == [
+        "2 cells: networks, methods and sizes",
+        "",
+        "| plan by | mean top-1 | best in | most behind the best |",
+        "|---|---:|---:|---:|",
+        "| evolved | 90.00 % | 1 | 1.00 % |",
+        "| uniform | 85.00 % | 0 | 6.00 % |",
+        "| fit | 82.50 % | 1 | 16.00 % |",
+    ]

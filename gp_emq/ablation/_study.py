@@ -11,7 +11,7 @@ from gp_emq.experiment import RunConfiguration
 from gp_emq.files import check_document, read_toml, refuse_code, shortened
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
-_FIXED = {"bench", "more_benches", "validate_on", "seed", "weights", "data", "network"}
+_FIXED = {"bench", "more_benches", "validate_on", "seed", "weights", "data", "network", "workload"}
 _SETTINGS = {item.name for item in fields(RunConfiguration)} - _FIXED
 _MOST_SEEDS = 1000
 

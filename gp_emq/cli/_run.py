@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gp_emq.cli._farm import add_farm_options, farm_settings
-from gp_emq.cli._options import add_list, add_number
+from gp_emq.cli._options import add_list, add_number, add_workload
 from gp_emq.errors import RunError
 from gp_emq.evolution import SELECTION_NAMES
 from gp_emq.experiment import FITNESSES, Execution, RunConfiguration
@@ -34,6 +34,7 @@ _FIXED = {
     "max_size": "max_size", "crossover": "crossover", "screening": "screening",
     "prioritisation": "prioritisation", "weights": "weights", "data": "data",
     "network": "network",
+    "workload": "workload",
     "seed_proxies": "seed_proxies",
 }  # fmt: skip
 """Flags that define the result, by the field of `RunConfiguration` they set."""
@@ -89,6 +90,7 @@ def _parser() -> OptionParser:
         "--network", metavar="MODULE:FACTORY",
         help="the network of a bench of one's own, which the bench's file cannot run",
     )  # fmt: skip
+    add_workload(what)
     what.add_argument(
         "--weights", metavar="FILE",
         help="the network's weights, for benches that do not bring their own",
@@ -204,7 +206,7 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
         return RunConfiguration(**given)
     with RunStore.open(options.resume, readonly=True) as store:
         stored = RunConfiguration.from_json(store.meta("config"))
-    for name in ("primitives", "network"):
+    for name in ("primitives", "network", "workload"):
         if name not in given and (named := getattr(stored, name)) is not None:
             refuse_code(named, RunError, f"the run {options.resume} names the {name}", f"--{name}")
     for name, value in given.items():

@@ -25,30 +25,40 @@ def shared_out(names: Sequence[str]) -> list[str]:
     return sorted(apart, key=lambda name: (*(name != dear for dear in _DEAREST), name))
 
 
-def bench_statistics(
-    bench: Bench,
-    weights: str | None,
-    data: Sequence[str],
-    cache: Path,
-    network: str | None = None,
-) -> Statistics:
+@dataclass(frozen=True)
+class Given:
+    """What the user gave for a bench that does not find its own network.
+
+    Args:
+        weights: File of the network's weights, where it needs one.
+        data: Files and folders of its images, likewise.
+        network: The network, where it is one's own; see `bench_inputs`.
+        workload: What the bench was measured of, where that is one's own.
+    """
+
+    weights: str | None = None
+    data: tuple[str, ...] = ()
+    network: str | None = None
+    workload: str | None = None
+
+
+def bench_statistics(bench: Bench, cache: Path, given: Given = Given()) -> Statistics:
     """Prepare the statistics of a bench's network; nothing is computed yet.
 
     Args:
         bench: The bench.
-        weights: File of the network's weights, where it needs one.
-        data: Files and folders of its images, likewise.
         cache: Folder below which statistics are kept.
-        network: The network, where it is one's own; see `bench_inputs`.
+        given: Where the network is from.
 
     Raises:
         GpEmqError: Weights or data are missing or do not fit.
     """
     inputs = bench_inputs(
         bench,
-        weights=Path(weights) if weights else None,
-        data=[Path(item) for item in data] or None,
-        network=network,
+        weights=Path(given.weights) if given.weights else None,
+        data=[Path(item) for item in given.data] or None,
+        network=given.network,
+        workload=given.workload,
     )
     return collect_statistics(
         inputs.calibration,
@@ -65,27 +75,22 @@ class StatisticsJob:
 
     Args:
         bench: Name or file of the bench.
-        weights: As for `bench_statistics`.
-        data: As for `bench_statistics`.
         cache: As for `bench_statistics`.
-        network: As for `bench_statistics`.
+        given: As for `bench_statistics`.
     """
 
     bench: str
-    weights: str | None
-    data: tuple[str, ...]
     cache: Path
-    network: str | None = None
+    given: Given = Given()
 
     @property
     def key(self) -> Hashable:
         """The arguments: all that the set-up depends on."""
-        return ("statistics", self.bench, self.weights, self.data, self.cache, self.network)
+        return ("statistics", self.bench, self.cache, self.given)
 
     def set_up(self) -> Statistics:
         """Load network and images."""
-        bench = load_bench(self.bench)
-        return bench_statistics(bench, self.weights, self.data, self.cache, self.network)
+        return bench_statistics(load_bench(self.bench), self.cache, self.given)
 
     def work(self, state: Statistics, items: Sequence[str]) -> list[str]:
         """Collect some statistics; they are left in the cache."""

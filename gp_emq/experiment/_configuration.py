@@ -42,6 +42,8 @@ class RunConfiguration:
         network: `package.module:factory` of the bench's network, where it is one's own.
         more_benches: Those of further benches: the search then maximises the mean of all.
         fitness: What is maximised, one of `FITNESSES`.
+        workload: `package.module:function` of what the bench was measured of, where that is one's
+            own; instead of a network and data.
         validate_on: Names or files of benches of other networks, which choose among the formulas
             found; empty where the search's own validation configurations do.
 
@@ -67,12 +69,15 @@ class RunConfiguration:
     more_benches: tuple[str, ...] = ()
     fitness: str = "tau"
     validate_on: tuple[str, ...] = ()
+    workload: str | None = None
 
     def __post_init__(self) -> None:
-        if self.more_benches and (self.weights or self.data or self.network):
+        if self.workload and (self.weights or self.data or self.network):
+            raise RunError("a workload brings its network, weights and data along: give it alone")
+        if self.more_benches and (self.weights or self.data or self.network or self.workload):
             raise RunError(
-                "weights, data and network belong to one bench; several benches must bring "
-                "their own, or find them through GP_EMQ_DATA"
+                "weights, data, network and workload belong to one bench; several benches must "
+                "bring their own, or find them through GP_EMQ_DATA"
             )
         if self.fitness not in FITNESSES:
             raise RunError(
@@ -108,7 +113,7 @@ class RunConfiguration:
             RunError: Something is missing, unknown or of another kind.
         """
         # A run that was started before there were these says nothing of them.
-        later = {"network", "more_benches", "fitness", "validate_on"}
+        later = {"network", "more_benches", "fitness", "validate_on", "workload"}
         names = {item.name for item in fields(cls)} - later
         if not isinstance(values, dict) or set(values) - later != names:
             raise RunError("the run's stored configuration is damaged or of another version")

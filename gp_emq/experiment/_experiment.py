@@ -97,7 +97,9 @@ def how_to_resume(folder: Path, configuration: RunConfiguration) -> str:
     """
     if _has_generation(folder):
         place = shlex.quote(str(folder))
-        given = [(name, getattr(configuration, name)) for name in ("primitives", "network")]
+        given = [
+            (name, getattr(configuration, name)) for name in ("primitives", "network", "workload")
+        ]
         if configuration.bench.startswith(OWN_OBJECTIVE):
             return f"everything is kept. The same search with out={place} goes on"
         own = "".join(

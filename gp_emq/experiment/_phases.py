@@ -11,7 +11,7 @@ from contextlib import closing
 from gp_emq.evolution import Search
 from gp_emq.experiment._configuration import Execution
 from gp_emq.experiment._interruption import Interruption
-from gp_emq.experiment._progress import Progress
+from gp_emq.experiment._progress import SearchBar
 from gp_emq.store import RunStore
 
 RANDOM_SEARCH = "random_search"
@@ -47,7 +47,7 @@ def evolve(
 
     last = store.last_generation()
     total, quiet = execution.generations, execution.quiet
-    bar = Progress("evolving", total, unit="gen", before=last, quiet=quiet, validated=validated)
+    bar = SearchBar("evolving", total, unit="gen", before=last, quiet=quiet, validated=validated)
     return _advance(search, store, over, bar, most)
 
 
@@ -68,7 +68,7 @@ def search_at_random(
         return "completed" if search.evaluations >= most or search.is_exhausted else None
 
     title, last = "random search of equal evaluations", store.last_generation()
-    bar = Progress(title, most, unit="eval", before=last, quiet=quiet, validated=validated)
+    bar = SearchBar(title, most, unit="eval", before=last, quiet=quiet, validated=validated)
     _advance(search, store, over, bar, most)
 
 
@@ -76,7 +76,7 @@ def _advance(
     search: Search,
     store: RunStore,
     over: Callable[[], str | None],
-    progress: Progress,
+    progress: SearchBar,
     most: int | None = None,
 ) -> str:
     """Run a search, from where its store stands, until something says why it is over.

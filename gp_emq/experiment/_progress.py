@@ -7,7 +7,7 @@ from tqdm import tqdm
 from gp_emq.store import GenerationRow
 
 
-class Progress:
+class SearchBar:
     """One bar per search, with what a reader wants to know of the latest generation.
 
     Args:

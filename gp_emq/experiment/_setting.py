@@ -10,7 +10,7 @@ from tqdm import tqdm
 from gp_emq.correlation import why_unrankable
 from gp_emq.errors import ExpressionError, GpEmqError
 from gp_emq.evolution import Objective
-from gp_emq.experiment._collecting import StatisticsJob, bench_statistics, shared_out
+from gp_emq.experiment._collecting import Given, StatisticsJob, bench_statistics, shared_out
 from gp_emq.experiment._configuration import OWN_OBJECTIVE, RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, configuration_sizes, load_bench
@@ -81,14 +81,16 @@ class Setting:
             GpEmqError: Weights or data are missing, or a statistic is not finite.
         """
         configuration, cache = self.configuration, default_cache()
-        where = (configuration.weights, configuration.data, cache, configuration.network)
+        where = Given(
+            configuration.weights, configuration.data, configuration.network, configuration.workload
+        )
         for given in self.given:
             given.prepare(self.statistic_names)
         if self.given:
             return self.given
         found = []
         for name, bench in zip(configuration.benches, self.benches, strict=True):
-            statistics = bench_statistics(bench, *where)
+            statistics = bench_statistics(bench, cache, where)
             missing = [
                 name
                 for name in self.statistic_names
@@ -98,7 +100,7 @@ class Setting:
             with tqdm(
                 total=len(missing), desc="statistics", unit="statistic", disable=quiet, leave=False
             ) as bar:
-                job = StatisticsJob(name, *where)
+                job = StatisticsJob(name, cache, where)
                 for statistic in self._collected(job, statistics, missing, farm):
                     bar.set_postfix_str(statistic)
                     bar.update()

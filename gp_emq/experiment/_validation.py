@@ -87,7 +87,7 @@ class ValidationNetworks:
                     f"bench {bench.name!r} is of {bench.network}, which the search sees on bench "
                     f"{known[bench.network]!r}: --validate-on takes benches of other networks"
                 )
-        networks = [bench_statistics(bench, None, (), default_cache()) for bench in benches]
+        networks = [bench_statistics(bench, default_cache()) for bench in benches]
         return cls(benches, networks, equal_cost=configuration.fitness == "equal-cost")
 
     def judge(self, individuals: Sequence[Individual], primitive_set: PrimitiveSet) -> list[Judged]:

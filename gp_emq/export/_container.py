@@ -10,7 +10,7 @@ import safetensors.torch
 from torch import Tensor
 
 from gp_emq.errors import ExportError
-from gp_emq.export._header import Header, header_text, read_header
+from gp_emq.export._header import FileHeader, header_text, read_header
 from gp_emq.files import atomic_write_bytes, decode_document, parse_tensors, read_bytes
 
 METADATA_KEY = "gp_emq_packed"
@@ -23,7 +23,7 @@ of all bytes after the file's header, in hexadecimal.
 _LENGTH_BYTES = 8
 
 
-def write_container(path: Path, header: Header, tensors: Mapping[str, Tensor]) -> int:
+def write_container(path: Path, header: FileHeader, tensors: Mapping[str, Tensor]) -> int:
     """Write a packed file; it appears complete or not at all.
 
     Args:
@@ -63,7 +63,7 @@ class Container:
     metadata: Mapping[str, str]
     tensors: dict[str, Tensor]
 
-    def header(self) -> Header:
+    def header(self) -> FileHeader:
         """Read the description of a packed file.
 
         Raises:

@@ -11,10 +11,16 @@ import torch
 from gp_emq.errors import ExportError
 from gp_emq.export._grids import StoredGrid, input_grids
 from gp_emq.files import decode_document, shortened
+from gp_emq.networks import Types
 from gp_emq.quantization import MAX_BITS, MIN_BITS, QuantizedModel
 
 FORMAT = 1
 _MOST_ELEMENTS = 2**48
+_TYPES = {
+    "float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32,
+    "float64": torch.float64,
+}  # fmt: skip
+_NAMES = {kind: name for name, kind in _TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -33,25 +39,27 @@ class PackedWeight:
 
 
 @dataclass(frozen=True)
-class Header:
+class FileHeader:
     """The description in a file.
 
     Attributes:
         weights: By name of the layer, in the order in which the network takes them.
         inputs: Grids of the inputs by name of the layer.
         provenance: Plain values: where the network and its widths are from.
+        outputs: Floating types of the outputs, where the network's own do not say them.
     """
 
     weights: Mapping[str, PackedWeight]
     inputs: Mapping[str, StoredGrid]
     provenance: Mapping[str, Any]
+    outputs: Types = ()
 
 
 def describe(
     quantized: QuantizedModel,
     weights: Mapping[str, StoredGrid],
     provenance: Mapping[str, Any] | None,
-) -> Header:
+) -> FileHeader:
     """Describe a quantized network.
 
     Args:
@@ -63,23 +71,30 @@ def describe(
         ExportError: The grid of an input cannot be stored.
     """
     shapes = {name: tuple(weight.integers.shape) for name, weight in quantized.weights.items()}
-    return Header(
+    return FileHeader(
         weights={
             name: PackedWeight(grid.bits, grid.symmetric, shapes[name])
             for name, grid in weights.items()
         },
         inputs=input_grids(quantized),
         provenance=provenance or {},
+        outputs=_stated(quantized),
     )
 
 
-def header_text(header: Header) -> str:
+def _stated(quantized: QuantizedModel) -> Types:
+    if not quantized.dtype_is_stated:
+        return ()
+    return quantized.dtype if isinstance(quantized.dtype, tuple) else (quantized.dtype,)
+
+
+def header_text(header: FileHeader) -> str:
     """Write a description as JSON, in one line.
 
     Raises:
         ExportError: The provenance has values that JSON does not have.
     """
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "weights": {
             name: {"bits": item.bits, "symmetric": item.symmetric, "shape": list(item.shape)}
@@ -96,13 +111,15 @@ def header_text(header: Header) -> str:
         },
         "provenance": dict(header.provenance),
     }
+    if header.outputs:
+        document["outputs"] = [_NAMES[kind] for kind in header.outputs]
     try:
         return json.dumps(document, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ExportError(f"the provenance does not fit into JSON: {error}") from error
 
 
-def read_header(where: str, text: str) -> Header:
+def read_header(where: str, text: str) -> FileHeader:
     """Read and check a description.
 
     Args:
@@ -123,7 +140,13 @@ def read_header(where: str, text: str) -> Header:
                 f"{where} is damaged: the shape of {shortened(name)} is {shortened(weight.shape)}"
             )
     inputs = {name: _grid(item, where, name) for name, item in document.inputs.items()}
-    return Header(weights, inputs, document.provenance)
+    for kind in document.outputs:
+        if kind not in _TYPES:
+            raise ExportError(
+                f"{where} is damaged: an output is {shortened(kind)}, none of {', '.join(_TYPES)}"
+            )
+    outputs = tuple(_TYPES[kind] for kind in document.outputs)
+    return FileHeader(weights, inputs, document.provenance, outputs)
 
 
 @dataclass(frozen=True)
@@ -152,6 +175,7 @@ class _Document:
     weights: dict[str, _Weight]
     inputs: dict[str, _Input]
     provenance: dict[str, Any]
+    outputs: tuple[str, ...] = ()
 
 
 def _grid(item: _Input, where: str, name: str) -> StoredGrid:

@@ -104,6 +104,7 @@ def load_quantized(path: Path | str, model: nn.Module) -> QuantizedModel:
         # What it was before is of no matter, finite or not.
         model.get_submodule(name).get_parameter("weight").data = weight.values()
     quantized = QuantizedModel(model, weights, inputs, dtype=floating_type(given))
+    quantized.give(header.outputs)
     ask_for_gradients(quantized.network, given)
     return quantized
 

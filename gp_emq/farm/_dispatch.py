@@ -13,7 +13,7 @@ from tqdm import tqdm
 from gp_emq.errors import GpEmqError
 from gp_emq.farm._backends import Backend, Worker, WorkerDiedError
 from gp_emq.farm._job import Job
-from gp_emq.farm._recovery import OUT_OF_MEMORY, TIMED_OUT, WORKER_DIED, Task, after_loss
+from gp_emq.farm._recovery import OUT_OF_MEMORY, TIMED_OUT, WORKER_DIED, Parcel, after_loss
 from gp_emq.farm._work import OutOfMemory, prepare, work
 
 Item = TypeVar("Item")
@@ -44,7 +44,7 @@ class _Assignment:
     """
 
     worker: Worker
-    task: Task | None
+    task: Parcel | None
     deadline: float | None
 
 
@@ -74,8 +74,8 @@ class Dispatcher(Generic[Item, Result]):
         self._absent_since: float | None = None
 
     def run(
-        self, items: Sequence[Item], tasks: Iterable[Task]
-    ) -> Iterator[tuple[Task, Sequence[Result]]]:
+        self, items: Sequence[Item], tasks: Iterable[Parcel]
+    ) -> Iterator[tuple[Parcel, Sequence[Result]]]:
         """Have tasks done.
 
         Args:
@@ -107,7 +107,7 @@ class Dispatcher(Generic[Item, Result]):
             for assignment in self._busy.values():
                 assignment.task = None
 
-    def _assign(self, items: Sequence[Item], waiting: deque[Task]) -> None:
+    def _assign(self, items: Sequence[Item], waiting: deque[Parcel]) -> None:
         """Give idle workers tasks, or have them set up where there will be a task for them."""
         occupied = {assignment.worker for assignment in self._busy.values()}
         present = self._backend.workers()
@@ -141,12 +141,12 @@ class Dispatcher(Generic[Item, Result]):
         return float(min(limit * 2**late, max(limit, SET_UP_LIMIT)))
 
     def _start(
-        self, worker: Worker, future: "Future[Any]", task: Task | None, limit: float | None
+        self, worker: Worker, future: "Future[Any]", task: Parcel | None, limit: float | None
     ) -> None:
         deadline = None if limit is None else time.monotonic() + limit
         self._busy[future] = _Assignment(worker, task, deadline)
 
-    def _returned(self) -> Iterator[tuple[Task, Sequence[Result] | str]]:
+    def _returned(self) -> Iterator[tuple[Parcel, Sequence[Result] | str]]:
         """Wait for something to happen; give results, or why a task was lost."""
         if self._busy:
             done, _ = wait(self._busy, timeout=self._patience(), return_when=FIRST_COMPLETED)
@@ -174,7 +174,7 @@ class Dispatcher(Generic[Item, Result]):
 
     def _outcome(
         self, assignment: _Assignment, future: "Future[Any]"
-    ) -> Iterator[tuple[Task, Sequence[Result] | str]]:
+    ) -> Iterator[tuple[Parcel, Sequence[Result] | str]]:
         try:
             results = future.result()
         except WorkerDiedError:
@@ -190,7 +190,7 @@ class Dispatcher(Generic[Item, Result]):
 
     def _lost(
         self, assignment: _Assignment, reason: str
-    ) -> Iterator[tuple[Task, Sequence[Result] | str]]:
+    ) -> Iterator[tuple[Parcel, Sequence[Result] | str]]:
         worker = assignment.worker
         self._prepared.discard(worker)
         self._latest_loss[worker] = time.monotonic()

@@ -11,7 +11,7 @@ from gp_emq.farm._here import SerialBackend, ThreadingBackend
 from gp_emq.farm._job import Job
 from gp_emq.farm._loky import LokyBackend
 from gp_emq.farm._ray import RayBackend
-from gp_emq.farm._recovery import Task, cut
+from gp_emq.farm._recovery import Parcel, cut
 from gp_emq.farm._settings import TASK_TIMEOUT, FarmSettings
 
 Item = TypeVar("Item")
@@ -113,13 +113,13 @@ class Farm(Generic[Item, Result]):
 
     def _tasks(
         self, items: Sequence[Item], backend: Backend, items_per_task: int | None
-    ) -> list[Task]:
+    ) -> list[Parcel]:
         if items_per_task is not None:
             return cut(range(len(items)), -(-len(items) // items_per_task))
         pieces = max(1, self._jobs or 0, len(backend.workers()))
         if self._share is None or pieces == 1:
             return cut(range(len(items)), pieces)
-        return [Task(places) for places in self._share(items, pieces)]
+        return [Parcel(places) for places in self._share(items, pieces)]
 
     def close(self) -> None:
         """End the workers; the next items would start them again."""

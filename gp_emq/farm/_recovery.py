@@ -15,7 +15,7 @@ PIECES = 4
 
 
 @dataclass(frozen=True)
-class Task:
+class Parcel:
     """Some items that one worker does in one go.
 
     Args:
@@ -27,7 +27,7 @@ class Task:
     losses: int = 0
 
 
-def cut(places: Sequence[int], pieces: int) -> list[Task]:
+def cut(places: Sequence[int], pieces: int) -> list[Parcel]:
     """Cut places into about equal tasks, taking turns.
 
     Args:
@@ -35,10 +35,10 @@ def cut(places: Sequence[int], pieces: int) -> list[Task]:
         pieces: Most tasks to make; each has one place at least.
     """
     count = min(len(places), pieces)
-    return [Task(tuple(places[start::count])) for start in range(count)]
+    return [Parcel(tuple(places[start::count])) for start in range(count)]
 
 
-def after_loss(task: Task) -> list[Task]:
+def after_loss(task: Parcel) -> list[Parcel]:
     """Give what is to be tried instead of a lost task; nothing once its one item has failed."""
     if len(task.places) > 1:
         return cut(task.places, PIECES)

@@ -28,6 +28,7 @@ from ._layer import Layer, entry_layers, weight_layers
 from ._layers import find_layers, layers_of
 from ._loading import load_workload
 from ._names import ACCOUNTINGS
+from ._output_types import Types, output_types
 from ._private import private_copy, unwrapped
 from ._registry import (
     DATA_VARIABLE,
@@ -90,6 +91,7 @@ __all__ = [
     "NetworkSpecification",
     "PrivateNetwork",
     "Samples",
+    "Types",
     "Workload",
     "activation_elements",
     "batch_size",
@@ -120,6 +122,7 @@ __all__ = [
     "logits_of",
     "network_specifications",
     "ones_like_one",
+    "output_types",
     "own_arrays",
     "places_beside",
     "private_copy",

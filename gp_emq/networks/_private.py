@@ -14,7 +14,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from gp_emq.errors import NetworkError
 from gp_emq.networks._aliases import check_held, copy_held, share_as
-from gp_emq.networks._casts import is_half, widen_casts
+from gp_emq.networks._casts import cast_types, widen_casts
 from gp_emq.networks._closures import rebind
 from gp_emq.networks._finite import vanishes
 
@@ -62,7 +62,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return model
 
 
-def private_copy(model: nn.Module) -> nn.Module:
+def private_copy(model: nn.Module, *, plain: bool = True) -> nn.Module:
     """Copy a network, so that nothing that is done with the copy reaches the original.
 
     The copy is in eval mode, its floating parameters and buffers are float32 and ask for no
@@ -71,11 +71,12 @@ def private_copy(model: nn.Module) -> nn.Module:
     mode gives them. Parameters and buffers that the original shares among modules are shared, by
     identity or as separate tensors on the same memory, and so are modules; tensors on the memory of
     one that modules keep beside it, as attributes, in containers or in functions, are that one.
-    Hooks of the user are kept. Where the original has parameters in half precision, casts to it
-    that its forward makes leave the copy in float32.
+    Hooks of the user are kept. Where the original has parameters in half or double precision, casts
+    to it that its forward makes leave the copy in float32.
 
     Args:
         model: the network, wrapped or not; it is not touched.
+        plain: False leaves floating types, and who asks for gradients, as they are.
 
     Raises:
         NetworkError: as `unwrapped`, or if the network cannot be copied, has parameters or buffers
@@ -98,9 +99,11 @@ def private_copy(model: nn.Module) -> nn.Module:
         copied.eval()
         _fold_weights(copied)
         _unwrap_inside(copied)
-        if is_half(copied):
-            widen_casts(copied)
-        _make_plain(copied)
+        if plain:
+            kinds = cast_types(copied)
+            if kinds:
+                widen_casts(copied, kinds)
+            _make_plain(copied)
     return copied
 
 

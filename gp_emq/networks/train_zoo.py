@@ -41,7 +41,7 @@ WEIGHT_SEED = 0
 BATCH_SEED = 1
 PADDING = 4
 
-Report = Callable[[int, float], None]
+EpochProgress = Callable[[int, float], None]
 """Told the epochs done and the mean loss of the last."""
 Images = Callable[[Tensor, np.random.Generator], Tensor]
 """Gives the distorted training images at int64 (k,) places, float32 (k, C, H, W)."""
@@ -53,7 +53,7 @@ def train_member(
     *,
     epochs: int | None = None,
     partial: Path | None = None,
-    report: Report | None = None,
+    report: EpochProgress | None = None,
 ) -> nn.Module:
     """Train a network of the zoo on distorted training images.
 

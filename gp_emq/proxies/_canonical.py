@@ -20,11 +20,11 @@ from primitives import (
     PER_BIT_TYPES,
     BitTable,
     Identity,
-    Kind,
     Matrices,
     Operator,
     Pattern,
     PrimitiveSet,
+    Role,
 )  # fmt: skip
 
 _NUMBERS = frozenset(map(str, EXPONENTS))
@@ -122,7 +122,7 @@ def _negated(term: _Term) -> _Term:
 
 def _folded(operator: Operator, kind: type, arguments: tuple[_Term, ...]) -> _Term:
     """Build a term in canonical form from canonical arguments."""
-    if operator.kind is Kind.STRUCTURE:
+    if operator.kind is Role.STRUCTURE:
         return _plain(operator, kind, arguments)
     by_properties = _folded_unary if len(arguments) == 1 else _folded_binary
     return (

@@ -17,7 +17,7 @@ from gp_emq.proxies._reduced import apply_reduced
 from gp_emq.proxies._reducing import Reducer
 from gp_emq.proxies._structured import evaluate_structure
 from gp_emq.statistics import Layout, Statistics
-from primitives import Kind, PrimitiveSet, ShapeMismatchError
+from primitives import PrimitiveSet, Role, ShapeMismatchError
 
 TreeError = ShapeMismatchError | OperatorError
 """Why a tree has no table."""
@@ -113,7 +113,7 @@ class Evaluator:
         """Compute a vector or table from vectors and tables, or a fixed structure."""
         if vertex.overload is None:
             return self._leaves.whole(vertex.node.name)
-        if vertex.overload.operator.kind is Kind.STRUCTURE:
+        if vertex.overload.operator.kind is Role.STRUCTURE:
             nodes = [graph.vertices[number].node for number in vertex.arguments]
             try:
                 return evaluate_structure(vertex.overload, nodes, self._set, self._structure_input)

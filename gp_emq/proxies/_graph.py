@@ -12,10 +12,10 @@ from primitives import (
     Activations,
     ActivationsPerBit,
     BitTable,
-    Kind,
     LayerVector,
     Overload,
     PrimitiveSet,
+    Role,
 )
 
 
@@ -116,11 +116,11 @@ class Graph:
         number = len(self.vertices)
         below = [self.vertices[argument] for argument in arguments]
         overload = None if leaf or not node.arity else self._set.overloads[node.name]
-        kind = overload.operator.kind if overload else Kind.ELEMENTWISE
+        kind = overload.operator.kind if overload else Role.ELEMENTWISE
         flows = node.ret in TENSOR_TYPES and all(
             vertex.streams for vertex in below if vertex.node.ret in TENSOR_TYPES
         )
-        normalises = flows and overload is not None and kind is Kind.NORMALISER
+        normalises = flows and overload is not None and kind is Role.NORMALISER
         affine = normalises and overload is not None and overload.operator.affine is not None
         rank = max((vertex.rank for vertex in below if not vertex.is_reduced), default=0)
         vertex = Vertex(
@@ -129,7 +129,7 @@ class Graph:
             overload=overload,
             arguments=arguments,
             key=key,
-            streams=flows and kind in (Kind.ELEMENTWISE, Kind.NORMALISER),
+            streams=flows and kind in (Role.ELEMENTWISE, Role.NORMALISER),
             by_layer=normalises and not affine,
             affine=affine,
             rank=rank + affine,

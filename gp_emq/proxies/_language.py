@@ -6,12 +6,17 @@ from primitives import (
     OPERATORS,
     STATISTICS,
     Activations,
-    Kind,
     PrimitiveSet,
+    Role,
     Weights,
 )
 
-_VALUE_KINDS = (Kind.ELEMENTWISE, Kind.NORMALISER, Kind.REDUCTION, Kind.MATRIX)
+_VALUE_KINDS = (
+    Role.ELEMENTWISE,
+    Role.NORMALISER,
+    Role.REDUCTION,
+    Role.MATRIX,
+)
 
 
 @cache
@@ -24,7 +29,7 @@ def language() -> PrimitiveSet:
     values = [
         operator
         for operator in OPERATORS.values()
-        if operator.kind in (*_VALUE_KINDS, Kind.MATRIX_REDUCTION) and operator.signatures is None
+        if operator.kind in (*_VALUE_KINDS, Role.MATRIX_REDUCTION) and operator.signatures is None
     ]
     return PrimitiveSet(
         "language",

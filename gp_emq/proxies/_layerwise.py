@@ -9,7 +9,7 @@ from gp_emq.proxies._graph import Vertex
 from gp_emq.proxies._kernels import computed
 from gp_emq.proxies._streaming import ReductionSink
 from gp_emq.statistics import Layout
-from primitives import PER_BIT_TYPES, TENSOR_TYPES, Exponent, Kind, as_rows
+from primitives import PER_BIT_TYPES, TENSOR_TYPES, Exponent, Role, as_rows
 from primitives._affine import CHUNK
 from primitives._workspace import Workspace
 
@@ -78,15 +78,15 @@ class Layerwise:
             self._exponents[number] if argument is Exponent else values[number]
             for number, argument in zip(vertex.arguments, overload.arguments, strict=True)
         ]
-        if kind is Kind.ELEMENTWISE:
+        if kind is Role.ELEMENTWISE:
             return computed(overload.operator, *arguments)
         affine = overload.operator.affine
         if affine is not None and vertex.node.ret in TENSOR_TYPES:
             per_bit = vertex.node.ret in PER_BIT_TYPES
             return affine.of_layer(_tensor(arguments[0]), self._workspace, per_bit=per_bit)
-        if kind is Kind.NORMALISER and vertex.node.ret in PER_BIT_TYPES:
+        if kind is Role.NORMALISER and vertex.node.ret in PER_BIT_TYPES:
             return torch.stack([function(row) for row in _tensor(arguments[0])])
-        if kind is Kind.MATRIX:
+        if kind is Role.MATRIX:
             return function(*(as_rows(_tensor(argument)) for argument in arguments))
         return function(*arguments)
 
@@ -95,7 +95,7 @@ def _feed(sink: ReductionSink, entry: int, values: dict[int, Tensor]) -> None:
     overload = sink.vertex.overload
     assert overload is not None  # noqa: S101 - sinks are operators
     pieces = [values[argument] for argument in sink.vertex.arguments]
-    if overload.operator.kind is Kind.MATRIX_REDUCTION:
+    if overload.operator.kind is Role.MATRIX_REDUCTION:
         sink.accumulator.take(entry, [overload.operator.function(pieces[0]).reshape(1)])
         return
     flat = [

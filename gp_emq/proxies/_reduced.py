@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from primitives import BitTable, Kind, LayerVector, Overload
+from primitives import BitTable, LayerVector, Overload, Role
 
 
 def apply_reduced(overload: Overload, arguments: Sequence[Tensor | float], bits: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ def apply_reduced(overload: Overload, arguments: Sequence[Tensor | float], bits:
         return function(first[:, None], bits)
     if BitTable in overload.arguments and LayerVector in overload.arguments:
         return function(*(_by_entry(argument) for argument in arguments))
-    if overload.operator.kind is Kind.NORMALISER and overload.arguments == (BitTable,):
+    if overload.operator.kind is Role.NORMALISER and overload.arguments == (BitTable,):
         return function(first.reshape(-1)).reshape(first.shape)
     return function(first, *rest)
 

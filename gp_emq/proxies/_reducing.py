@@ -14,7 +14,7 @@ from gp_emq.proxies._leaves import Leaves
 from gp_emq.proxies._streaming import ReductionSink, Sink, StoreSink, Stream
 from gp_emq.proxies._window import Window
 from gp_emq.statistics import Layout
-from primitives import PER_BIT_TYPES, Activations, BitTable, Kind, Weights, _terms
+from primitives import PER_BIT_TYPES, Activations, BitTable, Role, Weights, _terms
 from primitives._accumulators import Accumulator, Collected, sums
 from primitives._affine import AffineKernel, AffineNormaliser
 from primitives._workspace import Workspace
@@ -73,7 +73,7 @@ class Reducer:
             ReductionSink(vertex, self._accumulator(vertex))
             for vertex in graph.vertices
             if vertex.overload is not None
-            and vertex.overload.operator.kind in (Kind.REDUCTION, Kind.MATRIX_REDUCTION)
+            and vertex.overload.operator.kind in (Role.REDUCTION, Role.MATRIX_REDUCTION)
         ]
         streamed: list[ReductionSink] = []
         layerwise: dict[bool, list[ReductionSink]] = {}
@@ -249,7 +249,7 @@ class Reducer:
         assert overload is not None  # noqa: S101 - reductions are operators
         operator = overload.operator
         make = operator.accumulator or partial(Collected, function=operator.function)
-        if operator.kind is Kind.MATRIX_REDUCTION:
+        if operator.kind is Role.MATRIX_REDUCTION:
             make = sums(_terms.itself, _terms.plain)
         per_bit = overload.result is BitTable
         shape = (entries, self._leaves.bits) if per_bit else (entries,)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from gp_emq.proxies._expression import Node, parse_expression
 from gp_emq.proxies._graph import subtree_ends
-from primitives import PER_BIT_TYPES, TENSOR_TYPES, Kind, PrimitiveSet
+from primitives import PER_BIT_TYPES, TENSOR_TYPES, PrimitiveSet, Role
 
-_PASSES = {Kind.NORMALISER: 3, Kind.REDUCTION: 2}
+_PASSES = {Role.NORMALISER: 3, Role.REDUCTION: 2}
 """What an operator costs, in elementwise operators."""
 _WIDTHS = 3
 """What a tensor with a bit axis costs, in tensors without."""
@@ -56,7 +56,7 @@ def _tensor_costs(tree: Sequence[Node], primitive_set: PrimitiveSet) -> dict[str
             continue
         overload = primitive_set.overloads[node.name]
         tensors = [kind for kind in overload.arguments if kind in TENSOR_TYPES]
-        if tensors or overload.operator.kind is Kind.STRUCTURE:
+        if tensors or overload.operator.kind is Role.STRUCTURE:
             text = " ".join(node.name for node in tree[position : ends[position]])
             widths = _WIDTHS if set(tensors) & {*PER_BIT_TYPES} else 1
             costs[text] = _PASSES.get(overload.operator.kind, 1) * widths

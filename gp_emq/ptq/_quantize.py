@@ -21,6 +21,7 @@ from gp_emq.networks import (
     check_finite,
     count,
     layers_of,
+    output_types,
     take,
     tensors_of,
     undisturbed,
@@ -156,6 +157,7 @@ def run_recipe(
         made = recipe.quantize(task, widths)
         _check_outputs(network, made, batch)
     made.dtype = floating_type(unwrapped(model))
+    made.give(output_types(model, workload.forward, take(batch, slice(0, 1))) or ())
     ask_for_gradients(made.network, unwrapped(model))
     return made
 

@@ -66,6 +66,11 @@ class FileImages:
     def __init__(self, files: Sequence[tuple[str | Path, int]]) -> None:
         self.files = files
 
+    @property
+    def labels(self) -> list[int]:
+        """The label of each."""
+        return [label for _, label in self.files]
+
     def __len__(self) -> int:
         return len(self.files)
 

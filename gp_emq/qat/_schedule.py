@@ -44,9 +44,13 @@ def parameter_groups(
     decaying: dict[float, list[nn.Parameter]] = {}
     steps: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
+    sorted_ones: set[int] = set()
     for path, module in network.named_modules():
         layer = path.removesuffix(".parametrizations.weight")
         for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) in sorted_ones:
+                continue  # layers share it: the optimizer would take every step twice
+            sorted_ones.add(id(parameter))
             if isinstance(module, LearnedGrid):
                 steps.append(parameter)
             elif parameter.dim() > 1 and name in ("weight", "original"):

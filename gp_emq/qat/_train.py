@@ -15,11 +15,12 @@ from gp_emq.files import code_sha256
 from gp_emq.networks import Layer, Workload, check_finite, private_copy
 from gp_emq.qat._checkpoint import CODE, load_checkpoint, make_folder
 from gp_emq.qat._evaluation import LabelledImages
+from gp_emq.qat._labels import check_labels, classes_of
 from gp_emq.qat._network import learnable_network, quantized_model
 from gp_emq.qat._processes import Processes, joined_processes
 from gp_emq.qat._samples import Samples, WorkloadSamples
 from gp_emq.qat._settings import QatSettings
-from gp_emq.qat._trainer import Report, Trainer
+from gp_emq.qat._trainer import EpochProgress, Trainer
 from gp_emq.qat._warm_start import fitted_start, trained_widths
 from gp_emq.quantization import QuantizedModel
 
@@ -35,7 +36,7 @@ def train(
     test: LabelledImages | Workload | None = None,
     folder: Path | None = None,
     device: str = "auto",
-    report: Report | None = None,
+    report: EpochProgress | None = None,
     quiet: bool = True,
 ) -> QuantizedModel:
     """Train a quantized network: its weights, its step sizes, and all it has in float.
@@ -66,6 +67,8 @@ def train(
         The trained network, with weights and inputs of layers on their learned grids.
 
     Raises:
+        DataError: Labels are no classes of the network.
+        StatisticsError: It gives no logits of two classes or more, and there are labels.
         TrainingError: Widths, start or settings do not fit, the folder has the checkpoint of
             another training, or the loss is no longer finite.
         RunError: The folder cannot be written.
@@ -89,6 +92,9 @@ def train(
     start = fitted_start(model, layers, found, start, settings)
     with _own_modes(), joined_processes(device) as processes, threads(settings.threads):
         _check_batch(settings, samples, processes)
+        # Where the float outputs alone are the target, labels decide nothing.
+        classes = None if settings.distillation == 1 else classes_of(model, samples)
+        check_labels(model, samples, test, classes)
         network = learnable_network(model, start)
         description = _description(settings, model, network, samples, processes)
         if folder is not None and processes.first:
@@ -101,13 +107,18 @@ def train(
             settings,
             processes=processes,
             test=test,
+            classes=classes,
         )
         if folder is not None:
             checkpoint = load_checkpoint(folder, description)
             if checkpoint is not None:
                 trainer.restore(checkpoint)
         trainer.run(description, folder=folder, report=report, quiet=quiet)
-        return quantized_model(given, trainer.network, list(start.weights), list(start.activations))
+        trained = quantized_model(
+            given, trainer.network, list(start.weights), list(start.activations)
+        )
+        trained.give_as(start)
+        return trained
 
 
 @contextlib.contextmanager

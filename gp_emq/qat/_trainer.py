@@ -18,6 +18,7 @@ from gp_emq.files import one_line
 from gp_emq.networks import Workload, count, feed
 from gp_emq.qat._checkpoint import Checkpoint, EpochRecord, save_checkpoint
 from gp_emq.qat._evaluation import LabelledImages, evaluate
+from gp_emq.qat._labels import refuse_others
 from gp_emq.qat._loss import training_loss, workload_loss
 from gp_emq.qat._network import learned_grids
 from gp_emq.qat._processes import Processes
@@ -25,7 +26,7 @@ from gp_emq.qat._samples import EpochBatches, Samples, WorkloadSamples, seed_of
 from gp_emq.qat._schedule import parameter_groups, rate_factor
 from gp_emq.qat._settings import QatSettings
 
-Report = Callable[[EpochRecord], None]
+EpochProgress = Callable[[EpochRecord], None]
 
 _SHOWN_EVERY = 20
 
@@ -41,6 +42,7 @@ class Trainer:
         settings: How to train.
         processes: Those that train together.
         test: Labelled images, or a workload, to evaluate on after each epoch, or None.
+        classes: How many the labels tell apart; None where nobody knows.
 
     Attributes:
         network: The network, on this process's device.
@@ -57,7 +59,9 @@ class Trainer:
         *,
         processes: Processes,
         test: LabelledImages | Workload | None = None,
+        classes: int | None = None,
     ) -> None:
+        self._classes = classes
         self._workload = samples.workload if isinstance(samples, WorkloadSamples) else None
         self.history: tuple[EpochRecord, ...] = ()
         self._settings, self._processes, self._test = settings, processes, test
@@ -109,7 +113,7 @@ class Trainer:
         description: Mapping[str, str],
         *,
         folder: Path | None = None,
-        report: Report | None = None,
+        report: EpochProgress | None = None,
         quiet: bool = True,
     ) -> None:
         """Train until all epochs are done.
@@ -165,6 +169,9 @@ class Trainer:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed_of(self._settings.seed, epoch, self._processes.rank))
             for place, batch in enumerate(self._loader):
+                if self._classes is not None:
+                    # Of a source of one's own, they are not known before.
+                    refuse_others(batch[1], self._classes, "training")
                 self._set_rates(epoch * steps + place)
                 inputs, truth = _pytree.tree_map_only(Tensor, self._brought, tuple(batch))
                 batch_loss, outputs = self._step(wrapped, inputs, truth)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gp_emq.allocation import FLOAT_BITS, Plan, revised_plan
 from gp_emq.errors import TrainingError
-from gp_emq.networks import Layer, PrivateNetwork, Workload, unwrapped
+from gp_emq.networks import Layer, PrivateNetwork, Workload, output_types, take, unwrapped
 from gp_emq.qat._network import float_network
 from gp_emq.qat._settings import QatSettings
 from gp_emq.quantization import (
@@ -141,6 +141,7 @@ def warm_start(
     )
     start = chosen_recipe.quantize(task, found)
     start.dtype = floating_type(unwrapped(model))
+    start.give(output_types(model, network.forward, take(images, slice(0, 1))) or ())
     ask_for_gradients(start.network, unwrapped(model))
     return start
 
@@ -185,7 +186,9 @@ def fitted_start(
         name: _widened(grid, inputs[name]) if name in inputs else grid
         for name, grid in start.activations.items()
     }
-    return QuantizedModel(float_network(model, start), weights, grids)
+    fitted = QuantizedModel(float_network(model, start), weights, grids)
+    fitted.give_as(start)
+    return fitted
 
 
 def input_widths(names: Sequence[str], settings: QatSettings) -> dict[str, int]:

@@ -20,7 +20,7 @@ from ._quantized_network import (
 )
 from ._quantizers import ActivationQuantizer, WeightQuantizer
 from ._reconstruction import (
-    Report,
+    LayerProgress,
     reconstruct_blocks,
     reconstruct_layer,
     reconstructed_blocks,
@@ -47,6 +47,7 @@ __all__ = [
     "ROBUST",
     "SCALE_RULES",
     "ActivationQuantizer",
+    "LayerProgress",
     "LearnedRoundings",
     "QuantizationParameters",
     "QuantizedModel",
@@ -54,7 +55,6 @@ __all__ = [
     "QuantizedWeight",
     "Reconstructed",
     "Recording",
-    "Report",
     "RoundingSettings",
     "WeightQuantizer",
     "ask_for_gradients",

@@ -6,6 +6,8 @@ what follows: scales, batch norm, a residual sum, ReLU, and the quantizer of the
 Floats holding the same grid values give the same numbers up to their rounding.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -58,13 +60,15 @@ class PackedWeight:
     Args:
         data: the packed integers.
         scale: float32 (out,).
+        integers: int8 (out, in, kh, kw), as they were.
     """
 
-    __slots__ = ("data", "scale")
+    __slots__ = ("data", "integers", "scale")
 
-    def __init__(self, data: Tensor, scale: Tensor) -> None:
+    def __init__(self, data: Tensor, scale: Tensor, integers: Tensor) -> None:
         self.data = data
         self.scale = scale
+        self.integers = integers
 
 
 class IntegerConv2d(nn.Module):
@@ -82,6 +86,8 @@ class IntegerConv2d(nn.Module):
 
     def __init__(self, convolution: nn.Conv2d, activation: QuantizationParameters) -> None:
         super().__init__()
+        # Around nn.Module, of which it is no part.
+        self.__dict__["_convolution"] = convolution
         self.norm: _BatchNorm | None = None
         self.relu = False
         self.output: tuple[float, int] | None = None
@@ -99,13 +105,25 @@ class IntegerConv2d(nn.Module):
         self._folded: tuple[Tensor, Tensor | None] | None = None
         self._scratch = (torch.empty(0), torch.empty(0, dtype=torch.uint8))
 
+    def __getattr__(self, name: str) -> Any:
+        """Give what the convolution has, to a forward that looks at it without calling it."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            convolution = self.__dict__.get("_convolution")
+            if convolution is None:
+                raise
+            if name == "weight" and self._weight is not None:
+                scale = self._weight.scale.view(-1, 1, 1, 1)
+                return self._weight.integers.float() * scale
+            return getattr(convolution, name)
+
     def pack(self, integers: Tensor, scale: Tensor) -> PackedWeight:
         """Pack integers (out, in, kh, kw) with their scale, () or (out, 1, 1, 1)."""
         scales = scale.reshape(-1).expand(integers.shape[0]).contiguous()
-        data = torch.ops.onednn.qconv_prepack(
-            integers.to(torch.int8), scales, *self.input, *self._geometry, None
-        )
-        return PackedWeight(data, scales)
+        small = integers.to(torch.int8)
+        data = torch.ops.onednn.qconv_prepack(small, scales, *self.input, *self._geometry, None)
+        return PackedWeight(data, scales, small)
 
     def take(self, weight: PackedWeight) -> None:
         """Use a packed weight, and the batch norm's present statistics, from now on."""

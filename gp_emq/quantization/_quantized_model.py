@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from gp_emq.errors import NetworkError, QuantizationError
-from gp_emq.networks import check_finite, private_copy, unwrapped
+from gp_emq.networks import Types, check_finite, private_copy, unwrapped
 from gp_emq.quantization._inputs import InputRounding, round_input
 from gp_emq.quantization._quantized_network import QuantizedWeight
 from gp_emq.quantization._uniform import QuantizationParameters
@@ -28,13 +28,14 @@ class QuantizedModel(nn.Module):
             others whenever it uses them are plain ones in the copy, see `private_copy`.
         weights: Quantized weights by name of the layer; layers that are absent stay in float.
         activations: Grid of the input by name of the layer; absent ones take float inputs.
-        dtype: Floating type of the outputs; by default that of the network.
+        dtype: Floating type of the outputs; by default that of the network, see `floating_type`.
 
     Attributes:
         network: The copy.
         weights: As given.
         activations: As given.
-        dtype: Floating type of the outputs.
+        dtype: Floating type of the outputs, or of each floating tensor in them, in their order.
+        dtype_is_stated: Whether that is another than `floating_type` says of the network.
 
     Raises:
         NetworkError: A name is no module of the network with a weight of that shape, or a
@@ -54,7 +55,8 @@ class QuantizedModel(nn.Module):
     ) -> None:
         super().__init__()
         self.network = private_copy(model)
-        self.dtype = dtype or floating_type(model)
+        self.dtype: torch.dtype | Types = dtype or floating_type(model)
+        self.dtype_is_stated = False
         self.weights = dict(weights)
         self.activations = dict(activations)
         self.eval()
@@ -80,6 +82,20 @@ class QuantizedModel(nn.Module):
         copied = _pytree.tree_map_only(Tensor, Tensor.clone, _as((inputs, named), kind))
         return _as(self.network(*copied[0], **copied[1]), self.dtype)
 
+    def give(self, types: Types) -> None:
+        """Give outputs in floating types, one for each tensor of them.
+
+        Args:
+            types: As `output_types` finds them in the float network.
+        """
+        one = types[0] if len(set(types)) == 1 else types
+        if types and one != self.dtype:
+            self.dtype, self.dtype_is_stated = one, True
+
+    def give_as(self, other: "QuantizedModel") -> None:
+        """Give outputs in the floating types of another quantized model of the same network."""
+        self.dtype, self.dtype_is_stated = other.dtype, other.dtype_is_stated
+
     def without_rounded_inputs(self) -> nn.Module:
         """Return a copy of the network that has the quantized weights and takes float inputs."""
         network = private_copy(self.network)
@@ -101,13 +117,19 @@ def floating_type(model: nn.Module) -> torch.dtype:
     return kinds[-1] if kinds else torch.float32
 
 
-def _as(result: Any, dtype: torch.dtype) -> Any:
-    """Cast what a network gave, or all tensors in it, to a floating type."""
-
-    def cast(leaf: Tensor) -> Tensor:
-        return leaf.to(dtype) if leaf.is_floating_point() else leaf
-
-    return _pytree.tree_map_only(Tensor, cast, result)
+def _as(result: Any, dtype: torch.dtype | Types) -> Any:
+    """Cast what a network gave, or all tensors in it, to a floating type, or to one each."""
+    leaves, specification = _pytree.tree_flatten(result)
+    places = [
+        place
+        for place, leaf in enumerate(leaves)
+        if isinstance(leaf, Tensor) and leaf.is_floating_point()
+    ]
+    types = dtype if isinstance(dtype, tuple) else (dtype,) * len(places)
+    if len(types) == len(places):  # else the network gives now this, now that
+        for place, kind in zip(places, types, strict=True):
+            leaves[place] = leaves[place].to(kind)
+    return _pytree.tree_unflatten(leaves, specification)
 
 
 def ask_for_gradients(network: nn.Module, model: nn.Module) -> None:

@@ -19,7 +19,7 @@ from gp_emq.quantization._recording import Recording, record, watched
 from gp_emq.quantization._rounding import Reconstructed, RoundingSettings, learn_rounding
 from gp_emq.quantization._uniform import QuantizationParameters
 
-Report = Callable[[str, int], None]
+LayerProgress = Callable[[str, int], None]
 """Told the name of a block and how many steps more of its learning are done."""
 
 
@@ -33,7 +33,7 @@ def reconstruct_layer(
     images: Samples,
     settings: RoundingSettings,
     sharing: Mapping[str, QuantizationParameters | None] | None = None,
-    report: Report | None = None,
+    report: LayerProgress | None = None,
 ) -> QuantizedWeight:
     """Learn the rounding of one layer from what the float network feeds it, rounded to its grid.
 
@@ -90,7 +90,7 @@ def reconstruct_blocks(
     images: Samples,
     settings: RoundingSettings,
     learned: LearnedRoundings | None = None,
-    report: Report | None = None,
+    report: LayerProgress | None = None,
 ) -> dict[str, QuantizedWeight]:
     """Learn the rounding of a whole bit configuration, block after block (BRECQ).
 
@@ -252,7 +252,7 @@ def _key(block: str, widths: Mapping[str, int]) -> str:
     return f"block-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _step(report: Report | None, name: str) -> Callable[[], None] | None:
+def _step(report: LayerProgress | None, name: str) -> Callable[[], None] | None:
     return None if report is None else lambda: report(name, 1)
 
 

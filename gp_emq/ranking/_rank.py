@@ -26,7 +26,7 @@ from gp_emq.ranking._bench import RankedBench
 from gp_emq.ranking._comparison import Mark, marks
 from gp_emq.ranking._measures import AT_EQUAL_SIZE, KENDALL, measures
 from gp_emq.ranking._options import RankOptions
-from gp_emq.ranking._regret import Budget, budgets_of, regret
+from gp_emq.ranking._regret import SizeBudget, budgets_of, regret
 from gp_emq.ranking._scored import Scored, score
 
 Progress = Callable[[str], None]
@@ -84,7 +84,7 @@ class Ranking:
     accuracies: FloatArray
     quality: Quality
     undefined: Mapping[str, str]
-    budgets: tuple[Budget, ...]
+    budgets: tuple[SizeBudget, ...]
     rows: tuple[Row, ...]
 
 

@@ -11,7 +11,7 @@ BUDGET_SHARES = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
-class Budget:
+class SizeBudget:
     """A model size that must not be exceeded.
 
     Attributes:
@@ -23,18 +23,21 @@ class Budget:
     size: float
 
 
-def budgets_of(sizes: FloatArray) -> tuple[Budget, ...]:
+def budgets_of(sizes: FloatArray) -> tuple[SizeBudget, ...]:
     """Make the three budgets of a set of configurations.
 
     Args:
         sizes: Model size of each configuration, (n,).
     """
     return tuple(
-        Budget(share, float(np.quantile(sizes, share, method="higher"))) for share in BUDGET_SHARES
+        SizeBudget(share, float(np.quantile(sizes, share, method="higher")))
+        for share in BUDGET_SHARES
     )
 
 
-def regret(scores: FloatArray, accuracies: FloatArray, sizes: FloatArray, budget: Budget) -> float:
+def regret(
+    scores: FloatArray, accuracies: FloatArray, sizes: FloatArray, budget: SizeBudget
+) -> float:
     """Measure what picking by a proxy costs within a budget.
 
     Args:

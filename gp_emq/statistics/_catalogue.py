@@ -41,7 +41,8 @@ def _hessian_diagonal(context: Context) -> Tensor:
         context.settings.hessian_probes,
         context.settings.seed,
     )
-    return _curvature.hessian_diagonal(context.hessian(), probes)
+    gradients = context.header.weight_layout.views(context.lookup("weight_gradient"))
+    return _curvature.hessian_diagonal(context.hessian(), probes, _curvature.probe_sizes(gradients))
 
 
 def _hessian_trace(context: Context) -> Tensor:

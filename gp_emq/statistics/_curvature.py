@@ -1,5 +1,6 @@
 """Second-order statistics of the weights, by double backward."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -9,6 +10,9 @@ from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._seeds import PROBES, generator, rademacher
+
+_ALIKE = 8
+"""Powers of two between the gradients of two layers within which no estimate swamps another."""
 
 
 class Hessian:
@@ -106,7 +110,41 @@ def hessian_gradient(hessian: Hessian, gradient: Tensor) -> Tensor:
     return total
 
 
-def hessian_diagonal(hessian: Hessian, probes: Sequence[Tensor] | Iterable[Tensor]) -> Tensor:
+def probe_sizes(gradients: Sequence[Tensor]) -> Tensor | None:
+    """Say how large the probes of each layer are to be, where layers differ by orders of magnitude.
+
+    What a layer's estimate has of other layers' curvature is noise, which swamps it where theirs
+    is far larger, as where their weights are tiny and their scale is undone behind them. Probes
+    that go with the inverse of a layer's gradients make all blocks alike.
+
+    Args:
+        gradients: Of the loss by the weights, one tensor per layer.
+
+    Returns:
+        Powers of two, float32 (N,); None where no layer's gradients are some hundred times larger
+        or smaller than those of the middle one, and probes are +1 and −1.
+    """
+    sizes = [float(part.double().square().mean().sqrt()) for part in gradients]
+    some = sorted(size for size in sizes if 0 < size < math.inf)
+    if not some:
+        return None
+    middle = some[(len(some) - 1) // 2]
+    powers = [round(math.log2(middle / size)) if 0 < size < math.inf else 0 for size in sizes]
+    if all(abs(power) < _ALIKE for power in powers):
+        return None
+    return torch.cat(
+        [
+            torch.full((part.numel(),), 2.0**power)
+            for part, power in zip(gradients, powers, strict=True)
+        ]
+    )
+
+
+def hessian_diagonal(
+    hessian: Hessian,
+    probes: Sequence[Tensor] | Iterable[Tensor],
+    sizes: Tensor | None = None,
+) -> Tensor:
     """Estimate the diagonal as the mean of v · Hv over probes v of +1 and −1.
 
     Source: Bekas, Kokiopoulou and Saad, An estimator for the diagonal of a matrix, 2007.
@@ -115,6 +153,8 @@ def hessian_diagonal(hessian: Hessian, probes: Sequence[Tensor] | Iterable[Tenso
         hessian: The Hessian.
         probes: float32 (N,) each; iterated over once per chunk, so give a sequence or
             something that starts anew.
+        sizes: What they are multiplied by, and estimates divided by the square of; see
+            `probe_sizes`.
 
     Returns:
         float32 (N,).
@@ -125,7 +165,9 @@ def hessian_diagonal(hessian: Hessian, probes: Sequence[Tensor] | Iterable[Tenso
         part: Tensor | None = None
         for probe in probes:
             count += 1
-            product = flatten(hessian.product(share, hessian.split(probe))) * probe
+            sized = probe if sizes is None else probe * sizes
+            product = flatten(hessian.product(share, hessian.split(sized))) * probe
+            product = product if sizes is None else product / sizes
             part = product if part is None else part.add_(product)
         if part is not None:
             part /= count

@@ -68,7 +68,7 @@ def check_gradients(network: FunctionalNetwork, images: Samples) -> None:
     raise StatisticsError(
         f"the network's gradients are not what finite differences say ({sum(terms):.4g} along a "
         f"direction where its outputs change by {slopes[0]:.4g}): part of its forward is hidden "
-        "from autograd; use a proxy without gradients"
+        "from autograd, or rounded, as by a cast to half precision; use a proxy without gradients"
     )
 
 

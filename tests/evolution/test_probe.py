@@ -27,7 +27,7 @@ def can_rank(single: np.ndarray, double: np.ndarray) -> bool:
 
 def test_hardly_a_valid_tree_is_rejected() -> None:
     primitive_set = load_primitive_set("emq")
-    digits = bench_statistics(load_bench("digits"), None, (), default_cache())
+    digits = bench_statistics(load_bench("digits"), default_cache())
     trees = {}
     for seed in range(900):
         tree = generate(primitive_set, 1, 5, rng=random.Random(seed))

@@ -38,6 +38,6 @@ def test_what_is_made_of_others_is_not_shared_out_and_the_dearest_come_first() -
 
 
 def test_a_statistic_that_is_lost_again_and_again_ends_the_run() -> None:
-    job = StatisticsJob("digits", None, (), default_cache())
+    job = StatisticsJob("digits", default_cache())
     with pytest.raises(StatisticsError, match="'macs' could not be collected: worker died"):
         job.failed("macs", "worker died")

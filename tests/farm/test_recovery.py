@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gp_emq.farm._recovery import ATTEMPTS, Task, after_loss, cut
+from gp_emq.farm._recovery import ATTEMPTS, Parcel, after_loss, cut
 
 
 @given(st.lists(st.integers(), unique=True), st.integers(1, 9))
@@ -18,7 +18,7 @@ def test_cutting_keeps_every_place_once_and_shares_evenly(places, pieces) -> Non
 @given(st.integers(1, 200), st.data())
 def test_one_poisonous_item_alone_fails_and_after_few_losses(count, data) -> None:
     poisonous = data.draw(st.integers(0, count - 1))
-    waiting, done, failed, losses = [Task(tuple(range(count)))], [], [], 0
+    waiting, done, failed, losses = [Parcel(tuple(range(count)))], [], [], 0
     while waiting:
         task = waiting.pop()
         if poisonous not in task.places:
@@ -36,7 +36,7 @@ def test_one_poisonous_item_alone_fails_and_after_few_losses(count, data) -> Non
 
 
 def test_a_single_item_gets_a_few_chances() -> None:
-    task = Task((7,))
+    task = Parcel((7,))
     chances = [task]
     while again := after_loss(chances[-1]):
         chances.extend(again)

@@ -41,11 +41,11 @@ SET = (
     MARK
     + """
 import torch
-from primitives import Kind, Operator, PrimitiveSet
+from primitives import Role, Operator, PrimitiveSet
 
 
 def build():
-    halve = Operator("halve", 1, Kind.ELEMENTWISE, lambda x: x / 2, "x / 2", "{0}/2")
+    halve = Operator("halve", 1, Role.ELEMENTWISE, lambda x: x / 2, "x / 2", "{0}/2")
     return PrimitiveSet(
         "mine",
         "a set of one's own",

@@ -1,6 +1,7 @@
 """Laws that hold for every network, each against brute force on the network itself."""
 
 import copy
+import math
 import os
 from collections import Counter
 
@@ -8,7 +9,16 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from random_networks import EXACT, Autocast, Conditional, Recipe, everything_of, recipes, same
+from random_networks import (
+    EXACT,
+    Autocast,
+    Conditional,
+    Recipe,
+    everything_of,
+    recipes,
+    reference_of,
+    same,
+)
 from torch import nn
 from torch.nn import functional
 
@@ -23,8 +33,7 @@ EXAMPLES = int(os.environ.get("GP_EMQ_TEST_EXAMPLES", "6"))
 def double(recipe):
     """The network as it answers, in float64, and its batch."""
     images, labels = recipe.batch()
-    network = copy.deepcopy(recipe.network()).float().double().eval()
-    return network, images.float().double(), labels
+    return recipe.reference(torch.float64), images.float().double(), labels
 
 
 def owners(network, layers):
@@ -112,7 +121,7 @@ def test_every_statistic_is_independent_of_the_chunks(recipe):
 def test_output_changes_are_those_of_the_layers_as_they_run(recipe):
     statistics = collect(recipe)
     table = gp_emq.load_proxy("output_error").table(statistics)
-    network, images, _ = recipe.network().float().eval(), *recipe.batch()
+    network, images, _ = recipe.reference(), *recipe.batch()
     layers = sorted(statistics.layers, key=lambda layer: layer.entry)
     names = [layer.name for layer in weight_layers(layers)]
     views = statistics.layout("WeightsPerBit").views(statistics.perturbation())
@@ -123,7 +132,7 @@ def test_output_changes_are_those_of_the_layers_as_they_run(recipe):
         calls = []
 
         def record(_module, arguments, named, calls=calls):
-            calls.append(arguments[0].clone() if arguments else named["input"].clone())
+            calls.append(copy.deepcopy((arguments, named)))
 
         handle = module.register_forward_pre_hook(record, prepend=True, with_kwargs=True)
         with torch.no_grad():
@@ -133,9 +142,9 @@ def test_output_changes_are_those_of_the_layers_as_they_run(recipe):
         for column in range(len(BITS)):
             changed = module.weight + changes[layer.shares or layer.name][column]
             with torch.no_grad():
-                for fed in calls:
-                    after = torch.func.functional_call(module, {"weight": changed}, (fed,))
-                    error = (after - module(fed)).double().square().sum()
+                for fed, named in calls:
+                    after = torch.func.functional_call(module, {"weight": changed}, fed, named)
+                    error = (after - module(*fed, **named)).double().square().sum()
                     expected[layer.entry, column] -= float(error) / len(images)
     np.testing.assert_allclose(table, expected, rtol=1e-3, atol=1e-12)
 
@@ -146,7 +155,7 @@ def own_outputs(network, layer, images, change):
     fed, given = [], []
 
     def record(_module, arguments, named):
-        fed.append((tuple(x.clone() for x in arguments), {k: x.clone() for k, x in named.items()}))
+        fed.append(copy.deepcopy((arguments, named)))
 
     def take(_module, _arguments, output):
         given.append(output.clone())
@@ -170,7 +179,7 @@ def own_outputs(network, layer, images, change):
 @settings(max_examples=EXAMPLES)
 def test_kept_output_changes_are_those_of_the_very_positions_of_the_activation(recipe):
     statistics = collect(recipe)
-    network, images, _ = recipe.network().float().eval(), *recipe.batch()
+    network, images, _ = recipe.reference(), *recipe.batch()
     layers = sorted(statistics.layers, key=lambda layer: layer.entry)
     layout = statistics.layout("ActivationsPerBit")
     outputs = layout.views(statistics.tensor("activation").double())
@@ -200,7 +209,7 @@ def moves_of(statistics):
 @settings(max_examples=EXAMPLES)
 def test_sums_over_outputs_are_those_of_all_positions(recipe):
     statistics = collect(recipe)
-    network, images, _ = recipe.network().float().eval(), *recipe.batch()
+    network, images, _ = recipe.reference(), *recipe.batch()
     absolute, relative = np.zeros((2, *statistics.tensor("bits").shape))
     for layer in statistics.layers:
         for column, change in enumerate(moves_of(statistics)[layer.name]):
@@ -262,14 +271,14 @@ def test_sums_of_gradients_times_changes_are_those_of_single_images(recipe):
 def test_losses_with_an_entry_quantized_are_those_of_running_both_networks(recipe):
     statistics = collect(recipe)
     table = gp_emq.load_proxy("loss_change").table(statistics)
-    network, images, labels = recipe.network().float().eval(), *recipe.batch()
+    network, images, labels = recipe.reference(), *recipe.batch()
     layers = sorted(statistics.layers, key=lambda layer: layer.entry)
     views = statistics.layout("WeightsPerBit").views(statistics.perturbation())
     with torch.no_grad():
         before = loss_of(network, images.float(), labels)
         for layer, change in zip(weight_layers(layers), views, strict=True):
             for column in range(len(BITS)):
-                changed = copy.deepcopy(network)
+                changed = reference_of(network)
                 changed.get_submodule(layer.name).weight += change[column]
                 after = loss_of(changed, images.float(), labels)
                 expected = float(before - after)
@@ -279,13 +288,13 @@ def test_losses_with_an_entry_quantized_are_those_of_running_both_networks(recip
 @given(recipes())
 @settings(max_examples=EXAMPLES)
 def test_sizes_and_operations_are_those_counted_by_hooks(recipe):
-    network, (images, _) = recipe.network().float().eval(), recipe.batch()
+    network, (images, _) = recipe.reference(), recipe.batch()
     layers = find_layers(network, images)
     operations = Counter()
     handles = []
     for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d):
-            each = module.in_channels // module.groups * module.kernel_size[0] ** 2
+        if isinstance(module, (nn.Conv1d, nn.Conv2d)):
+            each = module.in_channels // module.groups * math.prod(module.kernel_size)
         elif isinstance(module, nn.Linear):
             each = module.in_features
         else:
@@ -315,9 +324,7 @@ def test_every_proxy_of_a_network_in_half_precision_is_that_of_its_values(recipe
     network = recipe.network()
     found = gp_emq.collect_statistics(network, *recipe.batch(), bits=BITS)
     images, labels = recipe.batch()
-    expected = gp_emq.collect_statistics(
-        copy.deepcopy(network).float(), images.float(), labels, bits=BITS
-    )
+    expected = gp_emq.collect_statistics(reference_of(network), images.float(), labels, bits=BITS)
     for name in HANDCRAFTED:
         table = gp_emq.load_proxy(name).table(found)
         assert np.array_equal(table, gp_emq.load_proxy(name).table(expected), equal_nan=True)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from primitives import EXPONENTS, OPERATORS, Kind, Operator
+from primitives import EXPONENTS, OPERATORS, Operator, Role
 
 SHAPES = [(), (1,), (5,), (3, 4), (4, 2, 3, 3), (1, 1, 1, 1)]
 DOUBLES = hnp.arrays(
@@ -22,7 +22,7 @@ ELEMENTWISE_REFERENCES = {**reference.UNARY, **reference.BINARY}
 WITHOUT_REFERENCE = {"sequential", "branched", "dag", "times_bits", "power", "log_determinant"}
 
 
-def of_kind(*kinds: Kind, arity: int | None = None) -> list[str]:
+def of_kind(*kinds: Role, arity: int | None = None) -> list[str]:
     return [
         name
         for name, operator in OPERATORS.items()
@@ -39,9 +39,9 @@ def random_arrays(shape: tuple[int, ...], count: int, seed: int = 0) -> list[np.
 def apply(operator: Operator, *arrays: np.ndarray) -> np.ndarray:
     """Apply an operator to arrays of any rank, cut to what its kind wants."""
     tensors = [torch.from_numpy(np.asarray(array)) for array in arrays]
-    if operator.kind is Kind.REDUCTION:
+    if operator.kind is Role.REDUCTION:
         tensors = [tensor.reshape(-1) for tensor in tensors]
-    if operator.kind is Kind.MATRIX:
+    if operator.kind is Role.MATRIX:
         tensors = [tensor.reshape(tensor.shape[0], -1) for tensor in tensors]
     return operator.function(*tensors).numpy()
 
@@ -55,7 +55,7 @@ def test_every_operator_has_an_independent_reference_here() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", of_kind(Kind.ELEMENTWISE))
+@pytest.mark.parametrize("name", of_kind(Role.ELEMENTWISE))
 def test_elementwise_operators_equal_numpy_on_any_shape(name, dtype) -> None:
     operator = OPERATORS[name]
     for seed, shape in enumerate(SHAPES):
@@ -82,7 +82,7 @@ def test_comparisons_of_elements_give_one_or_zero() -> None:
     assert OPERATORS["greater"].function(x, y).tolist() == [0, 0, 1]
 
 
-@pytest.mark.parametrize("name", of_kind(Kind.NORMALISER))
+@pytest.mark.parametrize("name", of_kind(Role.NORMALISER))
 def test_normalisers_equal_scipy_on_any_shape(name) -> None:
     for seed, shape in enumerate(SHAPES[2:-1]):
         (x,) = random_arrays(shape, 1, seed)
@@ -90,7 +90,7 @@ def test_normalisers_equal_scipy_on_any_shape(name) -> None:
         np.testing.assert_allclose(result, reference.NORMALISERS[name](x), rtol=1e-10, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", of_kind(Kind.REDUCTION))
+@pytest.mark.parametrize("name", of_kind(Role.REDUCTION))
 def test_reductions_equal_numpy_and_keep_leading_axes(name) -> None:
     operator = OPERATORS[name]
     references = {**reference.REDUCTIONS, **reference.COMPARISONS}
@@ -105,7 +105,7 @@ def test_hamming_distance_counts_signs_that_differ() -> None:
     assert OPERATORS["hamming_distance"].function(x, y).item() == 0.75
 
 
-@pytest.mark.parametrize("name", of_kind(Kind.MATRIX))
+@pytest.mark.parametrize("name", of_kind(Role.MATRIX))
 def test_matrix_operators_equal_scipy(name) -> None:
     operator = OPERATORS[name]
     arrays = random_arrays((4, 6), operator.arity)
@@ -145,7 +145,7 @@ def test_operators_are_total(name, values) -> None:
         results = [operator.function(values, values)]
     else:
         results = [operator.function(*arguments)]
-    shapes = {Kind.REDUCTION: values.shape[:1], Kind.MATRIX_REDUCTION: torch.Size()}
+    shapes = {Role.REDUCTION: values.shape[:1], Role.MATRIX_REDUCTION: torch.Size()}
     for result in results:
         assert result.is_floating_point()
         assert result.shape == shapes.get(operator.kind, values.shape)
@@ -161,7 +161,7 @@ def assert_same(one: np.ndarray, other: np.ndarray) -> None:
 
 def for_its_kind(operator: Operator, x: np.ndarray) -> np.ndarray:
     """Make a matrix square for what wants a square one."""
-    if operator.kind is not Kind.MATRIX_REDUCTION:
+    if operator.kind is not Role.MATRIX_REDUCTION:
         return x
     side = int(np.sqrt(x.size))
     return x.ravel()[: side * side].reshape(side, side)
@@ -188,7 +188,7 @@ def test_involutions_undo_themselves(name, x) -> None:
 @given(x=DOUBLES)
 def test_idempotent_operators_do_nothing_the_second_time(name, x) -> None:
     # A constant tensor cannot be normalised; its rounding noise must not be either.
-    if OPERATORS[name].kind is Kind.NORMALISER and np.ptp(x) < 1e-3:
+    if OPERATORS[name].kind is Role.NORMALISER and np.ptp(x) < 1e-3:
         return
     once = apply(OPERATORS[name], x)
     assert_same(apply(OPERATORS[name], once), once)
@@ -199,7 +199,7 @@ def test_idempotent_operators_do_nothing_the_second_time(name, x) -> None:
 @given(x=DOUBLES, seed=st.integers(0, 1000))
 def test_even_and_odd_operators_answer_to_the_sign(flag, x, seed) -> None:
     operator = OPERATORS[random.Random(seed).choice(claiming(flag))]
-    if operator.kind is Kind.NORMALISER and np.ptp(x) < 1e-3:
+    if operator.kind is Role.NORMALISER and np.ptp(x) < 1e-3:
         return
     x = for_its_kind(operator, x)
     if operator.name == "times_bits":

@@ -14,11 +14,11 @@ from gp_emq.proxies import Evaluator, parse_expression, to_expression
 from primitives import (
     OPERATORS,
     BitTable,
-    Kind,
     LayerVector,
     Matrices,
     Operator,
     PrimitiveSet,
+    Role,
     Terminal,
     Weights,
     load_primitive_set,
@@ -28,7 +28,7 @@ from primitives._probe import check_operator
 STATISTICS = synthetic_statistics(3)
 
 
-def own(function, kind: Kind = Kind.ELEMENTWISE, arity: int = 1, **declared) -> Operator:
+def own(function, kind: Role = Role.ELEMENTWISE, arity: int = 1, **declared) -> Operator:
     arguments = ", ".join("{" + str(place) + "}" for place in range(arity))
     return Operator("mine", arity, kind, function, "?", f"mine({arguments})", **declared)
 
@@ -62,9 +62,9 @@ counter = itertools.count()
     [
         (own(lambda x: x.mul_(2)), "changes its argument in place on negative ones"),
         (own(lambda x, y: y.add_(x).clone(), arity=2), "changes its argument in place"),
-        (own(lambda x: x.clamp_(max=1).sum(-1), Kind.REDUCTION), "in place on mixed signs"),
-        (own(lambda x: x.sub_(x.mean()), Kind.NORMALISER), "in place on negative ones"),
-        (own(lambda x: x.fill_diagonal_(0) @ x.T, Kind.MATRIX), "in place on negative ones"),
+        (own(lambda x: x.clamp_(max=1).sum(-1), Role.REDUCTION), "in place on mixed signs"),
+        (own(lambda x: x.sub_(x.mean()), Role.NORMALISER), "in place on negative ones"),
+        (own(lambda x: x.fill_diagonal_(0) @ x.T, Role.MATRIX), "in place on negative ones"),
         (own(torch.rand_like), "gives something else each time it is called on zeros"),
         (own(lambda x: x + next(counter)), "gives something else each time"),
         (own(lambda x: x.double()), "gives torch.float64 for torch.float32 on zeros"),
@@ -74,8 +74,8 @@ counter = itertools.count()
          "raises RuntimeError on a tensor and one with a bit axis"),
         (own(lambda x: x / x.abs().max()), "depends on other rows"),
         (own(lambda x: x - x.mean(-1, keepdim=True)), "depends on other elements"),
-        (own(lambda x: x.sum(-1) / x.abs().max(), Kind.REDUCTION), "depends on other rows"),
-        (own(lambda x: x.sum(), Kind.REDUCTION), "gives shape ()"),
+        (own(lambda x: x.sum(-1) / x.abs().max(), Role.REDUCTION), "depends on other rows"),
+        (own(lambda x: x.sum(), Role.REDUCTION), "gives shape ()"),
         (own(lambda x, y: x - 2 * y, arity=2, commutative=True), "is declared commutative"),
         (own(lambda x: 2 * x, involution=True), "is declared involution"),
         (own(lambda x: 2 * x, idempotent=True), "is declared idempotent"),
@@ -87,7 +87,7 @@ counter = itertools.count()
         (own(torch.neg, keeps_non_negative=True), "is declared keeps_non_negative"),
         (own(torch.add, arity=2, antisymmetric=True), "is declared antisymmetric"),
         (own(torch.add, arity=2, odd_in_each=True), "is declared odd_in_each"),
-        (own(lambda x: x.amax(-1), Kind.REDUCTION, mirror="mean"), "to go with 'mean'"),
+        (own(lambda x: x.amax(-1), Role.REDUCTION, mirror="mean"), "to go with 'mean'"),
         (own(torch.sub, arity=2, converse="less"), "to go with 'less'"),
         (own(torch.abs, identities=("mine(x) = x",)), "'mine(x) = x' of operator 'mine' does not"),
         (own(torch.abs, identities=("mine(q) = x",)), "has 'q'; it may have x, y, z"),
@@ -106,11 +106,11 @@ def test_what_an_operator_must_not_do(operator, complaint) -> None:
         own(lambda x: x),
         own(lambda x: x.clamp(-1, 1).exp()),
         own(lambda x, y: torch.where(x > y, x, y), arity=2, commutative=True),
-        own(lambda x: x - x.median(), Kind.NORMALISER),
-        own(lambda x: x.abs().amax(-1) - x.mean(-1), Kind.REDUCTION),
-        own(lambda x, y: (x - y).abs().amax(-1), Kind.REDUCTION, 2),
-        own(lambda x: x @ x.T / x.shape[1], Kind.MATRIX),
-        own(torch.trace, Kind.MATRIX_REDUCTION),
+        own(lambda x: x - x.median(), Role.NORMALISER),
+        own(lambda x: x.abs().amax(-1) - x.mean(-1), Role.REDUCTION),
+        own(lambda x, y: (x - y).abs().amax(-1), Role.REDUCTION, 2),
+        own(lambda x: x @ x.T / x.shape[1], Role.MATRIX),
+        own(torch.trace, Role.MATRIX_REDUCTION),
     ],
 )
 def test_what_an_operator_may_do(operator) -> None:
@@ -215,10 +215,13 @@ def test_what_fails_is_one_clear_line() -> None:
 @pytest.mark.parametrize(
     ("kind", "expression"),
     [
-        (Kind.NORMALISER, "sum(multiply(mine(weight), quantization_perturbation))"),
-        (Kind.ELEMENTWISE, "multiply(depth, sum(mine(quantization_perturbation)))"),
-        (Kind.REDUCTION, "mine(quantization_perturbation)"),
-        (Kind.MATRIX, "multiply(log_determinant(mine(weight)), sum(quantization_perturbation))"),
+        (Role.NORMALISER, "sum(multiply(mine(weight), quantization_perturbation))"),
+        (Role.ELEMENTWISE, "multiply(depth, sum(mine(quantization_perturbation)))"),
+        (Role.REDUCTION, "mine(quantization_perturbation)"),
+        (
+            Role.MATRIX,
+            "multiply(log_determinant(mine(weight)), sum(quantization_perturbation))",
+        ),
     ],
 )
 def test_failures_are_caught_wherever_an_operator_may_stand(kind, expression) -> None:
@@ -227,13 +230,13 @@ def test_failures_are_caught_wherever_an_operator_may_stand(kind, expression) ->
     def fails_at_last(x: torch.Tensor) -> torch.Tensor:
         if armed and next(calls) >= 0:
             raise ValueError("now")
-        if kind is Kind.REDUCTION:
+        if kind is Role.REDUCTION:
             return x.sum(-1)
-        return x @ x.T if kind is Kind.MATRIX else x
+        return x @ x.T if kind is Role.MATRIX else x
 
     armed = False
     operators = [own(fails_at_last, kind)]
-    if kind is Kind.MATRIX:
+    if kind is Role.MATRIX:
         operators.append("log_determinant")
     primitive_set = set_of(*operators)
     tree = parse_expression(expression, primitive_set)

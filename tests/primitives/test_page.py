@@ -15,7 +15,7 @@ from gp_emq.proxies import (
     parse_expression,
     to_formula,
 )
-from primitives import OPERATORS, STATISTICS, Kind, Operator, PrimitiveSet
+from primitives import OPERATORS, STATISTICS, Operator, PrimitiveSet, Role
 from primitives.__main__ import PAGE, main
 from primitives._page import BEGIN, END, filled
 
@@ -48,7 +48,7 @@ def test_the_page_lists_every_primitive_once_with_its_signatures() -> None:
 def test_an_operator_is_one_record() -> None:
     """Its canonical form, evaluation, formula and row of the page follow from the record."""
     spread = Operator(
-        "spread", 2, Kind.ELEMENTWISE, lambda x, y: (x - y).square(), "(x − y)²",
+        "spread", 2, Role.ELEMENTWISE, lambda x, y: (x - y).square(), "(x − y)²",
         "({0} − {1})²", commutative=True, non_negative=True, identities=("spread(x, x) = 0",),
     )  # fmt: skip
     own = PrimitiveSet(

@@ -23,10 +23,10 @@ from primitives import (
     ActivationsPerBit,
     BitTable,
     Input,
-    Kind,
     LayerVector,
     Operator,
     PrimitiveSet,
+    Role,
     Terminal,
     Weights,
     WeightsPerBit,
@@ -97,9 +97,9 @@ def test_types_that_fit_combine_in_both_orders_or_in_one_where_both_are_the_same
         kinds.remove(BitTable)
     for operator_name in primitive_set.operator_names:
         operator = OPERATORS[operator_name]
-        if operator.arity != 2 or operator_name == "power" or operator.kind is Kind.MATRIX:
+        if operator.arity != 2 or operator_name == "power" or operator.kind is Role.MATRIX:
             continue
-        taken = TENSOR_TYPES if operator.kind is Kind.REDUCTION else kinds
+        taken = TENSOR_TYPES if operator.kind is Role.REDUCTION else kinds
         found = {overload.arguments for overload in primitive_set.overloads_of(operator_name)}
         assert len(found) == len(primitive_set.overloads_of(operator_name))
         for one, other in itertools.product(kinds, repeat=2):
@@ -259,7 +259,7 @@ class TestRefusals:
         assert "cannot build a BitTable, only nothing" in refusal(operators=[])
 
     def test_an_own_operator_with_a_built_in_name(self) -> None:
-        impostor = Operator("mean", 1, Kind.ELEMENTWISE, torch.abs, "|x|", "{0}")
+        impostor = Operator("mean", 1, Role.ELEMENTWISE, torch.abs, "|x|", "{0}")
         assert "'mean' is the name of a built-in operator" in refusal(
             statistics=["weight"], operators=[impostor], ends_in_bits=True
         )
@@ -278,7 +278,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("name", ["my op", "", "2d", "f(x)", "größer+"])
     def test_own_names_that_an_expression_could_not_hold(self, name) -> None:
-        operator = Operator(name, 1, Kind.ELEMENTWISE, torch.abs, "|x|", "{0}")
+        operator = Operator(name, 1, Role.ELEMENTWISE, torch.abs, "|x|", "{0}")
         terminal = Terminal(name, LayerVector, "w", "one's own", ("depth",))
         for given_things in (
             {"statistics": ["depth"], "operators": [operator]},
@@ -295,7 +295,7 @@ class TestRefusals:
         assert "LayerVector" in message
 
     def test_a_template_that_does_not_fit_the_arguments(self) -> None:
-        operator = Operator("double", 1, Kind.ELEMENTWISE, torch.abs, "2x", "2·{1}")
+        operator = Operator("double", 1, Role.ELEMENTWISE, torch.abs, "2x", "2·{1}")
         message = refusal(statistics=["depth"], operators=[operator], ends_in_bits=True)
         assert "'double'" in message
         assert "template '2·{1}'" in message
@@ -317,13 +317,13 @@ def raising(x: torch.Tensor) -> torch.Tensor:
     ],
 )
 def test_an_own_operator_is_probed_when_it_is_registered(function, complaint) -> None:
-    operator = Operator("mine", 1, Kind.ELEMENTWISE, function, "?", "mine({0})")
+    operator = Operator("mine", 1, Role.ELEMENTWISE, function, "?", "mine({0})")
     message = refusal(statistics=["weight"], operators=[operator, "mean"], ends_in_bits=True)
     assert re.search(f"operator 'mine' {complaint}", message)
 
 
 def test_own_operators_and_terminals_work_beside_built_in_ones() -> None:
-    cube = Operator("cube", 1, Kind.ELEMENTWISE, lambda x: x**3, "x³", "({0})³", odd=True)
+    cube = Operator("cube", 1, Role.ELEMENTWISE, lambda x: x**3, "x³", "({0})³", odd=True)
     width = Terminal(
         "width", LayerVector, "w", "weights per row", ("parameter_count", "depth"),
         lambda parameters, depth: parameters / (depth + 1),

@@ -20,7 +20,14 @@ from gp_emq.proxies import (
     simplified,
     to_expression,
 )
-from primitives import Kind, LayerVector, Operator, PrimitiveSet, Terminal, load_primitive_set
+from primitives import (
+    LayerVector,
+    Operator,
+    PrimitiveSet,
+    Role,
+    Terminal,
+    load_primitive_set,
+)
 
 DOUBLES = synthetic_statistics(1, dtype=torch.float64)
 OTHERS = synthetic_statistics(2, dtype=torch.float64)
@@ -296,9 +303,9 @@ def test_a_symbol_stands_for_what_depends_on_the_shape_alone() -> None:
 
 
 def test_operators_of_ones_own_are_folded_by_what_they_declare_and_nothing_else() -> None:
-    flip = Operator("flip", 1, Kind.ELEMENTWISE, torch.neg, "−x", "−{0}", involution=True)
+    flip = Operator("flip", 1, Role.ELEMENTWISE, torch.neg, "−x", "−{0}", involution=True)
     tent = Operator(
-        "tent", 2, Kind.ELEMENTWISE, lambda x, y: (x - y).abs(), "|x − y|", "tent({0}, {1})",
+        "tent", 2, Role.ELEMENTWISE, lambda x, y: (x - y).abs(), "|x − y|", "tent({0}, {1})",
         commutative=True, non_negative=True,
         identities=("tent(x, x) = 0", "tent(x, 0) = abs(x)", "tent(x, negate(x)) = abs(add(x, x))"),
     )  # fmt: skip

@@ -17,11 +17,11 @@ from primitives import (
     ActivationsPerBit,
     BitTable,
     Exponent,
-    Kind,
     LayerVector,
     Matrices,
     Operator,
     PrimitiveSet,
+    Role,
     ShapeMismatchError,
     Terminal,
     Weights,
@@ -63,7 +63,7 @@ def evaluate(expression: str, statistics=DOUBLES, **options) -> np.ndarray:
     [
         name
         for name, overload in language().overloads.items()
-        if overload.operator.kind is not Kind.STRUCTURE
+        if overload.operator.kind is not Role.STRUCTURE
     ],
 )
 def test_every_signature_of_every_operator_equals_the_reference(name) -> None:
@@ -285,7 +285,7 @@ def test_arithmetic_runs_on_one_thread_and_leaves_the_setting_alone() -> None:
 
     spying = PrimitiveSet(
         "spying", "records the number of threads", statistics=["weight"],
-        operators=[Operator("spy", 1, Kind.ELEMENTWISE, spy, "x", "{0}"), "mean"],
+        operators=[Operator("spy", 1, Role.ELEMENTWISE, spy, "x", "{0}"), "mean"],
         ends_in_bits=True,
     )  # fmt: skip
     tree = parse_expression("times_bits(mean(spy(weight)))", spying)
@@ -302,13 +302,13 @@ def test_arithmetic_runs_on_one_thread_and_leaves_the_setting_alone() -> None:
 
 
 OWN = [
-    Operator("cube", 1, Kind.ELEMENTWISE, lambda x: x**3, "x³", "({0})³"),
-    Operator("centre", 1, Kind.NORMALISER, lambda x: x - x.mean(), "x − mean x", "({0})₀"),
-    Operator("median", 1, Kind.REDUCTION, lambda x: x.quantile(0.5, -1), "median", "median({0})"),
-    Operator("outer", 1, Kind.MATRIX, lambda x: x @ x.T / x.shape[1], "XXᵀ/n", "outer({0})"),
-    Operator("hypot", 2, Kind.ELEMENTWISE, torch.hypot, "√(x² + y²)", "hypot({0}, {1})"),
+    Operator("cube", 1, Role.ELEMENTWISE, lambda x: x**3, "x³", "({0})³"),
+    Operator("centre", 1, Role.NORMALISER, lambda x: x - x.mean(), "x − mean x", "({0})₀"),
+    Operator("median", 1, Role.REDUCTION, lambda x: x.quantile(0.5, -1), "median", "median({0})"),
+    Operator("outer", 1, Role.MATRIX, lambda x: x @ x.T / x.shape[1], "XXᵀ/n", "outer({0})"),
+    Operator("hypot", 2, Role.ELEMENTWISE, torch.hypot, "√(x² + y²)", "hypot({0}, {1})"),
     Operator(
-        "trace", 1, Kind.MATRIX_REDUCTION, lambda x: x.diagonal().sum(), "tr X", "tr({0})"
+        "trace", 1, Role.MATRIX_REDUCTION, lambda x: x.diagonal().sum(), "tr X", "tr({0})"
     ),
 ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from reference_interpreter import Reference, agree
 from synthetic import random_tree, synthetic_statistics
 
 from gp_emq.proxies import language, parse_expression, to_expression, to_formula
-from primitives import Kind, Operator, PrimitiveSet, load_primitive_set, primitive_set_names
+from primitives import Operator, PrimitiveSet, Role, load_primitive_set, primitive_set_names
 
 DOUBLES = synthetic_statistics(1, dtype=torch.float64)
 STRUCTURES = {"sequential", "branched", "dag"}
@@ -120,7 +120,7 @@ def test_templates_of_ones_own_get_the_parentheses_they_need(template, of_sum, o
         "an operator of one's own",
         statistics=["weight"],
         operators=[
-            Operator("own", 1, Kind.ELEMENTWISE, torch.abs, "?", template),
+            Operator("own", 1, Role.ELEMENTWISE, torch.abs, "?", template),
             "add",
             "multiply",
             "mean",
@@ -137,7 +137,7 @@ def test_templates_of_ones_own_get_the_parentheses_they_need(template, of_sum, o
 
 
 def test_a_template_may_repeat_its_argument_or_hold_braces() -> None:
-    both = Operator("both", 1, Kind.ELEMENTWISE, torch.abs, "?", "{0}·{0}")
+    both = Operator("both", 1, Role.ELEMENTWISE, torch.abs, "?", "{0}·{0}")
     own = PrimitiveSet(
         "own", "repeats", statistics=["depth"], operators=[both, "add"], ends_in_bits=True
     )

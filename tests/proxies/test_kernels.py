@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from gp_emq.proxies._kernels import computed, kernel_of
-from primitives import EXPONENTS, OPERATORS, Kind, Operator
+from primitives import EXPONENTS, OPERATORS, Operator, Role
 
 AWKWARD = torch.tensor(
     [0.0, -0.0, 1.0, -1.0, 1e-30, -1e-30, 1e-42, 3.5, -3.5, 60.0, -60.0, 1e30, -1e30,
@@ -23,7 +23,7 @@ def elementwise(arity: int) -> list[Operator]:
     return [
         operator
         for operator in OPERATORS.values()
-        if operator.kind is Kind.ELEMENTWISE and operator.arity == arity
+        if operator.kind is Role.ELEMENTWISE and operator.arity == arity
         and operator.name not in ("power", "times_bits")
     ]  # fmt: skip
 

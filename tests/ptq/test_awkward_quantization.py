@@ -496,6 +496,36 @@ def test_scales_next_to_the_least_normal_number_survive_the_export(tmp_path):
         assert float(quantized(images).std()) > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("weights", "inputs"),
+    [
+        (2.0**-115, 1.0), (1.0, 2.0**-110), (2.0**-60, 2.0**-60), (2.0**60, 2.0**-110),
+        (2.0**60, 1.0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dead", [False, True])
+def test_an_export_has_scales_of_any_size(weights, inputs, dead, tmp_path):
+    class Undone(Normed):
+        def forward(self, images):
+            hidden = self.conv(images * inputs) * (1 / inputs) * (1 / weights)
+            return self.head(torch.relu(hidden).mean((2, 3)))
+
+    model, images = made(Undone), pictures()
+    with torch.no_grad():
+        model.conv.weight.mul_(weights)
+        model.conv.bias.mul_(weights * inputs)
+        if dead:
+            model.conv.weight[1] = 1e-41 * min(weights, 1.0)
+    quantized = gp_emq.quantize(model, {"conv": 4, "head": 8}, images)
+    path, layers = tmp_path / "faint.onnx", find_layers(model, images[:1])
+    export_onnx(quantized, layers, path, images.shape[1:])
+    ran = onnxruntime.InferenceSession(path).run(None, {"images": images.numpy()})[0]
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(ran), quantized(images), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(quantized(images), model(images), rtol=0.1, atol=0.05)
+        assert float(quantized(images).std()) > 1e-3
+
+
 def test_half_precision_inputs_are_rounded_in_float32():
     grid = gp_emq.quantization.QuantizationParameters(
         torch.tensor(0.1), torch.tensor(100.0), 0, 255

@@ -85,6 +85,7 @@ def test_packed_files_take_what_is_counted_and_give_the_same(recipe):
         again = load_quantized(path, network)
     assert torch.equal(again(images), quantized(images))
     assert again(images).dtype == recipe.dtype
+    network = recipe.reference()
     distinct = {id(network.get_submodule(name).weight): name for name in reversed(list(widths))}
     counted = 0
     for name in distinct.values():

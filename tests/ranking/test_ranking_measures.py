@@ -18,7 +18,7 @@ from gp_emq.correlation import (
     whole,
 )
 from gp_emq.ranking._comparison import Mark, marks
-from gp_emq.ranking._regret import Budget, budgets_of, regret
+from gp_emq.ranking._regret import SizeBudget, budgets_of, regret
 
 # Few distinct values, so that ties are frequent.
 VALUES = st.lists(st.integers(0, 6), min_size=3, max_size=25)
@@ -125,10 +125,10 @@ def test_regret_by_hand() -> None:
     sizes = np.array([1.0, 2.0, 3.0, 4.0])
     accuracies = np.array([0.5, 0.7, 0.6, 0.9])
     scores = np.array([0.0, 1.0, 2.0, 3.0])
-    assert regret(scores, accuracies, sizes, Budget(0.5, 3.0)) == pytest.approx(0.1)
-    assert regret(scores, accuracies, sizes, Budget(1.0, 4.0)) == 0.0
+    assert regret(scores, accuracies, sizes, SizeBudget(0.5, 3.0)) == pytest.approx(0.1)
+    assert regret(scores, accuracies, sizes, SizeBudget(1.0, 4.0)) == 0.0
     tied = np.array([2.0, 0.0, 2.0, 0.0])
-    assert regret(tied, accuracies, sizes, Budget(0.5, 3.0)) == pytest.approx(0.7 - 0.55)
+    assert regret(tied, accuracies, sizes, SizeBudget(0.5, 3.0)) == pytest.approx(0.7 - 0.55)
 
 
 @given(st.lists(st.floats(1, 100), min_size=1, max_size=30))

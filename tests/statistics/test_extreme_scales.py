@@ -62,6 +62,26 @@ def test_the_top_eigenvalue_goes_with_the_square_of_the_scale(power, batch):
                                atol=0)  # fmt: skip
 
 
+@pytest.mark.parametrize("power", [-40, -24, 0, 24, 40])
+def test_the_traces_of_layers_are_those_of_their_blocks_whatever_the_others_are(power, batch):
+    model = Undone(2.0**power)
+    exact, images, labels = copy.deepcopy(model).double(), batch[0].double(), batch[1]
+    weights = [exact.conv.weight, exact.head.weight]
+    loss = functional.cross_entropy(exact(images), labels)
+    slopes = torch.autograd.grad(loss, weights, create_graph=True)
+    traces = [
+        sum(
+            float(torch.autograd.grad(one, weight, retain_graph=True)[0].flatten()[index])
+            for index, one in enumerate(slope.flatten())
+        )
+        for slope, weight in zip(slopes, weights, strict=True)
+    ]
+    settings = gp_emq.statistics.StatisticsSettings(hessian_probes=200)
+    statistics = gp_emq.collect_statistics(model, *batch, bits=(4, 8), settings=settings)
+    found = statistics.tensor("hessian_trace").tolist()
+    assert found == pytest.approx(traces, rel=0.2)
+
+
 @pytest.mark.parametrize("power", [-80, -70, 66, 80])
 def test_squares_of_gradients_that_float32_has_no_room_for_are_refused(power, batch):
     statistics = statistics_of(Undone(2.0**power), batch)

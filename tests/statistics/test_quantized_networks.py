@@ -1,13 +1,12 @@
 """Statistics at quantized networks, against copies of the network whose weights are quantized."""
 
-import copy
 import os
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from random_networks import EXACT, Conditional, recipes
+from random_networks import EXACT, Conditional, recipes, reference_of
 from torch import nn
 from torch.nn import functional
 
@@ -29,7 +28,7 @@ def perturbations(statistics: Statistics) -> dict[str, torch.Tensor]:
 
 def quantized(network: nn.Module, statistics: Statistics, places: dict[str, int]) -> nn.Module:
     """A copy with each layer that is named at the width of a place."""
-    copied = copy.deepcopy(network).float().eval()
+    copied = reference_of(network)
     with torch.no_grad():
         for name, place in places.items():
             copied.get_submodule(name).weight += perturbations(statistics)[name][place]
@@ -61,7 +60,7 @@ def test_divergence_gradient_is_autograds_through_the_quantized_network(recipe):
     statistics = gp_emq.collect_statistics(recipe.network(), images, labels, bits=BITS)
     layers = weight_layers(sorted(statistics.layers, key=lambda layer: layer.entry))
     with torch.no_grad():
-        plain = copy.deepcopy(recipe.network()).float().double().eval()
+        plain = recipe.reference(torch.float64)
         before = plain(images.double().clone()).log_softmax(1)
     for where, place in PLACES.items():
         there = all_at(recipe.network(), statistics, place).double()
@@ -82,7 +81,7 @@ def test_what_is_measured_is_what_both_networks_give(recipe):
     images, labels = recipe.batch()
     images = images.float()
     statistics = gp_emq.collect_statistics(recipe.network(), images, labels, bits=BITS)
-    network = recipe.network().float().eval()
+    network = recipe.reference()
     names = perturbations(statistics)
     entries = {layer.name: layer.entry for layer in statistics.layers}
 

@@ -11,7 +11,7 @@ from gp_emq.networks import Layer, Samples, undisturbed
 from gp_emq.quantization._batch_norm import batch_norms
 from gp_emq.quantization._quantized_model import QuantizedModel
 from gp_emq.quantization._quantized_network import QuantizedWeight
-from gp_emq.quantization._reconstruction import Report
+from gp_emq.quantization._reconstruction import LayerProgress
 from gp_emq.quantization.recipes._task import Counter, Task
 
 
@@ -50,7 +50,7 @@ class Recipe:
 
     name: str
     description: str
-    round_layer: Callable[[Task, Layer, int, Report], QuantizedWeight] | None = None
+    round_layer: Callable[[Task, Layer, int, LayerProgress], QuantizedWeight] | None = None
     round_network: Callable[[Task, Mapping[str, int]], Mapping[str, QuantizedWeight]] | None = None
     correct: Callable[[Task], Callable[[RoundedNetwork], None]] | None = None
     iterations: int = 0
@@ -71,7 +71,11 @@ class Recipe:
         return tuple(sorted({step.__module__ for step in steps if step is not None}))
 
     def rounded(
-        self, task: Task, layer: Layer, width: int, report: Report = lambda _name, _steps: None
+        self,
+        task: Task,
+        layer: Layer,
+        width: int,
+        report: LayerProgress = lambda _name, _steps: None,
     ) -> QuantizedWeight:
         """Round one layer's weight, or give what is kept of it; for recipes with `round_layer`.
 

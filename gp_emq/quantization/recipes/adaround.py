@@ -2,12 +2,12 @@
 
 from gp_emq.networks import Layer
 from gp_emq.quantization._quantized_network import QuantizedWeight
-from gp_emq.quantization._reconstruction import Report, reconstruct_layer
+from gp_emq.quantization._reconstruction import LayerProgress, reconstruct_layer
 from gp_emq.quantization.recipes._recipe import Recipe
 from gp_emq.quantization.recipes._task import Task
 
 
-def learn_layer(task: Task, layer: Layer, width: int, report: Report) -> QuantizedWeight:
+def learn_layer(task: Task, layer: Layer, width: int, report: LayerProgress) -> QuantizedWeight:
     """Learn the rounding of a layer from its float input, rounded to the input's grid.
 
     What is learned of a layer at a width then serves every plan.

@@ -1,9 +1,9 @@
 """Quantized networks computed otherwise: hooks and loops over a float copy, in float64 grids."""
 
-import copy
 from collections import defaultdict
 
 import torch
+from random_networks import reference_of
 from torch import Tensor, nn
 
 
@@ -29,7 +29,7 @@ def reference(model: nn.Module, widths: dict[str, int], images: Tensor, activati
         images: That choose the grids of inputs, one by one.
         activation_bits: Of the inputs of layers; 32 for none.
     """
-    copied = copy.deepcopy(model).float().eval()
+    copied = reference_of(model)
     modules = {name: copied.get_submodule(name) for name in widths}
     seen: dict[str, list[Tensor]] = defaultdict(list)
 

@@ -1,0 +1,140 @@
+"""Rank all proxies on the benches of the zoo, by kind of network: ``python -m benchmarks.zoo``.
+
+All configurations of each bench count. Rows are kept as they are measured, and a killed call goes
+on from them; the code is not part of what they are kept by.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from gp_emq.command import run_command
+from gp_emq.correlation import KendallRanker, kendall_tau
+from gp_emq.errors import BenchError
+from gp_emq.files import atomic_write_text, read_document
+from gp_emq.mqbench import list_benches, load_bench
+from gp_emq.networks.zoo import SEARCH, SPLIT, TEST, VALIDATION, part_of
+from gp_emq.options import OptionParser
+from gp_emq.outputs import OutputFile
+from gp_emq.proxies import Proxy
+from gp_emq.proxies.handcrafted import DESCRIPTIONS, handcrafted_proxy
+from gp_emq.proxies.loading import shipped_proxy
+from gp_emq.proxies.shipped import shipped_files
+from gp_emq.ranking import RankedBench, score
+from gp_emq.statistics import default_cache
+
+Taus = dict[str, tuple[float, float] | None]
+"""By name of a proxy: tau at equal cost and over all pairs; None where it has no scores."""
+
+PARTS = (SEARCH, VALIDATION, TEST)
+TITLES = {SEARCH: "search", VALIDATION: "validation", TEST: "test"}
+
+
+def proxies() -> dict[str, Proxy]:
+    """Give every hand-made proxy and every formula that ships, by name."""
+    hand_made = {name: handcrafted_proxy(name) for name in DESCRIPTIONS}
+    return hand_made | {name: shipped_proxy(name) for name in shipped_files()}
+
+
+def measure(name: str, candidates: dict[str, Proxy]) -> Taus:
+    """Rank the configurations of a bench by each proxy."""
+    target = RankedBench.load(name, weights=None, data=(), cache=default_cache())
+    bench, inputs = target.bench, target.proxy_inputs()
+    equal = KendallRanker(bench.oriented, target.pairs_at_equal_size(target.indices("all")))
+    found: Taus = {}
+    for proxy, candidate in candidates.items():
+        scores = score(candidate, inputs, bench).scores
+        found[proxy] = (
+            None
+            if scores is None
+            else (float(equal.taus(scores[None])[0]), kendall_tau(scores, bench.oriented))
+        )
+    return found
+
+
+def kind_of(network: str) -> str:
+    """Give the kind of a network of the zoo: its name without the data it was trained on."""
+    return network.partition("-")[0]
+
+
+def table_of(rows: dict[str, Taus], place: int) -> list[str]:
+    """Lay proxies against kinds of networks, and against what the networks are for.
+
+    Args:
+        rows: Taus of each bench.
+        place: 0 for tau at equal cost, 1 for tau over all pairs.
+
+    Returns:
+        Lines of Markdown: means over all benches of a part, and over those of each kind; a bench
+        where a proxy has no scores counts as 0.
+    """
+    networks = {bench: load_bench(bench).network for bench in rows}
+    columns: list[tuple[str, list[str]]] = []
+    for part in PARTS:
+        members = [bench for bench in rows if part_of(networks[bench]) == part]
+        if members:
+            columns.append((f"**{TITLES[part]}** ({len(members)})", members))
+        for kind in dict.fromkeys(kind_of(network) for network in SPLIT[part]):
+            own = [bench for bench in members if kind_of(networks[bench]) == kind]
+            if own:
+                columns.append((f"{kind} ({len(own)})", own))
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    means = {name: [_mean(rows, name, own, place) for _, own in columns] for name in names}
+    last = max(index for index, (title, _) in enumerate(columns) if title.startswith("**"))
+    lines = ["| proxy | " + " | ".join(title for title, _ in columns) + " |"]
+    lines.append("|---|" + "---:|" * len(columns))
+    for name in sorted(names, key=lambda name: -means[name][last]):
+        cells = [_cell(means, name, index) for index in range(len(columns))]
+        lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _mean(rows: dict[str, Taus], name: str, benches: Sequence[str], place: int) -> float:
+    found = [rows[bench].get(name) for bench in benches]
+    return float(np.mean([0.0 if pair is None else pair[place] for pair in found]))
+
+
+def _cell(means: dict[str, list[float]], name: str, index: int) -> str:
+    best = max(values[index] for values in means.values())
+    text = f"{means[name][index]:.3f}"
+    return f"**{text}**" if means[name][index] == best else text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; ``sys.argv`` if None.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        GpEmqError: A bench is unknown, or the rows cannot be kept.
+    """
+    parser = OptionParser(prog="python -m benchmarks.zoo", description=__doc__)
+    parser.add_argument(
+        "bench", nargs="*", help="names (default: all that ship of the zoo's networks)"
+    )
+    parser.add_argument("--rows", type=OutputFile(), required=True, metavar="FILE.json")
+    parser.add_argument("--all-pairs", action="store_true", help="tau over all pairs instead")
+    options = parser.parse_args(arguments)
+    names = options.bench or [name for name in list_benches() if "-rtn" in name or "-ada" in name]
+    kept: dict[str, Taus] = {}
+    if options.rows.exists():
+        kept = read_document(options.rows, dict[str, Taus], BenchError, "the rows")
+    for name in names:
+        known = kept.setdefault(name, {})
+        if missing := {one: proxy for one, proxy in proxies().items() if one not in known}:
+            known |= measure(name, missing)
+            atomic_write_text(options.rows, json.dumps(kept, indent=1))
+            sys.stderr.write(f"{name}\n")
+    rows = {name: kept[name] for name in names}
+    sys.stdout.writelines(f"{line}\n" for line in table_of(rows, int(options.all_pairs)))
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,56 @@
+"""The evolved formulas that ship: what they need, and that they are what their searches found."""
+
+import numpy as np
+import pytest
+
+from gp_emq import collect_statistics
+from gp_emq.networks import load_calibration, load_network
+from gp_emq.proxies.loading import load_proxy, shipped_proxy
+from gp_emq.proxies.shipped import shipped_files
+from gp_emq.store import read_hall_of_fame
+
+NAMES = ("gp-data-free", "gp-forward", "gp-gradient", "gp-measured")
+
+
+@pytest.fixture(scope="module")
+def statistics():
+    network = load_network("digits")
+    images = load_calibration("digits", count=32, seed=0).images
+    return collect_statistics(network.model, images, bits=(2, 3, 4), layers=network.layers)
+
+
+def test_these_ship() -> None:
+    assert tuple(shipped_files()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_formula_that_ships_says_how_harmful_each_width_is(name, statistics) -> None:
+    """More is better: a table sums up to how good a configuration is."""
+    table = np.asarray(load_proxy(name).table(statistics))
+    assert table.shape == (len(statistics.layers), 3)
+    assert np.isfinite(table).all()
+    means = table.mean(axis=0)
+    assert means[0] < means[1] < means[2]
+
+
+def test_needs_are_what_the_names_say() -> None:
+    needs = {name: set(shipped_proxy(name).needs) for name in NAMES}
+    assert {"measured_divergence", "measured_divergence_low"} <= needs["gp-measured"]
+    assert not any(one.startswith("measured") for one in needs["gp-gradient"])
+    assert not any("gradient" in one or "curvature" in one for one in needs["gp-forward"])
+    weights_alone = {"bits", "depth", "macs", "parameter_count", "quantization_mse"}
+    assert needs["gp-data-free"] <= weights_alone
+
+
+def test_the_measured_formula_is_its_three_terms(statistics) -> None:
+    """By hand: what one width does around the float network and around the lowest one."""
+    found = np.asarray(load_proxy("gp-measured").table(statistics))
+    low, alone, first = (
+        statistics.tensor(name).double().numpy()
+        for name in ("measured_divergence_low", "measured_divergence", "gradient_output_change")
+    )
+    scaled = (first - first.min()) / (first.max() - first.min())
+    with np.errstate(invalid="ignore"):
+        expected = -(low + scaled + np.sqrt(alone))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    assert len(read_hall_of_fame(shipped_files()["gp-measured"]).best.expression.split("(")) == 5

@@ -1,0 +1,50 @@
+"""The table of proxies against kinds of networks."""
+
+import numpy as np
+import pytest
+
+from benchmarks import zoo
+from gp_emq.correlation import at_equal_cost
+from gp_emq.mqbench import load_bench, model_sizes
+from gp_emq.proxies.handcrafted import handcrafted_proxy
+
+NAMES = ("plain-digits-rtn-channel", "plain-digits-rtn-tensor", "wide-digits-rtn-channel")
+
+
+def test_means_are_over_the_benches_of_a_kind_and_of_a_part() -> None:
+    rows = {
+        name: {"good": (0.5 + step, 0.9), "bad": None if step else (0.4, 0.1)}
+        for name, step in zip(NAMES, (0.0, 0.1, 0.2), strict=True)
+    }
+    head, _, *lines = zoo.table_of(rows, 0)
+    assert [cell.strip() for cell in head.split("|")[1:-1]] == [
+        "proxy", "**search** (2)", "plain (2)", "**validation** (1)", "wide (1)",
+    ]  # fmt: skip
+    assert lines == [
+        "| `good` | **0.550** | **0.550** | **0.700** | **0.700** |",
+        "| `bad` | 0.200 | 0.200 | 0.000 | 0.000 |",
+    ]
+    assert "0.900" in zoo.table_of(rows, 1)[2]
+
+
+def test_a_bench_is_ranked_over_all_its_configurations() -> None:
+    found = zoo.measure(NAMES[0], {"bits": handcrafted_proxy("sum_of_bits")})["bits"]
+    bench = load_bench(NAMES[0])
+    sums = bench.configurations.sum(axis=1)
+    same = at_equal_cost(model_sizes(bench))
+    counts = np.zeros(3)  # concordant less discordant, untied sums, untied accuracies
+    for i, j in zip(*np.nonzero(np.triu(same, 1)), strict=True):
+        first = np.sign(int(sums[i]) - int(sums[j]))
+        second = np.sign(bench.accuracies[i] - bench.accuracies[j])
+        counts += [first * second, first != 0, second != 0]
+    assert found[0] == pytest.approx(counts[0] / np.sqrt(counts[1] * counts[2]), abs=1e-12)
+
+
+def test_rows_that_are_kept_are_not_measured_again(tmp_path, monkeypatch, capsys) -> None:
+    rows = tmp_path / "rows.json"
+    monkeypatch.setattr(zoo, "proxies", lambda: {"bits": handcrafted_proxy("sum_of_bits")})
+    assert zoo.main([NAMES[0], "--rows", str(rows)]) == 0
+    first = capsys.readouterr().out
+    monkeypatch.setattr(zoo, "measure", None)
+    assert zoo.main([NAMES[0], "--rows", str(rows)]) == 0
+    assert capsys.readouterr().out == first
