@@ -14,7 +14,7 @@ from gp_emq.command import run_command
 from gp_emq.correlation import KendallRanker, kendall_tau
 from gp_emq.errors import BenchError
 from gp_emq.files import atomic_write_text, read_document
-from gp_emq.mqbench import list_benches, load_bench
+from gp_emq.mqbench import load_bench
 from gp_emq.networks.zoo import SEARCH, SPLIT, TEST, VALIDATION, part_of
 from gp_emq.options import OptionParser
 from gp_emq.outputs import OutputFile
@@ -27,6 +27,45 @@ from gp_emq.statistics import default_cache
 
 Taus = dict[str, tuple[float, float] | None]
 """By name of a proxy: tau at equal cost and over all pairs; None where it has no scores."""
+
+BENCHES = (
+    "plain-digits-rtn-channel",
+    "excite-digits-rtn-bn-channel",
+    "excite-digits-rtn-bn-tensor",
+    "excite-digits-adaround-channel",
+    "wide-digits-rtn-channel",
+    "wide-digits-rtn-tensor",
+    "wide-digits-adaround-channel",
+    "excite-cifar10-rtn-bn-channel",
+    "excite-cifar10-rtn-bn-tensor",
+    "bottleneck-digits-rtn-bn-channel",
+    "separable-digits-rtn-bn-channel",
+    "narrow-digits-rtn-bn-channel",
+    "plain-cifar10-rtn-channel",
+    "bottleneck-cifar10-rtn-bn-channel",
+    "separable-cifar10-rtn-bn-channel",
+    "narrow-cifar10-rtn-bn-channel",
+    "mixer-digits-rtn-channel",
+    "mixer-digits-rtn-tensor",
+    "grouped-digits-rtn-channel",
+    "grouped-digits-rtn-tensor",
+    "unnormed-digits-rtn-channel",
+    "unnormed-digits-rtn-tensor",
+    "plain-digits-rtn-tensor",
+    "bottleneck-digits-rtn-bn-tensor",
+    "separable-digits-rtn-bn-tensor",
+    "narrow-digits-rtn-bn-tensor",
+    "transformer-digits-rtn-channel",
+    "transformer-digits-rtn-tensor",
+    "transformer-digits-adaround-channel",
+    "modern-digits-rtn-channel",
+    "modern-digits-rtn-tensor",
+    "modern-digits-adaround-channel",
+    "dense-digits-rtn-bn-channel",
+    "dense-digits-rtn-bn-tensor",
+    "dense-digits-adaround-channel",
+)
+"""The default: what the formulas that ship were found on and chosen by, and test networks."""
 
 PARTS = (SEARCH, VALIDATION, TEST)
 TITLES = {SEARCH: "search", VALIDATION: "validation", TEST: "test"}
@@ -67,8 +106,9 @@ def table_of(rows: dict[str, Taus], place: int) -> list[str]:
         place: 0 for tau at equal cost, 1 for tau over all pairs.
 
     Returns:
-        Lines of Markdown: means over all benches of a part, and over those of each kind; a bench
-        where a proxy has no scores counts as 0.
+        Lines of Markdown: means over all benches of a part, and over those of each kind; the
+        mean of these, by which proxies are sorted, and the worst. A bench where a proxy has no
+        scores counts as 0.
     """
     networks = {bench: load_bench(bench).network for bench in rows}
     columns: list[tuple[str, list[str]]] = []
@@ -82,11 +122,15 @@ def table_of(rows: dict[str, Taus], place: int) -> list[str]:
                 columns.append((f"{kind} ({len(own)})", own))
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     means = {name: [_mean(rows, name, own, place) for _, own in columns] for name in names}
-    last = max(index for index, (title, _) in enumerate(columns) if title.startswith("**"))
-    lines = ["| proxy | " + " | ".join(title for title, _ in columns) + " |"]
-    lines.append("|---|" + "---:|" * len(columns))
-    for name in sorted(names, key=lambda name: -means[name][last]):
-        cells = [_cell(means, name, index) for index in range(len(columns))]
+    kinds = [index for index, (title, _) in enumerate(columns) if not title.startswith("**")]
+    for row in means.values():
+        found = [row[index] for index in kinds]
+        row += [float(np.mean(found)), min(found)]
+    titles = [*(title for title, _ in columns), "mean of kinds", "worst kind"]
+    lines = ["| proxy | " + " | ".join(titles) + " |"]
+    lines.append("|---|" + "---:|" * len(titles))
+    for name in sorted(names, key=lambda name: -means[name][-2]):
+        cells = [_cell(means, name, index) for index in range(len(titles))]
         lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
     return lines
 
@@ -116,12 +160,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = OptionParser(prog="python -m benchmarks.zoo", description=__doc__)
     parser.add_argument(
-        "bench", nargs="*", help="names (default: all that ship of the zoo's networks)"
+        "bench",
+        nargs="*",
+        help=f"names (default: the {len(BENCHES)} of docs/benches.md)",
     )
     parser.add_argument("--rows", type=OutputFile(), required=True, metavar="FILE.json")
     parser.add_argument("--all-pairs", action="store_true", help="tau over all pairs instead")
     options = parser.parse_args(arguments)
-    names = options.bench or [name for name in list_benches() if "-rtn" in name or "-ada" in name]
+    names = options.bench or BENCHES
     kept: dict[str, Taus] = {}
     if options.rows.exists():
         kept = read_document(options.rows, dict[str, Taus], BenchError, "the rows")

@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike
 
 from gp_emq import allocation, measured
 from gp_emq.cli._allocate import AllocateSettings, read_allocate
-from gp_emq.cli._allocate_files import output_files, tell, write_certificate, write_plan
+from gp_emq.cli._allocate_files import (
+    output_files,
+    tell,
+    write_certificate,
+    write_formats,
+    write_plan,
+)
 from gp_emq.cli._allocate_scores import NetworkScores, Source, source_of
 from gp_emq.command import KEPT_STATISTICS, REGRESSES, make_callable, resumption, run_command
 from gp_emq.outputs import check_output_file
@@ -59,6 +65,9 @@ def _allocate(asked: AllocateSettings) -> int:
         beside_bytes=0 if asked.size_bytes is None else source.beside_bytes,
     )
     space = _space(asked, source)
+    in_float = _in_float(space)
+    if asked.torchao is not None:
+        allocation.check_torchao([layer for layer in space.layers if layer.name not in in_float])
     budgets = allocation.make_budgets(
         space,
         settings,
@@ -69,7 +78,7 @@ def _allocate(asked: AllocateSettings) -> int:
         bops_g=asked.bops_g,
         costs=costs,
     )
-    held = _held(asked, source, space)
+    held = _held(asked, source, in_float)
     scored = source.scored(compared=asked.has_budget or asked.save_table is not None)
     if asked.save_table is not None:
         allocation.save_table(scored, asked.save_table)
@@ -95,6 +104,8 @@ def _allocate(asked: AllocateSettings) -> int:
         made = source.measured(problem, plan, settings)
         plan = made.plan
     # Files first: they are not lost where nobody reads what is printed.
+    if plan is not None:
+        write_formats(asked, plan)
     if asked.out is not None:
         write_plan(asked.out, plan, front, problem, None if asked.no_plot else settings)
         if made is not None:
@@ -120,15 +131,19 @@ def _picked(
     return allocation.picked_budget(chosen, asked.pick, problem, settings, where=where)
 
 
-def _held(asked: AllocateSettings, source: Source, space: "Space") -> "list[Target]":
-    """Hold the peak of activations against its limit, if there is one."""
-    if asked.activation_kib is None:
-        return []
-    in_float = {
+def _in_float(space: "Space") -> set[str]:
+    """Name the layers that stay in float."""
+    return {
         layer.name
         for layer in space.layers
         if space.widths[layer.entry] == (allocation.FLOAT_BITS,)
     }
+
+
+def _held(asked: AllocateSettings, source: Source, in_float: set[str]) -> "list[Target]":
+    """Hold the peak of activations against its limit, if there is one."""
+    if asked.activation_kib is None:
+        return []
     return [
         allocation.activation_target(
             asked.activation_kib, source.activations, asked.activation_bits, in_float

@@ -100,7 +100,7 @@ def test_a_language_model_is_planned_and_its_perplexity_measured(followed) -> No
 
 
 def test_every_command_and_option_in_the_text_exists() -> None:
-    from gp_emq.cli._allocate import make_parser as allocate
+    from gp_emq.cli._allocate_parser import make_parser as allocate
     from gp_emq.cli._quantize import make_parser as quantize
 
     known = {

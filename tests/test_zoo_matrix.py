@@ -19,10 +19,11 @@ def test_means_are_over_the_benches_of_a_kind_and_of_a_part() -> None:
     head, _, *lines = zoo.table_of(rows, 0)
     assert [cell.strip() for cell in head.split("|")[1:-1]] == [
         "proxy", "**search** (2)", "plain (2)", "**validation** (1)", "wide (1)",
+        "mean of kinds", "worst kind",
     ]  # fmt: skip
     assert lines == [
-        "| `good` | **0.550** | **0.550** | **0.700** | **0.700** |",
-        "| `bad` | 0.200 | 0.200 | 0.000 | 0.000 |",
+        "| `good` | **0.550** | **0.550** | **0.700** | **0.700** | **0.625** | **0.550** |",
+        "| `bad` | 0.200 | 0.200 | 0.000 | 0.000 | 0.100 | 0.000 |",
     ]
     assert "0.900" in zoo.table_of(rows, 1)[2]
 

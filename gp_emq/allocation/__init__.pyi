@@ -17,6 +17,7 @@ from ._names import AXES, BASELINES, BITS, CALIBRATION_IMAGES, WITHOUT_SCORES
 from ._pick import picked_budget
 from ._plan import Baseline, Plan, PlannedLayer, Target
 from ._plan_file import load_plan, plan_document, plan_from, save_plan
+from ._plan_formats import check_torchao, modelopt_config, plan_csv, torchao_config
 from ._problem import Problem
 from ._revised import revised_plan
 from ._scored import ScoredNetwork
@@ -55,6 +56,7 @@ __all__ = [
     "allocate",
     "axis_costs",
     "baseline_of",
+    "check_torchao",
     "draw_within",
     "format_plan",
     "format_sweep",
@@ -65,7 +67,9 @@ __all__ = [
     "load_sweep",
     "load_table",
     "make_budgets",
+    "modelopt_config",
     "picked_budget",
+    "plan_csv",
     "plan_document",
     "plan_from",
     "proxy_baseline",
@@ -78,6 +82,7 @@ __all__ = [
     "search_space",
     "solve",
     "sweep",
+    "torchao_config",
     "uniform_baseline",
     "uniform_configuration",
 ]

@@ -53,6 +53,20 @@ def write_plan(
     tell(*written)
 
 
+def write_formats(asked: AllocateSettings, plan: "Plan") -> None:
+    """Write a plan in the formats of other programs that were asked for."""
+    if asked.csv is not None:
+        atomic_write_text(asked.csv, allocation.plan_csv(plan))
+        tell(asked.csv)
+    for path, config in (
+        (asked.torchao, allocation.torchao_config),
+        (asked.modelopt, allocation.modelopt_config),
+    ):
+        if path is not None:
+            atomic_write_text(path, json.dumps(config(plan), indent=1, ensure_ascii=False) + "\n")
+            tell(path)
+
+
 def write_certificate(certificate: "Certificate", out: Path) -> None:
     """Write what was measured of a plan beside it."""
     path = out.with_name(f"{out.stem}-certificate.json")
