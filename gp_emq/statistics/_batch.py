@@ -35,6 +35,15 @@ class Batch:
             strict=True,
         )
 
+    def in_even_chunks(self, least: int) -> "Batch":
+        """Cut the same samples into chunks that are as good as equal.
+
+        Args:
+            least: Samples that a chunk has at least, where there are so many.
+        """
+        chunks = max(1, len(self) // max(self.chunk, least))
+        return Batch(self.images, self.labels, -(-len(self) // chunks))
+
     def part(self, most: int, stream: torch.Generator) -> "Batch":
         """Draw some of the images, in their order; all of them if they are few enough.
 

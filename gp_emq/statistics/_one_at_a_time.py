@@ -9,12 +9,17 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from gp_emq.networks import Samples, count
+from gp_emq.quantization import batch_norms
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._divergence import in_double
 from gp_emq.statistics._network import FunctionalNetwork
+from gp_emq.statistics._renormed import by_their_own_statistics, check_images_for
 
 LOSS, DIVERGENCE, METRIC = range(3)
 """The places of what `one_at_a_time` gives."""
+
+_MOST_TOGETHER = 64
+"""Images that statistics of batch norms are of at least, where there are so many."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ def one_at_a_time(
     around: FunctionalNetwork,
     batch: Batch,
     perturbations: Sequence[Tensor],
+    *,
+    renormed: bool = False,
 ) -> Tensor:
     """Give one entry after another each width, and run the calibration batch through.
 
@@ -58,6 +65,8 @@ def one_at_a_time(
         batch: The calibration batch.
         perturbations: For each layer with a weight of its own, quantized weight minus weight,
             (bits, ...).
+        renormed: Whether batch norms take the statistics of the images that go through, those of
+            the float network too, as re-estimating them gives; else they have their own.
 
     Returns:
         float64 (3, entries, bits): by how much the loss, the divergence from the float network's
@@ -66,7 +75,11 @@ def one_at_a_time(
     entries = [layer.entry for layer in network.weight_layers]
     widths = len(perturbations[0])
     table = torch.zeros(1 + max(entries), widths, 3, dtype=torch.float64)
-    with torch.no_grad():
+    norms = batch_norms(network.network.model) if renormed else []
+    if norms:
+        check_images_for(batch)
+        batch = batch.in_even_chunks(_MOST_TOGETHER)
+    with torch.no_grad(), by_their_own_statistics(norms):
         plain, others = network.weights(), around.weights()
         for samples, answers in batch.chunks():
             targets = _pytree.tree_map_only(Tensor, lambda x: x.to(network.device), answers)

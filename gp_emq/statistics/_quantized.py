@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import StatisticsError
+from gp_emq.quantization import batch_norms
 from gp_emq.statistics import _activations, _gradients
 from gp_emq.statistics._activations import Activations
 from gp_emq.statistics._context import Context
@@ -19,7 +20,13 @@ from gp_emq.statistics._fisher import fisher_diagonal
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._one_at_a_time import DIVERGENCE, LOSS, METRIC, one_at_a_time
 from gp_emq.statistics._record import Aspect, Computation, Kind, Statistic
-from gp_emq.statistics._sources import ELEMENTS, ONE_AT_A_TIME, ONE_AT_A_TIME_LOW
+from gp_emq.statistics._sources import (
+    ELEMENTS,
+    ONE_AT_A_TIME,
+    ONE_AT_A_TIME_LOW,
+    ONE_AT_A_TIME_LOW_RENORMED,
+    ONE_AT_A_TIME_RENORMED,
+)
 
 At = Callable[[Context], FunctionalNetwork]
 """Gives the network that a statistic is of."""
@@ -68,13 +75,28 @@ def _divergence_gradient(context: Context, at: At) -> Tensor:
     return divergence_gradient(context.network, _differentiable(context, at), context.batch)
 
 
-def _one_at_a_time(context: Context, around: FunctionalNetwork) -> Tensor:
-    return one_at_a_time(context.network, around, context.batch, context.own_perturbations())
+def _one_at_a_time(
+    context: Context, around: FunctionalNetwork, *, renormed: bool = False
+) -> Tensor:
+    return one_at_a_time(
+        context.network, around, context.batch, context.own_perturbations(), renormed=renormed
+    )
+
+
+def _renormed(context: Context, plain: str, at: At) -> Tensor:
+    """Measure with batch norms re-estimated; without any it is the same as `plain`."""
+    if not batch_norms(context.network.network.model):
+        return context.lookup(plain)
+    return _one_at_a_time(context, at(context), renormed=True)
 
 
 INGREDIENTS: Mapping[str, Computation] = {
     ONE_AT_A_TIME: lambda context: _one_at_a_time(context, context.network),
     ONE_AT_A_TIME_LOW: lambda context: _one_at_a_time(context, lowest(context)),
+    ONE_AT_A_TIME_RENORMED: lambda context: _renormed(
+        context, ONE_AT_A_TIME, lambda known: known.network
+    ),
+    ONE_AT_A_TIME_LOW_RENORMED: lambda context: _renormed(context, ONE_AT_A_TIME_LOW, lowest),
 }
 """What several of the statistics are parts of, so that they share its passes."""
 
@@ -113,6 +135,7 @@ def _measured(name: str, symbol: str, description: str, source: str, place: int)
 
 
 _FLOAT = "with the entry alone quantized"
+_RENORMED = "batch norms by the images' own statistics"
 _LOW = "with the entry at this width and all others at the lowest, beyond all at the lowest"
 
 QUANTIZED = (
@@ -127,5 +150,11 @@ QUANTIZED = (
     _measured("measured_loss_low", "ΔL₀", f"change of the loss {_LOW}", ONE_AT_A_TIME_LOW, LOSS),
     _measured("measured_divergence_low", "ΔD₀", f"change of the divergence {_LOW}",
               ONE_AT_A_TIME_LOW, DIVERGENCE),
+    _measured("measured_divergence_renormed", "ΔDᴮ",
+              f"divergence of the network's outputs {_FLOAT}, {_RENORMED}",
+              ONE_AT_A_TIME_RENORMED, DIVERGENCE),
+    _measured("measured_divergence_low_renormed", "ΔD₀ᴮ",
+              f"change of the divergence {_LOW}, {_RENORMED}",
+              ONE_AT_A_TIME_LOW_RENORMED, DIVERGENCE),
 )  # fmt: skip
 """The records, in the order of the catalogue."""

@@ -182,3 +182,68 @@ def test_what_only_runs_forward_asks_for_no_derivative():
         if name.endswith(("_low", "_middle")) and not name.startswith("measured"):
             with pytest.raises(gp_emq.errors.StatisticsError):
                 statistics.tensor(name)
+
+
+class Normed(nn.Module):
+    """A batch norm whose statistics are far from those of the images, called twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+        self.second, self.last = nn.Conv2d(4, 4, 1), nn.Linear(4, 3)
+        with torch.no_grad():
+            self.norm.running_mean.fill_(2)
+            self.norm.running_var.fill_(9)
+
+    def forward(self, images):
+        hidden = self.norm(self.first(images)).relu()
+        return self.last(self.norm(self.second(hidden)).relu().mean((2, 3)))
+
+
+def test_batch_norms_may_take_the_statistics_of_the_images():
+    """Against a copy of the network in training mode, which normalises by the batch."""
+    torch.manual_seed(0)
+    network, images = Normed().eval(), torch.randn(12, 1, 6, 6)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    statistics = gp_emq.collect_statistics(network, images, bits=BITS)
+    names = perturbations(statistics)
+
+    def outputs(places):
+        other = quantized(network, statistics, places)
+        other.norm.train()
+        with torch.no_grad():
+            return other(images.clone()).double().log_softmax(1)
+
+    entries = {layer.name: layer.entry for layer in statistics.layers}
+    for base, kind in (
+        ({}, "measured_divergence_renormed"),
+        (dict.fromkeys(names, 0), "measured_divergence_low_renormed"),
+    ):
+        one = outputs({})
+
+        def divergence(places, one=one):
+            return float((one.exp() * (one - outputs(places))).sum(1).mean())
+
+        found = statistics.tensor(kind)
+        for name, entry in entries.items():
+            for place in range(len(BITS)):
+                expected = divergence({**base, name: place}) - divergence(base)
+                assert float(found[entry, place]) == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    assert not torch.allclose(
+        statistics.tensor("measured_divergence"), statistics.tensor("measured_divergence_renormed")
+    )
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_without_batch_norms_there_is_nothing_to_estimate():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 3))
+    statistics = gp_emq.collect_statistics(network, torch.randn(8, 1, 3, 3), bits=BITS)
+    for name in ("measured_divergence", "measured_divergence_low"):
+        assert torch.equal(statistics.tensor(name), statistics.tensor(f"{name}_renormed"))
+
+
+def test_one_image_has_no_statistics_of_batch_norms():
+    statistics = gp_emq.collect_statistics(Normed(), torch.randn(1, 1, 6, 6), bits=BITS)
+    with pytest.raises(gp_emq.errors.StatisticsError, match="at least 2 images, not 1"):
+        statistics.tensor("measured_divergence_renormed")

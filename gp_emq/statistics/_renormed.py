@@ -1,0 +1,42 @@
+"""Batch norms as a recipe leaves them that re-estimates their statistics."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch.nn.modules.batchnorm import _NormBase
+
+from gp_emq.errors import StatisticsError
+from gp_emq.statistics._batch import Batch
+
+
+@contextmanager
+def by_their_own_statistics(norms: Sequence[_NormBase]) -> Iterator[None]:
+    """Inside the block, batch norms take the statistics of the images that go through.
+
+    What they keep of statistics stays as it is.
+
+    Args:
+        norms: The batch norms, and instance norms, of a network.
+    """
+    before = [(norm.training, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    try:
+        for norm, (_, _, counter) in zip(norms, before, strict=True):
+            norm.train()
+            norm.momentum = 0.0
+            norm.num_batches_tracked = None if counter is None else counter.clone()
+        yield
+    finally:
+        for norm, (training, momentum, counter) in zip(norms, before, strict=True):
+            norm.train(training)
+            norm.momentum = momentum
+            norm.num_batches_tracked = counter
+
+
+def check_images_for(batch: Batch) -> None:
+    """Refuse a single image, which has no spread that a batch norm could take.
+
+    Raises:
+        StatisticsError: There is one image.
+    """
+    if len(batch) < 2:
+        raise StatisticsError("statistics of batch norms need at least 2 images, not 1")
