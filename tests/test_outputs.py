@@ -20,7 +20,8 @@ from gp_emq.store import atomic_write_bytes
 
 ROOT = Path(__file__).parents[1]
 READ = {
-    "bench", "config", "cost", "data", "file", "plan", "resume", "run", "test_data", "weights",
+    "bench", "config", "cost", "data", "file", "from_sweep", "plan", "resume", "run", "table",
+    "test_data", "weights",
 }  # fmt: skip
 """Options that name what is read; `--resume` is checked by whoever opens the run."""
 
