@@ -1,5 +1,6 @@
 """The options of ``gp_emq watch``."""
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,19 @@ def read_watch(given: Sequence[str] | None) -> WatchSettings:
         epilog="A terminal shows the present state; a file or a pipe gets one line for each new "
         "generation. Ctrl-C ends this command, not the run.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, e.g. runs/digits")
+    parser.add_argument(
+        "run", type=_folder, metavar="RUN", help="folder of a run, e.g. runs/digits"
+    )
     add_number(
         parser, "--interval", "between two looks", DEFAULT_INTERVAL, kind=seconds,
         metavar="SECONDS",
     )  # fmt: skip
     parser.add_argument("--once", action="store_true", help="show the present state, and end")
     return settings_of(WatchSettings, parser.parse_args(given))
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        # It would stand for the present folder, and an empty one is waited for to become a run.
+        raise argparse.ArgumentTypeError("must name a folder, got nothing")
+    return Path(text)
