@@ -15,6 +15,7 @@ COMMANDS = {
     "gp_emq.qat.__main__": (),
     "gp_emq.networks.train_digits": (),
     "gp_emq.networks.train_zoo": (),
+    "gp_emq.watch": ("run",),
     "analysis.convergence": ("run",),
     "analysis.correlation": ("run",),
     "analysis.genealogy": ("run",),

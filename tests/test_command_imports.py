@@ -50,6 +50,10 @@ LINES = {
         "--help": 0, "--nonsense": 2, "--list-recipes": 0, "--bits 4": 2,
         "--network digits --bits 4 --epochs 0": 2,
     },
+    "watch": {
+        "--help": 0, "--nonsense": 2, "": 2, "no-such-run": 2, "no-such-run --once": 2,
+        "x --interval 0": 2,
+    },
     "report": {"--help": 0, "--nonsense": 2, "": 2, "no-such-run": 2},
 }  # fmt: skip
 """Exit status of command lines, by command."""
@@ -91,7 +95,9 @@ def test_every_command_is_one_of_the_script(name: str, capsys) -> None:
 
 @pytest.mark.parametrize("line", [[], ["nonsense"]])
 def test_no_command_or_an_unknown_one_is_refused(line: list[str]) -> None:
-    with pytest.raises(GpEmqError, match="run, ablate, rank, bench, allocate, quantize, qat, rep"):
+    with pytest.raises(
+        GpEmqError, match="run, ablate, rank, bench, allocate, quantize, qat, watch"
+    ):
         main(line)
 
 

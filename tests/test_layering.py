@@ -20,8 +20,8 @@ ORDER = (
     # -> quantized network -> file
     "export", "ptq", "qat", "measured",
     # What is made of all of it: runs, benches of plans, figures, commands.
-    "experiment", "zoo_benches", "ablation", "analysis",
-    "ablate", "allocate", "bench", "quantize", "rank", "run",
+    "experiment", "watching", "zoo_benches", "ablation", "analysis",
+    "ablate", "allocate", "bench", "quantize", "rank", "run", "watch",
 )  # fmt: skip
 """Packages and modules of gp_emq, and the two packages beside it, each before those that use it."""
 

@@ -52,7 +52,7 @@ def line_of(module: str, words: str, action: argparse.Action, value: str) -> lis
         if positional and words in ("import", "extend"):
             rest = rest[1:]
         return [words, *rest, *given]
-    if module.startswith("analysis."):
+    if module.startswith("analysis.") or module == "gp_emq.watch":
         return ["no such run", *given] if action.option_strings else given
     return [*IMPOSSIBLE[module], *given]
 

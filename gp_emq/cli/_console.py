@@ -31,6 +31,7 @@ COMMANDS = {
     "allocate": Command("gp_emq.allocate", "choose the bits of every layer within budgets"),
     "quantize": Command("gp_emq.quantize", "quantize a network as a plan says"),
     "qat": Command("gp_emq.qat.__main__", "train a network while it is quantized"),
+    "watch": Command("gp_emq.watch", "follow a run under way from another terminal"),
     "report": Command("analysis.report", "write a page about a run"),
 }
 

@@ -159,10 +159,28 @@ class RunStore:
             found = self._connection.execute(query, values)
             return [schema.individual_row(row, benches.get(row["id"], ())) for row in found]
 
-    def generations(self) -> list[GenerationRow]:
-        """The completed generations, in order."""
+    def best_of(self, ids: Sequence[int]) -> IndividualRow | None:
+        """Of some individuals, the one of the highest training tau; of equals the smallest.
+
+        Args:
+            ids: of the individuals, such as a population's.
+
+        Returns:
+            The individual; None if none of them has a fitness.
+        """
+        query = """
+            SELECT * FROM individuals
+            WHERE id IN (SELECT value FROM json_each(?)) AND training_tau IS NOT NULL
+            ORDER BY training_tau DESC, size, id LIMIT 1
+        """
+        found = self._individuals(query, (json.dumps(list(ids)),))
+        return found[0] if found else None
+
+    def generations(self, *, after: int = -1) -> list[GenerationRow]:
+        """The completed generations, in order; only those after one of them if asked."""
         with one_clear_line(self._folder):
-            rows = self._connection.execute("SELECT * FROM generations ORDER BY generation")
+            query = "SELECT * FROM generations WHERE generation > ? ORDER BY generation"
+            rows = self._connection.execute(query, (after,))
             return [schema.generation_row(row) for row in rows]
 
     def last_generation(self) -> GenerationRow | None:
