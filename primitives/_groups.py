@@ -21,7 +21,7 @@ QUANTIZED_STATISTICS = (
 )  # fmt: skip
 MEASURED_STATISTICS = (
     "measured_loss", "measured_divergence", "measured_loss_low", "measured_divergence_low",
-    "measured_divergence_renormed", "measured_divergence_low_renormed",
+    "recipe_divergence", "recipe_divergence_low",
 )  # fmt: skip
 DISCOVERY_STATISTICS = (*BIT_AWARE_STATISTICS, *OUTPUT_STATISTICS, *QUANTIZED_STATISTICS)
 BIT_AWARE_OPERATORS = (

@@ -119,5 +119,5 @@ def make_tiny(cache: Path, name: str = "tiny", seed: int = 11) -> Tiny:
         statistics.prepare(load_primitive_set(primitives).needs)
     assert statistics.folder is not None
     network = Network("tiny", model, find_layers(model, images[:1], ties), (1, 8, 8))
-    inputs = BenchInputs(network, Workload(model, images, labels), quantizer)
+    inputs = BenchInputs(network, Workload(model, images, labels), quantizer, renormed=True)
     return Tiny(make_bench(statistics, name), inputs, statistics, statistics.folder)

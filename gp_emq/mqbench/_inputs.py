@@ -17,6 +17,7 @@ from gp_emq.networks import (
     load_inputs,
 )
 from gp_emq.quantization import WeightQuantizer
+from gp_emq.quantization.recipes import find_recipe
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,14 @@ class BenchInputs:
         network: the float network whose configurations were measured.
         calibration: the network with the calibration batch of the protocol.
         quantizer: how the protocol quantizes weights.
+        renormed: whether the protocol makes up for what rounding does to a channel's scale and
+            shift; see `StatisticsSettings`.
     """
 
     network: Network
     calibration: Workload
     quantizer: WeightQuantizer
+    renormed: bool
 
 
 def bench_inputs(
@@ -85,10 +89,14 @@ def bench_inputs(
         # Benches of before were measured on images that had been resized, and kept their pixels.
         inputs = replace(inputs, data_set=RESIZED)
     count = made.protocol.calibration_images
+    recipe = find_recipe(made.protocol.recipe)
+    renormed = recipe.learns or recipe.correct is not None
     if source not in (OWN_ARRAYS, OWN_WORKLOAD):
-        return BenchInputs(loaded, inputs.calibration(count, made.seed), made.protocol.weights)
+        return BenchInputs(
+            loaded, inputs.calibration(count, made.seed), made.protocol.weights, renormed
+        )
     batch = inputs.divided(count, None, made.seed).calibration
     if batch.samples_sha256() != bench.provenance.get("calibration_sha256"):
         given = inputs.data[0] if inputs.data else loaded.name
         raise BenchError(f"{given} holds other samples than bench {bench.name} was measured on")
-    return BenchInputs(loaded, batch, made.protocol.weights)
+    return BenchInputs(loaded, batch, made.protocol.weights, renormed)

@@ -19,12 +19,14 @@ class MeasuredBy:
         activations: how the inputs of layers were.
         calibration_images: images for scales, learned rounding and batch norm.
         iterations: optimization steps of a learned rounding.
+        recipe: by which weights were rounded and corrected.
     """
 
     weights: WeightQuantizer
     activations: ActivationQuantizer
     calibration_images: int
     iterations: int = 0
+    recipe: str = "rtn"
 
 
 @dataclass(frozen=True)

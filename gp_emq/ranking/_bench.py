@@ -76,12 +76,12 @@ class RankedBench:
                 with random probes of that seed too.
         """
         calibration = self.inputs.calibration
-        settings = StatisticsSettings()
+        settings = StatisticsSettings(renormed=self.inputs.renormed)
         if calibration_seed is not None:
             order = np.random.default_rng(calibration_seed).permutation(len(calibration))
             half = torch.from_numpy(np.sort(order[: max(1, len(calibration) // 2)]))
             calibration = calibration.part(half)
-            settings = StatisticsSettings(seed=1 + calibration_seed)
+            settings = replace(settings, seed=1 + calibration_seed)
         statistics = collect_statistics(
             calibration,
             bits=self.bench.bits,

@@ -21,11 +21,11 @@ from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._one_at_a_time import DIVERGENCE, LOSS, METRIC, one_at_a_time
 from gp_emq.statistics._record import Aspect, Computation, Kind, Statistic
 from gp_emq.statistics._sources import (
+    AS_QUANTIZED,
+    AS_QUANTIZED_LOW,
     ELEMENTS,
     ONE_AT_A_TIME,
     ONE_AT_A_TIME_LOW,
-    ONE_AT_A_TIME_LOW_RENORMED,
-    ONE_AT_A_TIME_RENORMED,
 )
 
 At = Callable[[Context], FunctionalNetwork]
@@ -84,8 +84,8 @@ def _one_at_a_time(
 
 
 def _renormed(context: Context, plain: str, at: At) -> Tensor:
-    """Measure with batch norms re-estimated; without any it is the same as `plain`."""
-    if not batch_norms(context.network.network.model):
+    """Measure as the recipe leaves batch norms; without any it is the same as `plain`."""
+    if not (context.settings.renormed and batch_norms(context.network.network.model)):
         return context.lookup(plain)
     return _one_at_a_time(context, at(context), renormed=True)
 
@@ -93,10 +93,8 @@ def _renormed(context: Context, plain: str, at: At) -> Tensor:
 INGREDIENTS: Mapping[str, Computation] = {
     ONE_AT_A_TIME: lambda context: _one_at_a_time(context, context.network),
     ONE_AT_A_TIME_LOW: lambda context: _one_at_a_time(context, lowest(context)),
-    ONE_AT_A_TIME_RENORMED: lambda context: _renormed(
-        context, ONE_AT_A_TIME, lambda known: known.network
-    ),
-    ONE_AT_A_TIME_LOW_RENORMED: lambda context: _renormed(context, ONE_AT_A_TIME_LOW, lowest),
+    AS_QUANTIZED: lambda context: _renormed(context, ONE_AT_A_TIME, lambda known: known.network),
+    AS_QUANTIZED_LOW: lambda context: _renormed(context, ONE_AT_A_TIME_LOW, lowest),
 }
 """What several of the statistics are parts of, so that they share its passes."""
 
@@ -135,7 +133,7 @@ def _measured(name: str, symbol: str, description: str, source: str, place: int)
 
 
 _FLOAT = "with the entry alone quantized"
-_RENORMED = "batch norms by the images' own statistics"
+_RENORMED = "batch norms as the recipe leaves them"
 _LOW = "with the entry at this width and all others at the lowest, beyond all at the lowest"
 
 QUANTIZED = (
@@ -150,11 +148,11 @@ QUANTIZED = (
     _measured("measured_loss_low", "ΔL₀", f"change of the loss {_LOW}", ONE_AT_A_TIME_LOW, LOSS),
     _measured("measured_divergence_low", "ΔD₀", f"change of the divergence {_LOW}",
               ONE_AT_A_TIME_LOW, DIVERGENCE),
-    _measured("measured_divergence_renormed", "ΔDᴮ",
+    _measured("recipe_divergence", "ΔDᴿ",
               f"divergence of the network's outputs {_FLOAT}, {_RENORMED}",
-              ONE_AT_A_TIME_RENORMED, DIVERGENCE),
-    _measured("measured_divergence_low_renormed", "ΔD₀ᴮ",
+              AS_QUANTIZED, DIVERGENCE),
+    _measured("recipe_divergence_low", "ΔD₀ᴿ",
               f"change of the divergence {_LOW}, {_RENORMED}",
-              ONE_AT_A_TIME_LOW_RENORMED, DIVERGENCE),
+              AS_QUANTIZED_LOW, DIVERGENCE),
 )  # fmt: skip
 """The records, in the order of the catalogue."""

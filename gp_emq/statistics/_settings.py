@@ -20,6 +20,9 @@ class StatisticsSettings:
             large images take smaller chunks.
         curvature_values: Most input values of all images that the Hessian is the mean over;
             of a larger batch a seeded draw is used.
+        renormed: Whether the network will be quantized by a recipe that makes up for what rounding
+            does to a channel's scale and shift, by batch norms re-estimated or by learned
+            rounding; `recipe_divergence` then has batch norms by the images' own statistics.
 
     Raises:
         StatisticsError: A number is out of its range.
@@ -33,10 +36,11 @@ class StatisticsSettings:
     chunk_images: int = 128
     chunk_values: int = 2**19
     curvature_values: int = 2**21
+    renormed: bool = True
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            least = 0 if name in {"seed", "power_tolerance"} else 1
+            least = 0 if name in {"seed", "power_tolerance", "renormed"} else 1
             if value < least:
                 raise StatisticsError(f"{name} must be at least {least}, got {value}")
 

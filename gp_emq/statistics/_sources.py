@@ -28,8 +28,8 @@ GRADIENT_SUMS = "gradient_sums"
 """Name of the sums over images of gradients times changes that several statistics are parts of."""
 
 ONE_AT_A_TIME, ONE_AT_A_TIME_LOW = "one_at_a_time", "one_at_a_time_low"
-ONE_AT_A_TIME_RENORMED = "one_at_a_time_renormed"
-ONE_AT_A_TIME_LOW_RENORMED = "one_at_a_time_low_renormed"
+AS_QUANTIZED = "as_quantized"
+AS_QUANTIZED_LOW = "as_quantized_low"
 """Names of what is measured with one entry quantized around the float network, and around that
 with all entries at the lowest width."""
 
@@ -40,8 +40,8 @@ HIDDEN = (
     OUTPUT_SUMS,
     GRADIENT_SUMS,
     ONE_AT_A_TIME,
-    ONE_AT_A_TIME_RENORMED,
-    ONE_AT_A_TIME_LOW_RENORMED,
+    AS_QUANTIZED,
+    AS_QUANTIZED_LOW,
     ONE_AT_A_TIME_LOW,
 )
 """What is stored beside the statistics and is none."""

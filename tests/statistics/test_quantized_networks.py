@@ -13,7 +13,7 @@ from torch.nn import functional
 import gp_emq
 from gp_emq.networks import weight_layers
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import STATISTICS, Statistics
+from gp_emq.statistics import STATISTICS, Statistics, StatisticsSettings
 
 BITS = (2, 3, 4)
 PLACES = {"low": 0, "middle": 1}
@@ -179,7 +179,7 @@ def test_what_only_runs_forward_asks_for_no_derivative():
     for name in ("measured_loss", "measured_divergence_low", "relative_output_change"):
         assert statistics.tensor(name).shape == (2, 3)
     for name in STATISTICS:
-        if name.endswith(("_low", "_middle")) and not name.startswith("measured"):
+        if name.endswith(("_low", "_middle")) and not name.startswith(("measured", "recipe")):
             with pytest.raises(gp_emq.errors.StatisticsError):
                 statistics.tensor(name)
 
@@ -216,8 +216,8 @@ def test_batch_norms_may_take_the_statistics_of_the_images():
 
     entries = {layer.name: layer.entry for layer in statistics.layers}
     for base, kind in (
-        ({}, "measured_divergence_renormed"),
-        (dict.fromkeys(names, 0), "measured_divergence_low_renormed"),
+        ({}, "recipe_divergence"),
+        (dict.fromkeys(names, 0), "recipe_divergence_low"),
     ):
         one = outputs({})
 
@@ -230,7 +230,7 @@ def test_batch_norms_may_take_the_statistics_of_the_images():
                 expected = divergence({**base, name: place}) - divergence(base)
                 assert float(found[entry, place]) == pytest.approx(expected, rel=1e-3, abs=1e-6)
     assert not torch.allclose(
-        statistics.tensor("measured_divergence"), statistics.tensor("measured_divergence_renormed")
+        statistics.tensor("measured_divergence"), statistics.tensor("recipe_divergence")
     )
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
@@ -240,10 +240,23 @@ def test_without_batch_norms_there_is_nothing_to_estimate():
     network = nn.Sequential(nn.Flatten(), nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 3))
     statistics = gp_emq.collect_statistics(network, torch.randn(8, 1, 3, 3), bits=BITS)
     for name in ("measured_divergence", "measured_divergence_low"):
-        assert torch.equal(statistics.tensor(name), statistics.tensor(f"{name}_renormed"))
+        assert torch.equal(
+            statistics.tensor(name), statistics.tensor(name.replace("measured", "recipe"))
+        )
+
+
+def test_a_recipe_that_leaves_batch_norms_as_trained_is_measured_so():
+    torch.manual_seed(0)
+    statistics = gp_emq.collect_statistics(
+        Normed(), torch.randn(8, 1, 6, 6), bits=BITS, settings=StatisticsSettings(renormed=False)
+    )
+    for name in ("measured_divergence", "measured_divergence_low"):
+        assert torch.equal(
+            statistics.tensor(name), statistics.tensor(name.replace("measured", "recipe"))
+        )
 
 
 def test_one_image_has_no_statistics_of_batch_norms():
     statistics = gp_emq.collect_statistics(Normed(), torch.randn(1, 1, 6, 6), bits=BITS)
     with pytest.raises(gp_emq.errors.StatisticsError, match="at least 2 images, not 1"):
-        statistics.tensor("measured_divergence_renormed")
+        statistics.tensor("recipe_divergence")
