@@ -41,13 +41,17 @@ def plot_ablation(compared: Sequence[Comparison], outcomes: Sequence[Outcome]) -
     axes.set_xlabel(
         "Kendall τ at equal cost, mean over held-out benches" if held_out else "training Kendall τ"
     )
-    best = max(compared, key=lambda one: float(np.mean(figures[one.variant])))
+    # A formula without a table on a held-out bench has no mean.
+    best = max(
+        compared, key=lambda one: float(np.nan_to_num(np.mean(figures[one.variant]), nan=-1))
+    )
+    seeds = len(figures[best.variant])
     benches = len(outcomes[0].equal_cost)
     style.set_title(
         figure,
         f"{best.variant} comes to {np.mean(figures[best.variant]):.3f}, "
         f"{compared[0].variant} to {first:.3f}",
-        f"{len(figures[best.variant])} seeds each (dots) and their mean (diamond)"
+        f"{seeds} seed{'s' if seeds > 1 else ''} each (dots) and their mean (diamond)"
         + (f"; {benches} benches that no search read" if held_out else ""),
         left=0.02,
     )

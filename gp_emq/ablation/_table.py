@@ -99,7 +99,7 @@ def table_lines(compared: Sequence[Comparison]) -> list[str]:
                 _number(one.training),
                 _number(one.equal_cost),
                 _number(one.all_pairs),
-                "" if is_first else f"{one.difference:+.3f}",
+                "" if is_first or np.isnan(one.difference) else f"{one.difference:+.3f}",
                 "" if is_first or np.isnan(low) else f"[{low:+.3f}, {high:+.3f}]",
                 f"{one.size:.1f}",
                 f"{one.evaluations:,.0f}",
