@@ -105,12 +105,15 @@ def set_title(figure: Figure, title: str, subtitle: str, *, left: float = 0.0) -
 
     Args:
         figure: whose layout leaves at least 0.75 inches at the top.
-        title: the finding, one line.
+        title: the finding, one line, in smaller letters if the figure is too narrow for it.
         subtitle: what is drawn, one line or two.
         left: where the text starts, as a fraction of the width.
     """
     height = figure.get_size_inches()[1]
-    figure.text(left, 1 - 0.08 / height, title, fontsize=12, fontweight="bold", va="top")
+    text = figure.text(left, 1 - 0.08 / height, title, fontsize=12, fontweight="bold", va="top")
+    # A name that it quotes may be wide: smaller letters keep it on the page.
+    room = figure.bbox.width * (0.995 - left)
+    text.set_fontsize(12 * min(1.0, room / text.get_window_extent().width))
     figure.text(left, 1 - 0.34 / height, subtitle, fontsize=9, color="#555555", va="top")
 
 
