@@ -1,11 +1,13 @@
 """The look of all figures: readable in print, for the colour-blind, and the same each time."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -103,13 +105,43 @@ def set_title(figure: Figure, title: str, subtitle: str, *, left: float = 0.0) -
 
     Args:
         figure: whose layout leaves at least 0.75 inches at the top.
-        title: the finding, one line.
+        title: the finding, one line, in smaller letters if the figure is too narrow for it.
         subtitle: what is drawn, one line or two.
         left: where the text starts, as a fraction of the width.
     """
     height = figure.get_size_inches()[1]
-    figure.text(left, 1 - 0.08 / height, title, fontsize=12, fontweight="bold", va="top")
+    text = figure.text(left, 1 - 0.08 / height, title, fontsize=12, fontweight="bold", va="top")
+    # A name that it quotes may be wide: smaller letters keep it on the page.
+    room = figure.bbox.width * (0.995 - left)
+    text.set_fontsize(12 * min(1.0, room / text.get_window_extent().width))
     figure.text(left, 1 - 0.34 / height, subtitle, fontsize=9, color="#555555", va="top")
+
+
+def legend_below_title(
+    figure: Figure, handles: Sequence[Artist], labels: Sequence[str], *, left: float = 0.0
+) -> None:
+    """Write a legend in one line below title and subtitle, where no data are.
+
+    Args:
+        figure: whose layout leaves at least 0.8 inches at the top, and whose subtitle has one line.
+        handles: what the labels explain.
+        labels: one per handle.
+        left: as for `set_title`.
+    """
+    height = figure.get_size_inches()[1]
+    figure.legend(
+        handles=handles, labels=labels, loc="upper left",
+        bbox_to_anchor=(left, 1 - 0.58 / height), ncols=len(labels), borderaxespad=0.0,
+        borderpad=0.0, columnspacing=1.4, handlelength=1.4,
+    )  # fmt: skip
+
+
+def cut(name: str, most: int) -> str:
+    """Cut the middle out of a name that is too long to draw."""
+    if len(name) <= most:
+        return name
+    end = (most - 1) // 2
+    return f"{name[: most - 1 - end]}…{name[len(name) - end :]}"
 
 
 def letter(axes: Axes, mark: str, title: str) -> None:

@@ -158,7 +158,9 @@ def _settings(asked: Uniform) -> "MeasurementSettings":
 def _show(asked: Show) -> None:
     bench = mqbench.load_bench(asked.bench)
     if asked.plot is not None:
-        mqbench.plot_bench(bench, asked.plot, asked.network, asked.workload)
+        from analysis.bench import write_bench_figure  # noqa: PLC0415 - matplotlib is slow
+
+        write_bench_figure(bench, asked.plot, asked.network, asked.workload)
     print(mqbench.describe_bench(bench))
     if asked.plot is not None:
         print(f"drawn: {asked.plot}")

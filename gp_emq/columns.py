@@ -47,5 +47,7 @@ def wrapped(text: str, width: int | None) -> list[str]:
     if width is None or len(text) <= width:
         return [text]
     kept = text.replace(" %", "\N{NO-BREAK SPACE}%")
-    lines = textwrap.wrap(kept, max(width, NARROWEST), subsequent_indent="  ")
+    lines = textwrap.wrap(
+        kept, max(width, NARROWEST), subsequent_indent="  ", break_on_hyphens=False
+    )
     return [line.replace("\N{NO-BREAK SPACE}%", " %") for line in lines]

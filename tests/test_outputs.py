@@ -12,8 +12,9 @@ from every_command import COMMANDS, every_option
 from matplotlib.figure import Figure
 
 from analysis import _style
+from analysis.bench import write_bench_figure
 from gp_emq.errors import RunError
-from gp_emq.mqbench import load_bench, plot_bench
+from gp_emq.mqbench import load_bench
 from gp_emq.options import OptionParser
 from gp_emq.outputs import PICTURES, OutputFile, OutputFolder, check_outputs
 from gp_emq.store import atomic_write_bytes
@@ -148,7 +149,7 @@ def test_the_library_replaces_nothing_but_files_either(name, things) -> None:
     with pytest.raises(RunError, match="cannot write"):
         atomic_write_bytes(things / name, b"gone")
     with pytest.raises(RunError, match="cannot write"):
-        plot_bench(load_bench("digits"), things / name)
+        write_bench_figure(load_bench("digits"), things / name)
 
 
 def test_every_ending_of_pictures_can_be_drawn() -> None:

@@ -14,7 +14,7 @@ from ._overview import overview
 from ._protocol import PROTOCOLS, Protocol, find_protocol
 from ._quality import Quality, bench_quality
 from ._registry import load_bench
-from ._report import describe_bench, model_sizes, plot_bench
+from ._report import describe_bench, model_sizes
 from ._sampling import (
     random_selection,
     sample_configurations,
@@ -56,7 +56,6 @@ __all__ = [
     "measurer_of",
     "model_sizes",
     "overview",
-    "plot_bench",
     "random_selection",
     "read_bench",
     "sample_configurations",

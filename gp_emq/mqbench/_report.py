@@ -1,9 +1,7 @@
-"""Showing a bench: a table for people, and a picture."""
+"""Showing a bench: what it holds and can tell, and the sizes of its configurations."""
 
-import io
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +18,6 @@ from gp_emq.networks import (
     size_table,
     total_cost,
 )
-from gp_emq.outputs import PICTURES, check_output_file
-from gp_emq.store import atomic_write_bytes
 
 
 def describe_bench(bench: Bench) -> str:
@@ -71,62 +67,6 @@ def describe_bench(bench: Bench) -> str:
     )
 
 
-def plot_bench(
-    bench: Bench, path: Path, network: str | None = None, workload: str | None = None
-) -> None:
-    """Draw accuracy against size, coloured by the mean bits of a configuration.
-
-    Args:
-        bench: the bench.
-        path: the picture; its suffix decides the format.
-        network: as for `model_sizes`, and so is `workload`.
-        workload: instead of a network.
-
-    Raises:
-        BenchError: if the bench names code to run.
-        RunError: if the picture cannot be written, or its format is unknown.
-    """
-    check_output_file(path, PICTURES)
-    import matplotlib as mpl  # noqa: PLC0415 - slow to import, needed for pictures alone
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    sizes, unit = model_sizes(bench, network, workload), "MiB"
-    if sizes.max() < 0.1:
-        sizes, unit = 1024 * sizes, "KiB"
-    is_share = bench.metric == TOP_1.name
-    with mpl.rc_context({"svg.hashsalt": "gp_emq"}):
-        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-        axes = figure.add_subplot()
-        drawn = axes.scatter(
-            sizes,
-            bench.accuracies * (100 if is_share else 1),
-            c=bench.configurations.mean(axis=1),
-            cmap="viridis",
-            s=18,
-            linewidths=0.3,
-            edgecolors="black",
-        )
-        floating = bench.provenance.get("float_accuracy")
-        if isinstance(floating, float):
-            axes.axhline(
-                floating * (100 if is_share else 1),
-                color="black",
-                linestyle="--",
-                linewidth=1,
-                label="float network",
-            )
-            axes.legend(loc="lower right")
-        axes.set_xlabel(f"size ({unit}, batch norm counted at the layer's bits)")
-        axes.set_ylabel("top-1 accuracy (%)" if is_share else bench.metric)
-        axes.set_title(f"{bench.name}: {len(sizes)} configurations, {bench.protocol}")
-        axes.grid(alpha=0.3, linewidth=0.5)
-        figure.colorbar(drawn, ax=axes, label="mean bits of the entries")
-        buffer = io.BytesIO()
-        ending = path.suffix.lower()
-        figure.savefig(buffer, format=ending[1:], dpi=160, metadata=_no_dates(ending))
-    atomic_write_bytes(path, buffer.getvalue())
-
-
 def model_sizes(
     bench: Bench, network: str | None = None, workload: str | None = None
 ) -> NDArray[np.float64]:
@@ -160,10 +100,6 @@ def _teller(bench: Bench) -> Callable[[float], str]:
 
 def _direction(bench: Bench) -> str:
     return "" if bench.higher_is_better else "; lower is better"
-
-
-def _no_dates(ending: str) -> dict[str, None] | None:
-    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending)
 
 
 def _protocol_line(bench: Bench) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from analysis._formulas import Formulas
+from analysis.bench import write_bench_figure
 from gp_emq import rank as rank_command
 from gp_emq import run as run_command
 from gp_emq.allocation import allocate, save_plan
 from gp_emq.errors import GpEmqError
-from gp_emq.mqbench import bench_inputs, load_bench, model_sizes, plot_bench, write_bench
+from gp_emq.mqbench import bench_inputs, load_bench, model_sizes, write_bench
 from gp_emq.networks import registered_layers
 from gp_emq.options import options_from_file
 from gp_emq.proxies.loading import load_proxy
@@ -109,7 +110,7 @@ def test_a_bench_runs_no_network(bench, mark, tmp_path, capsys) -> None:
     loaded = load_bench(bench)
     refused(mark, bench_inputs, loaded, option=asked)
     refused(mark, model_sizes, loaded, option=asked)
-    refused(mark, plot_bench, loaded, tmp_path / "plot.png", option=asked)
+    refused(mark, write_bench_figure, loaded, tmp_path / "plot.png", option=asked)
     refused(mark, rank_command.main, ["--bench", str(bench), "--quiet"], option=asked)
     out = ["--out", str(tmp_path / "run"), "--gens", "1", "--quiet"]
     refused(mark, run_command.main, ["--bench", str(bench), *out], option=asked)

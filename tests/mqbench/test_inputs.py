@@ -5,10 +5,11 @@ import pytest
 import safetensors.torch
 import torch
 
+from analysis.bench import write_bench_figure
 from gp_emq import bench
 from gp_emq.command import run_command
 from gp_emq.errors import BenchError, RunError
-from gp_emq.mqbench import PROTOCOLS, Protocol, bench_inputs, find_protocol, load_bench, plot_bench
+from gp_emq.mqbench import PROTOCOLS, Protocol, bench_inputs, find_protocol, load_bench
 from gp_emq.mqbench._file import write_bench
 from gp_emq.networks import load_images, load_network
 from gp_emq.quantization import WeightQuantizer
@@ -91,10 +92,10 @@ def test_show_tells_what_a_bench_can_tell(tmp_path, run):
 
 def test_pictures_are_the_same_every_time(tmp_path):
     for name in ("one.svg", "two.svg"):
-        plot_bench(load_bench("digits"), tmp_path / name)
+        write_bench_figure(load_bench("digits"), tmp_path / name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     with pytest.raises(RunError, match="there is no folder"):
-        plot_bench(load_bench("digits"), tmp_path / "no" / "one.svg")
+        write_bench_figure(load_bench("digits"), tmp_path / "no" / "one.svg")
 
 
 def test_a_bench_of_other_layers_than_its_network_has_no_sizes(run, tmp_path):
