@@ -46,6 +46,8 @@ class Reference:
         self._entries = statistics.layout("Weights").entries
         # Whether every value of the latest tree was, those of its subtrees included.
         self.was_finite = True
+        # Whether what it stretches to a fixed range is one number but for rounding.
+        self.spreads_noise = False
         # Relative noise on every value of every node; what it changes is ill-conditioned.
         self._jitter = 0.0
 
@@ -53,6 +55,7 @@ class Reference:
         self._noise = np.random.default_rng(7)
         self._nodes = iter(tree)
         self.was_finite = True
+        self.spreads_noise = False
         with np.errstate(all="ignore"):
             return self._value()
 
@@ -62,7 +65,7 @@ class Reference:
         self._jitter = 1e-13
         shaken = self.table(tree)
         self._jitter = 0.0
-        return expected if agree(expected, shaken) else None
+        return expected if agree(expected, shaken) and not self.spreads_noise else None
 
     def _value(self) -> Any:
         node = next(self._nodes)
@@ -131,6 +134,9 @@ class Reference:
         if name in BINARY:
             return self._binary(BINARY[name], kinds, arguments)
         if name in NORMALISERS:
+            values = arguments[0]
+            for part in values if isinstance(values, list) else [values]:
+                self.spreads_noise |= 0 < np.ptp(part) <= 1e-12 * np.abs(part).max()
             return self._normalised(NORMALISERS[name], kinds[0], arguments[0])
         if name in REDUCTIONS:
             return self._reduced(REDUCTIONS[name], kinds, arguments)

@@ -216,8 +216,14 @@ def started(module: str, *arguments: object, **settings) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", module, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0", "TERM": "xterm"},
+        # Whoever runs the tests in the background may have Ctrl-C ignored.
+        preexec_fn=_usual,  # noqa: PLW1509 - it only sets a handler
         **{**pipes, **settings},
     )
+
+
+def _usual() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def found(folder: Path) -> list[object]:
