@@ -50,7 +50,6 @@ class ValidationNetworks:
     def __init__(
         self, benches: Sequence[Bench], networks: Sequence[Statistics], *, equal_cost: bool
     ) -> None:
-        self.names = tuple(bench.name for bench in benches)
         self._networks = tuple(networks)
         self._choices = [
             np.searchsorted(np.asarray(bench.bits), bench.configurations) for bench in benches
@@ -75,9 +74,13 @@ class ValidationNetworks:
             searched: The benches that the run searches on.
 
         Raises:
-            GpEmqError: One of them is unknown or damaged, of a test network, or of a network that
-                is searched on, or its weights or images are missing.
+            GpEmqError: One of them is unknown or damaged, named twice, of a test network, or of a
+                network that is searched on, or its weights or images are missing.
         """
+        if len(set(configuration.validate_on)) < len(configuration.validate_on):
+            raise RunError(
+                f"--validate-on names a bench twice: {' '.join(configuration.validate_on)}"
+            )
         benches = [load_bench(name) for name in configuration.validate_on]
         known = {bench.network: bench.name for bench in searched}
         for bench in benches:

@@ -82,6 +82,11 @@ def test_a_run_recommends_by_what_its_formulas_do_elsewhere(tmp_path) -> None:
     assert "validation_networks" not in plain.summary
 
 
+def test_a_bench_counts_once(tmp_path) -> None:
+    with pytest.raises(RunError, match=f"names a bench twice: {OTHER} {OTHER}"):
+        searched(tmp_path / "run", validate_on=(OTHER, OTHER))
+
+
 @pytest.mark.parametrize(
     ("searched_on", "validated_on", "complaint"),
     [
