@@ -48,7 +48,7 @@ def benchmark() -> list[Row]:
 
     with one_thread():
         row = compare(
-            f"a candidate's fitness, {objective.training_size} configurations",
+            f"a candidate's fitness, {len(objective.training)} configurations",
             ours,
             f"statistics and tree anew for each of {CONFIGURATIONS} configurations",
             published,
