@@ -1,4 +1,8 @@
-"""Figures and the report of a run, made from its store alone."""
+"""Figures and the report of a run, made from its store alone.
+
+`plot_convergence`, `plot_correlation` and `plot_genealogy` draw one figure each, `make_figures` all
+of them, and `write_report` puts them on a page.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any

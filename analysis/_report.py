@@ -25,7 +25,8 @@ from analysis._style import svg_text
 from analysis.convergence import plot_convergence
 from analysis.correlation import plot_correlation
 from analysis.genealogy import plot_genealogy
-from gp_emq.store import IndividualRow, RunStore, atomic_write_text
+from gp_emq.files import atomic_write_text
+from gp_emq.store import IndividualRow, RunStore
 
 _SECTIONS = (
     ("convergence", "How the search went", plot_convergence),

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gp_emq.errors import RunError
-from gp_emq.store import atomic_write_bytes
+from gp_emq.files import atomic_write_bytes
 
 # The palette of Okabe and Ito, told apart by all kinds of colour vision.
 BLACK = "#000000"

@@ -10,10 +10,10 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from analysis import _style as style
+from gp_emq.files import atomic_write_bytes
 from gp_emq.mqbench import Bench, model_sizes
 from gp_emq.networks import TOP_1
 from gp_emq.outputs import PICTURES, check_output_file
-from gp_emq.store import atomic_write_bytes
 
 _KIBIBYTES_BELOW = 0.1
 _LEFT = 0.02

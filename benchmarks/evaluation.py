@@ -8,7 +8,8 @@ from benchmarks.plain import PlainContext, interpret
 from benchmarks.shapes import random_statistics
 from benchmarks.timing import Row, compare, seconds_to_read
 from gp_emq.determinism import one_thread
-from gp_emq.evolution import StructureScreen, generate
+from gp_emq.evolution._generation import generate
+from gp_emq.evolution._screening import StructureScreen
 from gp_emq.proxies import Evaluator, Node
 from primitives import PrimitiveSet, load_primitive_set
 

@@ -13,7 +13,8 @@ import torch
 from benchmarks.evaluation import typed_trees
 from benchmarks.shapes import random_statistics
 from benchmarks.timing import Row
-from gp_emq.evolution import Outcome, TableScreen
+from gp_emq.evolution import Outcome
+from gp_emq.evolution._screening import TableScreen
 from gp_emq.farm import Farm
 from gp_emq.proxies import parse_expression, share_expressions, to_expression
 from primitives import PrimitiveSet, load_primitive_set

@@ -30,13 +30,9 @@ from gp_emq.allocation import (
 from gp_emq.command import run_command
 from gp_emq.errors import RunError
 from gp_emq.files import decode_document, read_bytes
-from gp_emq.measured import (
-    MeasuringSettings,
-    PlanNetwork,
-    SearchSettings,
-    calibrate,
-    search,
-)
+from gp_emq.measured._calibration import calibrate
+from gp_emq.measured._network import MeasuringSettings, PlanNetwork
+from gp_emq.measured._search import SearchSettings, search
 from gp_emq.networks import Inputs, load_inputs
 from gp_emq.networks.zoo import part_of
 from gp_emq.options import OptionParser, not_negative, positive

@@ -13,7 +13,7 @@ import numpy as np
 
 from gp_emq.errors import RunError
 from gp_emq.files import decode_document, read_bytes
-from gp_emq.ptq import Right
+from gp_emq.ptq._accuracy import Right
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,8 @@ from gp_emq.command import run_command
 from gp_emq.networks import Division, Network, file_sha256, load_inputs
 from gp_emq.options import OptionParser, not_negative, positive
 from gp_emq.outputs import OutputFile
-from gp_emq.ptq import (
-    Measured,
-    QuantizationSettings,
-    Right,
-    accuracy,
-    difference,
-    run_recipe,
-)
+from gp_emq.ptq import Measured, QuantizationSettings, run_recipe
+from gp_emq.ptq._accuracy import Right, accuracy, difference
 from gp_emq.quantization.recipes import find_recipe
 from gp_emq.statistics import default_cache, sha256_of
 

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 import torch
 
-from gp_emq.evolution import Probe, StructureScreen, generate
+from gp_emq.evolution._generation import generate
 from gp_emq.evolution._judging import compared, judged
+from gp_emq.evolution._probe import Probe
+from gp_emq.evolution._screening import StructureScreen
 from gp_emq.experiment import RunConfiguration
 from gp_emq.experiment._setting import load_setting
 from gp_emq.farm import FarmSettings

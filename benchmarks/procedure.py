@@ -6,7 +6,7 @@ here both are done once per network, and all training configurations are scored.
 
 from benchmarks.timing import Row, compare
 from gp_emq.determinism import one_thread
-from gp_emq.evolution import TableScreen
+from gp_emq.evolution._screening import TableScreen
 from gp_emq.mqbench import bench_inputs, load_bench
 from gp_emq.objectives import BenchObjective
 from gp_emq.proxies import parse_expression

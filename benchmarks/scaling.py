@@ -16,7 +16,7 @@ from benchmarks.evaluation import typed_trees
 from benchmarks.shapes import BITS, NETWORKS, random_statistics
 from gp_emq.correlation import KendallRanker
 from gp_emq.determinism import one_thread
-from gp_emq.evolution import TableScreen
+from gp_emq.evolution._screening import TableScreen
 from gp_emq.proxies import configuration_scores
 from primitives import load_primitive_set
 

@@ -15,7 +15,8 @@ from gp_emq.correlation import KendallRanker, kendall_tau
 from gp_emq.errors import BenchError
 from gp_emq.files import atomic_write_text, read_document
 from gp_emq.mqbench import load_bench
-from gp_emq.networks.zoo import SEARCH, SPLIT, TEST, VALIDATION, part_of
+from gp_emq.networks.zoo import part_of
+from gp_emq.networks.zoo._split import SEARCH, SPLIT, TEST, VALIDATION
 from gp_emq.options import OptionParser
 from gp_emq.outputs import OutputFile
 from gp_emq.proxies import Proxy

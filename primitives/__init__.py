@@ -7,19 +7,18 @@ is made of is imported from here.
 from primitives._catalogue import OPERATORS, STATISTICS
 from primitives._guard import is_guarded
 from primitives._identities import Identity, Pattern
-from primitives._kernels import EPSILON, Kernel
+from primitives._kernels import Kernel
 from primitives._matrices import as_rows
 from primitives._operator import Operator, Role, ShapeMismatchError
 from primitives._primitive_set import Overload, PrimitiveSet
 from primitives._registry import load_primitive_set, primitive_set_names
-from primitives._scaling import DependsOnScaleError, Power, Scale, Shift, is_invariant
+from primitives._scaling import DependsOnScaleError, Power, Scale, is_invariant
 from primitives._structures import as_value
 from primitives._terminals import Terminal
 from primitives._types import (
     EXPONENTS,
     PER_BIT_TYPES,
     TENSOR_TYPES,
-    TREE_TYPES,
     Activations,
     ActivationsPerBit,
     BinaryOperator,
@@ -34,13 +33,11 @@ from primitives._types import (
 )
 
 __all__ = [
-    "EPSILON",
     "EXPONENTS",
     "OPERATORS",
     "PER_BIT_TYPES",
     "STATISTICS",
     "TENSOR_TYPES",
-    "TREE_TYPES",
     "Activations",
     "ActivationsPerBit",
     "BinaryOperator",
@@ -60,7 +57,6 @@ __all__ = [
     "Role",
     "Scale",
     "ShapeMismatchError",
-    "Shift",
     "Terminal",
     "UnaryOperator",
     "Weights",

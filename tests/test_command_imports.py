@@ -7,10 +7,10 @@ import sys
 import pytest
 from every_command import every_option
 
-from gp_emq.cli import COMMANDS
-from gp_emq.cli._console import main
+from gp_emq.cli._console import COMMANDS, main
 from gp_emq.errors import GpEmqError
-from gp_emq.evolution import SELECTION_NAMES, SELECTIONS
+from gp_emq.evolution import SELECTION_NAMES
+from gp_emq.evolution._selection import SELECTIONS
 
 SLOW = ("torch", "torchvision", "scipy", "matplotlib", "deap", "joblib", "dask")
 SCRIPT = f"""

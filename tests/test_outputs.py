@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from analysis import _style
 from analysis.bench import write_bench_figure
 from gp_emq.errors import RunError
+from gp_emq.files import atomic_write_bytes
 from gp_emq.mqbench import load_bench
 from gp_emq.options import OptionParser
 from gp_emq.outputs import PICTURES, OutputFile, OutputFolder, check_outputs
-from gp_emq.store import atomic_write_bytes
 
 ROOT = Path(__file__).parents[1]
 READ = {

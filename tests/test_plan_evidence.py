@@ -9,7 +9,8 @@ import pytest
 from benchmarks import plans
 from benchmarks.plan_rows import Rows
 from benchmarks.plan_studies import Study, make_plans
-from gp_emq.networks import load_calibration, load_network, load_test
+from gp_emq.networks import load_network
+from gp_emq.networks._images import load_calibration, load_test
 from gp_emq.ptq import quantize
 
 STUDY = Study("digits", (2, 3, 4), (0.5,), ("rtn",), 64)

@@ -14,7 +14,8 @@ import torch
 import gp_emq.quantize as command
 from gp_emq.allocation import load_plan, save_plan
 from gp_emq.errors import GpEmqError
-from gp_emq.export import load_provenance, load_quantized, read_record
+from gp_emq.export import load_quantized, read_record
+from gp_emq.export._loading import load_provenance
 from gp_emq.networks import load_images, load_network
 from gp_emq.qat import QatSettings
 from gp_emq.quantize import main

@@ -1,12 +1,10 @@
 from ._carry_out import Outcome, carry_out_study
-from ._study import Study, Variant, read_study
+from ._study import read_study
 from ._table import Comparison, comparisons, rows_of, table_lines
 
 __all__ = [
     "Comparison",
     "Outcome",
-    "Study",
-    "Variant",
     "carry_out_study",
     "comparisons",
     "read_study",

@@ -1,7 +1,6 @@
-from ._activations import Peak, activation_peak, activation_target
+from ._activations import activation_peak, activation_target
 from ._allocate import allocate, replanned, solve
 from ._baselines import (
-    baseline_of,
     draw_within,
     proxy_baseline,
     random_baseline,
@@ -15,14 +14,14 @@ from ._in_float import kept_in_float
 from ._measures import Measures, Meter
 from ._names import AXES, BASELINES, BITS, CALIBRATION_IMAGES, WITHOUT_SCORES
 from ._pick import picked_budget
-from ._plan import Baseline, Plan, PlannedLayer, Target
+from ._plan import Baseline, Plan, Target
 from ._plan_file import load_plan, plan_document, plan_from, save_plan
 from ._plan_formats import check_torchao, modelopt_config, plan_csv, torchao_config
 from ._problem import Problem
 from ._revised import revised_plan
 from ._scored import ScoredNetwork
 from ._space import FLOAT_BITS, Configuration, Space, search_space
-from ._sweep import Sweep, SweepPoint, axis_costs, sweep
+from ._sweep import Sweep, axis_costs, sweep
 from ._sweep_file import load_sweep, save_sweep
 from ._table_file import load_table, save_table
 from ._text import format_plan, format_sweep
@@ -42,20 +41,16 @@ __all__ = [
     "CostTable",
     "Measures",
     "Meter",
-    "Peak",
     "Plan",
-    "PlannedLayer",
     "Problem",
     "ScoredNetwork",
     "Space",
     "Sweep",
-    "SweepPoint",
     "Target",
     "activation_peak",
     "activation_target",
     "allocate",
     "axis_costs",
-    "baseline_of",
     "check_torchao",
     "draw_within",
     "format_plan",

@@ -3,6 +3,6 @@
 Nothing slow is imported here before the command is known that needs it.
 """
 
-from gp_emq.cli._console import COMMANDS, console
+from gp_emq.cli._console import console
 
-__all__ = ["COMMANDS", "console"]
+__all__ = ["console"]

@@ -1,13 +1,11 @@
 from ._configuration import FITNESSES, Execution, RunConfiguration
 from ._experiment import how_to_resume, run
 from ._found import Formula, Result
-from ._phases import RANDOM_SEARCH
 from ._python import search
 from ._setting import load_setting
 
 __all__ = [
     "FITNESSES",
-    "RANDOM_SEARCH",
     "Execution",
     "Formula",
     "Result",

@@ -12,9 +12,9 @@ from gp_emq.export._grids import StoredGrid, check_layers, weight_grids
 from gp_emq.export._header import describe, header_text
 from gp_emq.export._onnx_types import DEFAULT_OPSET, check_opset, integer_type
 from gp_emq.export._report import ExportReport, StoredWeight, report_of
+from gp_emq.files import atomic_write_bytes
 from gp_emq.networks import Layer, check_finite
 from gp_emq.quantization import QuantizedModel
-from gp_emq.store import atomic_write_bytes
 
 
 def export_onnx(

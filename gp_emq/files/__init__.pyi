@@ -1,20 +1,13 @@
 from ._arrays import open_array, read_npz
 from ._code import code_sha256
-from ._documents import (
-    check_document,
-    check_format,
-    decode_document,
-    decode_toml,
-    read_document,
-    read_toml,
-)
+from ._documents import check_document, check_format, decode_document, read_document, read_toml
 from ._entries import entry_of, open_entry, read_entry, write_entry
 from ._images import read_image
 from ._literals import literal_calls
 from ._messages import one_line, shortened
 from ._names import is_code, refuse_code
-from ._pickles import check_pickle, check_pickles
-from ._reading import read_bytes, read_rows, read_text
+from ._pickles import check_pickle
+from ._reading import read_bytes, read_rows
 from ._tensors import load_checkpoint_file, parse_tensors, read_tensors
 from ._writing import atomic_write_bytes, atomic_write_text
 
@@ -24,10 +17,8 @@ __all__ = [
     "check_document",
     "check_format",
     "check_pickle",
-    "check_pickles",
     "code_sha256",
     "decode_document",
-    "decode_toml",
     "entry_of",
     "is_code",
     "literal_calls",
@@ -43,7 +34,6 @@ __all__ = [
     "read_npz",
     "read_rows",
     "read_tensors",
-    "read_text",
     "read_toml",
     "refuse_code",
     "shortened",

@@ -11,26 +11,19 @@ from ._measure import (
     measurer_of,
 )
 from ._overview import overview
-from ._protocol import PROTOCOLS, Protocol, find_protocol
+from ._protocol import Protocol, find_protocol
 from ._quality import Quality, bench_quality
 from ._registry import load_bench
 from ._report import describe_bench, model_sizes
-from ._sampling import (
-    random_selection,
-    sample_configurations,
-    split_configurations,
-    split_together,
-)
-from ._selection import BAND, KINDS, NEIGHBOUR, PLAN, RANDOM, Chosen, Selection
+from ._sampling import split_together
+from ._selection import BAND, NEIGHBOUR, PLAN, RANDOM, Chosen, Selection
 from ._shipped import close_names, list_benches
 from ._workload_bench import workload_bench
 
 __all__ = [
     "BAND",
-    "KINDS",
     "NEIGHBOUR",
     "PLAN",
-    "PROTOCOLS",
     "RANDOM",
     "Bench",
     "BenchInputs",
@@ -56,10 +49,7 @@ __all__ = [
     "measurer_of",
     "model_sizes",
     "overview",
-    "random_selection",
     "read_bench",
-    "sample_configurations",
-    "split_configurations",
     "split_together",
     "workload_bench",
     "write_bench",

@@ -10,11 +10,10 @@ import safetensors.numpy
 import torch
 
 from gp_emq.errors import BenchError
-from gp_emq.files import decode_document, read_tensors, shortened
+from gp_emq.files import atomic_write_bytes, decode_document, read_tensors, shortened
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._selection import Chosen
 from gp_emq.networks import TOP_1
-from gp_emq.store import atomic_write_bytes
 
 FORMAT = 1
 # One key, because the order of several in a file is not fixed.

@@ -1,4 +1,4 @@
-"""Networks, what their layers are, and the images they are fed."""
+"""Networks, what their layers are (`find_layers`), and the images they are fed."""
 
 import lazy_loader
 

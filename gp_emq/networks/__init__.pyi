@@ -8,21 +8,11 @@ from ._accounting import (
 )
 from ._activations import activation_elements
 from ._aliases import places_beside
-from ._arrays import drawn, fitting_arrays, own_arrays, read_arrays
-from ._augmentation import AUGMENTATIONS, Augmentation
-from ._cifar_resnet import CifarResNet
+from ._arrays import drawn, fitting_arrays
+from ._augmentation import Augmentation
 from ._containers import Images, Labels, image_batch
 from ._finite import check_finite
-from ._images import (
-    DATA_SETS,
-    RESIZED,
-    ImageSet,
-    batch_size,
-    data_set_of,
-    load_calibration,
-    load_images,
-    load_test,
-)
+from ._images import RESIZED, ImageSet, batch_size, load_images
 from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
 from ._layer import Layer, entry_layers, weight_layers
 from ._layers import find_layers, layers_of
@@ -33,7 +23,6 @@ from ._private import private_copy, unwrapped
 from ._registry import (
     DATA_VARIABLE,
     Network,
-    NetworkSpecification,
     load_network,
     network_specifications,
     registered_layers,
@@ -50,25 +39,14 @@ from ._samples import (
     values_per_sample,
 )
 from ._torchvision import import_torchvision
-from ._tracing import KINDS, QUANTIZABLE
+from ._tracing import QUANTIZABLE
 from ._watching import Call, input_of, is_linear_map, watching, with_input
-from ._weights import file_sha256, load_weights, read_state_dict, take_state_dict
-from ._workload import (
-    TOP_1,
-    Loss,
-    Metric,
-    Workload,
-    check_classes,
-    logits_of,
-    workload_of,
-)
+from ._weights import file_sha256, take_state_dict
+from ._workload import TOP_1, Metric, Workload, check_classes, logits_of, workload_of
 
 __all__ = [
     "ACCOUNTINGS",
-    "AUGMENTATIONS",
-    "DATA_SETS",
     "DATA_VARIABLE",
-    "KINDS",
     "MEBIBYTE",
     "OWN_ARRAYS",
     "OWN_WORKLOAD",
@@ -77,7 +55,6 @@ __all__ = [
     "TOP_1",
     "Augmentation",
     "Call",
-    "CifarResNet",
     "Division",
     "Forward",
     "ImageSet",
@@ -85,10 +62,8 @@ __all__ = [
     "Inputs",
     "Labels",
     "Layer",
-    "Loss",
     "Metric",
     "Network",
-    "NetworkSpecification",
     "PrivateNetwork",
     "Samples",
     "Types",
@@ -99,7 +74,6 @@ __all__ = [
     "check_classes",
     "check_finite",
     "count",
-    "data_set_of",
     "drawn",
     "entry_layers",
     "feed",
@@ -112,22 +86,16 @@ __all__ = [
     "input_of",
     "is_linear_map",
     "layers_of",
-    "load_calibration",
     "load_images",
     "load_inputs",
     "load_network",
-    "load_test",
-    "load_weights",
     "load_workload",
     "logits_of",
     "network_specifications",
     "ones_like_one",
     "output_types",
-    "own_arrays",
     "places_beside",
     "private_copy",
-    "read_arrays",
-    "read_state_dict",
     "registered_layers",
     "size_table",
     "split",

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gp_emq.command import run_command
 from gp_emq.determinism import one_thread
+from gp_emq.files import atomic_write_bytes
 from gp_emq.networks._digits import (
     TRAINING_NOISE,
     digits_split,
@@ -25,7 +26,6 @@ from gp_emq.networks._digits import (
 from gp_emq.networks._registry import Network, untrained_network
 from gp_emq.options import OptionParser
 from gp_emq.outputs import OutputFile
-from gp_emq.store import atomic_write_bytes
 
 DEFAULT_OUT = Path(__file__).parent / "data" / "digits.safetensors"
 WEIGHT_SEED = 0

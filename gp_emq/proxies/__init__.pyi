@@ -1,5 +1,5 @@
 from . import handcrafted, loading
-from ._canonical import canonical_form, simplified
+from ._canonical import simplified
 from ._evaluator import DEFAULT_CACHE_BYTES, Evaluator, TreeError
 from ._expression import Node, parse_expression, to_expression
 from ._forms import ALIGNED, AS_PUBLISHED, EVOLVED, FORMS
@@ -26,7 +26,6 @@ __all__ = [
     "ProxyInputs",
     "SensitivityTable",
     "TreeError",
-    "canonical_form",
     "configuration_scores",
     "depends_on_scale",
     "handcrafted",

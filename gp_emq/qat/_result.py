@@ -7,10 +7,10 @@ from pathlib import Path
 
 from gp_emq.allocation import Plan
 from gp_emq.export import save_quantized
+from gp_emq.files import atomic_write_text
 from gp_emq.networks import TOP_1, Layer
 from gp_emq.qat._settings import QatSettings
 from gp_emq.quantization import QuantizedModel
-from gp_emq.store import atomic_write_text
 
 RESULT_NAME = "quantized.safetensors"
 SUMMARY_NAME = "summary.json"

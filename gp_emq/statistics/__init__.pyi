@@ -1,12 +1,5 @@
-from ._batch import check_images, check_labels
 from ._cache import default_cache
-from ._catalogue import (
-    STATISTICS,
-    add_statistic,
-    exponent_of,
-    is_own,
-    kind_of,
-)
+from ._catalogue import STATISTICS, add_statistic, exponent_of, is_own
 from ._collect import collect_statistics
 from ._context import Context
 from ._header import sha256_of, state_sha256
@@ -26,13 +19,10 @@ __all__ = [
     "Statistics",
     "StatisticsSettings",
     "add_statistic",
-    "check_images",
-    "check_labels",
     "collect_statistics",
     "default_cache",
     "exponent_of",
     "is_own",
-    "kind_of",
     "open_statistics",
     "sha256_of",
     "state_sha256",

@@ -1,6 +1,5 @@
 """What a run leaves behind: its store, its hall of fame, its logbook."""
 
-from gp_emq.files import atomic_write_bytes, atomic_write_text
 from gp_emq.store._database import STORE_NAME
 from gp_emq.store._rows import BenchRow, GenerationRow, IndividualRow, bench_key
 from gp_emq.store._run_store import RunStore
@@ -22,8 +21,6 @@ __all__ = [
     "Member",
     "Provenance",
     "RunStore",
-    "atomic_write_bytes",
-    "atomic_write_text",
     "bench_key",
     "read_hall_of_fame",
     "write_hall_of_fame",

@@ -7,7 +7,8 @@ from deap import gp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gp_emq.evolution import depth_of, generate
+from gp_emq.evolution._generation import generate
+from gp_emq.evolution._screening import depth_of
 from gp_emq.proxies import language, to_expression
 from primitives import BitTable, load_primitive_set, primitive_set_names
 

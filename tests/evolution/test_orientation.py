@@ -7,7 +7,7 @@ import pytest
 from reference_interpreter import Reference
 from scipy import stats
 
-from gp_emq.evolution import SELECTIONS
+from gp_emq.evolution._selection import SELECTIONS
 from gp_emq.proxies import Evaluator, parse_expression
 from primitives import load_primitive_set
 

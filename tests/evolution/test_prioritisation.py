@@ -2,7 +2,7 @@
 
 import pytest
 
-from gp_emq.evolution import Prioritisation
+from gp_emq.evolution._prioritisation import Prioritisation
 from gp_emq.proxies import language, parse_expression
 
 

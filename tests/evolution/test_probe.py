@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from gp_emq.evolution import Probe, TableScreen, generate
+from gp_emq.evolution._generation import generate
+from gp_emq.evolution._probe import Probe
+from gp_emq.evolution._screening import TableScreen
 from gp_emq.experiment._collecting import bench_statistics
 from gp_emq.mqbench import load_bench
-from gp_emq.proxies import Evaluator, canonical_form, parse_expression
+from gp_emq.proxies import Evaluator, parse_expression
+from gp_emq.proxies._canonical import canonical_form
 from gp_emq.statistics import default_cache
 from primitives import Activations, PrimitiveSet, Terminal, load_primitive_set
 

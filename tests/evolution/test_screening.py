@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from gp_emq.evolution import INVALID, StructureScreen, TableScreen, depth_of, generate
+from gp_emq.evolution._generation import generate
+from gp_emq.evolution._reasons import INVALID
+from gp_emq.evolution._screening import StructureScreen, TableScreen, depth_of
 from gp_emq.proxies import Evaluator, language, parse_expression
 from primitives import BitTable, PrimitiveSet, Terminal, Weights, load_primitive_set
 

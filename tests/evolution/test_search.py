@@ -9,8 +9,10 @@ import pytest
 from deap import tools
 
 from gp_emq.errors import GpEmqError, RunError
-from gp_emq.evolution import SELECTIONS, Archive, Outcome
-from gp_emq.proxies import canonical_form, parse_expression
+from gp_emq.evolution import Archive, Outcome
+from gp_emq.evolution._selection import SELECTIONS
+from gp_emq.proxies import parse_expression
+from gp_emq.proxies._canonical import canonical_form
 from gp_emq.store import GenerationRow, IndividualRow
 from primitives import load_primitive_set
 

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from gp_emq.errors import GpEmqError
-from gp_emq.evolution import SELECTIONS, Individual, Measurement, diversity, make_selection
+from gp_emq.evolution import Individual, Measurement, make_selection
+from gp_emq.evolution._selection import SELECTIONS, diversity
 from gp_emq.proxies import language, parse_expression
 from gp_emq.store import IndividualRow
 

@@ -14,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_generation import SETS, type_of
 
-from gp_emq.evolution import MUTATIONS, cx_one_point, depth_of, generate, mutate
-from gp_emq.proxies import canonical_form, parse_expression, to_expression
+from gp_emq.evolution._generation import generate
+from gp_emq.evolution._screening import depth_of
+from gp_emq.evolution._variation import MUTATIONS, cx_one_point, mutate
+from gp_emq.proxies import parse_expression, to_expression
+from gp_emq.proxies._canonical import canonical_form
 from primitives import BitTable
 
 MUTATION_BY_NAME = {mutation.__name__: mutation for mutation, _ in MUTATIONS}

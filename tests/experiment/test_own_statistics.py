@@ -8,7 +8,8 @@ from tiny_bench import BITS
 from tiny_runs import CONFIGURATION
 
 from gp_emq.errors import GpEmqError, StatisticsError
-from gp_emq.proxies import Evaluator, canonical_form, parse_expression, to_formula
+from gp_emq.proxies import Evaluator, parse_expression, to_formula
+from gp_emq.proxies._canonical import canonical_form
 from gp_emq.statistics import collect_statistics, open_statistics
 from gp_emq.store import RunStore
 from primitives import load_primitive_set

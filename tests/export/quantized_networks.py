@@ -12,8 +12,8 @@ from gp_emq.quantization import (
     QuantizedModel,
     WeightQuantizer,
     calibrate_activations,
-    quantize_weights,
 )
+from gp_emq.quantization._quantized_network import quantize_weights
 
 MINMAX = WeightQuantizer(scale_rule="minmax")
 EIGHT_BITS = ActivationQuantizer()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gp_emq.export import pack_integers, packed_size, unpack_integers
+from gp_emq.export._bits import pack_integers, packed_size, unpack_integers
 
 
 @st.composite

@@ -19,7 +19,8 @@ from quantized_networks import (
 from torch import nn
 
 from gp_emq.errors import ExportError
-from gp_emq.export import format_report, load_provenance, load_quantized, save_packed
+from gp_emq.export import format_report, load_quantized, save_packed
+from gp_emq.export._loading import load_provenance
 from gp_emq.networks import find_layers, load_images, load_network, size_table, untrained_network
 from gp_emq.quantization import (
     ActivationQuantizer,

@@ -7,7 +7,8 @@ from quantized_networks import Pair, noise, quantize_network
 from torch import nn
 
 from gp_emq.errors import ExportError, RunError
-from gp_emq.export import load_provenance, load_quantized, save_packed
+from gp_emq.export import load_quantized, save_packed
+from gp_emq.export._loading import load_provenance
 from gp_emq.quantization import QuantizationParameters, QuantizedModel, QuantizedWeight
 
 

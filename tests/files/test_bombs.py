@@ -19,7 +19,7 @@ from gp_emq.allocation import load_plan
 from gp_emq.errors import AllocationError, DataError, GpEmqError, NetworkError
 from gp_emq.files import check_pickle, decode_document, one_line, read_image, shortened
 from gp_emq.mqbench import import_bench
-from gp_emq.networks import read_arrays
+from gp_emq.networks._arrays import read_arrays
 from gp_emq.networks._weights import read_state_dict
 from gp_emq.options import options_from_file
 from gp_emq.store import STORE_NAME, GenerationRow, IndividualRow, RunStore

@@ -24,7 +24,7 @@ from gp_emq.mqbench import describe_bench, import_bench, model_sizes, read_bench
 from gp_emq.mqbench._form import Form
 from gp_emq.mqbench._origin import origin_of
 from gp_emq.mqbench._partial import partial_results
-from gp_emq.networks import read_arrays
+from gp_emq.networks._arrays import read_arrays
 from gp_emq.networks._cifar import read_cifar
 from gp_emq.networks._imagenet import _labelled_files
 from gp_emq.networks._weights import load_weights

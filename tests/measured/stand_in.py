@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gp_emq.allocation import Configuration, CostSettings, Problem, make_budgets, search_space
-from gp_emq.measured import Answers
+from gp_emq.measured._samples import Answers
 from gp_emq.networks import Layer
 
 BITS = (2, 3, 4)

@@ -6,9 +6,10 @@ import pytest
 from stand_in import BITS, StandIn, problem_of
 
 from gp_emq.errors import AllocationError
-from gp_emq.measured import SearchSettings, calibrate, mean_of, paired, random_plans, search
+from gp_emq.measured._calibration import calibrate, random_plans
 from gp_emq.measured._candidates import swapped
-from gp_emq.measured._race import race
+from gp_emq.measured._race import mean_of, paired, race
+from gp_emq.measured._search import SearchSettings, search
 
 TABLE = -np.outer([1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7], [9.0, 3.0, 1.0])
 """What the table believes: entries that differ little."""

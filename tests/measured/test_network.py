@@ -7,7 +7,7 @@ from torch import nn
 import gp_emq
 from gp_emq.allocation import search_space
 from gp_emq.errors import AllocationError
-from gp_emq.measured import MeasuringSettings, PlanNetwork
+from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.networks import Workload, layers_of
 
 BITS = (2, 3, 4)

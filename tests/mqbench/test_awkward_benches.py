@@ -31,8 +31,8 @@ from gp_emq.quantization import (
     WeightQuantizer,
     calibrate_activations,
     integer_convolution_available,
-    quantize_weights,
 )
+from gp_emq.quantization._quantized_network import quantize_weights
 
 CALIBRATION, COUNT, CONFIGURATIONS = 8, 32, 5
 KINDS = (

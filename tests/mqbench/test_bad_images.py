@@ -9,7 +9,7 @@ import torch
 
 from gp_emq import bench, rank
 from gp_emq.command import exit_status
-from gp_emq.networks import CifarResNet
+from gp_emq.networks._cifar_resnet import CifarResNet
 
 DATA = Path(os.environ.get("GP_EMQ_DATA", Path(__file__).parents[3] / "shared" / "data"))
 WEIGHTS = DATA / "cifar10" / "resnet20-12fca82f.th"

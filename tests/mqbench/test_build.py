@@ -323,7 +323,7 @@ def test_labels_beyond_the_classes_are_noticed():
 
 
 def few_classes():
-    from gp_emq.networks import CifarResNet
+    from gp_emq.networks._cifar_resnet import CifarResNet
 
     return CifarResNet(1, (4, 4, 4), channels_in=1, classes=5), (1, 8, 8)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from gp_emq.mqbench import Bench, bench_quality, load_bench, sample_configurations
-from gp_emq.mqbench._sampling import split_configurations
+from gp_emq.mqbench import Bench, bench_quality, load_bench
+from gp_emq.mqbench._sampling import sample_configurations, split_configurations
 
 
 def simulated(chances, *, groups, draws=1, seed=0, configurations=None, noise_of_groups=False):

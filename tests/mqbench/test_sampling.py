@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gp_emq.errors import BenchError
-from gp_emq.mqbench import sample_configurations, split_configurations
+from gp_emq.mqbench._sampling import sample_configurations, split_configurations
 
 
 def test_configurations_are_distinct_and_repeat_with_the_seed():

@@ -22,8 +22,8 @@ from gp_emq.quantization import (
     QuantizedNetwork,
     WeightQuantizer,
     calibrate_activations,
-    quantize_weights,
 )
+from gp_emq.quantization._quantized_network import quantize_weights
 
 
 class Beside(nn.Module):

@@ -6,13 +6,9 @@ import torch
 from PIL import Image
 
 from gp_emq.errors import DataError
-from gp_emq.networks import (
-    data_set_of,
-    load_calibration,
-    load_images,
-    load_test,
-)
+from gp_emq.networks import load_images
 from gp_emq.networks._digits import digits_split, distort
+from gp_emq.networks._images import data_set_of, load_calibration, load_test
 
 
 def test_digits_are_split_into_disjoint_parts():

@@ -9,10 +9,10 @@ from gp_emq.errors import NetworkError
 from gp_emq.networks import (
     load_network,
     network_specifications,
-    read_state_dict,
     registered_layers,
     untrained_network,
 )
+from gp_emq.networks._weights import read_state_dict
 
 
 def small_network():

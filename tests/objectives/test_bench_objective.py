@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gp_emq.correlation import rounded
-from gp_emq.evolution import Measurement, centred, paired_standard_error
+from gp_emq.evolution import Measurement, centred
+from gp_emq.evolution._objective import paired_standard_error
 from gp_emq.objectives import BenchObjective
 from gp_emq.proxies import configuration_scores
 

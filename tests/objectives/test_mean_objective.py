@@ -11,7 +11,7 @@ from scipy import stats
 
 from gp_emq.correlation import rounded
 from gp_emq.errors import GpEmqError
-from gp_emq.evolution import paired_standard_error
+from gp_emq.evolution._objective import paired_standard_error
 from gp_emq.objectives import BenchObjective, MeanObjective
 from gp_emq.proxies import configuration_scores
 

@@ -9,7 +9,8 @@ import torch
 from synthetic import synthetic_statistics
 
 from gp_emq.errors import OperatorError, PrimitiveSetError
-from gp_emq.evolution import TableScreen, generate
+from gp_emq.evolution._generation import generate
+from gp_emq.evolution._screening import TableScreen
 from gp_emq.proxies import Evaluator, parse_expression, to_expression
 from primitives import (
     OPERATORS,

@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 from synthetic import synthetic_statistics
 
-from gp_emq.proxies import (
-    Evaluator,
-    canonical_form,
-    language,
-    parse_expression,
-    to_formula,
-)
+from gp_emq.proxies import Evaluator, language, parse_expression, to_formula
+from gp_emq.proxies._canonical import canonical_form
 from primitives import OPERATORS, STATISTICS, Operator, PrimitiveSet, Role
 from primitives.__main__ import PAGE, main
 from primitives._page import BEGIN, END, filled

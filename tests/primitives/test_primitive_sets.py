@@ -18,7 +18,6 @@ from primitives import (
     OPERATORS,
     STATISTICS,
     TENSOR_TYPES,
-    TREE_TYPES,
     Activations,
     ActivationsPerBit,
     BitTable,
@@ -33,6 +32,7 @@ from primitives import (
     load_primitive_set,
     primitive_set_names,
 )
+from primitives._types import TREE_TYPES
 
 NAMES = primitive_set_names()
 

@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 from reference_interpreter import Reference, agree
 from synthetic import random_tree, synthetic_statistics
 
-from gp_emq.proxies import (
-    canonical_form,
-    language,
-    parse_expression,
-    simplified,
-    to_expression,
-)
+from gp_emq.proxies import language, parse_expression, simplified, to_expression
+from gp_emq.proxies._canonical import canonical_form
 from primitives import (
     LayerVector,
     Operator,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gp_emq import collect_statistics
-from gp_emq.networks import load_calibration, load_network
+from gp_emq.networks import load_network
+from gp_emq.networks._images import load_calibration
 from gp_emq.proxies.loading import load_proxy, shipped_proxy
 from gp_emq.proxies.shipped import shipped_files
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from gp_emq.ptq import accuracy, difference
+from gp_emq.ptq._accuracy import accuracy, difference
 
 
 @pytest.mark.parametrize(("right", "images"), [(0, 10), (10, 10), (917, 1000), (1, 3)])

@@ -21,12 +21,12 @@ from gp_emq.quantization import (
     QuantizedNetwork,
     WeightQuantizer,
     calibrate_activations,
-    estimating,
     fake_quantize,
     integer_convolution_available,
     passes,
-    quantize_weights,
 )
+from gp_emq.quantization._batch_norm import estimating
+from gp_emq.quantization._quantized_network import quantize_weights
 
 
 class Standardized(nn.Conv2d):

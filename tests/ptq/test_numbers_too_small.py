@@ -10,12 +10,8 @@ from torch import nn
 import gp_emq
 from gp_emq.errors import DataError, NetworkError, QuantizationError
 from gp_emq.networks import Workload, find_layers
-from gp_emq.quantization import (
-    ActivationQuantizer,
-    WeightQuantizer,
-    calibrate_activations,
-    quantize_weights,
-)
+from gp_emq.quantization import ActivationQuantizer, WeightQuantizer, calibrate_activations
+from gp_emq.quantization._quantized_network import quantize_weights
 
 RULES = ("mse", "minmax", "percentile", "mse-shrunk")
 METHODS = ("rtn", "rtn+bn", "adaround", "brecq")

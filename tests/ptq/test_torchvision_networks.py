@@ -8,7 +8,8 @@ from torch import nn
 import gp_emq
 from gp_emq.allocation import kept_in_float
 from gp_emq.networks._torchvision import import_torchvision
-from gp_emq.quantization import WeightQuantizer, find_blocks
+from gp_emq.quantization import WeightQuantizer
+from gp_emq.quantization._blocks import find_blocks
 from gp_emq.quantization.recipes import find_recipe
 
 FAST = WeightQuantizer(per_channel=True, scale_rule="minmax")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from gp_emq.networks import Augmentation, Network, load_images, load_network
-from gp_emq.qat import PreparedImages, QatSettings, Samples, TensorImages, warm_start
+from gp_emq.qat import QatSettings, Samples, TensorImages, warm_start
+from gp_emq.qat._samples import PreparedImages
 from gp_emq.quantization import QuantizedModel
 
 

@@ -24,15 +24,8 @@ import gp_emq
 from gp_emq.determinism import one_thread
 from gp_emq.errors import DataError, TrainingError
 from gp_emq.networks import Workload, find_layers
-from gp_emq.qat import (
-    PreparedImages,
-    QatSettings,
-    Samples,
-    TensorImages,
-    WorkloadSamples,
-    train,
-    warm_start,
-)
+from gp_emq.qat import QatSettings, Samples, TensorImages, train, warm_start
+from gp_emq.qat._samples import PreparedImages, WorkloadSamples
 from gp_emq.quantization import quantize
 
 COUNT, RATE, STEP_RATE = 12, 0.2, 1e-2

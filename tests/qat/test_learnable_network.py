@@ -11,16 +11,9 @@ from gp_emq.allocation import allocate
 from gp_emq.determinism import one_thread
 from gp_emq.errors import TrainingError
 from gp_emq.networks import find_layers, load_images, load_network
-from gp_emq.qat import (
-    QatSettings,
-    learnable_network,
-    quantized_model,
-    trained_plan,
-    trained_widths,
-    warm_start,
-)
-from gp_emq.qat._network import learned_grids, rounding_alike
-from gp_emq.qat._warm_start import fitted_start
+from gp_emq.qat import QatSettings, trained_plan, warm_start
+from gp_emq.qat._network import learnable_network, learned_grids, quantized_model, rounding_alike
+from gp_emq.qat._warm_start import fitted_start, trained_widths
 from gp_emq.quantization import (
     QuantizationParameters,
     QuantizedModel,

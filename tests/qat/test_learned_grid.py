@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from gp_emq.qat import LearnedGrid
+from gp_emq.qat._learned_grid import LearnedGrid
 from gp_emq.quantization import QuantizationParameters, WeightQuantizer, fake_quantize
 
 

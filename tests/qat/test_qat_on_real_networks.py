@@ -7,16 +7,10 @@ import pytest
 import torch
 
 from gp_emq.networks import Augmentation, load_images, load_network
-from gp_emq.qat import (
-    PreparedImages,
-    QatSettings,
-    Samples,
-    TensorImages,
-    evaluate,
-    joined_processes,
-    train,
-    warm_start,
-)
+from gp_emq.qat import QatSettings, Samples, TensorImages, train, warm_start
+from gp_emq.qat._evaluation import evaluate
+from gp_emq.qat._processes import joined_processes
+from gp_emq.qat._samples import PreparedImages
 
 DATA = Path(os.environ.get("GP_EMQ_DATA", Path(__file__).parents[3] / "shared" / "data"))
 WEIGHTS = DATA / "cifar10" / "resnet20-12fca82f.th"

@@ -5,8 +5,8 @@ import torch
 
 from gp_emq.errors import DataError
 from gp_emq.networks import Augmentation, load_images
-from gp_emq.qat import FileImages, Samples, TensorImages
-from gp_emq.qat._samples import EpochBatches
+from gp_emq.qat import Samples, TensorImages
+from gp_emq.qat._samples import EpochBatches, FileImages
 
 
 def batches(count: int, batch: int, *, epoch: int = 0, seed: int = 0, rank: int = 0, processes=1):

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gp_emq.qat import QatSettings, learnable_network
+from gp_emq.qat import QatSettings
 from gp_emq.qat._loss import training_loss
+from gp_emq.qat._network import learnable_network
 from gp_emq.qat._schedule import parameter_groups, rate_factor
 
 

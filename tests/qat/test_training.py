@@ -11,17 +11,10 @@ from torch import nn
 
 from gp_emq.errors import TrainingError
 from gp_emq.networks import find_layers
-from gp_emq.qat import (
-    CHECKPOINT_NAME,
-    LOG_NAME,
-    QatSettings,
-    Samples,
-    TensorImages,
-    evaluate,
-    joined_processes,
-    train,
-    warm_start,
-)
+from gp_emq.qat import QatSettings, Samples, TensorImages, train, warm_start
+from gp_emq.qat._checkpoint import CHECKPOINT_NAME, LOG_NAME
+from gp_emq.qat._evaluation import evaluate
+from gp_emq.qat._processes import joined_processes
 
 SETTINGS = QatSettings(epochs=2, batch=32, learning_rate=0.02)
 

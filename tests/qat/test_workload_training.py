@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from gp_emq.command import exit_status
 from gp_emq.export import load_quantized
 from gp_emq.networks import Workload, layers_of
-from gp_emq.qat import QatSettings, WorkloadSamples, train, warm_start
+from gp_emq.qat import QatSettings, train, warm_start
 from gp_emq.qat.__main__ import main
+from gp_emq.qat._samples import WorkloadSamples
 
 NAME = "own_workloads:regression"
 

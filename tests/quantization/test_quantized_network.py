@@ -14,11 +14,11 @@ from gp_emq.quantization import (
     QuantizedNetwork,
     WeightQuantizer,
     calibrate_activations,
-    estimating,
     fake_quantize,
     integer_convolution_available,
-    quantize_weights,
 )
+from gp_emq.quantization._batch_norm import estimating
+from gp_emq.quantization._quantized_network import quantize_weights
 
 needs_integers = pytest.mark.skipif(
     not integer_convolution_available(), reason="this torch has no 8-bit convolution here"

@@ -15,22 +15,23 @@ from gp_emq.networks import (
 from gp_emq.quantization import (
     ActivationQuantizer,
     QuantizedWeight,
-    Reconstructed,
     RoundingSettings,
     WeightQuantizer,
     _reconstruction,
     calibrate_activations,
-    find_blocks,
     layer_weight,
-    learn_rounding,
     quantize,
-    quantize_weights,
-    reconstruct_blocks,
-    reconstruct_layer,
-    reconstruction_error,
-    record,
 )
-from gp_emq.quantization._rounding import _SoftWeight
+from gp_emq.quantization._blocks import find_blocks
+from gp_emq.quantization._quantized_network import quantize_weights
+from gp_emq.quantization._reconstruction import reconstruct_blocks, reconstruct_layer
+from gp_emq.quantization._recording import record
+from gp_emq.quantization._rounding import (
+    Reconstructed,
+    _SoftWeight,
+    learn_rounding,
+    reconstruction_error,
+)
 
 
 def test_the_schedule_is_the_published_one():

@@ -7,14 +7,8 @@ from torch import Tensor, nn
 
 from gp_emq.errors import DataError, NetworkError, StatisticsError
 from gp_emq.quantization import WeightQuantizer, fake_quantize
-from gp_emq.statistics import (
-    STATISTICS,
-    Kind,
-    Statistics,
-    StatisticsSettings,
-    collect_statistics,
-    kind_of,
-)
+from gp_emq.statistics import STATISTICS, Kind, Statistics, StatisticsSettings, collect_statistics
+from gp_emq.statistics._catalogue import kind_of
 
 BITS = (2, 3, 4)
 QUANTIZER = WeightQuantizer()

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gp_emq.errors import RunError
+from gp_emq.files import atomic_write_text
 from gp_emq.store import (
     HallOfFame,
     Member,
     Provenance,
-    atomic_write_text,
     read_hall_of_fame,
     write_hall_of_fame,
     write_logbook,

@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gp_emq.cli import COMMANDS
+from gp_emq.cli._console import COMMANDS
 from gp_emq.command import exit_status
 from gp_emq.errors import RunError
-from gp_emq.experiment import RANDOM_SEARCH
+from gp_emq.experiment._phases import RANDOM_SEARCH
 from gp_emq.store import BenchRow, GenerationRow, IndividualRow, RunStore
 from gp_emq.watch import main
-from gp_emq.watching import WatchedRun, snapshot_lines
 from gp_emq.watching import _snapshot as snapshot_module
+from gp_emq.watching._snapshot import WatchedRun
+from gp_emq.watching._text import snapshot_lines
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--gens", "12", "--pop", "10", "--no-figures", "--quiet")

@@ -6,8 +6,10 @@ from gp_emq import bench as bench_command
 from gp_emq.errors import BenchError
 from gp_emq.mqbench import load_bench, write_bench
 from gp_emq.networks import network_specifications
-from gp_emq.networks.zoo import SPLIT, ZOO, part_of
-from gp_emq.zoo_benches import ROSTER, find_benches
+from gp_emq.networks.zoo import ZOO, part_of
+from gp_emq.networks.zoo._split import SPLIT
+from gp_emq.zoo_benches import find_benches
+from gp_emq.zoo_benches._roster import ROSTER
 
 BARE = {"mobilenet_v2", "efficientnet_lite0", "resnet20", "resnet32", "digits"}
 

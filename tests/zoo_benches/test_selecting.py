@@ -9,7 +9,9 @@ from torch import nn
 from gp_emq.errors import BenchError
 from gp_emq.mqbench import BAND, NEIGHBOUR, PLAN, RANDOM, split_together
 from gp_emq.networks import find_layers
-from gp_emq.zoo_benches import SHARES, TOLERANCE, make_plans, select_configurations, select_plans
+from gp_emq.zoo_benches._plans import SHARES, make_plans
+from gp_emq.zoo_benches._selecting import select_configurations, select_plans
+from gp_emq.zoo_benches._swaps import TOLERANCE
 
 BITS = (2, 3, 4)
 WIDTHS = (6, 10, 8, 24, 16, 12, 20, 9, 14)

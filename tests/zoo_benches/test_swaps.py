@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gp_emq.zoo_benches import TOLERANCE, Sizes, near_size, neighbour
+from gp_emq.zoo_benches._swaps import TOLERANCE, Sizes, near_size, neighbour
 
 PARAMETERS = np.array([9, 40, 40, 80, 160, 160, 320, 30, 64, 64, 12, 100])
 

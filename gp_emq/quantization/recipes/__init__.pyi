@@ -1,9 +1,8 @@
 from ._recipe import Recipe, RoundedNetwork
 from ._registry import find_recipe, list_recipes
-from ._task import Counter, Progress, Task
+from ._task import Progress, Task
 
 __all__ = [
-    "Counter",
     "Progress",
     "Recipe",
     "RoundedNetwork",
