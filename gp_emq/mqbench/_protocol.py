@@ -52,7 +52,8 @@ class Protocol:
 
     def settings(self) -> dict[str, Any]:
         """Return everything that decides the measured accuracies, as plain values."""
-        values = {key: value for key, value in asdict(self).items() if key != "description"}
+        values = asdict(self) | {"weights": self.weights.document()}
+        del values["description"]
         if self.recipe not in _STEPS_OF_FORMAT_2:
             return {**values, "format": SETTINGS_FORMAT}
         steps = _STEPS_OF_FORMAT_2[values.pop("recipe")]

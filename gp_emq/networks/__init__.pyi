@@ -12,6 +12,7 @@ from ._arrays import drawn, fitting_arrays
 from ._augmentation import Augmentation
 from ._containers import Images, Labels, image_batch
 from ._finite import check_finite
+from ._granularity import Granularity
 from ._images import RESIZED, ImageSet, batch_size, load_images
 from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
 from ._layer import Layer, entry_layers, weight_layers
@@ -57,6 +58,7 @@ __all__ = [
     "Call",
     "Division",
     "Forward",
+    "Granularity",
     "ImageSet",
     "Images",
     "Inputs",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import NetworkError
+from gp_emq.networks._granularity import Granularity
 from gp_emq.networks._layer import Layer
 from gp_emq.networks._names import ACCOUNTINGS
 
@@ -23,6 +24,7 @@ def size_table(
     *,
     per_channel: bool = False,
     symmetric: bool = True,
+    group: int | None = None,
 ) -> NDArray[np.float64]:
     """Return what each entry adds to the size at each width.
 
@@ -37,6 +39,7 @@ def size_table(
         accounting: one of `ACCOUNTINGS`.
         per_channel: for `stored`, one scale per output channel.
         symmetric: for `stored`, no zero points.
+        group: for `stored`, with `per_channel`, values of a channel that share a scale.
 
     Returns:
         Bytes, float64 (entries, bits); a configuration's size is the sum over entries.
@@ -44,13 +47,13 @@ def size_table(
     Raises:
         NetworkError: if the accounting is unknown.
     """
-    norm_floats = _norm_floats(accounting)
+    norm_floats, granularity = _norm_floats(accounting), Granularity(per_channel, group)
 
     def cost(layer: Layer, width: int) -> float:
         if accounting == "published":
             return (layer.parameters + norm_floats * layer.batch_norm_channels) * width / 8
         weights = layer.own_weights
-        scales = (layer.weight_shape[0] if per_channel else 1) if weights else 0
+        scales = granularity.scales(layer.weight_shape) if weights else 0
         floats = layer.parameters - weights + norm_floats * layer.batch_norm_channels
         grids = scales * (_FLOAT_BYTES if symmetric else _FLOAT_BYTES + 1)
         return math.ceil(weights * width / 8) + grids + _FLOAT_BYTES * floats

@@ -356,7 +356,7 @@ def _folder(
         "method": recipe.name,
         "state": state_sha256(model),
         "images": sha256_of(tensors_of(images, "images")),
-        "weights": asdict(settings.weights),
+        "weights": settings.weights.document(),
         "activations": None if activations is None else asdict(activations),
         "rounding": asdict(rounding),
     }

@@ -70,7 +70,7 @@ class QuantizationSettings:
 
     def document(self) -> dict[str, Any]:
         """Return the settings as plain values."""
-        return asdict(self)
+        return asdict(self) | {"weights": self.weights.document()}
 
 
 def planned_activation_bits(plan: object, given: int | None) -> int:

@@ -49,6 +49,7 @@ def fits_integer_convolution(
         and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
         and weight.quant_min < 0
+        and weight.group is None
         and activation.quant_min == 0
         and activation.quant_max == _INPUT_MAX
     )

@@ -41,8 +41,9 @@ class QuantizedWeight:
 
     def values(self) -> Tensor:
         """Return the grid values, float32, shaped as the weight."""
-        q = self.integers.float().sub_(self.parameters.zero_point)
-        return q.mul_(self.parameters.scale)
+        grid, shape = self.parameters, self.integers.shape
+        q = self.integers.float().sub_(grid.spread(grid.zero_point, shape))
+        return q.mul_(grid.spread(grid.scale, shape))
 
 
 def quantize_weights(

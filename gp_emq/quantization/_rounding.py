@@ -64,8 +64,11 @@ class _SoftWeight:
     """A weight whose decisions to round up are relaxed to numbers between 0 and 1."""
 
     def __init__(self, weight: Tensor, parameters: QuantizationParameters) -> None:
-        scaled = in_full_precision(weight.detach()) / parameters.scale
         self.parameters = parameters
+        self._scale, self._zero_point = (
+            parameters.spread(of, weight.shape) for of in (parameters.scale, parameters.zero_point)
+        )
+        scaled = in_full_precision(weight.detach()) / self._scale
         self._floor = scaled.floor()
         rest = (scaled - self._floor).clamp(0.0, 1.0)
         span = STRETCH_HIGH - STRETCH_LOW
@@ -81,14 +84,14 @@ class _SoftWeight:
     def values(self) -> Tensor:
         """Return the relaxed weight, differentiable."""
         p = self.parameters
-        q = (self._floor + self.decisions() + p.zero_point).clamp(p.quant_min, p.quant_max)
-        return (q - p.zero_point) * p.scale
+        q = (self._floor + self.decisions() + self._zero_point).clamp(p.quant_min, p.quant_max)
+        return (q - self._zero_point) * self._scale
 
     def rounded(self) -> QuantizedWeight:
         """Return the weight with every decision taken."""
         p = self.parameters
         up = (self.logits.detach() >= 0).float()
-        q = (self._floor + up + p.zero_point).clamp(p.quant_min, p.quant_max)
+        q = (self._floor + up + self._zero_point).clamp(p.quant_min, p.quant_max)
         return QuantizedWeight(q.to(torch.int16), p)
 
 

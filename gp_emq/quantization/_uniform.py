@@ -1,9 +1,11 @@
 """Uniform affine quantization: grids, and rounding to them."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gp_emq.quantization._names import MAX_BITS, MIN_BITS
 
@@ -13,22 +15,55 @@ class QuantizationParameters:
     """A uniform grid: the values `(q - zero_point) * scale` of the integers `q`.
 
     Attributes:
-        scale: float32, positive, shaped to broadcast against what it quantizes: () per
-            tensor, (out, 1, ...) per channel.
+        scale: float32, positive: () per tensor and (out, 1, ...) per channel, as they broadcast
+            against what is quantized; (out, groups) where there are groups.
         zero_point: float32 of the same shape holding integers.
         quant_min: smallest integer of the grid.
         quant_max: largest integer of the grid.
+        group: how many values of a channel, in the order in which they lie, share a scale; the
+            last group may be shorter. `None` where there are no groups.
     """
 
     scale: Tensor
     zero_point: Tensor
     quant_min: int
     quant_max: int
+    group: int | None = None
 
     def to(self, device: torch.device) -> "QuantizationParameters":
         """Return the same grid with its tensors on a device."""
         scale, zero_point = self.scale.to(device), self.zero_point.to(device)
-        return QuantizationParameters(scale, zero_point, self.quant_min, self.quant_max)
+        return replace(self, scale=scale, zero_point=zero_point)
+
+    def spread(self, values: Tensor, shape: Sequence[int]) -> Tensor:
+        """Bring scales, or what else there is one of for each, to what broadcasts.
+
+        Args:
+            values: shaped as the scale.
+            shape: of what is quantized, (out, ...).
+        """
+        if self.group is None:
+            return values
+        length = math.prod(shape[1:])
+        return values.repeat_interleave(self.group, dim=1)[:, :length].reshape(tuple(shape))
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Sum over the values that share a scale, the opposite of `spread`.
+
+        Args:
+            values: one for each value that is quantized, shaped as what is.
+
+        Returns:
+            Shaped as the scale.
+        """
+        if self.group is not None:
+            rows = values.reshape(values.shape[0], -1)
+            padded = nn.functional.pad(rows, (0, -rows.shape[1] % self.group))
+            return padded.reshape(*self.scale.shape, self.group).sum(-1)
+        if self.scale.dim() == 0:
+            return values.sum()
+        axes = [axis for axis, size in enumerate(self.scale.shape) if size == 1]
+        return values.sum(axes, keepdim=True) if axes else values
 
 
 def integer_range(bits: int, *, symmetric: bool) -> tuple[int, int]:
@@ -78,8 +113,8 @@ def fake_quantize(x: Tensor, parameters: QuantizationParameters) -> Tensor:
     with torch.no_grad():
         q = _integers(x, parameters)
         if _has_zero_point(parameters):
-            q.sub_(parameters.zero_point)
-        return q.mul_(parameters.scale).to(x.dtype)
+            q.sub_(parameters.spread(parameters.zero_point, x.shape))
+        return q.mul_(parameters.spread(parameters.scale, x.shape)).to(x.dtype)
 
 
 def in_full_precision(values: Tensor) -> Tensor:
@@ -90,10 +125,10 @@ def in_full_precision(values: Tensor) -> Tensor:
 def _integers(x: Tensor, parameters: QuantizationParameters) -> Tensor:
     # In place after the first operation: torch's own fake-quantize operators are an order
     # of magnitude slower on a processor.
-    q = in_full_precision(x) / parameters.scale
+    q = in_full_precision(x) / parameters.spread(parameters.scale, x.shape)
     q.round_()
     if _has_zero_point(parameters):
-        q.add_(parameters.zero_point)
+        q.add_(parameters.spread(parameters.zero_point, x.shape))
     return q.clamp_(parameters.quant_min, parameters.quant_max)
 
 

@@ -1,6 +1,7 @@
 """The quantization grids of all layers' weights at all widths, and the perturbation."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from torch import Tensor
 from gp_emq.quantization import QuantizationParameters, WeightQuantizer, fake_quantize
 from gp_emq.statistics._layout import Layout
 
+_OF_GROUPS = 5
+
 
 @dataclass(frozen=True)
 class WeightGrids:
@@ -17,8 +20,9 @@ class WeightGrids:
 
     Attributes:
         layout: Layout of the weights.
-        rows: Number of scales of each tensor: 1, or its output channels.
-        values: float32 (bits, Σ rows, 4): scale, zero point, smallest and largest integer.
+        rows: Number of scales of each tensor: 1, its output channels, or their groups.
+        values: float32 (bits, Σ rows, 4): scale, zero point, smallest and largest integer; where
+            scales are of groups (bits, Σ rows, 5), with the values that a whole group has.
     """
 
     layout: Layout
@@ -51,6 +55,8 @@ class WeightGrids:
         values = torch.stack(
             [torch.cat([_pack(parameters) for parameters in row]) for row in table]
         )
+        if quantizer.group is not None:
+            values = with_groups(values, quantizer.group)
         return cls(layout, rows, values)
 
     @classmethod
@@ -58,13 +64,38 @@ class WeightGrids:
         """Read back `values`, whose number of rows tells per tensor from per channel.
 
         Raises:
-            ValueError: The number of rows is neither.
+            ValueError: The number of rows is neither, nor that of the groups.
         """
         channels = tuple(shape[0] for shape in layout.shapes)
-        for rows in ((1,) * len(channels), channels):
+        known = [(1,) * len(channels), channels]
+        if values.shape[2] == _OF_GROUPS:
+            group = int(values[0, 0, 4])
+            known = [
+                tuple(
+                    shape[0] * -(-math.prod(shape[1:]) // group) for shape in layout.shapes
+                )
+            ]  # fmt: skip
+        for rows in known:
             if values.shape[1] == sum(rows):
                 return cls(layout, rows, values)
         raise ValueError(f"{values.shape[1]} scales fit no layout of {len(channels)} tensors")
+
+    @property
+    def of_groups(self) -> bool:
+        """Whether scales are of groups."""
+        return self.values.shape[2] == _OF_GROUPS
+
+    def by_element(self) -> Tensor:
+        """Return the values of groups with a row for each element of the weights."""
+        group, parts = int(self.values[0, 0, 4]), []
+        for shape, part in zip(
+            self.layout.shapes, torch.split(self.values, list(self.rows), dim=1), strict=True
+        ):
+            length = math.prod(shape[1:])
+            spread = part.view(len(part), shape[0], -1, _OF_GROUPS)
+            spread = spread.repeat_interleave(group, dim=2)[:, :, :length]
+            parts.append(spread.reshape(len(part), -1, _OF_GROUPS))
+        return with_groups(torch.cat(parts, dim=1), 1)
 
     def perturbation(self, weight: Tensor, start: int, stop: int) -> Tensor:
         """Compute the quantized weight minus the weight for a range of elements.
@@ -82,12 +113,14 @@ class WeightGrids:
         result = torch.empty(len(self.values), stop - start)
         first_rows = itertools.accumulate(self.rows, initial=0)
         bounds = itertools.pairwise(self.layout.offsets)
-        for (begin, end), rows, row in zip(bounds, self.rows, first_rows, strict=False):
+        tensors = zip(bounds, self.rows, first_rows, self.layout.shapes, strict=False)
+        for (begin, end), rows, row, tensor in tensors:
             low, high = max(begin, start), min(end, stop)
             if low >= high:
                 continue
-            # Whole rows are quantized, so that their scales broadcast, then cut.
-            width = (end - begin) // rows
+            # Whole channels are quantized, so that their scales fit, then cut.
+            channels = 1 if rows == 1 else tensor[0]
+            width, groups = (end - begin) // channels, rows // channels
             top, bottom = (low - begin) // width, -(-(high - begin) // width)
             here = (
                 slice(low, high)
@@ -98,7 +131,7 @@ class WeightGrids:
             shape = (1, -1) if rows == 1 else (-1, width)
             cut = slice(low - here.start, high - here.start)
             for index, table in enumerate(self.values):
-                grid = _unpack(table[row + top : row + bottom])
+                grid = _unpack(table[row + top * groups : row + bottom * groups], groups)
                 moved = fake_quantize(values.view(shape), grid).view(-1) - values
                 result[index, low - start : high - start] = moved[cut]
         return result
@@ -112,11 +145,17 @@ def _pack(parameters: QuantizationParameters) -> Tensor:
     return torch.cat([torch.stack([scale, zero_point], dim=1), ends.expand(len(scale), 2)], dim=1)
 
 
-def _unpack(rows: Tensor) -> QuantizationParameters:
-    """Turn (rows, 4) back into a grid whose scale is (rows, 1)."""
+def with_groups(values: Tensor, group: int) -> Tensor:
+    """Say in values (bits, rows, 4 or 5) how many values of a channel have a row."""
+    return torch.cat([values[..., :4], torch.full_like(values[..., :1], group)], dim=-1)
+
+
+def _unpack(rows: Tensor, groups: int) -> QuantizationParameters:
+    """Turn (channels · groups, 4 or 5) back into a grid whose scale is (channels, groups)."""
     return QuantizationParameters(
-        scale=rows[:, 0:1],
-        zero_point=rows[:, 1:2],
+        scale=rows[:, 0].view(-1, groups),
+        zero_point=rows[:, 1].view(-1, groups),
         quant_min=int(rows[0, 2]),
         quant_max=int(rows[0, 3]),
+        group=int(rows[0, 4]) if groups > 1 else None,
     )

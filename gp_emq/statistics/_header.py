@@ -122,7 +122,7 @@ def fingerprint(
         "batch": sha256_of(tensors),
         "layers": [asdict(layer) for layer in layers],
         "bits": list(bits),
-        "quantizer": asdict(quantizer),
+        "quantizer": quantizer.document(),
         "settings": asdict(settings),
         **({} if judged is None else {"workload": judged}),
     }

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gp_emq.statistics._cache import Stored
 from gp_emq.statistics._catalogue import INGREDIENTS, record_of
+from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._record import Kind
@@ -64,9 +65,7 @@ class RescaledSource:
         """Rescale the steps of the quantization grids; zero points and ends are integers."""
         layout = self.weight_layout()
         factors = self._factors[list(layout.entries)]
-        if values.shape[1] != len(layout.shapes):
-            channels = torch.tensor([shape[0] for shape in layout.shapes])
-            factors = factors.repeat_interleave(channels)
+        factors = factors.repeat_interleave(torch.tensor(WeightGrids.unpack(layout, values).rows))
         rescaled = values.clone()
         rescaled[..., 0] *= factors.to(values.dtype)
         return rescaled

@@ -1,5 +1,6 @@
 """Where statistics come from."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from gp_emq.errors import StatisticsError
 from gp_emq.statistics._cache import DamagedError, StatisticsFolder, Stored
+from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header
 from gp_emq.statistics._layout import Layout
 
@@ -157,11 +159,26 @@ class SampleSource:
         """Cut the grids as the output channels are cut."""
         shapes = self._parent.weight_layout().shapes
         values = torch.from_numpy(whole.values)
-        if values.shape[1] == len(shapes):
+        grids = WeightGrids.unpack(self._parent.weight_layout(), values)
+        if all(rows == 1 for rows in grids.rows):
             return whole
+        if grids.of_groups:
+            return self._elements(grids, whole.seconds)
         parts = torch.split(values, [shape[0] for shape in shapes], dim=1)
         cut = [self._strided(part.transpose(0, 1), (8,)).transpose(0, 1) for part in parts]
         return Stored(torch.cat(cut, dim=1).contiguous().numpy(), whole.seconds)
+
+    def _elements(self, grids: WeightGrids, seconds: float) -> Stored:
+        """Cut grids of groups as the elements are cut, whose groups no longer lie together."""
+        values = grids.by_element()
+        lead, columns = values.shape[0], values.shape[2]
+        parts = torch.split(values, [math.prod(shape) for shape in grids.layout.shapes], dim=1)
+        cut = [
+            self._strided(part.view(lead, *shape, columns), (8, 8)[: len(shape)], 1)
+            for part, shape in zip(parts, grids.layout.shapes, strict=True)
+        ]
+        flat = torch.cat([part.reshape(lead, -1, columns) for part in cut], dim=1)
+        return Stored(flat.contiguous().numpy(), seconds)
 
     def _strided(self, tensor: Tensor, most: Sequence[int], lead: int = 0) -> Tensor:
         """Keep at most `scale · most[axis]` elements of each axis after `lead`, evenly spread."""

@@ -77,6 +77,20 @@ def test_stored_size_is_what_the_parts_take():
     assert per_channel[0, 0] == 27 + 8 * 5 + 8 * 4 * 4
 
 
+def test_groups_have_scales_of_their_own():
+    layers = registered_layers("digits")
+    conv, linear = layers[0], layers[-1]
+    assert (conv.weight_shape, linear.weight_shape) == ((8, 1, 3, 3), (10, 32))
+    # 72 weights of 3 bits; 8 rows of 9 values, two groups each: one of 8, and the last one alone.
+    table = size_table(layers, (3,), "stored", per_channel=True, group=8)
+    assert table[0, 0] == 27 + 16 * 4 + 8 * 4 * 4
+    # 320 weights of 3 bits; 10 rows of 32 values, 4 groups each, with a zero point each.
+    zeros = size_table(layers, (3,), "stored", per_channel=True, symmetric=False, group=8)
+    assert zeros[linear.entry, 0] == 120 + 40 * 5 + 40
+    whole = size_table(layers, (3,), "stored", per_channel=True)
+    assert np.array_equal(size_table(layers, (3,), "stored", per_channel=True, group=288), whole)
+
+
 def test_partly_filled_bytes_count_whole():
     layers = registered_layers("digits")[:1]
     odd = [dataclasses.replace(layers[0], weight_shape=(1, 1, 3, 3), parameters=9)]
