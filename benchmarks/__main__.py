@@ -1,15 +1,18 @@
 """Measure everything and print one table: ``python -m benchmarks``."""
 
-import argparse
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmarks import evaluation, jobs, procedure, ranking, scaling, search
 from benchmarks.timing import Row
+from gp_emq.command import run_command
+from gp_emq.options import OptionParser
+from gp_emq.outputs import OutputFile
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "evaluation": evaluation.benchmark,
@@ -18,21 +21,32 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "ranking": ranking.benchmark,
     "jobs": jobs.benchmark,
 }
+QUICK: dict[str, Callable[[], list[Row]]] = {
+    "evaluation": partial(evaluation.benchmark, network="digits", count=10),
+    "search": partial(search.benchmark, {"digits": 2}, population=8, generations=1),
+    "procedure": partial(procedure.benchmark, repeats=1),
+    "ranking": partial(ranking.benchmark, candidates=10),
+    "jobs": partial(jobs.benchmark, network="digits", count=10, repeats=1),
+}
+"""The same on little: what it says of speed means nothing."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "only", nargs="*", choices=[*BENCHMARKS, "scaling", []], help="which (default: all)"
     )
     parser.add_argument(
         "--plot",
-        type=Path,
+        type=OutputFile(),
         default=Path("docs/images/scaling.png"),
         help="where the plot of the scaling benchmark goes (default: %(default)s)",
     )
-    options = parser.parse_args()
+    parser.add_argument(
+        "--quick", action="store_true", help="a few seconds of each, to see whether they run"
+    )
+    options = parser.parse_args(arguments)
     chosen = options.only or [*BENCHMARKS, "scaling"]
     sys.stdout.write(
         f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}; "
@@ -40,18 +54,21 @@ def main() -> None:
     )
     if set(chosen) & set(BENCHMARKS):
         sys.stdout.write("| what | ours | against | theirs | ratio |\n|---|---:|---|---:|---:|\n")
-    for name, benchmark in BENCHMARKS.items():
+    for name, benchmark in (QUICK if options.quick else BENCHMARKS).items():
         if name in chosen:
             for row in benchmark():
                 sys.stdout.write(row.line() + "\n")
                 sys.stdout.flush()
     if "scaling" in chosen:
-        generations = scaling.benchmark()
-        sys.stdout.write("\n" + "\n".join(scaling.lines(generations)) + "\n")
+        by_network, by_population = (
+            scaling.benchmark(["digits"], [10, 20]) if options.quick else scaling.benchmark()
+        )
+        sys.stdout.write("\n" + "\n".join(scaling.lines([*by_network, *by_population])) + "\n")
         options.plot.parent.mkdir(parents=True, exist_ok=True)
-        scaling.plot(generations, options.plot)
+        scaling.plot(by_network, by_population, options.plot)
         sys.stdout.write(f"\nplot: {options.plot}\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

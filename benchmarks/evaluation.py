@@ -1,4 +1,4 @@
-"""Evaluating 200 random trees on ResNet-18's shapes: ours, eager loops, and the floor."""
+"""Evaluating random trees on ResNet-18's shapes: ours, eager loops, and the floor."""
 
 import random
 
@@ -11,14 +11,14 @@ from gp_emq.determinism import one_thread
 from gp_emq.evolution._generation import generate
 from gp_emq.evolution._screening import StructureScreen
 from gp_emq.proxies import Evaluator, Node
+from gp_emq.statistics import Statistics
 from primitives import PrimitiveSet, load_primitive_set
 
-TREES = 200
 SIMPLE = ("add", "subtract", "multiply", "abs", "square", "relu")
 """Operators of the trees that are held against the floor."""
 
 
-def typed_trees(primitive_set: PrimitiveSet, count: int = TREES, seed: int = 0) -> list[list[Node]]:
+def typed_trees(primitive_set: PrimitiveSet, count: int, seed: int = 0) -> list[list[Node]]:
     """Draw trees as a search draws its first generation."""
     rng = random.Random(seed)
     screen = StructureScreen(primitive_set, max_size=30, max_depth=8)
@@ -30,9 +30,7 @@ def typed_trees(primitive_set: PrimitiveSet, count: int = TREES, seed: int = 0) 
     return trees
 
 
-def simple_trees(
-    primitive_set: PrimitiveSet, count: int = TREES, seed: int = 0
-) -> list[list[Node]]:
+def simple_trees(primitive_set: PrimitiveSet, count: int, seed: int = 0) -> list[list[Node]]:
     """Draw trees that take one mean of at most four simple operators on tensors."""
     rng = random.Random(seed)
     trees: list[list[Node]] = []
@@ -44,10 +42,15 @@ def simple_trees(
     return trees
 
 
-def benchmark() -> list[Row]:
-    """Measure evaluation on weights, on activations, and against the floor."""
+def benchmark(network: str = "resnet18", count: int = 200) -> list[Row]:
+    """Measure evaluation on weights, on activations, and against the floor.
+
+    Args:
+        network: Whose shapes.
+        count: Trees of each kind.
+    """
     with one_thread(), torch.no_grad():
-        statistics = random_statistics("resnet18")
+        statistics = random_statistics(network)
         weights = PrimitiveSet(
             "weights", "", statistics=("weight", "weight_gradient", "fisher_diagonal"),
             operators=_free_operators(), ends_in_bits=True,
@@ -61,13 +64,18 @@ def benchmark() -> list[Row]:
             statistics=("weight", "weight_gradient", "fisher_diagonal", "hessian_diagonal"),
             operators=(*SIMPLE, "mean"), ends_in_bits=True,
         )  # fmt: skip
-        rows = []
-        for name, primitive_set in (
-            ("weights", weights),
-            ("activations", activations),
-        ):
-            rows.append(_against_eager(name, primitive_set, statistics))
-        return [*rows, _against_floor(simple, statistics)]
+        return [
+            *(
+                _against_eager(
+                    f"{count} random trees on {one.name}, {network}'s shapes",
+                    typed_trees(one, count),
+                    one,
+                    statistics,
+                )
+                for one in (weights, activations)
+            ),
+            _against_floor(simple_trees(simple, count), simple, statistics),
+        ]
 
 
 def _free_operators() -> tuple[str, ...]:
@@ -78,8 +86,9 @@ def _free_operators() -> tuple[str, ...]:
     )
 
 
-def _against_eager(name: str, primitive_set: PrimitiveSet, statistics) -> Row:  # type: ignore[no-untyped-def]
-    trees = typed_trees(primitive_set)
+def _against_eager(
+    what: str, trees: list[list[Node]], primitive_set: PrimitiveSet, statistics: Statistics
+) -> Row:
     context = PlainContext(primitive_set, statistics)
 
     def ours() -> None:
@@ -89,17 +98,12 @@ def _against_eager(name: str, primitive_set: PrimitiveSet, statistics) -> Row:  
         for tree in trees:
             interpret(tree, context)
 
-    return compare(
-        f"{len(trees)} random trees on {name}, ResNet-18's shapes",
-        ours,
-        "eager loop over layers, no caches",
-        eager,
-        repeats=1,
-    )
+    return compare(what, ours, "eager loop over layers, no caches", eager, repeats=1)
 
 
-def _against_floor(primitive_set: PrimitiveSet, statistics) -> Row:  # type: ignore[no-untyped-def]
-    trees = simple_trees(primitive_set)
+def _against_floor(
+    trees: list[list[Node]], primitive_set: PrimitiveSet, statistics: Statistics
+) -> Row:
     one = seconds_to_read([statistics.tensor(name) for name in primitive_set.statistics])
     inputs = sum(len({node.name for node in tree if not node.arity}) for tree in trees)
     floor = one * inputs

@@ -19,9 +19,6 @@ from gp_emq.farm import Farm
 from gp_emq.proxies import parse_expression, share_expressions, to_expression
 from primitives import PrimitiveSet, load_primitive_set
 
-TREES = 200
-REPEATS = 3
-
 
 @dataclass(frozen=True)
 class RandomTables:
@@ -69,10 +66,16 @@ def _seconds(farm: Farm[str, Outcome], expressions: list[str]) -> float:
     return time.perf_counter() - start
 
 
-def benchmark(network: str = "resnet18") -> list[Row]:
-    """Measure one generation of the default set."""
+def benchmark(network: str = "resnet18", count: int = 200, repeats: int = 3) -> list[Row]:
+    """Measure one generation of the default set.
+
+    Args:
+        network: Whose shapes.
+        count: Trees.
+        repeats: Pairs that count.
+    """
     primitive_set = load_primitive_set("bit_aware")
-    trees = typed_trees(primitive_set, TREES)
+    trees = typed_trees(primitive_set, count)
     expressions = [to_expression(tree, primitive_set) for tree in trees]
     rows = []
     job = RandomTables(network)
@@ -85,10 +88,12 @@ def benchmark(network: str = "resnet18") -> list[Row]:
             share=partial(share_expressions, primitive_set=primitive_set),
         ) as two,
     ):
-        rows.append(_row(f"{TREES} trees, two workers", two, "one worker", one, expressions))
+        name = f"{count} trees, two workers"
+        rows.append(_row(name, two, "one worker", one, expressions, repeats=repeats))
     if torch.cuda.is_available():
         with Farm([RandomTables(network, "cuda:0")]) as gpu, Farm([job]) as cpu:
-            rows.append(_row(f"{TREES} trees on a GPU", gpu, "one CPU core", cpu, expressions))
+            name = f"{count} trees on a GPU"
+            rows.append(_row(name, gpu, "one CPU core", cpu, expressions, repeats=repeats))
     return rows
 
 
@@ -98,10 +103,12 @@ def _row(
     baseline: str,
     theirs: Farm[str, Outcome],
     expressions: list[str],
+    *,
+    repeats: int,
 ) -> Row:
     """Measure in turn, after a pass each that loads the statistics."""
     pairs = [
-        (_seconds(ours, expressions), _seconds(theirs, expressions)) for _ in range(REPEATS + 1)
+        (_seconds(ours, expressions), _seconds(theirs, expressions)) for _ in range(repeats + 1)
     ][1:]
     middle = sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
     return Row(f"{name} (wall clock)", middle[0], baseline, middle[1], middle[1] / middle[0])

@@ -6,7 +6,6 @@ file of rows, so that a killed call goes on from there.
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.kept_lines import KeptLines
 from gp_emq.allocation import (
     Configuration,
     CostSettings,
@@ -29,7 +29,7 @@ from gp_emq.allocation import (
 )
 from gp_emq.command import run_command
 from gp_emq.errors import RunError
-from gp_emq.files import decode_document, read_bytes
+from gp_emq.files import decode_document
 from gp_emq.measured._calibration import calibrate
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.measured._search import SearchSettings, search
@@ -122,25 +122,16 @@ class Rows:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._lines = KeptLines(path, "the rows")
         self.known: dict[tuple[str, float], Row] = {}
-        content = read_bytes(path, RunError, "the rows") if path.exists() else b""
-        for line in content.splitlines():
+        for line in self._lines.found:
             with suppress(RunError):
                 row = decode_document(line, Row, RunError, "a row")
                 self.known[row.network, row.share] = row
-        self._begin = "\n" if content and not content.endswith(b"\n") else ""
 
     def add(self, row: Row) -> None:
         """Append a row and see it safely on disk."""
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(self._begin + json.dumps(asdict(row), sort_keys=True) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RunError(f"cannot write {self._path}: {error.strerror or error}") from error
-        self._begin = ""
+        self._lines.add(json.dumps(asdict(row), sort_keys=True))
         self.known[row.network, row.share] = row
 
 
@@ -241,17 +232,7 @@ def _interval(of: object) -> Interval:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status 0.
-
-    Raises:
-        GpEmqError: Something is unknown or missing, or the rows cannot be kept.
-    """
+    """Run the command."""
     options = _parser().parse_args(arguments)
     rows = Rows(options.rows)
     wanted = [(name, share) for name in options.only for share in SHARES]

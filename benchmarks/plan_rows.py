@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.kept_lines import KeptLines
 from gp_emq.errors import RunError
-from gp_emq.files import decode_document, read_bytes
+from gp_emq.files import decode_document
 from gp_emq.ptq._accuracy import Right
 
 
@@ -48,14 +48,11 @@ class Rows:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._lines = KeptLines(path, "the measured plans")
         self._known: dict[str, Right] = {}
-        content = read_bytes(path, RunError, "the measured plans") if path.exists() else b""
-        for line in content.splitlines():
+        for line in self._lines.found:
             with suppress(RunError, ValueError):
                 self._take(line)
-        if content and not content.endswith(b"\n"):
-            self._append("\n")
 
     def get(self, key: Mapping[str, Any]) -> Right | None:
         """Return which images were right, bool (n,), or None if that is not measured yet."""
@@ -65,7 +62,7 @@ class Rows:
         """Append a row and see it safely on disk."""
         packed = base64.b64encode(np.packbits(right).tobytes()).decode()
         row = {"key": key, "images": len(right), "accuracy": float(right.mean()), "right": packed}
-        self._append(json.dumps(row, sort_keys=True) + "\n")
+        self._lines.add(json.dumps(row, sort_keys=True))
         self._known[_text(key)] = right
 
     def _take(self, line: bytes) -> None:
@@ -74,15 +71,6 @@ class Rows:
         right = np.unpackbits(packed).astype(np.bool_)[: row.images]
         if len(right) == row.images and float(right.mean()) == row.accuracy:
             self._known[_text(row.key)] = right
-
-    def _append(self, text: str) -> None:
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RunError(f"cannot write {self._path}: {error.strerror or error}") from error
 
 
 def _text(key: Mapping[str, Any]) -> str:

@@ -26,17 +26,7 @@ from gp_emq.statistics import default_cache, sha256_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status 0.
-
-    Raises:
-        GpEmqError: Something is unknown or missing, or the rows cannot be kept.
-    """
+    """Run the command."""
     options = _parser().parse_args(arguments)
     rows = Rows(options.rows)
     cells: list[dict[str, float]] = []
@@ -138,7 +128,7 @@ def _measure(
         iterations=options.iterations if learns else None, seed=options.seed
     )
     weights, test = network.weights, divided.test
-    samples, labels = test.samples, test.targets
+    labels = [] if test.targets is None else [("labels", test.targets)]
     key: dict[str, Any] = {
         "network": network.name,
         "weights": None if weights is None else file_sha256(weights),
@@ -146,7 +136,7 @@ def _measure(
         "widths": widths,
         "settings": settings.document(),
         "calibration": sha256_of([("images", divided.calibration.samples)]),
-        "tests": sha256_of([("images", samples), ("labels", labels)]),
+        "tests": sha256_of([("images", test.samples), *labels]),
     }
     known = rows.get(key)
     if known is not None:
@@ -208,13 +198,14 @@ def _gain(
     best = _best(right, others, limit)
     other = next(name for name in others if right[name, limit].mean() == best)
     gain = difference(right[other, limit], right[EVOLVED, limit], groups)
-    value, low, high = (100 * number for number in (gain.value, gain.low, gain.high))
-    return f"{value:+.2f} % [{low:+.2f}, {high:+.2f}] on {other}"
+    return f"{_cell(gain, sign='+')} on {other}"
 
 
-def _cell(measured: Measured) -> str:
-    value, low, high = (100 * number for number in (measured.value, measured.low, measured.high))
-    return f"{value:.2f} % [{low:.2f}, {high:.2f}]"
+def _cell(measured: Measured, sign: str = "") -> str:
+    text = f"{100 * measured.value:{sign}.2f} %"
+    if measured.low is None or measured.high is None:
+        return text
+    return f"{text} [{100 * measured.low:{sign}.2f}, {100 * measured.high:{sign}.2f}]"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,6 @@ float32 and float64. A false reject is a tree that the probe turns away though i
 the same tests.
 """
 
-import argparse
 import random
 import sys
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
+from gp_emq.command import run_command
 from gp_emq.evolution._generation import generate
 from gp_emq.evolution._judging import compared, judged
 from gp_emq.evolution._probe import Probe
@@ -22,6 +22,7 @@ from gp_emq.evolution._screening import StructureScreen
 from gp_emq.experiment import RunConfiguration
 from gp_emq.experiment._setting import load_setting
 from gp_emq.farm import FarmSettings
+from gp_emq.options import OptionParser, positive
 from gp_emq.proxies import Evaluator, Node, simplified
 from gp_emq.statistics import Statistics
 from primitives import PrimitiveSet, load_primitive_set, primitive_set_names
@@ -114,13 +115,13 @@ def count_false_rejects(
     return Count(len(trees), valid, false, rejected, *seconds)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.probe", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.probe", description=__doc__)
     parser.add_argument("sets", nargs="*", help="primitive sets (default: all)")
-    parser.add_argument("--trees", type=int, default=4000, help="of each set (default: 4000)")
+    parser.add_argument("--trees", type=positive, default=4000, help="of each set (default: 4000)")
     parser.add_argument("--bench", default="digits", help="whose network (default: digits)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     sys.stdout.write(
         "| set | trees | rejected | valid | false rejects | of the valid | by reason | probe "
         "| full tables |\n|---|---:|---:|---:|---:|---:|---|---:|---:|\n"
@@ -133,7 +134,8 @@ def main() -> None:
         count = count_false_rejects(primitive_set, statistics, trees)
         sys.stdout.write(count.line(name) + "\n")
         sys.stdout.flush()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def measure_apart(network: str, population: int) -> Generation:
     return Generation(**json.loads(done.stdout))
 
 
-def lines(generations: list[Generation]) -> list[str]:
+def lines(generations: Iterable[Generation]) -> list[str]:
     """Write the measurements as lines of a Markdown table."""
     return [
         "| shapes | weights | population | statistics | peak memory | a generation |",
@@ -92,40 +93,40 @@ def lines(generations: list[Generation]) -> list[str]:
     ]
 
 
-def benchmark() -> list[Generation]:
-    """Grow the network at one population, and the population on one network."""
-    return [
-        *(measure_apart(network, 200) for network in NETWORKS),
-        *(measure_apart("resnet20", population) for population in POPULATIONS),
-    ]
+def benchmark(
+    networks: Iterable[str] = NETWORKS, populations: Sequence[int] = POPULATIONS
+) -> tuple[list[Generation], list[Generation]]:
+    """Grow the network at a population of 200, and the population on ResNet-20's shapes."""
+    return (
+        [measure_apart(network, 200) for network in networks],
+        [measure_apart("resnet20", population) for population in populations],
+    )
 
 
-def plot(generations: list[Generation], path: Path) -> None:
-    """Draw time per generation against population and against elements."""
+def plot(by_network: Sequence[Generation], by_population: Sequence[Generation], path: Path) -> None:
+    """Draw time per generation against elements and against population."""
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the back end is chosen
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
-    by_elements = {g.network: g for g in generations if g.population == 200}
-    by_population = {g.population: g for g in generations if g.network == "resnet20"}
-    for axis, measured, place, colour in (
-        (axes[0], by_elements.values(), lambda g: g.elements, "#0072B2"),
-        (axes[1], by_population.values(), lambda g: g.population, "#D55E00"),
+    for axis, places, measured, colour in (
+        (axes[0], [g.elements for g in by_network], by_network, "#0072B2"),
+        (axes[1], [g.population for g in by_population], by_population, "#D55E00"),
     ):
-        points = sorted(measured, key=place)
-        axis.loglog([place(g) for g in points], [g.seconds for g in points], "o-", color=colour)
+        points = sorted(zip(places, (g.seconds for g in measured), strict=True))
+        axis.loglog(*zip(*points, strict=True), "o-", color=colour)
         axis.minorticks_off()
         axis.yaxis.set_major_locator(FixedLocator([0.1, 0.3, 1, 3, 10, 30]))
         axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.grid(visible=True, which="major", alpha=0.3)
-    for network, g in by_elements.items():
+    for g in by_network:
         axes[0].annotate(
-            network, (g.elements, g.seconds), (-6, 6), textcoords="offset points", ha="right"
+            g.network, (g.elements, g.seconds), (-6, 6), textcoords="offset points", ha="right"
         )
     axes[0].margins(0.2, 0.12)
     axes[0].set(xlabel="weights of the network", title="population 200")
     axes[1].set(xlabel="population", title="ResNet-20's shapes")
-    axes[1].xaxis.set_major_locator(FixedLocator(sorted(by_population)))
+    axes[1].xaxis.set_major_locator(FixedLocator(sorted(g.population for g in by_population)))
     axes[1].xaxis.set_major_formatter(FormatStrFormatter("%d"))
     axes[0].set_ylabel("processor seconds per generation")
     figure.savefig(path, dpi=150)

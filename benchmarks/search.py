@@ -9,7 +9,7 @@ what it takes in ours.
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +33,6 @@ from gp_emq.proxies import (
 from gp_emq.statistics import Statistics
 from primitives import load_primitive_set
 
-POPULATION, GENERATIONS = 200, 20
 CONFIGURATIONS = 425
 PRIMITIVES = "bit_aware"
 NETWORKS = {"resnet18": 16, "resnet20": 4}
@@ -70,12 +69,24 @@ def synthetic_bench(statistics: Statistics) -> Bench:
     )
 
 
-def benchmark() -> list[Row]:
-    """Measure population 200 over 20 generations, everything included."""
-    return [row for network, step in NETWORKS.items() for row in _rows(network, step)]
+def benchmark(
+    networks: Mapping[str, int] = NETWORKS, population: int = 200, generations: int = 20
+) -> list[Row]:
+    """Measure searches, everything included.
+
+    Args:
+        networks: As `NETWORKS`.
+        population: Individuals.
+        generations: After the first.
+    """
+    return [
+        row
+        for network, step in networks.items()
+        for row in _rows(network, step, population, generations)
+    ]
 
 
-def _rows(network: str, step: int) -> list[Row]:
+def _rows(network: str, step: int, population: int, generations: int) -> list[Row]:
     statistics = random_statistics(network)
     statistics.prepare(load_primitive_set(PRIMITIVES).needs)
     plain = _Plain(statistics, step)
@@ -83,12 +94,19 @@ def _rows(network: str, step: int) -> list[Row]:
     crews = [chosen] if chosen[1] == 1 else [chosen, (None, 1)]
     rows = []
     for backend, workers in crews:
-        seconds, beside, expressions = _searched(network, statistics, backend, workers)
+        seconds, beside, expressions = _searched(
+            network,
+            statistics,
+            population=population,
+            generations=generations,
+            backend=backend,
+            workers=workers,
+        )
         theirs = beside + plain.seconds(expressions)
         crew = "one process" if workers == 1 else f"{workers} workers"
         rows.append(
             Row(
-                f"a search on {network}'s shapes, population {POPULATION}, {GENERATIONS} "
+                f"a search on {network}'s shapes, population {population}, {generations} "
                 f"generations, {crew} (wall clock)",
                 seconds,
                 "the same, each tree with gp.compile and no caches"
@@ -101,7 +119,13 @@ def _rows(network: str, step: int) -> list[Row]:
 
 
 def _searched(
-    network: str, statistics: Statistics, backend: str | None, workers: int | None
+    network: str,
+    statistics: Statistics,
+    *,
+    population: int,
+    generations: int,
+    backend: str | None,
+    workers: int | None,
 ) -> tuple[float, float, list[str]]:
     """Search once.
 
@@ -131,10 +155,10 @@ def _searched(
                 objective=BenchObjective(synthetic_bench(statistics)),
                 evaluate=tables,
                 selection=make_selection("diversity"),
-                settings=SearchSettings(population=POPULATION),
+                settings=SearchSettings(population=population),
             )
             start = time.perf_counter()
-            for _ in range(GENERATIONS + 1):
+            for _ in range(generations + 1):
                 search.step()
             seconds = time.perf_counter() - start
     return seconds, seconds - waited, expressions

@@ -148,17 +148,7 @@ def _cell(means: dict[str, list[float]], name: str, index: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status 0.
-
-    Raises:
-        GpEmqError: A bench is unknown, or the rows cannot be kept.
-    """
+    """Run the command."""
     parser = OptionParser(prog="python -m benchmarks.zoo", description=__doc__)
     parser.add_argument(
         "bench",
