@@ -1,5 +1,6 @@
-"""Which grids can be stored: those of whole widths, with one scale or one per output channel."""
+"""Which grids can be stored: of whole widths, with scales per tensor, output channel or group."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gp_emq.errors import ExportError
-from gp_emq.networks import Layer
+from gp_emq.networks import Granularity, Layer
 from gp_emq.quantization import (
     MAX_BITS,
     MIN_BITS,
@@ -27,19 +28,21 @@ class StoredGrid:
     Attributes:
         bits: Its width.
         symmetric: Signed integers around zero, else unsigned ones with a zero point.
-        scale: float32, () per tensor or (out,) per output channel; positive.
+        scale: float32, () per tensor, (out,) per output channel or (out, groups); positive.
         zero_point: uint8 of the same shape; zeros where symmetric.
+        group: Values of a channel that share a scale, None where there are no groups.
     """
 
     bits: int
     symmetric: bool
     scale: Tensor
     zero_point: Tensor
+    group: int | None = None
 
     @property
-    def per_channel(self) -> bool:
-        """Whether each output channel has a scale of its own."""
-        return self.scale.dim() == 1
+    def granularity(self) -> Granularity:
+        """What of a weight shares a scale."""
+        return Granularity(self.scale.dim() > 0, self.group)
 
     @property
     def quant_max(self) -> int:
@@ -57,10 +60,16 @@ class StoredGrid:
         Args:
             dimensions: Of the tensor; its first axis has the channels.
         """
-        shape = (-1, *[1] * (dimensions - 1)) if self.per_channel else ()
+        shape = tuple(self.scale.shape)
+        if len(shape) == 1:
+            shape = (-1, *[1] * (dimensions - 1))
         quant_min, quant_max = integer_range(self.bits, symmetric=self.symmetric)
         return QuantizationParameters(
-            self.scale.reshape(shape), self.zero_point.float().reshape(shape), quant_min, quant_max
+            self.scale.reshape(shape),
+            self.zero_point.float().reshape(shape),
+            quant_min,
+            quant_max,
+            self.group,
         )
 
 
@@ -116,14 +125,23 @@ def integers_of(weight: QuantizedWeight) -> NDArray[np.int16]:
 def _weight_grid(name: str, weight: QuantizedWeight) -> StoredGrid:
     what = f"the weight of {name}"
     parameters, shape = weight.parameters, weight.integers.shape
-    if tuple(parameters.scale.shape) == (shape[0], *[1] * (len(shape) - 1)):
+    found = tuple(parameters.scale.shape)
+    if parameters.group is not None:
+        groups = Granularity(per_channel=True, group=parameters.group).groups(math.prod(shape[1:]))
+        if found != (shape[0], groups):
+            raise ExportError(
+                f"{what} has scales of shape {found}: its groups of {parameters.group} values need "
+                f"{(shape[0], groups)}"
+            )
+        grid = _stored(what, parameters, found)
+    elif found == (shape[0], *[1] * (len(shape) - 1)):
         grid = _stored(what, parameters, (shape[0],))
     elif parameters.scale.numel() == 1:
         grid = _stored(what, parameters, ())
     else:
         raise ExportError(
-            f"{what} has scales of shape {tuple(parameters.scale.shape)}: what can be stored is "
-            f"one, or one for each of the {shape[0]} output channels"
+            f"{what} has scales of shape {found}: what can be stored is one, or one for each of "
+            f"the {shape[0]} output channels or of their groups"
         )
     low, high = (int(extreme) for extreme in weight.integers.aminmax())
     if low < parameters.quant_min or high > parameters.quant_max:
@@ -155,4 +173,6 @@ def _stored(what: str, parameters: QuantizationParameters, shape: tuple[int, ...
             f"{what} has a zero point that is no integer of 0 to {most}, "
             f"as its {'symmetric' if symmetric else 'asymmetric'} grid needs"
         )
-    return StoredGrid(bits, symmetric, scale, zero_point.reshape(shape).to(torch.uint8))
+    return StoredGrid(
+        bits, symmetric, scale, zero_point.reshape(shape).to(torch.uint8), parameters.group
+    )

@@ -11,7 +11,7 @@ import torch
 from gp_emq.errors import ExportError
 from gp_emq.export._grids import StoredGrid, input_grids
 from gp_emq.files import decode_document, shortened
-from gp_emq.networks import Types
+from gp_emq.networks import Granularity, Types
 from gp_emq.quantization import MAX_BITS, MIN_BITS, QuantizedModel
 
 FORMAT = 1
@@ -31,11 +31,13 @@ class PackedWeight:
         bits: Its width.
         symmetric: Signed integers, else unsigned ones with a zero point.
         shape: Of the weight.
+        group: Values of an output channel that share a scale, None where there are no groups.
     """
 
     bits: int
     symmetric: bool
     shape: tuple[int, ...]
+    group: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def describe(
     shapes = {name: tuple(weight.integers.shape) for name, weight in quantized.weights.items()}
     return FileHeader(
         weights={
-            name: PackedWeight(grid.bits, grid.symmetric, shapes[name])
+            name: PackedWeight(grid.bits, grid.symmetric, shapes[name], grid.group)
             for name, grid in weights.items()
         },
         inputs=input_grids(quantized),
@@ -97,7 +99,12 @@ def header_text(header: FileHeader) -> str:
     document: dict[str, Any] = {
         "format": FORMAT,
         "weights": {
-            name: {"bits": item.bits, "symmetric": item.symmetric, "shape": list(item.shape)}
+            name: {
+                "bits": item.bits,
+                "symmetric": item.symmetric,
+                "shape": list(item.shape),
+                **({} if item.group is None else {"group": item.group}),
+            }
             for name, item in header.weights.items()
         },
         "inputs": {
@@ -131,7 +138,7 @@ def read_header(where: str, text: str) -> FileHeader:
     """
     document = decode_document(text, _Document, ExportError, where, form=FORMAT)
     weights = {
-        name: PackedWeight(_width(item.bits, where, name), item.symmetric, item.shape)
+        name: PackedWeight(_width(item.bits, where, name), item.symmetric, item.shape, item.group)
         for name, item in document.weights.items()
     }
     for name, weight in weights.items():
@@ -139,6 +146,12 @@ def read_header(where: str, text: str) -> FileHeader:
             raise ExportError(
                 f"{where} is damaged: the shape of {shortened(name)} is {shortened(weight.shape)}"
             )
+        try:
+            Granularity(per_channel=True, group=weight.group)
+        except ValueError as error:
+            raise ExportError(
+                f"{where} is damaged: of the weight of {shortened(name)}, {error}"
+            ) from error
     inputs = {name: _grid(item, where, name) for name, item in document.inputs.items()}
     for kind in document.outputs:
         if kind not in _TYPES:
@@ -156,6 +169,7 @@ class _Weight:
     bits: int
     symmetric: bool
     shape: tuple[int, ...]
+    group: int | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from gp_emq.export._header import PackedWeight
 from gp_emq.export._packed import INTEGERS, SCALE, ZERO_POINT
 from gp_emq.export._unpacked import UNPACKED_KEY, load_unpacked, unpacked_provenance
 from gp_emq.files import check_document
-from gp_emq.networks import private_copy, unwrapped
+from gp_emq.networks import Granularity, private_copy, unwrapped
 from gp_emq.quantization import (
     QuantizedModel,
     QuantizedWeight,
@@ -174,6 +174,15 @@ def _take_weight(
     size = (packed_size(count, packed.bits),)
     integers = _take(path, f"{name}.{INTEGERS}", torch.uint8, [size], tensors)
     channels = [(), packed.shape[:1]]
+    if packed.group is not None:
+        length = math.prod(packed.shape[1:])
+        if packed.group >= length:
+            raise ExportError(
+                f"{path} is damaged: {name}.weight has groups of {packed.group} values, and "
+                f"channels of {length}"
+            )
+        groups = Granularity(per_channel=True, group=packed.group).groups(length)
+        channels = [(packed.shape[0], groups)]
     scale = _take(path, f"{name}.{SCALE}", torch.float32, channels, tensors)
     if not bool((scale.isfinite() & (scale > 0)).all()):
         raise ExportError(f"{path} is damaged: {name}.{SCALE} is not positive and finite")
@@ -181,7 +190,7 @@ def _take_weight(
     if not packed.symmetric:
         shape = [tuple(scale.shape)]
         zero_point = _take(path, f"{name}.{ZERO_POINT}", torch.uint8, shape, tensors)
-    grid = StoredGrid(packed.bits, packed.symmetric, scale, zero_point)
+    grid = StoredGrid(packed.bits, packed.symmetric, scale, zero_point, packed.group)
     if bool((zero_point > grid.quant_max).any()):
         raise ExportError(f"{path} is damaged: {name}.{ZERO_POINT} is beyond {grid.quant_max}")
     unpacked = unpack_integers(integers.numpy(), packed.bits, count, signed=packed.symmetric)

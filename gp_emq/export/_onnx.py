@@ -10,7 +10,7 @@ from gp_emq.errors import ExportError
 from gp_emq.export._contents import norm_tensor_names, sharing_modules
 from gp_emq.export._grids import StoredGrid, check_layers, weight_grids
 from gp_emq.export._header import describe, header_text
-from gp_emq.export._onnx_types import DEFAULT_OPSET, check_opset, integer_type
+from gp_emq.export._onnx_types import BLOCKS_OPSET, DEFAULT_OPSET, check_opset, integer_type
 from gp_emq.export._report import ExportReport, StoredWeight, report_of
 from gp_emq.files import atomic_write_bytes
 from gp_emq.networks import Layer, check_finite
@@ -40,7 +40,7 @@ def export_onnx(
         layers: The layers of the network; those that it does not quantize are stored in float.
         path: The file, `.onnx`; its folder must exist.
         input_shape: (C, H, W) of one image.
-        opset: 18 to 25; 4-bit types need 21, 2-bit types 25.
+        opset: 18 to 25; 4-bit types and scales of groups need 21, 2-bit types 25.
         batch: How many images the graph takes at once; any number with None.
         strict: Refuse widths for which the opset has no type.
         provenance: Plain values to keep in the file, such as the network and the plan.
@@ -52,7 +52,7 @@ def export_onnx(
     Raises:
         ExportError: onnx or onnxscript is not installed, the opset or the batch is out of range,
             the network does not export, a grid cannot be stored, or a width has no type and
-            `strict` is set.
+            `strict` is set, or the opset has no scales of groups.
         RunError: The file cannot be written.
     """
     check_opset(opset)
@@ -63,6 +63,7 @@ def export_onnx(
     weights = weight_grids(quantized)
     owners = sharing_modules(quantized.network, weights)
     own = {name: grid for name, grid in weights.items() if owners[name] == name}
+    _check_groups(own, opset)
     header = describe(quantized, own, provenance)
     if strict:
         _check_types(weights, header.inputs, opset)
@@ -92,6 +93,15 @@ def export_onnx(
         file_bytes=len(content),
         framing="graph",
     )
+
+
+def _check_groups(weights: Mapping[str, StoredGrid], opset: int) -> None:
+    grouped = [name for name, grid in weights.items() if grid.group is not None]
+    if grouped and opset < BLOCKS_OPSET:
+        raise ExportError(
+            f"opset {opset} has no scales of groups, which the weight of {grouped[0]} has: take "
+            f"opset {BLOCKS_OPSET} or later"
+        )
 
 
 def _check_types(

@@ -84,7 +84,10 @@ class GraphQuantizer:
     def _weight(self, name: str, integers: NDArray[np.int16], grid: StoredGrid) -> ir.Value:
         """Put in the integers of a weight, and return the values that they stand for."""
         kind = integer_type(grid.bits, self._opset, signed=grid.symmetric)
-        prefix = f"{name}.weight"
+        prefix, shape = f"{name}.weight", integers.shape
+        if grid.group is not None:
+            # Blocks lie along one axis.
+            integers = integers.reshape(len(integers), -1)
         inputs = [
             self._integers(f"{prefix}.integers", integers, kind),
             self._floats(f"{prefix}.scale", grid.scale.numpy()),
@@ -93,11 +96,18 @@ class GraphQuantizer:
             zero_points = grid.zero_point.numpy().astype(np.int16)
             inputs.append(self._integers(f"{prefix}.zero_point", zero_points, kind))
         values = _value(f"{prefix}.values", ir.DataType.FLOAT, integers.shape)
-        axis = {"axis": 0} if grid.per_channel else {}
-        node = ir.node("DequantizeLinear", inputs, axis, outputs=[values])
+        node = ir.node("DequantizeLinear", inputs, _axis(grid), outputs=[values])
         node.name = f"{prefix}.{node.op_type}"
         self._graph.insert_before(self._first, node)
-        return values
+        return values if shape == integers.shape else self._reshaped(values, prefix, shape)
+
+    def _reshaped(self, values: ir.Value, prefix: str, shape: tuple[int, ...]) -> ir.Value:
+        sides = self._initializer(ir.Tensor(np.array(shape, np.int64), name=f"{prefix}.shape"))
+        whole = _value(f"{prefix}.whole", ir.DataType.FLOAT, shape)
+        node = ir.node("Reshape", [values, sides], outputs=[whole])
+        node.name = f"{prefix}.{node.op_type}"
+        self._graph.insert_before(self._first, node)
+        return whole
 
     def _round(self, marker: ir.Node, name: str, grid: StoredGrid, call: int) -> None:
         taken, given = marker.inputs[0], marker.outputs[0]
@@ -200,6 +210,13 @@ def _limits(grid: StoredGrid) -> tuple[NDArray[np.float32], NDArray[np.float32]]
     low = (parameters.quant_min - zero_point) * scale
     high = (parameters.quant_max - zero_point) * scale
     return np.array(low, dtype=np.float32), np.array(high, dtype=np.float32)
+
+
+def _axis(grid: StoredGrid) -> dict[str, int]:
+    """Return the attributes that say what of a weight shares a scale."""
+    if grid.group is not None:
+        return {"axis": 1, "block_size": grid.group}
+    return {"axis": 0} if grid.granularity.per_channel else {}
 
 
 def _data_type(kind: IntegerType) -> ir.DataType:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from gp_emq.errors import ExportError
 
 MIN_OPSET, DEFAULT_OPSET, MAX_OPSET = 18, 21, 25
+BLOCKS_OPSET = 21
+"""The first with several scales along an axis."""
 
 _FIRST_OPSETS = {8: MIN_OPSET, 4: 21, 2: 25}
 """The opsets from which on quantization knows the integers of a width."""

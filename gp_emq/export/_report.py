@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gp_emq.columns import format_columns
 from gp_emq.export._grids import StoredGrid
-from gp_emq.networks import Layer, float_sizes, size_table
+from gp_emq.networks import Granularity, Layer, float_sizes, size_table
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def report_of(
                 accounted_bytes=accounted_bytes(
                     layer,
                     bits,
-                    per_channel=grid is not None and grid.per_channel,
+                    granularity=Granularity() if grid is None else grid.granularity,
                     symmetric=grid is None or grid.symmetric,
                 ),
             )
@@ -139,18 +139,27 @@ def report_of(
     )
 
 
-def accounted_bytes(layer: Layer, bits: int | None, *, per_channel: bool, symmetric: bool) -> int:
+def accounted_bytes(
+    layer: Layer, bits: int | None, *, granularity: Granularity, symmetric: bool
+) -> int:
     """Return what the `stored` accounting counts for one layer.
 
     Args:
         layer: The layer.
         bits: Its width, `None` where it stays in float.
-        per_channel: One scale per output channel.
+        granularity: Of its scales.
         symmetric: No zero points.
     """
     if bits is None:
         return int(float_sizes([layer], "stored").sum())
-    table = size_table([layer], (bits,), "stored", per_channel=per_channel, symmetric=symmetric)
+    table = size_table(
+        [layer],
+        (bits,),
+        "stored",
+        per_channel=granularity.per_channel,
+        group=granularity.group,
+        symmetric=symmetric,
+    )
     return int(table.sum())
 
 
