@@ -106,7 +106,8 @@ def _parser() -> OptionParser:
     how.add_argument(
         "--fitness", choices=FITNESSES,
         help="tau: Kendall tau over all pairs of configurations; equal-cost: over those of about "
-        f"the same size, as plans are chosen from (default: {_DEFAULTS.fitness})",
+        "the same size, as plans are chosen from; plans: the mean of that and of how good the "
+        f"configurations are that a formula picks at each size (default: {_DEFAULTS.fitness})",
     )  # fmt: skip
     how.add_argument(
         "--selection", choices=SELECTION_NAMES, help="diversity: tournaments that "

@@ -12,7 +12,7 @@ from gp_emq.proxies import DEFAULT_MEMORY
 OWN_OBJECTIVE = "an objective of one's own on "
 """How the bench of a run begins that was searched for no bench, but from Python."""
 
-FITNESSES = ("tau", "equal-cost")
+FITNESSES = ("tau", "equal-cost", "plans")
 """What a search maximises on a bench: Kendall tau over all pairs of configurations, or over those
 of about the same size alone."""
 

@@ -15,7 +15,7 @@ from gp_emq.experiment._configuration import OWN_OBJECTIVE, RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, configuration_sizes, load_bench
 from gp_emq.networks.zoo import refuse_held_out
-from gp_emq.objectives import BenchObjective, EqualCostObjective, MeanObjective
+from gp_emq.objectives import BenchObjective, EqualCostObjective, MeanObjective, PlanObjective
 from gp_emq.proxies import parse_expression
 from gp_emq.proxies.handcrafted import seed_expressions
 from gp_emq.statistics import Statistics, default_cache, is_own
@@ -56,8 +56,9 @@ class Setting:
         if self.configuration.fitness == "tau" or not self.benches:
             return self
         samples, seed = self.configuration.bench_samples, self.configuration.seed
+        kind = PlanObjective if self.configuration.fitness == "plans" else EqualCostObjective
         parts = tuple(
-            EqualCostObjective(
+            kind(
                 bench,
                 configuration_sizes(bench, statistics.layers),
                 samples=samples,

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gp_emq.correlation import KendallRanker, PairMask, at_equal_cost, rounded
+from gp_emq.correlation import KendallRanker, Ranker, at_equal_cost, rounded
 from gp_emq.errors import GpEmqError, RunError
 from gp_emq.evolution import FloatArray, Individual, centred
 from gp_emq.experiment._collecting import bench_statistics
 from gp_emq.experiment._configuration import RunConfiguration
 from gp_emq.mqbench import Bench, configuration_sizes, load_bench
 from gp_emq.networks.zoo import refuse_held_out
+from gp_emq.objectives import PlanRanker
 from gp_emq.proxies import Evaluator, configuration_scores
 from gp_emq.statistics import Statistics, default_cache
 from primitives import PrimitiveSet
@@ -44,23 +45,19 @@ class ValidationNetworks:
     Args:
         benches: The benches.
         networks: Statistics of each one's network.
-        equal_cost: Whether the pairs of configurations of about equal size alone are compared.
+        fitness: What the search maximises, and what formulas are chosen by here.
     """
 
     def __init__(
-        self, benches: Sequence[Bench], networks: Sequence[Statistics], *, equal_cost: bool
+        self, benches: Sequence[Bench], networks: Sequence[Statistics], *, fitness: str
     ) -> None:
         self._networks = tuple(networks)
         self._choices = [
             np.searchsorted(np.asarray(bench.bits), bench.configurations) for bench in benches
         ]
-        pairs: list[PairMask | None] = [
-            at_equal_cost(configuration_sizes(bench, statistics.layers)) if equal_cost else None
-            for bench, statistics in zip(benches, networks, strict=True)
-        ]
         self._rankers = [
-            KendallRanker(np.asarray(bench.oriented, dtype=np.float64), mask)
-            for bench, mask in zip(benches, pairs, strict=True)
+            _ranker(bench, statistics, fitness)
+            for bench, statistics in zip(benches, networks, strict=True)
         ]
 
     @classmethod
@@ -91,7 +88,7 @@ class ValidationNetworks:
                     f"{known[bench.network]!r}: --validate-on takes benches of other networks"
                 )
         networks = [bench_statistics(bench, default_cache()) for bench in benches]
-        return cls(benches, networks, equal_cost=configuration.fitness == "equal-cost")
+        return cls(benches, networks, fitness=configuration.fitness)
 
     def judge(self, individuals: Sequence[Individual], primitive_set: PrimitiveSet) -> list[Judged]:
         """Rank the configurations by each formula; statistics that one names are collected."""
@@ -133,7 +130,16 @@ def _table(evaluator: Evaluator, individual: Individual) -> FloatArray | None:
     return individual.measurement.sign * table if np.isfinite(table).all() else None
 
 
-def _tau(ranker: KendallRanker, scores: FloatArray) -> tuple[float, float]:
+def _ranker(bench: Bench, statistics: Statistics, fitness: str) -> Ranker:
+    """Rank a bench's configurations as the search's objective does."""
+    accuracies: FloatArray = np.asarray(bench.oriented, dtype=np.float64)
+    if fitness == "tau":
+        return KendallRanker(accuracies)
+    pairs = at_equal_cost(configuration_sizes(bench, statistics.layers))
+    return (PlanRanker if fitness == "plans" else KendallRanker)(accuracies, pairs)
+
+
+def _tau(ranker: Ranker, scores: FloatArray) -> tuple[float, float]:
     """Give tau and its jackknife variance."""
     left_out = ranker.left_out(scores)
     spread = float(((left_out - left_out.mean()) ** 2).sum())

@@ -67,6 +67,11 @@ _NORMED = ("separable", "dense", "bottleneck", "excite", "narrow", "wide")
 _OTHERS = ("plain", "modern", "transformer")
 _LATER = ("mixer", "grouped", "unnormed")
 """Kinds for searches, with layer norm, group norm or none."""
+_WIDER = {
+    "attentive": "rtn+bn", "gated": "rtn", "branched": "rtn+bn", "shuffled": "rtn+bn", "axial": "rtn",
+    "inverted": "rtn+bn", "pooling": "rtn", "hourglass": "rtn+bn", "token": "rtn",
+}  # fmt: skip
+"""Kinds that widen all three parts, by how they are rounded to nearest."""
 
 
 def _roster() -> Iterator[ZooBench]:
@@ -92,6 +97,10 @@ def _roster() -> Iterator[ZooBench]:
     for kind in _LATER:
         for per_channel in (False, True):
             yield ZooBench(f"{kind}-digits", "rtn", per_channel)
+        yield ZooBench(f"{kind}-digits", "adaround", per_channel=True)
+    for kind, protocol in _WIDER.items():
+        for per_channel in (False, True):
+            yield ZooBench(f"{kind}-digits", protocol, per_channel)
         yield ZooBench(f"{kind}-digits", "adaround", per_channel=True)
     for protocol in ("rtn+bn", "adaround"):
         yield ZooBench("efficientnet_lite0", protocol, per_channel=True, bits=(4, 5, 6))

@@ -7,14 +7,24 @@ from functools import partial
 from torch import nn
 
 from gp_emq.networks._cifar_resnet import CifarResNet
+from gp_emq.networks.zoo._attentive import AttentiveNetwork
+from gp_emq.networks.zoo._axial import AxialBlock
 from gp_emq.networks.zoo._bottleneck import BottleneckNetwork
+from gp_emq.networks.zoo._branched import BranchedNetwork
 from gp_emq.networks.zoo._dense import DenseNetwork
 from gp_emq.networks.zoo._excite import ExcitedNetwork
+from gp_emq.networks.zoo._gated import GatedBlock
 from gp_emq.networks.zoo._grouped import GroupedNetwork
+from gp_emq.networks.zoo._hourglass import HourglassNetwork
+from gp_emq.networks.zoo._inverted import InvertedNetwork
 from gp_emq.networks.zoo._mixer import MixerNetwork
 from gp_emq.networks.zoo._modern import ModernNetwork
 from gp_emq.networks.zoo._plain import PlainNetwork
+from gp_emq.networks.zoo._pooling import PoolingNetwork
 from gp_emq.networks.zoo._separable import SeparableNetwork
+from gp_emq.networks.zoo._shuffled import ShuffledNetwork
+from gp_emq.networks.zoo._token import ClassTokenNetwork
+from gp_emq.networks.zoo._tokens import TokenNetwork
 from gp_emq.networks.zoo._transformer import TransformerNetwork
 from gp_emq.networks.zoo._unnormed import UnnormedNetwork
 
@@ -149,6 +159,60 @@ _KINDS: tuple[tuple[str, str, _Trained, _Trained | None], ...] = (
         "unnormed",
         "residual network without any norm",
         (partial(UnnormedNetwork, 1, (8, 12, 16)), _DIGITS_ADAMW),
+        None,
+    ),
+    (
+        "attentive",
+        "residual convolutions, and self-attention at half the resolution",
+        (partial(AttentiveNetwork, 1, (8, 24)), _DIGITS_ADAMW),
+        None,
+    ),
+    (
+        "gated",
+        "perceptrons whose features gate each other across positions, with layer norm",
+        (partial(TokenNetwork, 1, 8, width=24, blocks=4, patch=2, block=GatedBlock), _DIGITS_ADAMW),
+        None,
+    ),
+    (
+        "branched",
+        "branches of different kernels side by side",
+        (partial(BranchedNetwork, 1, (4, 6, 8)), _DIGITS_SGD),
+        None,
+    ),
+    (
+        "shuffled",
+        "split and shuffled channels around separable convolutions",
+        (partial(ShuffledNetwork, 1, (16, 24, 48)), _DIGITS_SGD),
+        None,
+    ),
+    (
+        "axial",
+        "transformer with attention along rows and columns, norms after the shortcuts",
+        (partial(TokenNetwork, 1, 8, width=32, blocks=2, patch=1, block=AxialBlock), _DIGITS_ADAMW),
+        None,
+    ),
+    (
+        "inverted",
+        "inverted residuals with linear bottlenecks",
+        (partial(InvertedNetwork, 1, (8, 12, 16)), _DIGITS_SGD),
+        None,
+    ),
+    (
+        "pooling",
+        "pooling in place of attention, group norm over all channels",
+        (partial(PoolingNetwork, 1, (12, 16, 24)), _DIGITS_ADAMW),
+        None,
+    ),
+    (
+        "hourglass",
+        "down to a coarse resolution and up again, finer maps stacked on the way",
+        (partial(HourglassNetwork, 1, (8, 12, 16)), _DIGITS_SGD),
+        None,
+    ),
+    (
+        "token",
+        "transformer with a class token, gated perceptrons and root-mean-square norm",
+        (partial(ClassTokenNetwork, 1, 8, width=32, blocks=3, patch=2), _DIGITS_ADAMW),
         None,
     ),
 )

@@ -1,9 +1,14 @@
 """Which networks a search may read, which choose among what it found, and which test that.
 
-What is held out are networks. No kind of network that is tested occurs in a search: transformers,
-large depthwise kernels with group norm, dense connections, and the inverted residuals of
-MobileNetV2 and EfficientNet are seen in tests alone. Squeeze and excitation is seen in validation
-first, and so are residual networks that are wider or deeper than those of the search.
+What is held out are networks. No kind of network that is tested occurs in a search: plain
+transformers, with a mean or a class token, large depthwise kernels with group norm, dense
+connections, inverted residuals, pooling in place of attention, and a way down and up again are seen
+in tests alone. Attention is seen in a search behind convolutions. Squeeze and excitation, attention
+along rows and columns, and shuffled channels are seen in validation first, and so are residual
+networks that are wider or deeper than those of the search.
+
+Four kinds of the test were added after the others had been read for formulas that ship:
+`inverted-digits`, `pooling-digits`, `hourglass-digits` and `token-digits`.
 """
 
 from gp_emq.errors import NetworkError
@@ -15,11 +20,16 @@ SPLIT: dict[str, tuple[str, ...]] = {
         "digits", "resnet20", "plain-digits", "plain-cifar10", "separable-digits",
         "separable-cifar10", "bottleneck-digits", "bottleneck-cifar10", "narrow-digits",
         "narrow-cifar10", "mixer-digits", "grouped-digits", "unnormed-digits",
+        "attentive-digits", "gated-digits", "branched-digits",
     ),
-    VALIDATION: ("resnet32", "excite-digits", "excite-cifar10", "wide-digits", "wide-cifar10"),
+    VALIDATION: (
+        "resnet32", "excite-digits", "excite-cifar10", "wide-digits", "wide-cifar10",
+        "shuffled-digits", "axial-digits",
+    ),
     TEST: (
         "transformer-digits", "transformer-cifar10", "modern-digits", "modern-cifar10",
         "dense-digits", "dense-cifar10", "mobilenet_v2", "efficientnet_lite0",
+        "inverted-digits", "pooling-digits", "hourglass-digits", "token-digits",
     ),
 }  # fmt: skip
 """Networks by what they are for; those that are none of them, such as a user's own, are free."""
