@@ -1,6 +1,7 @@
 """Rank all proxies on the benches of the zoo, by kind of network: ``python -m benchmarks.zoo``.
 
-All configurations of each bench count. Rows are kept as they are measured, and a killed call goes
+All configurations of each bench count. Below the proxies stands what an additive table comes to that
+is fitted to the accuracies themselves (`benchmarks/ceilings.py`). Rows are kept as they are measured, and a killed call goes
 on from them; the code is not part of what they are kept by.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.ceilings import fitted_table_taus
 from gp_emq.command import run_command
 from gp_emq.correlation import KendallRanker, kendall_tau
 from gp_emq.errors import BenchError
@@ -25,6 +27,9 @@ from gp_emq.proxies.loading import shipped_proxy
 from gp_emq.proxies.shipped import shipped_files
 from gp_emq.ranking import RankedBench, score
 from gp_emq.statistics import default_cache
+
+FITTED = "fitted to the accuracies"
+"""The row of what is no proxy."""
 
 Taus = dict[str, tuple[float, float] | None]
 """By name of a proxy: tau at equal cost and over all pairs; None where it has no scores."""
@@ -79,11 +84,12 @@ def proxies() -> dict[str, Proxy]:
 
 
 def measure(name: str, candidates: dict[str, Proxy]) -> Taus:
-    """Rank the configurations of a bench by each proxy."""
+    """Rank the configurations of a bench by each proxy, and by a table that is fitted to them."""
     target = RankedBench.load(name, weights=None, data=(), cache=default_cache())
     bench, inputs = target.bench, target.proxy_inputs()
-    equal = KendallRanker(bench.oriented, target.pairs_at_equal_size(target.indices("all")))
-    found: Taus = {}
+    pairs = target.pairs_at_equal_size(target.indices("all"))
+    equal = KendallRanker(bench.oriented, pairs)
+    found: Taus = {FITTED: fitted_table_taus(bench.configurations, bench.oriented, pairs)}
     for proxy, candidate in candidates.items():
         scores = score(candidate, inputs, bench).scores
         found[proxy] = (
@@ -109,7 +115,7 @@ def table_of(rows: dict[str, Taus], place: int) -> list[str]:
     Returns:
         Lines of Markdown: means over all benches of a part, and over those of each kind; the
         mean of these, by which proxies are sorted, and the worst. A bench where a proxy has no
-        scores counts as 0.
+        scores counts as 0. What was fitted stands last.
     """
     networks = {bench: load_bench(bench).network for bench in rows}
     columns: list[tuple[str, list[str]]] = []
@@ -130,9 +136,12 @@ def table_of(rows: dict[str, Taus], place: int) -> list[str]:
     titles = [*(title for title, _ in columns), "mean of kinds", "worst kind"]
     lines = ["| proxy | " + " | ".join(titles) + " |"]
     lines.append("|---|" + "---:|" * len(titles))
-    for name in sorted(names, key=lambda name: -means[name][-2]):
+    fitted = means.pop(FITTED, None)
+    for name in sorted(means, key=lambda name: -means[name][-2]):
         cells = [_cell(means, name, index) for index in range(len(titles))]
         lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
+    if fitted:
+        lines.append(f"| *{FITTED}* | " + " | ".join(f"{mean:.3f}" for mean in fitted) + " |")
     return lines
 
 
@@ -164,7 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kept = read_document(options.rows, dict[str, Taus], BenchError, "the rows")
     for name in names:
         known = kept.setdefault(name, {})
-        if missing := {one: proxy for one, proxy in proxies().items() if one not in known}:
+        missing = {one: proxy for one, proxy in proxies().items() if one not in known}
+        if missing or FITTED not in known:
             known |= measure(name, missing)
             atomic_write_text(options.rows, json.dumps(kept, indent=1))
             sys.stderr.write(f"{name}\n")

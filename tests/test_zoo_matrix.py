@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import zoo
+from benchmarks.ceilings import fitted_table_taus
 from gp_emq.correlation import at_equal_cost
 from gp_emq.mqbench import load_bench, model_sizes
 from gp_emq.proxies.handcrafted import handcrafted_proxy
@@ -26,6 +27,27 @@ def test_means_are_over_the_benches_of_a_kind_and_of_a_part() -> None:
         "| `bad` | 0.200 | 0.200 | 0.000 | 0.000 | 0.100 | 0.000 |",
     ]
     assert "0.900" in zoo.table_of(rows, 1)[2]
+
+
+def test_what_was_fitted_stands_last_and_is_never_the_best() -> None:
+    rows = {NAMES[0]: {zoo.FITTED: (0.9, 0.9), "bad": (0.4, 0.1), "good": (0.5, 0.2)}}
+    assert [line.split("|")[1].strip() for line in zoo.table_of(rows, 0)[2:]] == [
+        "`good`", "`bad`", "*fitted to the accuracies*",
+    ]  # fmt: skip
+    assert "**0.500**" in zoo.table_of(rows, 0)[2]
+
+
+def test_a_fitted_table_predicts_what_is_additive_and_nothing_else() -> None:
+    bench = load_bench(NAMES[0])
+    weights = np.random.default_rng(0).random((bench.configurations.shape[1], 3))
+    choices = np.searchsorted(bench.bits, bench.configurations)
+    additive = np.take_along_axis(weights[None], choices[:, :, None], axis=2)[..., 0].sum(axis=1)
+    noise = np.random.default_rng(1).random(len(choices))
+    for values, tau in ((additive, 1.0), (noise, 0.0)):
+        pairs = at_equal_cost(model_sizes(bench))
+        assert fitted_table_taus(bench.configurations, values, pairs) == pytest.approx(
+            (tau, tau), abs=0.15
+        )
 
 
 def test_a_bench_is_ranked_over_all_its_configurations() -> None:

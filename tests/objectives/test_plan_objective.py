@@ -48,10 +48,7 @@ def test_configurations_of_one_accuracy_have_nothing_at_stake():
 
 bench = st.integers(3, 9).flatmap(
     lambda count: st.tuples(
-        *(
-            st.lists(st.integers(0, top), min_size=count, max_size=count)
-            for top in (6, 3, 4)
-        )
+        *(st.lists(st.integers(0, top), min_size=count, max_size=count) for top in (6, 3, 4))
     )
 )
 

@@ -26,9 +26,7 @@ class AxialAttention(nn.Module):
     def forward(self, lines: Tensor) -> Tensor:
         """Map lines (n, lines, length, width) to the same shape."""
         key, value = self.key_value(lines).chunk(2, dim=-1)
-        query, key, value = (
-            in_heads(part, self.heads) for part in (self.query(lines), key, value)
-        )
+        query, key, value = (in_heads(part, self.heads) for part in (self.query(lines), key, value))
         attended = F.scaled_dot_product_attention(query, key, value)
         changed: Tensor = self.project(out_of_heads(attended))
         return changed
