@@ -16,9 +16,10 @@ def fitted_table_taus(
 ) -> tuple[float, float]:
     """Rank configurations by additive tables that are fitted to the values of others.
 
-    A number for each entry and width is fitted by ridge regression to ``-log(best + 0.005 - value)``
-    of nine tenths of the configurations, and predicts the last tenth; the penalty is chosen by
-    leaving one out. Proxies are additive tables, too, and see no value.
+    A number for each entry and width is fitted by ridge regression to
+    ``-log(best + 0.005 - value)`` of nine tenths of the configurations, and predicts the last
+    tenth; the penalty is chosen by leaving one out. Proxies are additive tables, too, but see no
+    value.
 
     Args:
         configurations: Widths, (n, entries).

@@ -1,8 +1,8 @@
 """Rank all proxies on the benches of the zoo, by kind of network: ``python -m benchmarks.zoo``.
 
-All configurations of each bench count. Below the proxies stands what an additive table comes to that
-is fitted to the accuracies themselves (`benchmarks/ceilings.py`). Rows are kept as they are measured, and a killed call goes
-on from them; the code is not part of what they are kept by.
+All configurations of each bench count. Below the proxies stands what an additive table comes to
+that is fitted to the accuracies themselves (`benchmarks/ceilings.py`). Rows are kept as they are
+measured, and a killed call goes on from them; the code is not part of what they are kept by.
 """
 
 import json

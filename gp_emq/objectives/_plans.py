@@ -83,7 +83,7 @@ def _directions(taus: FloatArray) -> NDArray[np.float64]:
 
 
 class PlanObjective(EqualCostObjective):
-    """Measures formulas by tau at equal cost and by what they pick from each size, see `PlanRanker`.
+    """Measures formulas by tau at equal cost and by what they pick, see `PlanRanker`.
 
     Rank among all configurations of one size is not the quality of plans: a budget asks for the
     best of them alone.

@@ -1,4 +1,4 @@
-"""A transformer that answers from a class token, with gated perceptrons and root-mean-square norms."""
+"""A transformer with a class token, gated perceptrons and root-mean-square norms."""
 
 import torch
 import torch.nn.functional as F
