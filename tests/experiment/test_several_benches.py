@@ -151,5 +151,17 @@ def test_at_equal_cost_the_summary_counts_the_same_pairs_as_fitness(start, other
         best = store.individual(found.summary["best"])
     for row, measured in zip(found.summary["rows"], best.benches, strict=False):
         assert row["training"] == pytest.approx(measured.training_tau, abs=1e-9)
-    with pytest.raises(RunError, match=r"fitness cannot be .luck.: it is one of tau, equal-cost"):
+    with pytest.raises(RunError, match="it is one of tau, equal-cost, plans"):
         replace(SEVERAL, fitness="luck")
+
+
+def test_a_search_for_plans_keeps_what_its_picks_are_worth(start, others) -> None:
+    found = start("plans", replace(SEVERAL, fitness="plans"), generations=1)
+    with RunStore.open(found.folder, readonly=True) as store:
+        best = store.individual(found.summary["best"])
+    values = [row.training_tau for row in best.benches]
+    assert best.training_tau == pytest.approx(np.mean(values))
+    # Rows of the summary tell of tau at equal cost, which is half of it.
+    for row, value in zip(found.summary["rows"], values, strict=False):
+        assert row["training"] != pytest.approx(value, abs=1e-6)
+        assert abs(2 * value - row["training"]) <= 1 + 1e-9

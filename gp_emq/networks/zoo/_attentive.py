@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gp_emq.networks.zoo._parts import CLASSES, Pooled, initialize
-from gp_emq.networks.zoo._tokens import in_heads, out_of_heads
+from gp_emq.networks.zoo._tokens import attend
 
 
 class ConvolvedBlock(nn.Module):
@@ -51,10 +51,8 @@ class AttentiveBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, h, w) to the same shape."""
         normed = self.norm1(x.flatten(2).transpose(1, 2))
-        attended = F.scaled_dot_product_attention(
-            *(in_heads(part(normed), self.heads) for part in (self.query, self.key, self.value))
-        )
-        x = x + self.project(out_of_heads(attended)).transpose(1, 2).reshape(x.shape)
+        attended = attend(self.query(normed), self.key(normed), self.value(normed), self.heads)
+        x = x + self.project(attended).transpose(1, 2).reshape(x.shape)
         changed: Tensor = self.narrow(F.relu(self.widen(self.norm2(x))))
         return x + changed
 

@@ -5,7 +5,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gp_emq.networks.zoo._tokens import in_heads, out_of_heads
+from gp_emq.networks.zoo._tokens import attend
 
 
 class AxialAttention(nn.Module):
@@ -26,9 +26,8 @@ class AxialAttention(nn.Module):
     def forward(self, lines: Tensor) -> Tensor:
         """Map lines (n, lines, length, width) to the same shape."""
         key, value = self.key_value(lines).chunk(2, dim=-1)
-        query, key, value = (in_heads(part, self.heads) for part in (self.query(lines), key, value))
-        attended = F.scaled_dot_product_attention(query, key, value)
-        changed: Tensor = self.project(out_of_heads(attended))
+        attended = attend(self.query(lines), key, value, self.heads)
+        changed: Tensor = self.project(attended)
         return changed
 
 
@@ -55,7 +54,7 @@ class AxialBlock(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (n, count, width) to the same shape."""
-        square = tokens.unflatten(1, (self.side, self.side))
+        square = tokens.reshape(len(tokens), self.side, self.side, -1)
         square = self.norm1(square + self.rows(square))
         turned = square.transpose(1, 2)
         square = self.norm2(turned + self.columns(turned)).transpose(1, 2)

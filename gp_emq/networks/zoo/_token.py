@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gp_emq.networks.zoo._parts import CLASSES
-from gp_emq.networks.zoo._tokens import in_heads, out_of_heads
+from gp_emq.networks.zoo._tokens import attend
 
 
 class GatedTransformerBlock(nn.Module):
@@ -33,10 +33,8 @@ class GatedTransformerBlock(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (n, count, width) to the same shape."""
         normed = self.norm1(tokens)
-        attended = F.scaled_dot_product_attention(
-            *(in_heads(part(normed), self.heads) for part in (self.query, self.key, self.value))
-        )
-        tokens = tokens + self.project(out_of_heads(attended))
+        attended = attend(self.query(normed), self.key(normed), self.value(normed), self.heads)
+        tokens = tokens + self.project(attended)
         normed = self.norm2(tokens)
         changed: Tensor = self.down(F.silu(self.gate(normed)) * self.up(normed))
         return tokens + changed

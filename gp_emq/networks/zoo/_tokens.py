@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gp_emq.networks.zoo._parts import CLASSES
@@ -45,11 +46,20 @@ class TokenNetwork(nn.Module):
         return logits
 
 
-def in_heads(tokens: Tensor, heads: int) -> Tensor:
-    """Lay tokens (..., count, width) out by heads, (..., heads, count, width / heads)."""
-    return tokens.unflatten(-1, (heads, -1)).transpose(-2, -3)
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Let each token attend to all, in several heads.
 
+    Args:
+        query: of each token, (..., count, width).
+        key: the same.
+        value: the same.
+        heads: into which the width is divided.
 
-def out_of_heads(tokens: Tensor) -> Tensor:
-    """Lay tokens (..., heads, count, width / heads) out in one, (..., count, width)."""
-    return tokens.transpose(-2, -3).flatten(-2)
+    Returns:
+        (..., count, width).
+    """
+    query, key, value = (
+        part.reshape(*part.shape[:-1], heads, -1).transpose(-2, -3) for part in (query, key, value)
+    )
+    attended = F.scaled_dot_product_attention(query, key, value)
+    return attended.transpose(-2, -3).flatten(-2)
