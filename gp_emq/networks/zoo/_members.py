@@ -188,7 +188,7 @@ _KINDS: tuple[tuple[str, str, _Trained, _Trained | None], ...] = (
     (
         "axial",
         "transformer with attention along rows and columns, norms after the shortcuts",
-        (partial(TokenNetwork, 1, 8, width=32, blocks=2, patch=1, block=AxialBlock), _DIGITS_ADAMW),
+        (partial(TokenNetwork, 1, 8, width=32, blocks=3, patch=2, block=AxialBlock), _DIGITS_ADAMW),
         None,
     ),
     (
