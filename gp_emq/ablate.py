@@ -11,14 +11,7 @@ from gp_emq.files import atomic_write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status: 0, or 130 after Ctrl-C.
-    """
+    """Run the command; give 0, or 130 after Ctrl-C."""
     settings = read_ablate(list(sys.argv[1:] if arguments is None else arguments))
     from gp_emq.ablation import (  # noqa: PLC0415 - imports torch
         carry_out_study,

@@ -36,17 +36,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status 0; 3 where the plan was measured to lose more than it may.
-
-    Raises:
-        GpEmqError: What was asked for is unknown, missing or cannot be met.
-    """
+    """Run the command; give 0, or 3 where the plan was measured to lose more than it may."""
     asked = read_allocate(arguments)
     for path in output_files(asked):
         check_output_file(path)

@@ -18,17 +18,7 @@ _KEPT = "what is measured is kept beside the bench file: the same command goes o
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Run one of the sub-commands.
-
-    Args:
-        given: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status 0.
-
-    Raises:
-        GpEmqError: What was asked for is unknown, missing or does not fit.
-    """
+    """Run one of the sub-commands; give 0, its exit status."""
     settings = read_bench(given)
     commands: Mapping[type, Callable[[Any], None]] = {
         Build: _build, Extend: _extend, Zoo: _zoo, Uniform: _uniform, Show: _show, List: _list,

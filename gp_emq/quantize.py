@@ -25,17 +25,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status 0.
-
-    Raises:
-        GpEmqError: What was asked for is unknown, missing or does not fit.
-    """
+    """Run the command; give 0, its exit status."""
     asked = read_quantize(arguments)
     with resumption(lambda: _kept(asked)):
         report = _quantized(asked)

@@ -23,17 +23,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status 0.
-
-    Raises:
-        GpEmqError: What was asked for is unknown, missing or damaged.
-    """
+    """Run the command; give 0, its exit status."""
     settings = read_rank(arguments)
     with resumption(lambda: "" if settings.no_cache else KEPT_STATISTICS):
         sys.stdout.write(_ranked(settings))

@@ -14,14 +14,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status: 0, or 130 after Ctrl-C.
-    """
+    """Run the command; give 0, or 130 after Ctrl-C."""
     settings = read_run(list(sys.argv[1:] if arguments is None else arguments))
     configuration, execution = settings.configuration, settings.execution
     result = experiment.run(configuration, execution)

@@ -7,17 +7,7 @@ from gp_emq.command import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status 0.
-
-    Raises:
-        GpEmqError: The folder holds no run, or a damaged one.
-    """
+    """Run the command; give 0, its exit status."""
     settings = read_watch(arguments)
     from gp_emq import watching  # noqa: PLC0415 - help needs no numpy
 

@@ -294,6 +294,11 @@ class InTraining(nn.Module):
         return self.conv(self.other(x) if self.training else x).tanh()
 
 
+AWKWARD = (
+    Tied, Conditional, ByKeyword, Reused, TwoSizes, OnOneStorage, OfAnotherType, AsSequence,
+)  # fmt: skip
+"""Blocks that people have and that a walk over modules gets wrong."""
+
 EXACT = (
     Plain, Grouped, Normed, Reused, Tied, ByKeyword, ChannelsLast, SequenceFirst, Windows,
     Conditional, Standardized, Hooked, Depthwise, TwoSizes, OnOneStorage, Kept, OfAnotherType,

@@ -16,8 +16,6 @@ from gp_emq.proxies import Proxy
 from gp_emq.ranking import RankedBench, score
 from gp_emq.statistics import default_cache
 
-Progress = Callable[[str], None]
-"""Told what is done next, in words."""
 MOST_GENERATIONS = 10**6
 """A search ends by its evaluations, long before."""
 
@@ -49,7 +47,7 @@ def carry_out_study(
     folder: Path,
     *,
     farm: FarmSettings,
-    progress: Progress = lambda _text: None,
+    progress: Callable[[str], None] = lambda _text: None,
 ) -> list[Outcome] | None:
     """Search with every variant and seed, then rank all that was found on what is held out.
 

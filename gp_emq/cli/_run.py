@@ -76,7 +76,15 @@ def _parser() -> OptionParser:
         "folder. Ctrl-C stops it after the present generation; --resume continues it to the same "
         "result as if it had never been stopped.",
     )
-    what = parser.add_argument_group("what to search (fixed when a run is resumed)")
+    _ask_what(parser.add_argument_group("what to search (fixed when a run is resumed)"))
+    _ask_how(parser.add_argument_group("how to search (fixed when a run is resumed)"))
+    _ask_when(parser.add_argument_group("how long, and with what (changes no result)"))
+    _ask_where(parser.add_argument_group("where"))
+    _ask_show(parser.add_argument_group("what to show"))
+    return parser
+
+
+def _ask_what(what: argparse._ArgumentGroup) -> None:
     what.add_argument(
         "--bench", metavar="NAME|FILE", nargs="+",
         help="bench that gives the fitness; of several, the mean over all is maximised "
@@ -101,7 +109,9 @@ def _parser() -> OptionParser:
         help="expressions, or names of hand-crafted proxies (see gp_emq.rank), that enter the "
         "first generation; all stands for every one that the primitive set can express",
     )  # fmt: skip
-    how = parser.add_argument_group("how to search (fixed when a run is resumed)")
+
+
+def _ask_how(how: argparse._ArgumentGroup) -> None:
     add_number(how, "--pop", f"population size (default: {_DEFAULTS.population})")
     how.add_argument(
         "--fitness", choices=FITNESSES,
@@ -141,7 +151,9 @@ def _parser() -> OptionParser:
         "--no-prioritisation", dest="prioritisation", action="store_const", const=False,
         help="draw all operators equally often",
     )  # fmt: skip
-    when = parser.add_argument_group("how long, and with what (changes no result)")
+
+
+def _ask_when(when: argparse._ArgumentGroup) -> None:
     add_number(
         when, "--gens",
         f"generations (default: {DEFAULT_GENERATIONS}, or what a resumed run was to have)",
@@ -157,7 +169,9 @@ def _parser() -> OptionParser:
         "whole tensors that each worker may keep beside the statistics; with less, more is "
         "computed again", Execution.memory, kind=not_negative, metavar="MIB",
     )  # fmt: skip
-    where = parser.add_argument_group("where")
+
+
+def _ask_where(where: argparse._ArgumentGroup) -> None:
     where.add_argument(
         "--out", type=OutputFolder(), metavar="FOLDER",
         help="the run's folder (default: runs/ and a name made of the above)",
@@ -170,7 +184,9 @@ def _parser() -> OptionParser:
         "--config", type=Path, metavar="FILE.toml",
         help="read any of these options from a file; the command line wins",
     )  # fmt: skip
-    show = parser.add_argument_group("what to show")
+
+
+def _ask_show(show: argparse._ArgumentGroup) -> None:
     show.add_argument(
         "--no-random-search", action="store_true",
         help="skip the random search of equal evaluations that the result is compared with",
@@ -179,7 +195,6 @@ def _parser() -> OptionParser:
     show.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     add_list(show, "--list-primitives", _primitive_sets)
     add_list(show, "--list-benches", list_benches)
-    return parser  # fmt: skip
 
 
 def _primitive_sets() -> list[str]:

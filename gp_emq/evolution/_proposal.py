@@ -2,17 +2,19 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deap import base
 
 from gp_emq.evolution._generation import generate
 from gp_emq.evolution._individual import Individual
+from gp_emq.evolution._objective import Measurement
 from gp_emq.evolution._selection import Selection
 from gp_emq.evolution._settings import SearchSettings
+from gp_emq.evolution._tables import Outcome
 from gp_emq.evolution._variation import cx_one_point, mutate
 from gp_emq.proxies import Node
-from gp_emq.store import IndividualRow
+from gp_emq.store import BenchRow, IndividualRow
 from primitives import PrimitiveSet
 
 
@@ -32,6 +34,35 @@ class Proposal:
     def expression(self) -> str:
         """The tree as text, which is what is evaluated."""
         return self.row.expression
+
+    def judged(
+        self,
+        reason: str | None,
+        outcome: Outcome,
+        measurement: Measurement | None,
+        networks: Sequence[str],
+    ) -> IndividualRow:
+        """Give what the store keeps of it, all but its number.
+
+        Args:
+            reason: Why it is rejected; None if it is not.
+            outcome: What evaluating it came to.
+            measurement: What its tables came to, if they were measured.
+            networks: Names of the objective's networks.
+        """
+        taus = measurement.by_network if measurement else [(None, None)] * len(outcome.tables)
+        return replace(
+            self.row,
+            training_tau=measurement.training if measurement else None,
+            validation_tau=measurement.validation if measurement else None,
+            sign=measurement.sign if measurement else None,
+            reason=reason,
+            seconds=self.row.seconds + outcome.seconds,
+            benches=tuple(
+                BenchRow(name, *both, table)
+                for name, both, table in zip(networks, taus, outcome.tables, strict=False)
+            ),
+        )
 
 
 def make_toolbox(

@@ -25,15 +25,14 @@ from gp_emq.evolution._randomness import stream
 from gp_emq.evolution._screening import StructureScreen, depth_of
 from gp_emq.evolution._selection import Newcomers, Selection, best_first, best_of
 from gp_emq.evolution._settings import SearchSettings
-from gp_emq.evolution._tables import Outcome
+from gp_emq.evolution._tables import NOT_EVALUATED, Outcome
 from gp_emq.proxies import Node, parse_expression, simplified, to_expression
-from gp_emq.store import BenchRow, GenerationRow, IndividualRow
+from gp_emq.store import GenerationRow, IndividualRow
 from primitives import PrimitiveSet
 
 Evaluate = Callable[[list[str]], Sequence[Outcome]]
 """What evaluates: expressions in, screened tables out, in the same order."""
 
-_NOT_EVALUATED = Outcome((), None, 0.0)
 _NO_NUMBER = -1
 """Proposals are numbered in the order in which they are judged."""
 
@@ -318,7 +317,7 @@ class Search:
         )
         proposal = Proposal(self._parsed(known.expression), row)
         (measurement,) = self._objective.measure([known.tables])
-        self._accept(proposal, replace(_NOT_EVALUATED, tables=known.tables), measurement)
+        self._accept(proposal, replace(NOT_EVALUATED, tables=known.tables), measurement)
 
     def _accept(self, proposal: Proposal, outcome: Outcome, measurement: Measurement) -> None:
         row = self._record(proposal, reason=None, outcome=outcome, measurement=measurement)
@@ -329,25 +328,11 @@ class Search:
         proposal: Proposal,
         *,
         reason: str | None,
-        outcome: Outcome = _NOT_EVALUATED,
+        outcome: Outcome = NOT_EVALUATED,
         measurement: Measurement | None = None,
     ) -> IndividualRow:
-        taus = measurement.by_network if measurement else [(None, None)] * len(outcome.tables)
-        row = replace(
-            proposal.row,
-            id=self.proposals,
-            training_tau=measurement.training if measurement else None,
-            validation_tau=measurement.validation if measurement else None,
-            sign=measurement.sign if measurement else None,
-            reason=reason,
-            seconds=proposal.row.seconds + outcome.seconds,
-            benches=tuple(
-                BenchRow(name, *both, table)
-                for name, both, table in zip(
-                    self._objective.networks, taus, outcome.tables, strict=False
-                )
-            ),
-        )
+        judged = proposal.judged(reason, outcome, measurement, self._objective.networks)
+        row = replace(judged, id=self.proposals)
         self.proposals += 1
         self.rows.append(row)
         self._trees.append(proposal.nodes)

@@ -29,6 +29,9 @@ class Outcome:
     seconds: float
 
 
+NOT_EVALUATED = Outcome((), None, 0.0)
+
+
 @dataclass(frozen=True)
 class TableJob:
     """Screens expressions on statistics that lie on disk.

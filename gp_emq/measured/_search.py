@@ -24,9 +24,6 @@ BETTER = 1.0
 LEAST = 32
 """Samples that measuring needs at least: half to search on, half to confirm on."""
 
-Progress = Callable[[float, float], None]
-"""Told how many measurements are done, and the present gain as a share of the start's loss."""
-
 
 @dataclass(frozen=True)
 class SearchSettings:
@@ -110,7 +107,7 @@ def search(
     settings: SearchSettings,
     *,
     known: Sequence[Measurement] = (),
-    progress: Progress | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> Found:
     """Look for a plan that loses less than the start, within the same budgets.
 

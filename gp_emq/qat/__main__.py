@@ -8,17 +8,7 @@ from gp_emq.command import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line; ``sys.argv`` if None.
-
-    Returns:
-        Exit status 0.
-
-    Raises:
-        GpEmqError: What was asked for is unknown, missing or does not fit.
-    """
+    """Run the command; give 0, its exit status."""
     asked = read_qat(list(sys.argv[1:] if arguments is None else arguments))
     from gp_emq.qat._command import train_as_asked  # noqa: PLC0415 - imports torch
 

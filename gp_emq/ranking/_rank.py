@@ -29,9 +29,6 @@ from gp_emq.ranking._options import RankOptions
 from gp_emq.ranking._regret import SizeBudget, budgets_of, regret
 from gp_emq.ranking._scored import Scored, score
 
-Progress = Callable[[str], None]
-"""Told the name of each proxy that is done."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -92,7 +89,7 @@ def rank(
     target: RankedBench,
     proxies: Sequence[Proxy],
     options: RankOptions,
-    progress: Progress = lambda _name: None,
+    progress: Callable[[str], None] = lambda _name: None,
 ) -> Ranking:
     """Measure how well proxies rank the configurations of a bench.
 
@@ -186,7 +183,7 @@ def rank_as_published(
     samples: int,
     repeats: int,
     seed: int = 0,
-    progress: Progress = lambda _name: None,
+    progress: Callable[[str], None] = lambda _name: None,
 ) -> tuple[Spread, ...]:
     """Repeat the procedure of the public ranking scripts.
 

@@ -4,17 +4,11 @@ import numpy as np
 import pytest
 import torch
 from random_networks import (
-    AsSequence,
-    ByKeyword,
-    Conditional,
+    AWKWARD,
     Grouped,
     Kept,
-    OfAnotherType,
-    OnOneStorage,
     Recipe,
-    Reused,
     Tied,
-    TwoSizes,
     everything_of,
     same,
 )
@@ -35,10 +29,7 @@ from gp_emq.quantization import (
 from gp_emq.quantization._quantized_network import quantize_weights
 
 CALIBRATION, COUNT, CONFIGURATIONS = 8, 32, 5
-KINDS = (
-    Tied, Conditional, ByKeyword, Reused, TwoSizes, OnOneStorage, Kept, OfAnotherType, AsSequence,
-    Grouped,
-)  # fmt: skip
+KINDS = (*AWKWARD, Kept, Grouped)
 PROTOCOL = find_protocol("rtn").with_options(
     per_channel=True, scale_rule="minmax", calibration_images=CALIBRATION
 )

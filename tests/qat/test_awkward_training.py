@@ -3,16 +3,10 @@
 import pytest
 import torch
 from random_networks import (
-    AsSequence,
-    ByKeyword,
-    Conditional,
+    AWKWARD,
     Kept,
-    OfAnotherType,
-    OnOneStorage,
     Recipe,
-    Reused,
     Tied,
-    TwoSizes,
     WithArguments,
     everything_of,
     same,
@@ -29,10 +23,7 @@ from gp_emq.qat._samples import PreparedImages, WorkloadSamples
 from gp_emq.quantization import quantize
 
 COUNT, RATE, STEP_RATE = 12, 0.2, 1e-2
-KINDS = (
-    Tied, Conditional, ByKeyword, Reused, TwoSizes, OnOneStorage, OfAnotherType, AsSequence,
-    WithArguments,
-)  # fmt: skip
+KINDS = (*AWKWARD, WithArguments)
 
 
 @pytest.fixture(autouse=True)
