@@ -18,6 +18,8 @@ from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
 from ._layer import Layer, entry_layers, weight_layers
 from ._layers import find_layers, layers_of
 from ._loading import load_workload
+from ._logits import check_classes, logits_of
+from ._metric import Metric
 from ._names import ACCOUNTINGS
 from ._output_types import Types, output_types
 from ._private import private_copy, unwrapped
@@ -43,7 +45,7 @@ from ._torchvision import import_torchvision
 from ._tracing import QUANTIZABLE
 from ._watching import Call, input_of, is_linear_map, watching, with_input
 from ._weights import file_sha256, take_state_dict
-from ._workload import TOP_1, Metric, Workload, check_classes, logits_of, workload_of
+from ._workload import TOP_1, Workload, workload_of
 
 __all__ = [
     "ACCOUNTINGS",

@@ -112,6 +112,35 @@ def joined(batches: Any) -> tuple[Samples, Samples | None]:
     return (whole[0], whole[1]) if isinstance(whole, tuple) and len(whole) == 2 else (whole, None)
 
 
+def are_labels(targets: Samples | None) -> bool:
+    """Whether targets are whole numbers (n,), as the cross-entropy takes them."""
+    return isinstance(targets, Tensor) and targets.dim() == 1 and not targets.is_floating_point()
+
+
+def are_tokens(batches: object) -> bool:
+    """Whether batches are dicts, or rows of whole numbers, which are no images."""
+    if isinstance(batches, Mapping):
+        return True
+    if not isinstance(batches, (Tensor, np.ndarray)) or batches.ndim != 2:
+        return False
+    return str(batches.dtype).removeprefix("torch.") in ("int32", "int64")
+
+
+def on_cpu(outputs: Any) -> Any:
+    """Return what a network gave, its tensors on the CPU."""
+    return _pytree.tree_map_only(Tensor, Tensor.cpu, outputs)
+
+
+def concatenated(outputs: Sequence[Any]) -> Any:
+    """Join what a network gave for parts of its samples; of what has no axis, the first counts."""
+    flat = [_pytree.tree_flatten(output) for output in outputs]
+    leaves = [
+        torch.cat(values) if isinstance(values[0], Tensor) and values[0].dim() else values[0]
+        for values in zip(*(leaves for leaves, _ in flat), strict=True)
+    ]
+    return _pytree.tree_unflatten(leaves, flat[0][1])
+
+
 def _plain(value: Any) -> Any:
     """Bring a batch to tensors on the CPU in tuples and dicts."""
     if isinstance(value, Mapping):

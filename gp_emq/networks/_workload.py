@@ -1,18 +1,14 @@
 """What a network is for: how it is fed, what it loses, and how well it does."""
 
 import copy
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from types import CodeType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils import _pytree
 
 from gp_emq.errors import DataError, StatisticsError
 from gp_emq.networks._containers import Images, Labels, image_batch
@@ -25,12 +21,19 @@ from gp_emq.networks._divergence import (
     stand_in_losses,
     stand_ins,
 )
+from gp_emq.networks._functions import sha256_of_functions
 from gp_emq.networks._images import batch_size
+from gp_emq.networks._logits import check_classes, logits_of
+from gp_emq.networks._metric import Loss, Metric
 from gp_emq.networks._running import Forward, PrivateNetwork, feed, undisturbed
 from gp_emq.networks._samples import (
     Samples,
+    are_labels,
+    are_tokens,
+    concatenated,
     count,
     joined,
+    on_cpu,
     sha256_of_values,
     split,
     take,
@@ -40,36 +43,6 @@ from gp_emq.networks._samples import (
 
 _VALUES_OF_A_TOKEN = 256
 """Whole numbers may be indices, of which a network makes many numbers each."""
-
-Loss = Callable[[Any, Any], Tensor]
-"""Of outputs and targets: one loss per sample (n,), or their mean."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How well a network does.
-
-    Attributes:
-        name: what it is called.
-        measure: of outputs and targets: one value per sample (n,), whose mean is the metric; or
-            one value of all, where it is no mean over samples.
-        higher_is_better: its direction.
-        per_sample: whether it is the mean of one value per sample.
-
-    Examples:
-        >>> import gp_emq
-        >>> error = gp_emq.Metric(
-        ...     "squared error", lambda y, wanted: (y - wanted).square().mean(1),
-        ...     higher_is_better=False,
-        ... )
-        >>> error.higher_is_better, error.per_sample
-        (False, True)
-    """
-
-    name: str
-    measure: Callable[[Any, Any], Tensor]
-    higher_is_better: bool = True
-    per_sample: bool = True
 
 
 def _is_right(outputs: Any, labels: Tensor) -> Tensor:
@@ -148,14 +121,14 @@ class Workload:
         self.metric = metric or TOP_1
         self.samples: Samples
         self.targets: Samples | None
-        if self.is_default and not _are_tokens(batches):
+        if self.is_default and not are_tokens(batches):
             self.samples, self.targets = image_batch(batches, labels)
             return
         self.is_default = False
         if labels is not None:
             raise DataError("labels beside batches: give (inputs, labels) pairs as batches")
         self.samples, self.targets = joined(batches)
-        self.diverges = loss is None and not _are_labels(self.targets)
+        self.diverges = loss is None and not are_labels(self.targets)
         if self.diverges and metric is None:
             if self.targets is not None:
                 raise DataError(
@@ -259,11 +232,11 @@ class Workload:
         if self.targets is None:
             raise DataError("a metric needs targets: give (inputs, targets) pairs as batches")
         with undisturbed(), torch.no_grad():
-            outputs = (_on_cpu(run(part)) for part in split(self.samples, batch))
+            outputs = (on_cpu(run(part)) for part in split(self.samples, batch))
             if self.metric.per_sample:
                 parts = zip(outputs, split(self.targets, batch), strict=True)
                 return torch.cat([self.values(*part) for part in parts])
-            return self.values(_concatenated(list(outputs)), self.targets)
+            return self.values(concatenated(list(outputs)), self.targets)
 
     @property
     def batch(self) -> int:
@@ -354,7 +327,7 @@ class Workload:
         network = self.private()
         with undisturbed(), torch.no_grad():
             parts = split(self.samples, self.batch)
-            return torch.cat([kept(_on_cpu(network.run(part)), part) for part in parts])
+            return torch.cat([kept(on_cpu(network.run(part)), part) for part in parts])
 
     def checked(self, name: str) -> "Workload":
         """Return the workload itself, once its labels are classes of the network.
@@ -393,16 +366,7 @@ class Workload:
         """Hash the code that feeds and judges the network; None for the default workload."""
         if self.is_default:
             return None
-        digest = hashlib.sha256()
-        for function in (self.forward, self.loss, self.metric.measure):
-            name = getattr(function, "__qualname__", type(function).__qualname__)
-            digest.update(f"{getattr(function, '__module__', '')}:{name}\n".encode())
-            code = getattr(function, "__code__", None)
-            if isinstance(code, CodeType):
-                digest.update(code.co_code + repr(code.co_names).encode())
-                plain = [one for one in code.co_consts if not isinstance(one, CodeType)]
-                digest.update(repr(plain).encode())
-        return digest.hexdigest()
+        return sha256_of_functions(self.forward, self.loss, self.metric.measure)
 
 
 def workload_of(
@@ -422,69 +386,8 @@ def workload_of(
     return Workload(model, images, labels)
 
 
-def _are_labels(targets: Samples | None) -> bool:
-    """Whether targets are whole numbers (n,), as the cross-entropy takes them."""
-    return isinstance(targets, Tensor) and targets.dim() == 1 and not targets.is_floating_point()
-
-
-def _are_tokens(batches: object) -> bool:
-    """Whether batches are dicts, or rows of whole numbers, which are no images."""
-    if isinstance(batches, Mapping):
-        return True
-    if not isinstance(batches, (Tensor, np.ndarray)) or batches.ndim != 2:
-        return False
-    return str(batches.dtype).removeprefix("torch.") in ("int32", "int64")
-
-
-def _on_cpu(outputs: Any) -> Any:
-    return _pytree.tree_map_only(Tensor, Tensor.cpu, outputs)
-
-
-def _concatenated(outputs: list[Any]) -> Any:
-    flat = [_pytree.tree_flatten(output) for output in outputs]
-    leaves = [
-        torch.cat(values) if isinstance(values[0], Tensor) and values[0].dim() else values[0]
-        for values in zip(*(leaves for leaves, _ in flat), strict=True)
-    ]
-    return _pytree.tree_unflatten(leaves, flat[0][1])
-
-
 def _shape_fault(what: str, found: object, samples: int) -> str:
     return (
         f"{what} must give one number for each of {samples} samples, or one for all; got "
         f"{described(found)}"
     )
-
-
-def logits_of(output: object, images: int) -> Tensor:
-    """Return a network's output as logits (n, classes).
-
-    Args:
-        output: What the network gave.
-        images: How many images it was fed.
-
-    Raises:
-        StatisticsError: The output is no matrix of logits.
-    """
-    if isinstance(output, Tensor) and output.dim() == 1 and images == 1:
-        output = output[None]  # a forward that squeezes away the axis of a single image
-    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != images:
-        raise StatisticsError(
-            f"the network must map {images} images to ({images}, classes) logits, it gives "
-            f"{described(output)}; networks of other outputs are given as a gp_emq.Workload"
-        )
-    return output
-
-
-def check_classes(logits: Tensor) -> Tensor:
-    """Return logits (n, classes) that a cross-entropy or a prediction can be taken of.
-
-    Raises:
-        StatisticsError: There are no two classes.
-    """
-    if logits.shape[1] < 2:
-        raise StatisticsError(
-            f"the network gives one number for each image, {tuple(logits.shape)}: losses and "
-            "predictions need logits (n, classes) of two classes or more"
-        )
-    return logits
