@@ -40,46 +40,78 @@ class PlanRanker(Ranker):
         self._accuracies, self._share = accuracies, share
         self._kendall = KendallRanker(accuracies, pairs)
         self._windows: PairMask = pairs | np.eye(len(accuracies), dtype=bool)
+        self._best = _picked(self._windows, accuracies, accuracies)
+        self._worst = _picked(self._windows, -accuracies, accuracies)
 
     def taus(self, scores: FloatArray) -> FloatArray:
         """See `Ranker`."""
         taus = self._kendall.taus(scores)
         directions = _directions(taus)
-        picks = np.array(
+        worth = np.array(
             [
-                self._picks(direction * row, self._windows)
+                self._worth(direction * row)[-1]
                 for direction, row in zip(directions, scores, strict=True)
             ]
         )
-        mixed: FloatArray = (1 - self._share) * taus + self._share * directions * picks
+        mixed: FloatArray = (1 - self._share) * taus + self._share * directions * worth
         return mixed
 
     def left_out(self, scores: FloatArray) -> FloatArray:
         """See `Ranker`."""
         taus = self._kendall.left_out(scores)
         directions = _directions(taus)
-        picks = np.zeros(len(scores))
-        for place, direction in enumerate(directions):
-            windows = self._windows.copy()
-            windows[place] = windows[:, place] = False
-            picks[place] = self._picks(direction * scores, windows)
-        mixed: FloatArray = (1 - self._share) * taus + self._share * directions * picks
+        worth = np.zeros(len(scores))
+        for direction in np.unique(directions):
+            own = directions == direction
+            worth[own] = self._worth(direction * scores)[:-1][own]
+        mixed: FloatArray = (1 - self._share) * taus + self._share * directions * worth
         return mixed
 
-    def _picks(self, scores: FloatArray, windows: PairMask) -> float:
-        """Say what the picks of one candidate are worth; 0 where no window leaves a choice."""
-        windows = windows[windows.any(axis=1)]
-        highest = np.where(windows, scores, -np.inf).max(axis=1, initial=-np.inf)
-        picked = windows & (scores == highest[:, None])
-        means = (picked @ self._accuracies) / picked.sum(axis=1)
-        best = np.where(windows, self._accuracies, -np.inf).max(axis=1, initial=-np.inf)
-        worst = np.where(windows, self._accuracies, np.inf).min(axis=1, initial=np.inf)
-        at_stake = float((best - worst).sum())
-        return 1 - 2 * float((best - means).sum()) / at_stake if at_stake else 0.0
+    def _worth(self, scores: FloatArray) -> FloatArray:
+        """Say what the picks of one candidate are worth, as `_picked` lays them out.
+
+        They are worth 0 where no window leaves a choice.
+        """
+        lost = self._best - _picked(self._windows, scores, self._accuracies)
+        at_stake = self._best - self._worst
+        some = at_stake > 1e-12
+        worth: FloatArray = np.where(some, 1 - 2 * lost / np.where(some, at_stake, 1), 0.0)
+        return worth
 
 
-def _directions(taus: FloatArray) -> NDArray[np.float64]:
-    return np.where(taus < 0, -1.0, 1.0)
+def _picked(windows: PairMask, scores: FloatArray, values: FloatArray) -> FloatArray:
+    """Add up the values of what is picked from each window, by the highest score.
+
+    Args:
+        windows: The members of each window, the one that it is of among them, (n, n).
+        scores: (n,).
+        values: Of equal scores, the mean of their values counts, (n,).
+
+    Returns:
+        With each configuration left out, and its window, in turn; last with none, (n + 1,).
+    """
+    first, among_first = _tops(windows, scores)
+    second, among_second = _tops(windows & ~first, scores)
+    count, total = among_first[:, None], (first @ values)[:, None]
+    next_best = (second @ values / np.maximum(among_second, 1))[:, None]
+    means = total / count
+    without = np.where(count > 1, (total - values) / np.maximum(count - 1, 1), next_best)
+    changes = np.where(first, without - means, 0.0)
+    np.fill_diagonal(changes, 0.0)
+    whole = means.sum()
+    return np.append(whole - means[:, 0] + changes.sum(axis=0), whole)
+
+
+def _tops(windows: PairMask, scores: FloatArray) -> tuple[PairMask, NDArray[np.intp]]:
+    """Mark the members of each window that have its highest score, and count them."""
+    highest = np.where(windows, scores, -np.inf).max(axis=1, initial=-np.inf)
+    tops: PairMask = windows & (scores == highest[:, None])
+    return tops, tops.sum(axis=1)
+
+
+def _directions(taus: FloatArray) -> FloatArray:
+    directions: FloatArray = np.where(taus < 0, -1.0, 1.0)
+    return directions
 
 
 class PlanObjective(EqualCostObjective):
