@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +91,6 @@ def extend_bench(
     added = _new(bench, wanted)
     if not added.chosen:
         return bench
-    whole = _chosen_of(bench) + added.chosen
     fingerprint = hashlib.sha256(
         json.dumps([bench.provenance.get("fingerprint"), len(bench.split), added.sha256()]).encode()
     ).hexdigest()
@@ -103,26 +103,39 @@ def extend_bench(
         progress=progress,
     ) as found:
         _check_alike(bench, measurer)
-        longer = replace(
-            bench,
-            configurations=np.concatenate([bench.configurations, added.configurations]),
-            accuracies=np.concatenate([bench.accuracies, measurer.form.means(found)]),
-            correct=None if bench.correct is None else np.concatenate([bench.correct, found]),
-            split=_longer_split(bench, Selection(added.configurations, whole), settings.seed),
-            chosen=whole,
-            provenance={
-                **bench.provenance,
-                "extensions": [
-                    *bench.provenance.get("extensions", ()),
-                    {
-                        "configurations": len(added.chosen),
-                        "proxies": {proxy.name: proxy.expression for proxy in proxies},
-                    },
-                ],
-            },
-        )
+        longer = _longer(bench, added, found, measurer, _said(bench, added, proxies))
         write_bench(longer, out)
     return longer
+
+
+def _longer(
+    bench: Bench,
+    added: Selection,
+    found: NDArray[Any],
+    measurer: Measurer,
+    provenance: dict[str, Any],
+) -> Bench:
+    """Append configurations and what was measured of each."""
+    whole = Selection(added.configurations, _chosen_of(bench) + added.chosen)
+    return replace(
+        bench,
+        configurations=np.concatenate([bench.configurations, added.configurations]),
+        accuracies=np.concatenate([bench.accuracies, measurer.form.means(found)]),
+        correct=None if bench.correct is None else np.concatenate([bench.correct, found]),
+        split=_longer_split(bench, whole, measurer.settings.seed),
+        chosen=whole.chosen,
+        provenance=provenance,
+    )
+
+
+def _said(bench: Bench, added: Selection, proxies: Sequence[Proxy]) -> dict[str, Any]:
+    """Say in a bench's provenance whose plans were added."""
+    extension = {
+        "configurations": len(added.chosen),
+        "proxies": {proxy.name: proxy.expression for proxy in proxies},
+    }
+    extensions = [*bench.provenance.get("extensions", ()), extension]
+    return {**bench.provenance, "extensions": extensions}
 
 
 def _measurer_of(
