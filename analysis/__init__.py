@@ -11,10 +11,10 @@ import gp_emq  # noqa: F401 - it sees to Ctrl-C while a command imports matplotl
 
 if TYPE_CHECKING:
     from analysis._figures import make_figures
-    from analysis._report import write_report
     from analysis.convergence import plot_convergence
     from analysis.correlation import plot_correlation
     from analysis.genealogy import plot_genealogy
+    from analysis.reporting import write_report
 
 __all__ = [
     "make_figures",
@@ -29,7 +29,7 @@ _HOMES = {
     "plot_convergence": "convergence",
     "plot_correlation": "correlation",
     "plot_genealogy": "genealogy",
-    "write_report": "_report",
+    "write_report": "reporting",
 }
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from analysis._command import styled
-from analysis._report import write_report
 from analysis._style import save
 from analysis.convergence import plot_convergence
 from analysis.correlation import plot_correlation
 from analysis.genealogy import plot_genealogy
+from analysis.reporting import write_report
 from gp_emq.cli._report import FIGURES
 from gp_emq.store import RunStore
 
@@ -21,12 +21,13 @@ PLOTS: Mapping[str, Callable[[RunStore], Figure]] = {
 }
 
 
-def make_figures(run: Path, out: Path | None = None) -> list[Path]:
+def make_figures(run: Path, out: Path | None = None, *, quiet: bool = True) -> list[Path]:
     """Draw every figure of a run and write its report.
 
     Args:
         run: folder of the run.
         out: folder for the figures; by default `figures` within the run.
+        quiet: show no progress.
 
     Returns:
         The files written: each figure as PNG and SVG, and the report.
@@ -39,5 +40,5 @@ def make_figures(run: Path, out: Path | None = None) -> list[Path]:
     with RunStore.open(run, readonly=True) as store:
         for name, plot in PLOTS.items():
             written += save(styled(plot, store), folder, name)
-        written.append(write_report(store, folder / "report.html"))
+    written.append(write_report([run], folder / "report.html", quiet=quiet))
     return written

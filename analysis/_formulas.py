@@ -15,20 +15,21 @@ class Formulas:
 
     Args:
         store: of the run.
+
+    Attributes:
+        primitive_set: that its expressions are read by.
     """
 
     def __init__(self, store: RunStore) -> None:
         configuration = meta_or(store, "config", {})
         name = configuration.get("primitives") if isinstance(configuration, dict) else None
         known = name in primitive_set_names()
-        self._primitive_set = load_primitive_set(str(name)) if known else language()
+        self.primitive_set = load_primitive_set(str(name)) if known else language()
 
     def __call__(self, expression: str) -> str:
         """Write an expression as mathematics."""
         try:
-            return to_formula(
-                parse_expression(expression, self._primitive_set), self._primitive_set
-            )
+            return to_formula(parse_expression(expression, self.primitive_set), self.primitive_set)
         except GpEmqError:
             return expression
 

@@ -17,6 +17,8 @@ RANDOM_SEARCH = "random_search"
 """The folder within a run that holds the random search of equal evaluations."""
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
+BITS_OF_A_MIB = 8 * 2**20
+TOP_1 = "top-1"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class BenchData:
         bits: the bit choices, in the order of a table's columns.
         entry_names: one name per entry.
         place: which of the run's benches it is.
+        parameters: int64 (entries,), weights and biases of each; None in a store that was begun
+            before there were these.
+        metric: what the accuracies are.
     """
 
     name: str
@@ -40,6 +45,16 @@ class BenchData:
     bits: tuple[int, ...]
     entry_names: tuple[str, ...]
     place: int = 0
+    parameters: NDArray[np.int64] | None = None
+    metric: str = TOP_1
+
+    @property
+    def sizes(self) -> NDArray[np.float64] | None:
+        """Size of each configuration's quantized layers in MiB, None where it is not known."""
+        if self.parameters is None:
+            return None
+        sizes: NDArray[np.float64] = self.configurations @ self.parameters / BITS_OF_A_MIB
+        return sizes
 
     def part(self, which: int) -> NDArray[np.int64]:
         """Indices of the training, validation or test configurations."""
@@ -92,8 +107,31 @@ def bench_of(store: RunStore, place: int = 0) -> BenchData:
     names: Sequence[str] = store.meta_as(key, list[str]) if known else []
     if len(names) != entries:
         names = [f"entry {number}" for number in range(entries)]
-    name = str(store.meta_as(bench_key("bench", place), dict[str, Any]).get("name"))
-    return BenchData(name, configurations, accuracies, split, bits, tuple(names), place)
+    about = store.meta_as(bench_key("bench", place), dict[str, Any])
+    parameters = None
+    if bench_key("parameters", place) in store.array_names():
+        parameters = array("parameters").astype(np.int64)
+        if parameters.shape != (entries,):
+            raise RunError(
+                f"the run {store.folder} is damaged: its parameters are of another bench"
+            )
+    return BenchData(
+        str(about.get("name")), configurations, accuracies, split, bits, tuple(names), place,
+        parameters, str(about.get("metric", TOP_1)),
+    )  # fmt: skip
+
+
+def benches_of(store: RunStore) -> tuple[BenchData, ...]:
+    """All benches of a run, none where it was searched for an objective of one's own.
+
+    Raises:
+        RunError: the store lacks a part of one, or the parts do not fit.
+    """
+    if "objective" in store.meta_keys():
+        return ()
+    keys = set(store.meta_keys())
+    places = [place for place in range(len(keys)) if bench_key("bench", place) in keys]
+    return tuple(bench_of(store, place) for place in places)
 
 
 def meta_or(store: RunStore, key: str, default: Any) -> Any:

@@ -1,15 +1,15 @@
 """How a search converges: `python -m analysis.convergence RUN`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from numpy.typing import NDArray
 
 from analysis import _style as style
 from analysis._command import draw
+from analysis._rejections import rejection_shares, smoothed
 from analysis._run_data import (
     TRAINING,
     BenchData,
@@ -24,7 +24,6 @@ from gp_emq.correlation import kendall_tau
 from gp_emq.errors import RunError
 from gp_emq.store import GenerationRow, RunStore
 
-_REASONS_SHOWN = 6
 _REASON_STYLES = (
     (style.BLUE, ""),
     (style.ORANGE, "////"),
@@ -152,54 +151,9 @@ def _sum_of_bits(bench: BenchData) -> float:
     return kendall_tau(totals, bench.accuracies[training])
 
 
-def rejection_shares(
-    generations: Sequence[GenerationRow], most: int = _REASONS_SHOWN
-) -> tuple[list[str], NDArray[np.float64]]:
-    """What share of the proposals of each generation was rejected, by reason.
-
-    Args:
-        generations: of a run, in order.
-        most: how many reasons to tell apart; the rarest are added up as `other reasons`.
-
-    Returns:
-        The reasons, the most frequent first, and float64 (reasons, generations) of shares.
-    """
-    totals: dict[str, int] = {}
-    counted = [_by_kind(row.rejections) for row in generations]
-    for rejections in counted:
-        for reason, count in rejections.items():
-            totals[reason] = totals.get(reason, 0) + count
-    reasons = sorted(totals, key=lambda reason: (-totals[reason], reason))
-    proposals = np.diff([0, *(row.proposals for row in generations)]).astype(np.float64)
-    counts = np.array([[rejections.get(r, 0) for rejections in counted] for r in reasons])
-    shares = counts.reshape(len(reasons), len(generations)) / np.maximum(proposals, 1.0)
-    if len(reasons) > most:
-        shares = np.vstack([shares[: most - 1], shares[most - 1 :].sum(axis=0)])
-        reasons = [*reasons[: most - 1], "other reasons"]
-    return reasons, shares
-
-
-def _by_kind(rejections: Mapping[str, int]) -> dict[str, int]:
-    """Add up reasons that differ only in their details, which follow a colon."""
-    kinds: dict[str, int] = {}
-    for reason, count in rejections.items():
-        kind = reason.split(":")[0]
-        kinds[kind] = kinds.get(kind, 0) + count
-    return kinds
-
-
-def _smoothed(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-    """A centred moving mean over about a twentieth of the generations, and its width."""
-    width = 2 * (rows.shape[1] // 40) + 1
-    kernel = np.ones(width)
-    weights = np.convolve(np.ones(rows.shape[1]), kernel, mode="same")
-    smooth = [np.convolve(row, kernel, mode="same") / weights for row in rows]
-    return np.array(smooth).reshape(rows.shape), width
-
-
 def _draw_rejections(axes: Axes, generations: Sequence[GenerationRow]) -> None:
     reasons, shares = rejection_shares(generations)
-    smooth, width = _smoothed(shares)
+    smooth, width = smoothed(shares)
     x = [row.generation for row in generations]
     base = np.zeros(len(x))
     for (colour, hatch), reason, share in zip(_REASON_STYLES, reasons, smooth, strict=False):

@@ -1,27 +1,20 @@
-"""One page about a run: `python -m analysis.report RUN`."""
+"""One page about a run, or several side by side: `python -m analysis.report RUN [RUN ...]`."""
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from gp_emq.cli._report import FIGURES, read_report
+from gp_emq.cli._report import FIGURES, PAGE, read_page
 from gp_emq.command import run_command
-from gp_emq.outputs import OutputFile
-from gp_emq.store import RunStore
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the report of a run."""
-    asked = read_report(
-        "analysis.report",
-        "Write one self-contained HTML page about a run.",
-        f"the page (default: RUN/{FIGURES}/report.html)",
-        arguments,
-        kind=OutputFile((".html", ".htm")),
-    )
-    with RunStore.open(asked.run, readonly=True) as store:
-        from analysis._report import write_report  # noqa: PLC0415 - imports torch and matplotlib
+    """Write the report of a run, or of several."""
+    asked = read_page(arguments)
+    from analysis.reporting import write_report  # noqa: PLC0415 - imports torch
 
-        written = write_report(store, asked.out or asked.run / FIGURES / "report.html")
+    out = asked.out or (asked.run[0] / FIGURES / PAGE if len(asked.run) == 1 else Path(PAGE))
+    written = write_report(asked.run, out, quiet=asked.quiet)
     sys.stdout.write(f"{written}\n")
     return 0
 

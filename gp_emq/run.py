@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 130
     with resumption(lambda: experiment.how_to_resume(result.folder, configuration)):
-        figures = _draw(result) if execution.figures else []
+        figures = _draw(result, quiet=execution.quiet) if execution.figures else []
     if not execution.quiet:
         from gp_emq.experiment.report import summary_lines  # noqa: PLC0415 - imports torch
 
@@ -33,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _draw(result: "Result") -> list[Path]:
+def _draw(result: "Result", *, quiet: bool) -> list[Path]:
     from analysis import make_figures  # noqa: PLC0415 - matplotlib is slow to import
 
-    return list(make_figures(result.folder))
+    return list(make_figures(result.folder, quiet=quiet))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def carry_out(setting: Setting, execution: Execution) -> Result:
         )
         networks = setting.collect(execution.farm, quiet=execution.quiet)
         setting = setting.measured_on(networks)
-        with open_store(execution.folder, setting, configuration.selection) as store:
+        with open_store(execution.folder, setting, configuration.selection, networks) as store:
             _check_benches(store, setting)
             _check_statistics(store, setting.statistics_sha256(networks))
             # Not part of what defines the run, but what resuming it aims at unless told otherwise.
@@ -180,7 +180,7 @@ def _search(
         random_search = None
         if execution.random_search and selection != "random" and not interruption.requested:
             random_search = make_search(setting, farm, "random")
-            with open_store(folder / RANDOM_SEARCH, setting, "random") as random_store:
+            with open_store(folder / RANDOM_SEARCH, setting, "random", networks) as random_store:
                 search_at_random(
                     random_search,
                     random_store,

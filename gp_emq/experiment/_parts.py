@@ -1,5 +1,6 @@
 """Making what a run is made of: the farm, its searches, and their stores."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -84,8 +85,17 @@ def make_search(setting: Setting, farm: Farm[str, Outcome], selection: str) -> S
     )
 
 
-def open_store(folder: Path, setting: Setting, selection: str) -> RunStore:
-    """Open a search's store, or start it with what plots need of the benches.
+def open_store(
+    folder: Path, setting: Setting, selection: str, networks: Sequence[Statistics]
+) -> RunStore:
+    """Open a search's store, or start it with what plots and reports need of the benches.
+
+    Args:
+        folder: Of the run.
+        setting: What it is about.
+        selection: Name of the selection.
+        networks: Statistics of each bench's network, whose sizes are kept, and where the
+            statistics lie: a report then needs no network.
 
     Raises:
         RunError: The folder cannot be written, or what it holds is damaged.
@@ -106,8 +116,14 @@ def open_store(folder: Path, setting: Setting, selection: str) -> RunStore:
             "network": bench.network,
             "protocol": str(bench.protocol),
             "images": bench.images,
+            "metric": bench.metric,
         }
         meta[bench_key("entry_names", place)] = [bench.layers[entry[0]] for entry in bench.entries]
+        meta[bench_key("statistics", place)] = networks[place].fingerprint
+        parameters = np.zeros(len(bench.entries), dtype=np.int64)
+        for layer in networks[place].layers:
+            parameters[layer.entry] += layer.parameters
+        arrays[bench_key("parameters", place)] = parameters
         for name, values, kind in (
             ("configurations", bench.configurations, np.int8),
             ("accuracies", bench.oriented, np.float64),

@@ -56,7 +56,9 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
     undefined: Mapping[str, str] = summary.get("undefined", {})
     lines.extend(f"  –: {reason}" for reason in undefined.values())
     lines += ["", f"run:     {result.folder}"]
-    lines.extend(f"figure:  {path}" for path in figures)
+    # The report comes last, where it is seen.
+    drawn = sorted(figures, key=lambda path: path.suffix == ".html")
+    lines.extend(f"{'report' if p.suffix == '.html' else 'figure'}:  {p}" for p in drawn)
     return lines
 
 

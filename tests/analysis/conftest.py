@@ -5,6 +5,7 @@ from gp_emq.correlation import kendall_tau
 from gp_emq.store import BenchRow, GenerationRow, IndividualRow, RunStore
 
 ENTRIES, BITS = 20, (2, 3, 4)
+PARAMETERS = np.arange(1, ENTRIES + 1, dtype=np.int64) * 100
 UNARY = ("abs", "square", "sqrt", "log_abs", "sigmoid", "relu", "negate")
 REASONS = ("equivalent to one seen", "not finite", "duplicate table", "too large",
            "constant scores", "too deep", "rounding noise", "no statistic")  # fmt: skip
@@ -13,7 +14,7 @@ REASONS = ("equivalent to one seen", "not finite", "duplicate table", "too large
 class SyntheticRun:
     """Writes a store like that of a search, from tables that drift towards the truth."""
 
-    def __init__(self, folder, *, seed, inherit=True, population=24):
+    def __init__(self, folder, *, seed, inherit=True, population=24, sized=True):
         self.random = np.random.default_rng(seed)
         self.inherit, self.population = inherit, population
         bench = np.random.default_rng(7)
@@ -40,6 +41,7 @@ class SyntheticRun:
                 "accuracies": self.accuracies,
                 "split": self.split,
                 "bits": np.array(BITS, dtype=np.int8),
+                **({"parameters": PARAMETERS} if sized else {}),
             },
         )  # fmt: skip
         self.rows: dict[int, IndividualRow] = {}
@@ -161,8 +163,8 @@ class SyntheticRun:
         return best
 
 
-def write_run(folder, *, generations=40, seed=1, finished=True, random_search=True):
-    run = SyntheticRun(folder, seed=seed)
+def write_run(folder, *, generations=40, seed=1, finished=True, random_search=True, sized=True):
+    run = SyntheticRun(folder, seed=seed, sized=sized)
     with run.store:
         for number in range(generations):
             run.generation(number)
@@ -184,6 +186,6 @@ def finished_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def young_run(tmp_path_factory):
-    """A run that has completed only its initial generation."""
+    """A run that has completed only its initial generation, and says nothing of sizes."""
     folder = tmp_path_factory.mktemp("young") / "run"
-    return write_run(folder, generations=1, finished=False, random_search=False)
+    return write_run(folder, generations=1, finished=False, random_search=False, sized=False)

@@ -1,10 +1,7 @@
 import importlib
-import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections import Counter
-from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
 
@@ -13,9 +10,7 @@ import pytest
 from matplotlib.text import Text
 
 import analysis
-from analysis._bit_plot import plot_bits
 from analysis._command import styled
-from analysis._report import report_page
 from analysis._style import svg_text
 from analysis.convergence import plot_convergence
 from analysis.correlation import plot_correlation
@@ -24,7 +19,7 @@ from gp_emq.errors import RunError
 from gp_emq.store import RunStore
 
 ROOT = Path(__file__).parents[2]
-PLOTS = [plot_convergence, plot_genealogy, plot_correlation, plot_bits]
+PLOTS = [plot_convergence, plot_genealogy, plot_correlation]
 COMMANDS = ["convergence", "genealogy", "correlation", "report"]
 
 
@@ -107,55 +102,6 @@ def test_the_caption_says_what_was_left_out(finished_run):
         text = svg_text(styled(plot_genealogy, store))
         total = len(store.ancestry(store.meta("summary")["best"]))
     assert f"of {total:,} individuals" in text
-
-
-class Page(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.identifiers, self.links, self.text = Counter(), Counter(), [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags[tag] += 1
-        for name, value in attributes:
-            if name == "id":
-                self.identifiers[value] += 1
-            if name in {"src", "href", "xlink:href"}:
-                self.links.append(value)
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def test_the_report_is_one_page_that_needs_no_other(store):
-    text = report_page(store)
-    page = Page(text)
-    assert page.tags["svg"] == 4
-    assert page.tags["script"] == 0
-    assert max(page.identifiers.values()) == 1
-    assert all(link.startswith(("#", "data:")) for link in page.links)
-    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.identifiers)
-    used = set(re.findall(r"url\(#([^)]*)\)", text))
-    assert used <= set(page.identifiers)
-
-
-def test_the_report_shows_the_summary(finished_run):
-    with RunStore.open(finished_run, readonly=True) as store:
-        text = " ".join(Page(report_page(store)).text)
-        front = [store.individual(id_) for id_ in store.meta("summary")["front"]]
-    assert "0.660 to 0.750" in text
-    assert "sum of bits" in text
-    assert all(row.expression in text for row in front)
-    assert "149 configurations that the search never saw" in text
-
-
-def test_what_a_run_says_is_text_and_no_markup(tmp_path, finished_run):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "store.sqlite").write_bytes((finished_run / "store.sqlite").read_bytes())
-    with RunStore.open(folder) as store:
-        store.set_meta("bench", {"name": "<script>alert(1)</script>"})
-        assert Page(report_page(store)).tags["script"] == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS)

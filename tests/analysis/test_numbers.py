@@ -1,41 +1,15 @@
-from itertools import product
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from analysis._agreement import agreement
-from analysis._bits import best_bits
 from analysis._formulas import Formulas, shortened
+from analysis._rejections import rejection_shares
 from analysis._run_data import bench_of, progress_of
-from analysis.convergence import rejection_shares
 from gp_emq.correlation import bootstrap_interval
 from gp_emq.store import GenerationRow, IndividualRow, RunStore
-
-BITS = (2, 3, 5)
-
-
-@settings(deadline=None, max_examples=50)
-@given(
-    table=hnp.arrays(np.float64, (4, 3), elements=st.floats(-5, 5) | st.just(np.nan)),
-    total=st.integers(0, 21),
-)
-def test_no_assignment_within_the_budget_scores_higher(table, total):
-    scores = {
-        widths: sum(table[entry, BITS.index(width)] for entry, width in enumerate(widths))
-        for widths in product(BITS, repeat=4)
-        if sum(widths) <= total
-    }
-    possible = {widths: score for widths, score in scores.items() if np.isfinite(score)}
-    if not possible:
-        with pytest.raises(ValueError, match="cannot do with"):
-            best_bits(table, BITS, total)
-        return
-    found = tuple(best_bits(table, BITS, total).tolist())
-    assert possible[found] == pytest.approx(max(possible.values()), abs=1e-12)
 
 
 def test_agreement_is_kendall_tau_with_the_interval_of_the_summary():
