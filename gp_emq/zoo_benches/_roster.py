@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CONFIGURATIONS = 240
 CALIBRATION_IMAGES = 256
 CIFAR_TESTS = 2_000
+IMAGENET_TESTS, IMAGENET_CALIBRATION = 300, 64
 ITERATIONS = 400
 """Of learned rounding: these layers are small, and what is left to gain after so many is little."""
 
@@ -28,6 +29,7 @@ class ZooBench:
         per_channel: whether weights have a scale per output channel, or one per tensor.
         bits: the bit choices: where something is at stake for the network.
         tests: number of test images; None for all.
+        calibration: number of calibration images.
     """
 
     network: str
@@ -35,6 +37,7 @@ class ZooBench:
     per_channel: bool
     bits: tuple[int, ...] = (2, 3, 4)
     tests: int | None = None
+    calibration: int = CALIBRATION_IMAGES
 
     @property
     def name(self) -> str:
@@ -47,7 +50,7 @@ class ZooBench:
         protocol = mqbench.find_protocol(self.protocol)
         protocol = protocol.with_options(
             per_channel=self.per_channel,
-            calibration_images=CALIBRATION_IMAGES,
+            calibration_images=self.calibration,
             iterations=ITERATIONS if protocol.iterations else None,
         )
         return mqbench.MeasurementSettings(
@@ -98,7 +101,10 @@ def _roster() -> Iterator[ZooBench]:
             yield ZooBench(f"{kind}-digits", protocol, per_channel)
         yield ZooBench(f"{kind}-digits", "adaround", per_channel=True)
     for protocol in ("rtn+bn", "adaround"):
-        yield ZooBench("efficientnet_lite0", protocol, per_channel=True, bits=(4, 5, 6))
+        yield ZooBench(
+            "efficientnet_lite0", protocol, per_channel=True, bits=(4, 5, 6),
+            tests=IMAGENET_TESTS, calibration=IMAGENET_CALIBRATION,
+        )  # fmt: skip
 
 
 ROSTER: tuple[ZooBench, ...] = tuple(_roster())
