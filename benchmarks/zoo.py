@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
 from benchmarks.ceilings import fitted_table_taus
 from gp_emq.command import run_command
-from gp_emq.correlation import KendallRanker, kendall_tau
+from gp_emq.correlation import FloatArray, KendallRanker, kendall_tau
 from gp_emq.errors import BenchError
 from gp_emq.files import atomic_write_text, read_document
 from gp_emq.mqbench import load_bench
@@ -145,6 +146,54 @@ def table_of(rows: dict[str, Taus], place: int) -> list[str]:
     return lines
 
 
+def differences_of(rows: dict[str, Taus], rival: str, place: int, best: int = 8) -> list[str]:
+    """Say by how much proxies rank better than one of them, kind by kind of network.
+
+    Args:
+        rows: Taus of each bench.
+        rival: Name of the proxy that others are compared to.
+        place: 0 for tau at equal cost, 1 for tau over all pairs.
+        best: How many proxies to show.
+
+    Returns:
+        Lines of Markdown: for each part, and for all, the mean over kinds of the difference, with
+        its 95 % interval by Student's t over kinds; none for a single kind.
+    """
+    networks = {bench: load_bench(bench).network for bench in rows}
+    by_part: dict[str, dict[str, list[str]]] = {}
+    for bench, network in networks.items():
+        for part in (TITLES.get(part_of(network), "other"), "all"):
+            by_part.setdefault(part, {}).setdefault(kind_of(network), []).append(bench)
+    parts = [part for part in (*TITLES.values(), "other", "all") if part in by_part]
+    names = {name for row in rows.values() for name in row} - {FITTED, rival}
+    found = {
+        name: {
+            part: np.array(
+                [
+                    _mean(rows, name, benches, place) - _mean(rows, rival, benches, place)
+                    for benches in by_part[part].values()
+                ]
+            )
+            for part in parts
+        }
+        for name in names
+    }
+    titles = [f"{part} ({len(by_part[part])} kinds)" for part in parts]
+    lines = [f"| less `{rival}` | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
+    for name in sorted(found, key=lambda name: -found[name]["all"].mean())[:best]:
+        cells = [_difference(found[name][part]) for part in parts]
+        lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _difference(values: FloatArray) -> str:
+    mean = f"{values.mean():+.3f}"
+    if len(values) < 2 or not np.ptp(values):
+        return mean
+    low, high = stats.ttest_1samp(values, 0.0).confidence_interval()
+    return f"{mean} [{low:+.3f}, {high:+.3f}]"
+
+
 def _mean(rows: dict[str, Taus], name: str, benches: Sequence[str], place: int) -> float:
     found = [rows[bench].get(name) for bench in benches]
     return float(np.mean([0.0 if pair is None else pair[place] for pair in found]))
@@ -166,7 +215,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rows", type=OutputFile(), required=True, metavar="FILE.json")
     parser.add_argument("--all-pairs", action="store_true", help="tau over all pairs instead")
+    parser.add_argument(
+        "--against",
+        metavar="PROXY",
+        help="say, too, by how much other proxies are better than this one, kind by kind",
+    )
     options = parser.parse_args(arguments)
+    if options.against is not None and options.against not in proxies():
+        parser.error(
+            f"--against names no proxy: {options.against!r}; see gp_emq.rank --list-proxies"
+        )
     names = options.bench or BENCHES
     kept: dict[str, Taus] = {}
     if options.rows.exists():
@@ -179,7 +237,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             atomic_write_text(options.rows, json.dumps(kept, indent=1))
             sys.stderr.write(f"{name}\n")
     rows = {name: kept[name] for name in names}
-    sys.stdout.writelines(f"{line}\n" for line in table_of(rows, int(options.all_pairs)))
+    place = int(options.all_pairs)
+    lines = table_of(rows, place)
+    if options.against is not None:
+        lines += ["", *differences_of(rows, options.against, place)]
+    sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0
 
 

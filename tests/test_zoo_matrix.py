@@ -50,6 +50,23 @@ def test_a_fitted_table_predicts_what_is_additive_and_nothing_else() -> None:
         )
 
 
+def test_differences_are_means_over_kinds_with_their_interval() -> None:
+    ours, theirs = (0.5, 0.7, 0.9), (0.4, 0.4, 0.5)
+    rows = {
+        name: {"ours": (one, 0.0), "theirs": (other, 0.0), zoo.FITTED: (1.0, 1.0)}
+        for name, one, other in zip(NAMES, ours, theirs, strict=True)
+    }
+    lines = zoo.differences_of(rows, "theirs", 0)
+    # Plain differs by 0.2 on average of its two benches, wide by 0.4: t of one degree is 12.706.
+    half = 12.706 * 0.1
+    assert lines[2:] == [
+        f"| `ours` | +0.200 | +0.400 | +0.300 [{0.3 - half:+.3f}, {0.3 + half:+.3f}] |"
+    ]
+    assert lines[0] == (
+        "| less `theirs` | search (1 kinds) | validation (1 kinds) | all (2 kinds) |"
+    )
+
+
 def test_a_bench_is_ranked_over_all_its_configurations() -> None:
     found = zoo.measure(NAMES[0], {"bits": handcrafted_proxy("sum_of_bits")})["bits"]
     bench = load_bench(NAMES[0])
