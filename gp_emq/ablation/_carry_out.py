@@ -12,6 +12,7 @@ from gp_emq.errors import RunError
 from gp_emq.evolution import make_selection
 from gp_emq.experiment import Execution, Formula, load_setting, run
 from gp_emq.farm import FarmSettings
+from gp_emq.objectives import PlanRanker
 from gp_emq.proxies import Proxy
 from gp_emq.ranking import RankedBench, score
 from gp_emq.statistics import default_cache
@@ -32,6 +33,7 @@ class Outcome:
         equal_cost: Kendall tau on each held-out bench over the pairs of configurations of about
             equal size, all of them; nan where the formula has no table.
         all_pairs: The same over all pairs.
+        picks: What the configurations are worth that it picks at each size, see `PlanRanker`.
     """
 
     variant: str
@@ -40,6 +42,7 @@ class Outcome:
     evaluations: int
     equal_cost: Mapping[str, float]
     all_pairs: Mapping[str, float]
+    picks: Mapping[str, float]
 
 
 def carry_out_study(
@@ -102,8 +105,10 @@ def carry_out_study(
             seed,
             formula,
             evaluations,
-            {name: taus[place][0] for name, taus in ranked.taus.items()},
-            {name: taus[place][1] for name, taus in ranked.taus.items()},
+            *(
+                {name: values[place][of] for name, values in ranked.found.items()}
+                for of in range(3)
+            ),
         )
         for place, (variant, seed, formula, evaluations) in enumerate(found)
     ]
@@ -112,24 +117,26 @@ def carry_out_study(
 
 @dataclass(frozen=True)
 class _Ranked:
-    """Taus of formulas on benches, at equal cost and over all pairs."""
+    """What formulas come to on benches: tau at equal cost and over all pairs, and picks."""
 
-    taus: dict[str, list[tuple[float, float]]]
+    found: dict[str, list[tuple[float, float, float]]]
 
     def add(self, name: str, proxies: list[Proxy]) -> None:
         target = RankedBench.load(name, weights=None, data=(), cache=default_cache())
         everything = np.arange(len(target.bench.configurations))
+        pairs = target.pairs_at_equal_size(everything)
         rankers = (
-            KendallRanker(target.bench.oriented, target.pairs_at_equal_size(everything)),
+            KendallRanker(target.bench.oriented, pairs),
             KendallRanker(target.bench.oriented),
+            PlanRanker(target.bench.oriented, pairs, share=1),
         )
         inputs = target.proxy_inputs()
-        self.taus[name] = []
+        self.found[name] = []
         for proxy in proxies:
             scores = score(proxy, inputs, target.bench).scores
-            equal_cost, all_pairs = (
-                (float("nan"), float("nan"))
+            equal_cost, all_pairs, picks = (
+                (float("nan"),) * 3
                 if scores is None
                 else (float(ranker.taus(scores[None])[0]) for ranker in rankers)
             )
-            self.taus[name].append((equal_cost, all_pairs))
+            self.found[name].append((equal_cost, all_pairs, picks))

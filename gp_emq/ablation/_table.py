@@ -21,6 +21,7 @@ class Comparison:
         training: Mean over seeds of what the searches maximised.
         equal_cost: Mean over seeds and held-out benches of tau at equal cost; nan without any.
         all_pairs: The same over all pairs.
+        picks: Mean over both of what the configurations are worth that it picks at each size.
         difference: Of `equal_cost`, or of `training` without held-out benches, to the first
             variant: mean over seeds, each of the two with the same seed.
         interval: Of the difference, at 95 %, by Student's t over seeds; nan of one seed.
@@ -32,6 +33,7 @@ class Comparison:
     training: float
     equal_cost: float
     all_pairs: float
+    picks: float
     difference: float
     interval: tuple[float, float]
     size: float
@@ -60,6 +62,7 @@ def comparisons(outcomes: Sequence[Outcome]) -> list[Comparison]:
                 float(np.mean([one.formula.training for one in own])),
                 float(np.mean([_mean(one.equal_cost) for one in own])),
                 float(np.mean([_mean(one.all_pairs) for one in own])),
+                float(np.mean([_mean(one.picks) for one in own])),
                 float(differences.mean()),
                 _interval(differences),
                 float(np.mean([one.formula.size for one in own])),
@@ -88,7 +91,17 @@ def _interval(differences: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> tu
 def table_lines(compared: Sequence[Comparison]) -> list[str]:
     """Give the comparison as lines of text."""
     first = compared[0].variant
-    head = ("variant", "training", "held out", "all pairs", f"to {first}", "95 %", "size", "evals")
+    head = (
+        "variant",
+        "training",
+        "held out",
+        "all pairs",
+        "picks",
+        f"to {first}",
+        "95 %",
+        "size",
+        "evals",
+    )
     rows = []
     for one in compared:
         low, high = one.interval
@@ -99,6 +112,7 @@ def table_lines(compared: Sequence[Comparison]) -> list[str]:
                 _number(one.training),
                 _number(one.equal_cost),
                 _number(one.all_pairs),
+                _number(one.picks),
                 "" if is_first or np.isnan(one.difference) else f"{one.difference:+.3f}",
                 "" if is_first or np.isnan(low) else f"[{low:+.3f}, {high:+.3f}]",
                 f"{one.size:.1f}",
@@ -126,6 +140,7 @@ def rows_of(outcomes: Sequence[Outcome]) -> Iterator[dict[str, str | int | float
                 "bench": bench,
                 "equal_cost": one.equal_cost.get(bench, float("nan")),
                 "all_pairs": one.all_pairs.get(bench, float("nan")),
+                "picks": one.picks.get(bench, float("nan")),
                 "formula": str(one.formula),
                 "expression": one.formula.expression,
                 "sign": one.formula.sign,

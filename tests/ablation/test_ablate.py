@@ -91,7 +91,7 @@ def outcome(variant: str, seed: int, *taus: float) -> Outcome:
         primitive_set=load_primitive_set("weights_only"),
     )  # fmt: skip
     named = {f"bench {place}": tau for place, tau in enumerate(taus)}
-    return Outcome(variant, seed, formula, 100, named, named)
+    return Outcome(variant, seed, formula, 100, named, named, named)
 
 
 def test_differences_are_of_the_same_seed_and_their_interval_is_students() -> None:
