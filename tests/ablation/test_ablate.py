@@ -83,6 +83,14 @@ def _check_taus(row: dict[str, str]) -> None:
                 agree += by_score * by_accuracy
                 own, other = own + abs(by_score), other + abs(by_accuracy)
     assert float(row["equal_cost"]) == pytest.approx(agree / math.sqrt(own * other), abs=5e-3)
+    lost = at_stake = 0.0
+    for size in sizes:
+        window = np.flatnonzero(np.abs(sizes - size) < 0.02 * np.ptp(sizes))
+        accuracies = bench.accuracies[window]
+        picked = accuracies[np.isclose(scores[window], scores[window].max(), rtol=1e-9)]
+        lost += accuracies.max() - picked.mean()
+        at_stake += np.ptp(accuracies)
+    assert float(row["picks"]) == pytest.approx(1 - 2 * lost / at_stake, abs=5e-3)
 
 
 def outcome(variant: str, seed: int, *taus: float) -> Outcome:
