@@ -9,7 +9,7 @@ from gp_emq.networks._images import load_calibration
 from gp_emq.proxies.loading import load_proxy, shipped_proxy
 from gp_emq.proxies.shipped import shipped_files
 
-NAMES = ("gp-data-free", "gp-forward", "gp-gradient", "gp-measured")
+NAMES = ("gp-data-free", "gp-divergence", "gp-forward", "gp-gradient", "gp-measured")
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,9 @@ def test_a_formula_that_ships_says_how_harmful_each_width_is(name, statistics) -
 def test_needs_are_what_the_names_say() -> None:
     needs = {name: set(shipped_proxy(name).needs) for name in NAMES}
     assert {"measured_divergence", "recipe_divergence_low"} <= needs["gp-measured"]
+    assert needs["gp-divergence"] == {
+        "recipe_divergence", "recipe_divergence_low", "curvature_form",
+    }  # fmt: skip
     assert not any(one.startswith("measured") for one in needs["gp-gradient"])
     assert not any("gradient" in one or "curvature" in one for one in needs["gp-forward"])
     weights_alone = {"bits", "depth", "macs", "parameter_count", "quantization_mse"}
@@ -57,3 +60,16 @@ def test_the_measured_formula_is_its_terms(statistics) -> None:
     assert (second >= 0).all()
     expected = -(scaled(np.sqrt(second) + np.sqrt(alone)) + scaled(low))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_divergence_formula_is_its_terms(statistics) -> None:
+    """By hand: what one width does around the float network levels off, around the lowest not."""
+    found = np.asarray(load_proxy("gp-divergence").table(statistics))
+    low, alone, second = (
+        statistics.tensor(name).double().numpy()
+        for name in ("recipe_divergence_low", "recipe_divergence", "curvature_form")
+    )
+    scaled = (second - second.min()) / (second.max() - second.min())
+    inner = scaled + (alone - alone.mean()) / alone.std()
+    expected = -(low + 1 / (1 + np.exp(-inner)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
