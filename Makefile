@@ -20,13 +20,14 @@ TEST_READY := $(VENV)/.ready-to-test
 BIN := $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
-.PHONY: help run test lint format clean
+.PHONY: help run test lint format docs clean
 
 help:
 	@echo "make run    search for a proxy (GENS=$(GENS), PYTHON=$(PYTHON), ARGS: further options)"
 	@echo "make test   run the whole test suite (WORKERS=$(WORKERS))"
 	@echo "make lint   check style and types"
 	@echo "make format format the code"
+	@echo "make docs   build the site of docs/ in build/docs"
 	@echo "make clean  remove the virtual environment and caches (runs are kept)"
 
 run: $(RUN_READY)
@@ -43,6 +44,10 @@ lint: $(TEST_READY)
 
 format: $(TEST_READY)
 	$(BIN)/ruff format .
+
+docs: $(TEST_READY)
+	$(BIN)/sphinx-build -W -q docs build/docs
+	@echo "build/docs/index.html"
 
 clean:
 	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -1,52 +1,21 @@
 """The guide does what it says: its code runs, and so do its commands."""
 
-import importlib
 import json
 import re
-import shlex
-import sys
-from pathlib import Path
 
+import following
 import pytest
 import torch
 
-GUIDE = Path(__file__).parents[1] / "docs" / "guide.md"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def commands(text: str) -> list[list[str]]:
-    """The command lines of a block, each as its words."""
-    return [shlex.split(line) for line in text.replace("\\\n", " ").splitlines() if line]
+GUIDE = following.DOCS / "guide.md"
 
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory):
     """The folder, the names and the outputs of somebody who followed the guide."""
     folder = tmp_path_factory.mktemp("guide")
-    names: dict[str, object] = {}
-    outputs = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.syspath_prepend(str(folder))
-        torch.manual_seed(0)
-        for kind, text in BLOCK.findall(GUIDE.read_text(encoding="utf-8")):
-            named = re.match(r"# (\w+\.py)\n", text)
-            if named is not None:
-                Path(named[1]).write_text(text)
-            elif kind == "python":
-                exec(compile(text, str(GUIDE), "exec"), names)  # noqa: S102 - our own guide
-            else:
-                assert kind == "sh"
-                for words in commands(text):
-                    assert words[:2] == ["python", "-m"]
-                    with patch.context() as inner:
-                        said: list[str] = []
-                        inner.setattr(sys.stdout, "write", said.append)
-                        assert importlib.import_module(words[2]).main(words[3:]) == 0
-                        outputs.append("".join(said))
-        for name in ("shop", "reader"):
-            sys.modules.pop(name, None)
-    return folder, names, outputs
+    with following.followed("guide.md", folder) as (names, outputs):
+        yield folder, names, outputs
 
 
 def test_the_python_gives_a_plan_and_a_network(followed) -> None:

@@ -1,8 +1,8 @@
 """Evolving proxies: individuals, variation, screening, selection, and the loop over them.
 
-A `Search` is asked for `Proposal`s, which are evaluated into tables, and told what they came to: an
+A `Search` is asked for proposals, which are evaluated into tables, and told what they came to: an
 `Objective` measures those that pass the screen, the `Archive` remembers everyone, and selection
-makes the next population of `Individual`s.
+makes the next population.
 """
 
 import lazy_loader

@@ -59,7 +59,7 @@ class Network:
 class NetworkSpecification:
     """How a registered network is made.
 
-    Attributes:
+    Args:
         name: its registered name.
         description: one line.
         factory: builds the untrained network.

@@ -151,7 +151,7 @@ class Context:
         return _curvature.Hessian(self.twice_differentiable, batch)
 
     def perturbations(self) -> list[Tensor]:
-        """Quantized weight minus weight of each of the network's layers, (bits, *shape) each.
+        """Quantized weight minus weight of each of the network's layers, ``(bits, *shape)`` each.
 
         Layers of one weight share the tensor.
         """
@@ -160,7 +160,7 @@ class Context:
         return [by_owner[layer.shares or layer.name] for layer in self.network.layers]
 
     def own_perturbations(self) -> list[Tensor]:
-        """Quantized weight minus weight of each layer whose weight is its own, (bits, *shape)."""
+        """Quantized weight minus weight of each layer that owns its weight, ``(bits, *shape)``."""
         layout = self.header.weight_layout
         grids = WeightGrids.unpack(layout, self.lookup(GRIDS))
         return layout.views(grids.perturbation(self.lookup("weight"), 0, layout.size))

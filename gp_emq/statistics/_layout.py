@@ -79,7 +79,7 @@ class Layout:
             flat: (N,) or, with leading axes that stay, (..., N).
 
         Returns:
-            One view per tensor, of shape (..., *shape).
+            One view per tensor, of shape ``(..., *shape)``.
 
         Raises:
             StatisticsError: The last axis is not N long.
