@@ -39,14 +39,15 @@ class _LearnedQuantization(torch.autograd.Function):
         (gradient,) = gradients
         x, step = ctx.saved_tensors
         grid: QuantizationParameters = ctx.parameters
-        low, high = grid.quant_min - grid.zero_point, grid.quant_max - grid.zero_point
-        scaled = x / step
+        zero_point, spread = (grid.spread(of, x.shape) for of in (grid.zero_point, step))
+        low, high = grid.quant_min - zero_point, grid.quant_max - zero_point
+        scaled = x / spread
         inside = (scaled > low).logical_and_(scaled < high)
         towards_values = gradient * inside
         # The derivative by the step is round(v) - v within the grid and its bound beyond.
         moved = scaled.round()
         moved = torch.minimum(torch.maximum(moved, low, out=moved), high, out=moved)
-        towards_step = _sum_to(moved.mul_(gradient).sub_(scaled.mul_(towards_values)), step)
+        towards_step = grid.gather(moved.mul_(gradient).sub_(scaled.mul_(towards_values)))
         if x.is_leaf and towards_values.stride() != x.stride():
             # Parallel training wants a parameter's gradient laid out as the parameter is.
             towards_values = torch.empty_like(x).copy_(towards_values)
@@ -56,14 +57,6 @@ class _LearnedQuantization(torch.autograd.Function):
             None,
             None,
         )
-
-
-def _sum_to(values: Tensor, like: Tensor) -> Tensor:
-    """Sum over the axes along which ``like`` was broadcast."""
-    if like.dim() == 0:
-        return values.sum()
-    axes = [axis for axis, size in enumerate(like.shape) if size == 1]
-    return values.sum(axes, keepdim=True) if axes else values
 
 
 class LearnedGrid(nn.Module):
@@ -78,6 +71,7 @@ class LearnedGrid(nn.Module):
         zero_point: Integers as float32, of the same shape; not learned.
         quant_min: Smallest integer of the grid.
         quant_max: Largest integer of the grid.
+        group: How many values share a step within a channel, None where there are no groups.
     """
 
     zero_point: Tensor
@@ -89,13 +83,14 @@ class LearnedGrid(nn.Module):
         self.register_buffer("zero_point", start.zero_point.detach().clone())
         self.register_buffer("smallest", start.scale.detach() * SMALLEST_SHARE, persistent=False)
         self.quant_min, self.quant_max = start.quant_min, start.quant_max
+        self.group = start.group
         self._batched = batched
 
     def forward(self, x: Tensor) -> Tensor:
         """Round values to the grid, differentiably in them and in the step.
 
         Args:
-            x: Any shape that the step broadcasts against; half-precision values of an autocast
+            x: Any shape that the step belongs to; half-precision values of an autocast
                 region are rounded in float32.
 
         Returns:
@@ -122,7 +117,7 @@ class LearnedGrid(nn.Module):
     def parameters_now(self) -> QuantizationParameters:
         """Return the grid as it is now, sharing memory with the parameter."""
         return QuantizationParameters(
-            self.step.detach(), self.zero_point, self.quant_min, self.quant_max
+            self.step.detach(), self.zero_point, self.quant_min, self.quant_max, self.group
         )
 
     @torch.no_grad()

@@ -1,6 +1,7 @@
 """A network whose grids learn: made from a quantized model, and made into one again."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -94,8 +95,9 @@ def rounding_alike(weight: Tensor, rounded: QuantizedWeight) -> Tensor:
         A new tensor, equal to the weight wherever that rounds as wanted.
     """
     grid, integers = rounded.parameters, rounded.integers.to(weight.device).float()
-    level = integers - grid.zero_point
-    moved = weight.clamp(min=(level - _CELL) * grid.scale, max=(level + _CELL) * grid.scale)
+    level = integers - grid.spread(grid.zero_point, weight.shape)
+    scale = grid.spread(grid.scale, weight.shape)
+    moved = weight.clamp(min=(level - _CELL) * scale, max=(level + _CELL) * scale)
     return torch.where(quantize(weight, grid) == integers, weight, moved)
 
 
@@ -140,9 +142,8 @@ def quantized_model(
 def _parameters(grid: nn.Module) -> QuantizationParameters:
     assert isinstance(grid, LearnedGrid)  # noqa: S101 - narrows; found by its own name
     now = grid.parameters_now()
-    return QuantizationParameters(
-        now.scale.cpu().clone(), now.zero_point.cpu().clone(), now.quant_min, now.quant_max
-    )
+    scale, zero_point = now.scale.cpu().clone(), now.zero_point.cpu().clone()
+    return replace(now, scale=scale, zero_point=zero_point)
 
 
 def _round_input(

@@ -204,7 +204,9 @@ def _weight(model: nn.Module, layer: Layer, width: int, start: QuantizedWeight) 
     grid = start.parameters
     if grid.quant_max - grid.quant_min + 1 == 1 << width:
         return start
-    quantizer = WeightQuantizer(symmetric=grid.quant_min < 0, per_channel=grid.scale.dim() > 0)
+    quantizer = WeightQuantizer(
+        symmetric=grid.quant_min < 0, per_channel=grid.scale.dim() > 0, group=grid.group
+    )
     weight = layer_weight(model, layer)
     parameters = quantizer.parameters(weight, width, layer.name)
     return QuantizedWeight(quantize(weight, parameters).short(), parameters)

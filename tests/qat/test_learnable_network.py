@@ -247,3 +247,34 @@ def test_a_weight_that_is_kept_beside_its_layer_is_refused() -> None:
     alone = gp_emq.quantize(model, {"head": 4}, images)
     network = learnable_network(model, alone).eval()
     torch.testing.assert_close(network(images), alone(images))
+
+
+def test_a_model_with_groups_trains_on_their_grids(digits, images) -> None:
+    quantizer = WeightQuantizer(per_channel=True, scale_rule="minmax", group=32)
+    start = gp_emq.quantize(
+        digits.model, widths_of(digits, 3), images, method="rtn", quantizer=quantizer
+    )
+    network = learnable_network(digits.model, start)
+    network.eval()
+    with torch.no_grad():
+        assert torch.equal(network(images), start(images))
+    network.train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
+    network(images).square().mean().backward()
+    optimizer.step()
+    network.eval()
+    result = quantized_model(digits.model, network, list(start.weights), list(start.activations))
+    with torch.no_grad():
+        assert torch.equal(result(images), network(images))
+    grouped = [name for name, weight in result.weights.items() if weight.parameters.group == 32]
+    assert {digits.model.get_submodule(name).weight[0].numel() > 32 for name in grouped} == {True}
+    for name in grouped:
+        before, after = (of.weights[name].parameters.scale for of in (start, result))
+        assert before.shape == after.shape
+        assert not torch.equal(before, after)
+    widths = dict.fromkeys(widths_of(digits, 3), 4)
+    fitted = fitted_start(digits.model, digits.layers, widths, start, QatSettings())
+    name = grouped[0]
+    expected = quantizer.parameters(digits.model.get_submodule(name).weight.detach(), 4)
+    assert fitted.weights[name].parameters.scale.shape == expected.scale.shape
+    assert fitted.weights[name].parameters.group == 32

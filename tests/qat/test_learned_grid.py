@@ -141,3 +141,26 @@ def test_copies_have_grids_of_their_own() -> None:
     with torch.no_grad():
         other.parametrizations.weight[0].step.fill_(0.2)
     assert layer.parametrizations.weight[0].step.item() == pytest.approx(0.1)
+
+
+def test_gradients_of_groups_are_those_of_every_group_alone() -> None:
+    """Rows of 2 · 5 values in groups of 4, 4 and 2, against torch's own operator on each."""
+    generator = torch.Generator().manual_seed(0)
+    x, towards = torch.randn(2, 3, 2, 5, generator=generator)
+    steps = torch.rand(3, 3, generator=generator) / 2 + 0.1
+    start = QuantizationParameters(steps, torch.zeros(3, 3), -4, 3, group=4)
+    x = clear_of_bounds(x, start.spread(steps, x.shape), -4, 3)
+    learned = LearnedGrid(start, batched=False)
+    output, by_value, by_step = gradients(learned, x, towards)
+    assert learned.gradient_factor(x) == pytest.approx(1 / (3 * 3) ** 0.5)  # 30 values, 9 steps
+    for row in range(3):
+        for place, part in enumerate([slice(0, 4), slice(4, 8), slice(8, 10)]):
+            alone = x[row].flatten()[part].clone().requires_grad_()
+            step = steps[row, place].reshape(1).clone().requires_grad_()
+            expected = torch._fake_quantize_learnable_per_tensor_affine(
+                alone, step, torch.zeros(1), -4, 3, learned.gradient_factor(x)
+            )
+            expected.backward(towards[row].flatten()[part])
+            torch.testing.assert_close(output[row].flatten()[part], expected)
+            torch.testing.assert_close(by_value[row].flatten()[part], alone.grad)
+            torch.testing.assert_close(by_step[row, place], step.grad[0])
