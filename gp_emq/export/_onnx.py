@@ -72,6 +72,7 @@ def export_onnx(
     quantizer = graphs.GraphQuantizer(model, opset)
     quantizer.put_weights(quantized, own)
     quantizer.put_inputs(header.inputs)
+    quantizer.compute_in_integers()
     content = graphs.serialize(model, header_text(header))
     atomic_write_bytes(Path(path), content)
     sizes = quantizer.sizes()
@@ -79,11 +80,15 @@ def export_onnx(
     for name, grid in weights.items():
         kind = integer_type(grid.bits, opset, signed=grid.symmetric)
         # Of layers that share a weight only the first has one.
-        integers, scale, zero_point = (
-            sizes.pop(f"{name}.weight.{of}", 0) for of in ("integers", "scale", "zero_point")
+        integers = sizes.pop(f"{name}.weight.integers", 0)
+        scales, biases = (
+            sum(sizes.pop(key) for key in list(sizes) if key.startswith(f"{name}.{of}."))
+            for of in ("weight", "bias")
         )
+        if biases:
+            sizes[f"{name}.bias"] = sizes.get(f"{name}.bias", 0) + biases
         what = kind.name if name in own else f"that of {owners[name]}"
-        stored[name] = StoredWeight(what, integers, scale + zero_point)
+        stored[name] = StoredWeight(what, integers, scales)
     return report_of(
         layers,
         weights,

@@ -11,6 +11,8 @@ import gp_emq
 from gp_emq.errors import ExportError
 from gp_emq.export._bits import pack_integers
 from gp_emq.export._grids import StoredGrid, integers_of
+from gp_emq.export._onnx_calls import GraphWeight, graph_weight
+from gp_emq.export._onnx_integers import compute_in_integers
 from gp_emq.export._onnx_trace import DOMAIN, LAYER, MARKER
 from gp_emq.export._onnx_types import IntegerType, integer_type
 from gp_emq.quantization import QuantizedModel
@@ -31,6 +33,8 @@ class GraphQuantizer:
         self._graph = model.graph
         self._opset = opset
         self._first = self._graph[0]
+        self._weights: dict[ir.Value, GraphWeight] = {}
+        self._inputs: dict[ir.Value, str] = {}
 
     def put_weights(self, quantized: QuantizedModel, grids: Mapping[str, StoredGrid]) -> None:
         """Replace weights by integers and DequantizeLinear nodes.
@@ -76,6 +80,10 @@ class GraphQuantizer:
             if count == 0:
                 raise ExportError(f"the exported graph does not call the layer {name}")
 
+    def compute_in_integers(self) -> None:
+        """Have convolutions computed in integers where the weights and inputs put in allow it."""
+        compute_in_integers(self._graph, self._weights, self._inputs)
+
     def sizes(self) -> dict[str, int]:
         """Return the bytes of all initializers by name."""
         tensors = {name: value.const_value for name, value in self._graph.initializers.items()}
@@ -99,6 +107,8 @@ class GraphQuantizer:
         node = ir.node("DequantizeLinear", inputs, _axis(grid), outputs=[values])
         node.name = f"{prefix}.{node.op_type}"
         self._graph.insert_before(self._first, node)
+        if grid.group is None:
+            self._weights[values] = graph_weight(name, inputs[0], integers, grid)
         return values if shape == integers.shape else self._reshaped(values, prefix, shape)
 
     def _reshaped(self, values: ir.Value, prefix: str, shape: tuple[int, ...]) -> ir.Value:
@@ -143,6 +153,7 @@ class GraphQuantizer:
         graph = marker.graph
         assert graph is not None  # noqa: S101 - narrows; it was found in one
         graph.insert_before(marker, nodes)
+        self._inputs[values] = name
         ir.convenience.replace_all_uses_with(given, values, replace_graph_outputs=True)
         graph.remove(marker, safe=True)
 

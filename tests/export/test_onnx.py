@@ -3,10 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
+from onnx_graphs import LEVELS, run
 from quantized_networks import Transformer, live_norms, noise, quantize_network, small_mobilenet
 from torch import Tensor, nn
 
@@ -20,16 +20,6 @@ from gp_emq.quantization import (
     WeightQuantizer,
     integer_range,
 )
-
-LEVELS = onnxruntime.GraphOptimizationLevel
-
-
-def run(path: Path, images: Tensor, level=LEVELS.ORT_ENABLE_ALL) -> Tensor:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = level
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
 
 def kinds(path: Path) -> dict[str, str]:
@@ -146,8 +136,11 @@ def transformer():
     return Transformer(), noise(50, 1, 8, 8), 8, {"activations": ActivationQuantizer(4)}
 
 
-@pytest.mark.parametrize("make", [digits, resnet20, mobilenet, transformer])
-def test_onnxruntime_agrees_with_torch(tmp_path, make) -> None:
+# Where convolutions are computed in integers, their biases are rounded to integers too.
+@pytest.mark.parametrize(
+    ("make", "median"), [(digits, 5e-3), (resnet20, 5e-3), (mobilenet, 5e-3), (transformer, 1e-5)]
+)
+def test_onnxruntime_agrees_with_torch(tmp_path, make, median) -> None:
     model, images, widths, quantizers = make()
     quantized, layers = quantize_network(model, images, widths, **quantizers)
     path = tmp_path / "network.onnx"
@@ -158,7 +151,7 @@ def test_onnxruntime_agrees_with_torch(tmp_path, make) -> None:
     # Sums in another order differ in their last digits, and an activation that lies between two
     # grid values then takes the other one: few images differ, and by few steps.
     spread = float(expected.std())
-    assert float((logits - expected).abs().median()) < 1e-5 * spread
+    assert float((logits - expected).abs().median()) < median * spread
     assert float((logits - expected).abs().max()) < 0.05 * spread
     assert (logits.argmax(1) == expected.argmax(1)).double().mean() >= 0.99
     # The size of the batch is free.
