@@ -34,6 +34,8 @@ def compute_in_integers(
     for call in find_calls(graph, weights, inputs):
         if _fuse(call, places, f".{calls[call.layer]}" if call.layer in calls else ""):
             calls[call.layer] = calls.get(call.layer, 0) + 1
+    for value, weight in weights.items():
+        _settle(graph, value, weight)
 
 
 def _fuse(call: Call, places: Mapping[ir.Node, int], suffix: str) -> bool:
@@ -63,6 +65,32 @@ def _fuse(call: Call, places: Mapping[ir.Node, int], suffix: str) -> bool:
         discard(other.outputs[0])
     discard(output)
     return True
+
+
+def _settle(graph: ir.Graph, value: ir.Value, weight: GraphWeight) -> None:
+    """Have a weight that convolutions take as floats computed once, when the file is loaded.
+
+    onnxruntime repeats a DequantizeLinear in every run, but not a product, and joins what it
+    computed once with a batch norm.
+    """
+    uses = value.uses()
+    dequantize = value.producer()
+    if not uses or dequantize is None or value.is_graph_output():
+        return
+    if any(use.node.op_type != "Conv" or use.idx != 1 for use in uses):
+        return
+    maker = _Maker(graph, dequantize, "")
+    name, kind, shape = f"{weight.name}.weight", ir.DataType.FLOAT, weight.stored.shape
+    column = (-1, *[1] * (weight.integers.ndim - 1))
+    found = maker.node("Cast", [weight.stored], f"{name}.whole", kind, shape, to=int(kind))
+    if weight.zero_point is not None:
+        points = np.broadcast_to(weight.zero_point.reshape(-1), len(weight.integers))
+        shift = maker.numbers(f"{name}.shift", points.astype(np.float32).reshape(column))
+        found = maker.node("Sub", [found, shift], f"{name}.centred", kind, shape)
+    scale = maker.numbers(f"{name}.factor", weight.scale.astype(np.float32).reshape(column))
+    found = maker.node("Mul", [found, scale], f"{name}.product", kind, shape)
+    ir.convenience.replace_all_uses_with(value, found)
+    discard(value)
 
 
 def _put(call: Call, folded: Folded, suffix: str) -> None:
