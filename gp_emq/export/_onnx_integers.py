@@ -84,13 +84,20 @@ def _settle(graph: ir.Graph, value: ir.Value, weight: GraphWeight) -> None:
     column = (-1, *[1] * (weight.integers.ndim - 1))
     found = maker.node("Cast", [weight.stored], f"{name}.whole", kind, shape, to=int(kind))
     if weight.zero_point is not None:
-        points = np.broadcast_to(weight.zero_point.reshape(-1), len(weight.integers))
-        shift = maker.numbers(f"{name}.shift", points.astype(np.float32).reshape(column))
+        shift = maker.numbers(f"{name}.shift", _column(weight.zero_point, column))
         found = maker.node("Sub", [found, shift], f"{name}.centred", kind, shape)
-    scale = maker.numbers(f"{name}.factor", weight.scale.astype(np.float32).reshape(column))
+    scale = maker.numbers(f"{name}.factor", _column(weight.scale, column))
     found = maker.node("Mul", [found, scale], f"{name}.product", kind, shape)
     ir.convenience.replace_all_uses_with(value, found)
     discard(value)
+
+
+def _column(
+    values: NDArray[np.int32] | NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Lay numbers of channels along the first axis; one where they are all the same."""
+    flat = values.reshape(-1).astype(np.float32)
+    return (flat[:1] if (flat == flat[0]).all() else flat).reshape(shape)
 
 
 def _put(call: Call, folded: Folded, suffix: str) -> None:
