@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as all_benchmarks
-from benchmarks import measured, probe, scaling
+from benchmarks import agreement, latency, measured, probe, scaling
 from benchmarks.timing import Row, compare
 
 ROW = re.compile(
@@ -88,3 +88,16 @@ def test_ratios_are_of_pairs_and_scaled_by_the_share(monkeypatch: pytest.MonkeyP
     row = compare("ours", lambda: None, "theirs", lambda: None, share=0.5)
     # After the warm-up: 2 against 1 / 0.5, 1 against 3 / 0.5, 2 against 1 / 0.5.
     assert row == Row("ours", 2, "theirs", 2, 1)
+
+
+def test_convolutions_of_a_file_run_in_integers() -> None:
+    found = latency.measure("resnet20", 8, repeats=1)
+    assert found.operators["QLinearConv"] == 9
+    assert found.row.ours > 0
+
+
+def test_a_file_agrees_with_the_network_in_torch() -> None:
+    cells = agreement.line("digits", (2, 3, 4, 8)).split("|")
+    same, right, right_in_file = (float(cell.strip(" %")) for cell in cells[5:8])
+    assert same >= 99
+    assert abs(right - right_in_file) <= 1
