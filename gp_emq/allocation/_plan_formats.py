@@ -68,7 +68,7 @@ def check_torchao(layers: Sequence[Layer]) -> None:
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise AllocationError(
-            f"torchao quantizes Linear layers alone, and {others[0]!r}{more} are convolutions: "
+            f"torchao quantizes Linear layers alone, and {others[0]!r}{more} are others: "
             "keep them in float, or take the configuration of Model-Optimizer"
         )
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gp_emq.errors import ExportError
-from gp_emq.networks import QUANTIZABLE, Layer, float_sizes, private_copy
+from gp_emq.networks import QUANTIZABLE, Layer, float_sizes, in_own_form, private_copy
 
 _EXTRA_STATE = "_extra_state"
 _NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
@@ -108,7 +108,7 @@ def tensors_beside_weights(model: nn.Module, quantized: Iterable[str]) -> dict[s
         quantized: Names of the layers whose weights are quantized.
 
     Returns:
-        Tensors by the name they have in the network's state dict.
+        Tensors by the name, and in the form, that they have in the network's state dict.
 
     Raises:
         ExportError: A module keeps an extra state.
@@ -131,7 +131,7 @@ def tensors_beside_weights(model: nn.Module, quantized: Iterable[str]) -> dict[s
     }
     for name, module in norms.items():
         found |= norm_tensors(name, module)
-    return found
+    return in_own_form(model, found)
 
 
 def _counts(name: str, norms: Mapping[str, _BatchNorm]) -> bool:

@@ -10,6 +10,7 @@ from ._activations import activation_elements
 from ._aliases import places_beside
 from ._arrays import drawn, fitting_arrays
 from ._augmentation import Augmentation
+from ._channels_first import in_own_form, with_channels_first
 from ._containers import Images, Labels, image_batch
 from ._finite import check_finite
 from ._granularity import Granularity
@@ -87,6 +88,7 @@ __all__ = [
     "float_sizes",
     "image_batch",
     "import_torchvision",
+    "in_own_form",
     "input_of",
     "is_linear_map",
     "layers_of",
@@ -113,6 +115,7 @@ __all__ = [
     "values_per_sample",
     "watching",
     "weight_layers",
+    "with_channels_first",
     "with_input",
     "workload_of",
     "zoo",

@@ -11,8 +11,8 @@ class Layer:
 
     Attributes:
         name: path of the module within the network.
-        kind: `"Conv1d"`, `"Conv2d"`, `"Conv3d"` or `"Linear"`.
-        weight_shape: shape of its weight.
+        kind: one of `KINDS`, such as `"Conv2d"`, `"ConvTranspose1d"` or `"Linear"`.
+        weight_shape: shape of its weight, with the output channels first.
         parameters: elements of its weight and, where it has one, its bias; those that are an
             earlier layer's parameters too are counted there.
         batch_norm_channels: channels of the batch norms that take its output, else 0; a norm that
@@ -37,7 +37,7 @@ class Layer:
     @property
     def is_convolution(self) -> bool:
         """Whether channels are the axis of its output before those that its kernel moves along."""
-        return self.kind.startswith("Conv")
+        return self.kind.startswith("Conv") and self.kind != "Conv1D"
 
     @property
     def own_weights(self) -> int:

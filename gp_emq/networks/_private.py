@@ -15,6 +15,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from gp_emq.errors import NetworkError
 from gp_emq.networks._aliases import check_held, copy_held, share_as
 from gp_emq.networks._casts import cast_types, widen_casts
+from gp_emq.networks._channels_first import put_channels_first
 from gp_emq.networks._closures import rebind
 from gp_emq.networks._finite import vanishes
 
@@ -71,12 +72,14 @@ def private_copy(model: nn.Module, *, plain: bool = True) -> nn.Module:
     mode gives them. Parameters and buffers that the original shares among modules are shared, by
     identity or as separate tensors on the same memory, and so are modules; tensors on the memory of
     one that modules keep beside it, as attributes, in containers or in functions, are that one.
+    Weights of transposed convolutions have the output channels first, see `put_channels_first`.
     Hooks of the user are kept. Where the original has parameters in half or double precision, casts
     to it that its forward makes leave the copy in float32.
 
     Args:
         model: the network, wrapped or not; it is not touched.
-        plain: False leaves floating types, and who asks for gradients, as they are.
+        plain: False leaves floating types, who asks for gradients, and the form of weights as they
+            are.
 
     Raises:
         NetworkError: as `unwrapped`, or if the network cannot be copied, has parameters or buffers
@@ -103,6 +106,7 @@ def private_copy(model: nn.Module, *, plain: bool = True) -> nn.Module:
             kinds = cast_types(copied)
             if kinds:
                 widen_casts(copied, kinds)
+            put_channels_first(copied)
             _make_plain(copied)
     return copied
 

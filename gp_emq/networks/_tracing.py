@@ -1,7 +1,6 @@
 """Which layers a network calls, in what order, and how much they compute."""
 
 import contextlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
+from gp_emq.networks._channels_first import TRANSPOSED, Conv1D, forward_alone_reads
 from gp_emq.networks._running import PrivateNetwork, undisturbed
 from gp_emq.networks._samples import Samples, split
 from gp_emq.networks._watching import input_of
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-QUANTIZABLE = (*CONVOLUTIONS, nn.Linear)
-"""Modules whose weight has the output channels as its first axis."""
+QUANTIZABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, Conv1D, nn.Linear)
+"""Modules of private copies whose weight has the output channels as its first axis."""
 KINDS = tuple(kind.__name__ for kind in QUANTIZABLE)
 
 
@@ -50,7 +49,7 @@ class Trace:
             for name, module in self.modules.items():
                 for handle in self._hooks(name, module):
                     stack.callback(handle.remove)
-            with undisturbed(), torch.no_grad():
+            with undisturbed(), torch.no_grad(), forward_alone_reads():
                 for image in split(images, 1):
                     self._network.run(image)
                     self._take_order()
@@ -64,10 +63,12 @@ class Trace:
         """Hook into a module, if it is one to record."""
         if isinstance(module, QUANTIZABLE):
 
-            def on_layer(module: nn.Module, _inputs: object, output: object) -> None:
-                self._layer(name, module, output)
+            def on_layer(
+                module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], output: object
+            ) -> None:
+                self._layer(name, module, input_of(arguments, named), output)
 
-            yield module.register_forward_hook(on_layer)
+            yield module.register_forward_hook(on_layer, with_kwargs=True)
         elif isinstance(module, _BatchNorm):
 
             def on_norm(
@@ -78,13 +79,20 @@ class Trace:
 
             yield module.register_forward_pre_hook(on_norm, with_kwargs=True)
 
-    def _layer(self, name: str, module: nn.Module, output: object) -> None:
-        """Record a call of a layer: each number it gives took a product with a row of weights."""
-        weight = module.weight
+    def _layer(self, name: str, module: nn.Module, taken: Tensor, output: object) -> None:
+        """Record a call of a layer.
+
+        Each number it gives took a product with a row of weights; in a transposed convolution each
+        number it takes is multiplied with all weights of its own.
+        """
+        weight = module._parameters["weight"]
         if not isinstance(output, Tensor) or not isinstance(weight, Tensor) or not weight.numel():
             return
         self._called.append(name)
-        products = output.numel() * math.prod(weight.shape[1:])
+        if isinstance(module, TRANSPOSED):
+            products = taken.numel() * (weight.numel() // module.in_channels)
+        else:
+            products = output.numel() * (weight.numel() // len(weight))
         self._products[name] = self._products.get(name, 0) + products
         # The tensors are kept alive so that no two of them can share an identity.
         self._outputs.append((output, name))

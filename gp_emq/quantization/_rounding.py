@@ -16,6 +16,9 @@ from gp_emq.quantization._quantized_network import QuantizedWeight
 from gp_emq.quantization._recording import Recording
 from gp_emq.quantization._uniform import QuantizationParameters, in_full_precision, quantize
 
+_CONVOLUTIONS = (
+    nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
+)  # fmt: skip
 # The stretched sigmoid of Louizos et al. 2018, which reaches 0 and 1.
 STRETCH_LOW, STRETCH_HIGH = -0.1, 1.1
 
@@ -238,6 +241,6 @@ def _unit(parts: Sequence[Reconstructed]) -> float:
 
 def _channel_axis(module: nn.Module, output: Tensor) -> int:
     """Return the axis of the channels: the last of linear layers and of sequences of tokens."""
-    if isinstance(module, (nn.Conv1d, nn.Conv3d)):
+    if isinstance(module, _CONVOLUTIONS):
         return output.dim() + 1 - module.weight.dim()
     return -1 if isinstance(module, nn.Linear) or output.dim() in {1, 3} else 1

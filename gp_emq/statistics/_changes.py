@@ -75,7 +75,9 @@ def changed_call(
             call.output.detach().float(),
             tuple(_own_output(network, module, call, {"weight": one, **bias}) for one in moved),
         )
-    weight = module.get_parameter("weight").detach()
+    parameter = module._parameters["weight"]  # or what a pass put in its place
+    assert parameter is not None  # noqa: S101 - layers have one
+    weight = parameter.detach()
     output = _own_output(network, module, call, {"weight": weight})
     quantized = (_own_output(network, module, call, {"weight": weight + one}) for one in moved)
     return Changed(output, tuple(value - output for value in quantized))
