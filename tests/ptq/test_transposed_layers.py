@@ -16,7 +16,8 @@ from gp_emq.allocation import kept_in_float
 from gp_emq.errors import NetworkError
 from gp_emq.export import export_onnx
 from gp_emq.networks import Workload, bit_operations_table, find_layers, layers_of, size_table
-from gp_emq.qat import QatSettings, WorkloadSamples, train
+from gp_emq.qat import QatSettings, train
+from gp_emq.qat._samples import WorkloadSamples
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import STATISTICS
 
