@@ -1,8 +1,8 @@
 """Evolving proxies: individuals, variation, screening, selection, and the loop over them.
 
-A `Search` is asked for proposals, which are evaluated into tables, and told what they came to: an
-`Objective` measures those that pass the screen, the `Archive` remembers everyone, and selection
-makes the next population.
+A `Search` is asked for one `Proposal` after another, which are evaluated into tables, and told what
+they came to: an `Objective` measures those that pass the screen, the `Archive` remembers everyone,
+and selection makes the next population.
 """
 
 import lazy_loader
