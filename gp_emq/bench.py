@@ -65,6 +65,7 @@ def _extend(asked: Extend) -> None:
             weights=asked.weights,
             data=asked.data,
             network=asked.network,
+            workload=asked.workload,
             cache=statistics.default_cache(),
             farm=asked.farm,
             progress=not asked.quiet and sys.stderr.isatty(),

@@ -57,3 +57,16 @@ def wide() -> Workload:
     first, last = nn.Linear(5, 9), nn.Linear(9, 2)
     model = nn.Sequential(first, nn.BatchNorm1d(9), nn.Tanh(), nn.Linear(9, 9), last)
     return workload.of(model)
+
+
+def shifted() -> Workload:
+    """The regression on other samples."""
+    workload = regression()
+    workload.samples = workload.samples + 1
+    return workload
+
+
+def halved() -> Workload:
+    """The regression with another metric under the same name."""
+    half = Metric("squared error", lambda o, t: squared_error(o, t) / 2, higher_is_better=False)
+    return regression(half)

@@ -64,6 +64,7 @@ class Extend:
     out: Path | None
     neighbours: int
     network: str | None
+    workload: str | None
     weights: Path | None
     data: tuple[Path, ...]
     farm: FarmSettings
@@ -121,12 +122,15 @@ def read_bench(given: Sequence[str] | None) -> BenchSettings:
     """
     options = _parser().parse_args(given)
     kind: type[BenchSettings] = options.kind
+    if (
+        issubclass(kind, Uniform | Extend)
+        and options.workload is not None
+        and (options.network is not None or options.data)
+    ):
+        raise BenchError("--workload brings network and data along: give it without them")
     if issubclass(kind, Uniform):
         options.bits = _widths(options.bits)
-        if options.workload is not None:
-            if options.network is not None or options.data:
-                raise BenchError("--workload brings network and data along: give it without them")
-        elif options.network is None:
+        if options.workload is None and options.network is None:
             raise BenchError("there is no network: give --network or --workload")
     if issubclass(kind, Build | Extend | Zoo):
         listed = issubclass(kind, Zoo) and options.list
@@ -230,6 +234,7 @@ def _add_extend(parser: argparse.ArgumentParser) -> None:
     )
     add_number(parser, "--neighbours", "of each plan, by one to three swaps", NEIGHBOURS)
     add_inputs(parser, "that of a bench of one's own", metavar="MODULE:FACTORY")
+    add_workload(parser)
     _add_farm(parser)
 
 

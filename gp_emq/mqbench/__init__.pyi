@@ -1,5 +1,5 @@
 from ._bench import Bench, configuration_sizes
-from ._build import build_bench, measured
+from ._build import build_bench, check_workers, measured
 from ._file import read_bench, write_bench
 from ._import import import_bench
 from ._inputs import BenchInputs, bench_inputs
@@ -10,6 +10,7 @@ from ._measure import (
     inputs_of,
     measurer_of,
 )
+from ._origin import check_sources
 from ._overview import overview
 from ._protocol import Protocol, find_protocol
 from ._quality import Quality, bench_quality
@@ -36,6 +37,8 @@ __all__ = [
     "bench_inputs",
     "bench_quality",
     "build_bench",
+    "check_sources",
+    "check_workers",
     "choose_arithmetic",
     "close_names",
     "configuration_sizes",

@@ -72,11 +72,7 @@ def build_bench(
     check_output_file(out)
     check_output_file(partial)
     farm = farm or FarmSettings(jobs=1, task_timeout=None)
-    if isinstance(settings.workload, Workload) and (farm.jobs != 1 or farm.backend is not None):
-        raise BenchError(
-            "workers cannot be told of a workload that is an object: name the function that "
-            "returns it, as package.module:function, or let one job measure"
-        )
+    check_workers(settings.workload, farm)
     measurer = measurer_of(settings)
     entries = entry_layers(measurer.network.layers)
     drawn = selection is None
@@ -138,6 +134,19 @@ def drawn_bench(
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
     )
+
+
+def check_workers(workload: str | Workload | None, farm: FarmSettings) -> None:
+    """Refuse to have workers measure a workload that they cannot be told of.
+
+    Raises:
+        BenchError: it is an object, and somebody else than this process is to measure.
+    """
+    if isinstance(workload, Workload) and (farm.jobs != 1 or farm.backend is not None):
+        raise BenchError(
+            "workers cannot be told of a workload that is an object: name the function that "
+            "returns it, as package.module:function, or let one job measure"
+        )
 
 
 @contextmanager

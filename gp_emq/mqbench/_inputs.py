@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gp_emq.errors import BenchError
 from gp_emq.mqbench._bench import Bench, check_layers
-from gp_emq.mqbench._origin import origin_of, refuse_unnamed
+from gp_emq.mqbench._origin import check_sources, origin_of
 from gp_emq.networks import (
     OWN_ARRAYS,
     OWN_WORKLOAD,
@@ -67,14 +67,8 @@ def bench_inputs(
             f"bench {bench.name} was imported: it does not say how its weights were quantized"
         )
     source = bench.provenance.get("data_set")
-    if workload is None and (network is None or source == OWN_WORKLOAD):
-        refuse_unnamed(bench)
-    if source == OWN_ARRAYS and not data:
-        raise BenchError(
-            f"bench {bench.name} was measured on arrays of one's own: give their .npz file by "
-            "--data"
-        )
     paths = [data] if isinstance(data, Path) else list(data or ())
+    check_sources(bench, network=network, data=paths, workload=workload)
     name = bench.network if network is None and workload is None else network
     inputs = load_inputs(name, weights, paths, workload=workload)
     loaded = inputs.network

@@ -1,12 +1,14 @@
 """What a bench says that it was measured from, checked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from gp_emq.errors import BenchError
 from gp_emq.files import check_document, refuse_code, shortened
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._protocol import present_settings
-from gp_emq.networks import OWN_WORKLOAD
+from gp_emq.networks import OWN_ARRAYS, OWN_WORKLOAD, Workload
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 
 
@@ -58,6 +60,40 @@ def refuse_unnamed(bench: Bench) -> None:
             "file may name code that runs: give it by --workload package.module:function"
         )
     refuse_code(bench.network, BenchError, f"the bench {bench.name} names the network", "--network")
+
+
+def check_sources(
+    bench: Bench,
+    *,
+    network: str | None = None,
+    data: Sequence[Path] = (),
+    workload: str | Workload | None = None,
+) -> None:
+    """Refuse to look again at what a bench was measured of where that is not said.
+
+    Args:
+        bench: the bench.
+        network: what was given as its network, if anything.
+        data: what was given as its data.
+        workload: what was given as its workload.
+
+    Raises:
+        BenchError: if a network or workload that no file may name, or a file of arrays, is not
+            given, or a workload is given for a bench of none.
+    """
+    source = bench.provenance.get("data_set")
+    if workload is None and (network is None or source == OWN_WORKLOAD):
+        refuse_unnamed(bench)
+    if workload is not None and source != OWN_WORKLOAD:
+        raise BenchError(
+            f"bench {bench.name} was measured of the network {shortened(bench.network)}, not of a "
+            "workload: leave --workload out"
+        )
+    if source == OWN_ARRAYS and not data:
+        raise BenchError(
+            f"bench {bench.name} was measured on arrays of one's own: give their .npz file by "
+            "--data"
+        )
 
 
 def origin_of(bench: Bench) -> Origin | None:

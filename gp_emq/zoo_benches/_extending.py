@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import BenchError
 from gp_emq.farm import FarmSettings
-from gp_emq.files import refuse_code
 from gp_emq.mqbench import (
     Bench,
     Chosen,
@@ -20,13 +19,15 @@ from gp_emq.mqbench import (
     Measurer,
     Protocol,
     Selection,
+    check_sources,
+    check_workers,
     choose_arithmetic,
     measured,
     measurer_of,
     split_together,
     write_bench,
 )
-from gp_emq.networks import OWN_WORKLOAD, TOP_1
+from gp_emq.networks import Workload
 from gp_emq.outputs import check_output_file
 from gp_emq.proxies import Proxy
 from gp_emq.zoo_benches._names import NEIGHBOURS
@@ -34,8 +35,15 @@ from gp_emq.zoo_benches._plans import proxy_tables
 from gp_emq.zoo_benches._selecting import select_plans
 
 _MOST_CHANGED = 0.005
-"""Share of images that another machine may label otherwise."""
-_CHECKED = ("calibration_sha256", "images_sha256", "weights_sha256")
+"""Share of images that another machine may label otherwise, or of another metric's size."""
+_CHECKED = {
+    "metric": "another metric",
+    "state_sha256": "other parameters",
+    "calibration_sha256": "other calibration samples",
+    "images_sha256": "other test samples",
+    "weights_sha256": "other weights",
+}
+"""What must be as it was; what functions of a workload do is seen where it is measured again."""
 
 
 def extend_bench(
@@ -47,6 +55,7 @@ def extend_bench(
     weights: Path | None = None,
     data: Sequence[Path] = (),
     network: str | None = None,
+    workload: str | Workload | None = None,
     cache: Path | None = None,
     farm: FarmSettings | None = None,
     progress: bool = False,
@@ -64,6 +73,8 @@ def extend_bench(
         weights: The network's weights, for benches that do not bring their own.
         data: The network's images, likewise.
         network: `package.module:factory` of the bench's network, where it is one's own.
+        workload: What the bench was measured of, where that is a workload: the workload, or
+            `package.module:function` that returns it.
         cache: Folder that keeps statistics and tables, or None.
         farm: Who measures; None for this process alone.
         progress: Show a bar with the time left.
@@ -73,11 +84,13 @@ def extend_bench(
 
     Raises:
         BenchError: The bench does not say how it was measured, or cannot be measured like that
-            here, or no proxy has a plan.
+            here, or no proxy has a plan, or workers are asked for and the workload is an object.
         GpEmqError: Network, weights or images are missing or do not fit.
     """
     check_output_file(out)
-    measurer = _measurer_of(bench, weights, data, network)
+    farm = farm or FarmSettings(jobs=1, task_timeout=None)
+    check_workers(workload, farm)
+    measurer = _measurer_of(bench, weights, data, network, workload)
     settings, layers = measurer.settings, measurer.network.layers
     tables = proxy_tables(
         proxies,
@@ -95,12 +108,7 @@ def extend_bench(
         json.dumps([bench.provenance.get("fingerprint"), len(bench.split), added.sha256()]).encode()
     ).hexdigest()
     with measured(
-        measurer,
-        added.configurations,
-        fingerprint,
-        out,
-        farm or FarmSettings(jobs=1, task_timeout=None),
-        progress=progress,
+        measurer, added.configurations, fingerprint, out, farm, progress=progress
     ) as found:
         _check_alike(bench, measurer)
         longer = _longer(bench, added, found, measurer, _said(bench, added, proxies))
@@ -116,12 +124,15 @@ def _longer(
     provenance: dict[str, Any],
 ) -> Bench:
     """Append configurations and what was measured of each."""
+    more: dict[str, Any] = {
+        name: None if values is None else np.concatenate([getattr(bench, name), values])
+        for name, values in measurer.form.fields(found).items()
+    }
     whole = Selection(added.configurations, _chosen_of(bench) + added.chosen)
     return replace(
         bench,
         configurations=np.concatenate([bench.configurations, added.configurations]),
-        accuracies=np.concatenate([bench.accuracies, measurer.form.means(found)]),
-        correct=None if bench.correct is None else np.concatenate([bench.correct, found]),
+        **more,
         split=_longer_split(bench, whole, measurer.settings.seed),
         chosen=whole.chosen,
         provenance=provenance,
@@ -139,21 +150,17 @@ def _said(bench: Bench, added: Selection, proxies: Sequence[Proxy]) -> dict[str,
 
 
 def _measurer_of(
-    bench: Bench, weights: Path | None, data: Sequence[Path], network: str | None
+    bench: Bench,
+    weights: Path | None,
+    data: Sequence[Path],
+    network: str | None,
+    workload: str | Workload | None,
 ) -> Measurer:
     """Get ready to measure as the bench was measured, and check that it is with the same."""
     made = bench.provenance
     if not isinstance(made.get("protocol"), dict):
         raise BenchError(f"bench {bench.name} was imported: it cannot be measured further")
-    if bench.metric != TOP_1.name or made.get("data_set") == OWN_WORKLOAD:
-        raise BenchError(
-            f"bench {bench.name} measures the {bench.metric} of a workload: plans are added to "
-            "benches of images alone"
-        )
-    if network is None:
-        refuse_code(
-            bench.network, BenchError, f"the bench {bench.name} names the network", "--network"
-        )
+    check_sources(bench, network=network, data=data, workload=workload)
     protocol = Protocol.from_settings(made["protocol"])
     measurer = measurer_of(
         MeasurementSettings(
@@ -166,29 +173,40 @@ def _measurer_of(
             seed=int(made.get("seed", 0)),
             arithmetic=choose_arithmetic(protocol, str(made.get("arithmetic", "auto"))),
             device=str(made.get("device", "cpu")),
+            workload=workload,
         )
     )
     here = measurer.provenance()
-    for name in _CHECKED:
-        if made.get(name) != here[name]:
+    for name, other in _CHECKED.items():
+        if made.get(name) != here.get(name):
             raise BenchError(
-                f"bench {bench.name} was measured with other {name.partition('_')[0]} than are "
-                f"here: sha256 {made.get(name)}, not {here[name]}"
+                f"bench {bench.name} was measured with {other} than are here: "
+                f"{made.get(name)}, not {here.get(name)}"
             )
     return measurer
 
 
 def _check_alike(bench: Bench, measurer: Measurer) -> None:
     """Measure a configuration that the bench has, and compare."""
-    before = bench.correctness()
-    if before is None:
+    again = measurer.form.fields(measurer.measure(bench.configurations[0])[None])
+    if bench.correct is not None:
+        before, now = (
+            np.unpackbits(packed[0], count=bench.images)
+            for packed in (bench.correct, again["correct"])
+        )
+        changed = float((now != before).mean())
+        if changed > _MOST_CHANGED:
+            raise BenchError(
+                f"bench {bench.name} cannot be measured further here: its first configuration now "
+                f"labels {100 * changed:.1f} % of the images otherwise"
+            )
         return
-    again = np.unpackbits(measurer.measure(bench.configurations[0]), count=bench.images)
-    changed = float((again != before[0]).mean())
-    if changed > _MOST_CHANGED:
+    name = "accuracies" if bench.values is None else "values"
+    old, new = getattr(bench, name)[0], again[name][0]
+    if np.abs(new - old).mean() > _MOST_CHANGED * np.abs(old).mean():
         raise BenchError(
-            f"bench {bench.name} cannot be measured further here: its first configuration now "
-            f"labels {100 * changed:.1f} % of the images otherwise"
+            f"bench {bench.name} cannot be measured further here: the {bench.metric} of its first "
+            f"configuration is now {np.mean(new):.6g}, not {np.mean(old):.6g}"
         )
 
 

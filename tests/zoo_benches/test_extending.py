@@ -118,7 +118,7 @@ def test_a_killed_extension_goes_on(built, proxies, tmp_path, monkeypatch) -> No
 def test_a_bench_measured_otherwise_is_refused(built, proxies, tmp_path) -> None:
     bench, out = read_bench(built), tmp_path / "b.safetensors"
     other = replace(bench, provenance={**bench.provenance, "images_sha256": "0" * 64})
-    with pytest.raises(BenchError, match="measured with other images than are here"):
+    with pytest.raises(BenchError, match="measured with other test samples than are here"):
         extend_bench(other, proxies, out)
     turned = np.packbits(~bench.correctness(), axis=1)
     wrong = replace(bench, correct=turned, accuracies=1 - bench.accuracies)
