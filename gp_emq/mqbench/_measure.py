@@ -276,7 +276,7 @@ def choose_arithmetic(protocol: Protocol, wanted: str = "auto") -> str:
     """Return the arithmetic to measure in.
 
     Args:
-        protocol: what is measured; integers need symmetric weights.
+        protocol: what is measured; integers need symmetric weights without groups.
         wanted: `"integer"`, `"float"`, or `"auto"` for integers where protocol, torch and
             machine have them.
 
@@ -285,11 +285,12 @@ def choose_arithmetic(protocol: Protocol, wanted: str = "auto") -> str:
     """
     if wanted not in ("auto", *ARITHMETICS):
         raise BenchError(f"arithmetic must be auto, integer or float, not {wanted!r}")
-    available = protocol.weights.symmetric and integer_convolution_available()
+    plain = protocol.weights.symmetric and protocol.weights.group is None
+    available = plain and integer_convolution_available()
     if wanted == "integer" and not available:
         raise BenchError(
-            "integer arithmetic needs symmetric weights and a torch with an 8-bit convolution: "
-            "use --arithmetic float"
+            "integer arithmetic needs symmetric weights without groups and a torch with an 8-bit "
+            "convolution: use --arithmetic float"
         )
     if wanted == "auto":
         return "integer" if available else "float"

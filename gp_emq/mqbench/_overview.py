@@ -22,7 +22,8 @@ def overview(benches: Sequence[Bench]) -> str:
 
 def _row(bench: Bench) -> tuple[str, ...]:
     quality, made = bench_quality(bench), origin_of(bench)
-    per_channel = made is not None and made.protocol.weights.per_channel
+    weights = None if made is None else made.protocol.weights
+    scales = "" if weights is None or not weights.per_channel else f", per {weights.granularity}"
     repeated, groups = bench.images // bench.groups, f"{bench.groups:,}"
     low, high = 100 * float(bench.accuracies.min()), 100 * float(bench.accuracies.max())
     seconds = bench.provenance.get("processor_seconds")
@@ -33,7 +34,7 @@ def _row(bench: Bench) -> tuple[str, ...]:
 
     return (
         f"`{bench.name}`",
-        f"`{bench.protocol}`" + (", per channel" if per_channel else ""),
+        f"`{bench.protocol}`{scales}",
         f"{len(bench.split)}, {{{', '.join(map(str, bench.bits))}}}",
         f"{repeated} × {groups}" if repeated > 1 else groups,
         f"{100 * quality.mean:.1f} %, {low:.1f} to {high:.1f}",

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from gp_emq.errors import BenchError, QuantizationError
 from gp_emq.files import shortened
+from gp_emq.networks._granularity import LEAST_GROUP
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 from gp_emq.quantization.recipes import Recipe, find_recipe, list_recipes
 
@@ -86,23 +87,34 @@ class Protocol:
         *,
         symmetric: bool | None = None,
         per_channel: bool | None = None,
+        group: int | None = None,
         scale_rule: str | None = None,
         calibration_images: int | None = None,
         iterations: int | None = None,
     ) -> "Protocol":
         """Return this protocol with some settings replaced; `None` keeps one.
 
+        A group, of the values of an output channel that share a scale, makes scales per channel;
+        scales per tensor have no groups.
+
         Raises:
-            BenchError: if iterations are less than 1, or the protocol has none.
+            BenchError: if iterations are less than 1, or the protocol has none, or a group is too
+                short or wanted with scales per tensor.
         """
         if iterations is not None and not find_recipe(self.recipe).learns:
             raise BenchError(f"protocol {self.name} learns no rounding: it takes no iterations")
         if iterations is not None and iterations < 1:
             raise BenchError(f"iterations must be at least 1, not {iterations}")
+        if group is not None and per_channel is False:
+            raise BenchError(f"groups lie within output channels: no --group {group} per tensor")
+        if group is not None and group < LEAST_GROUP:
+            raise BenchError(f"a group has at least {LEAST_GROUP} values, not {group}")
+        channels = _chosen(per_channel, self.weights.per_channel) or group is not None
         weights = WeightQuantizer(
             symmetric=_chosen(symmetric, self.weights.symmetric),
-            per_channel=_chosen(per_channel, self.weights.per_channel),
+            per_channel=channels,
             scale_rule=_chosen(scale_rule, self.weights.scale_rule),
+            group=_chosen(group, self.weights.group) if channels else None,
         )
         return replace(
             self,

@@ -110,7 +110,11 @@ def _protocol_line(bench: Bench) -> str:
     parts = [
         bench.protocol,
         "symmetric" if weights.symmetric else "asymmetric",
-        "per channel" if weights.per_channel else "per tensor",
+        f"scales per {weights.granularity}"
+        if weights.group
+        else "per channel"
+        if weights.per_channel
+        else "per tensor",
         f"{weights.scale_rule} scales",
         f"{settings.activations.bits}-bit activations",
         f"{settings.calibration_images} calibration images",
