@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Budget,
         CostSettings,
         Meter,
+        Plan,
         Problem,
         ScoredNetwork,
         Space,
@@ -97,7 +99,9 @@ def _allocate(asked: AllocateSettings) -> int:
     if plan is not None:
         write_formats(asked, plan)
     if asked.out is not None:
-        write_plan(asked.out, plan, front, problem, None if asked.no_plot else settings)
+        write_plan(asked.out, plan, front)
+        if not asked.no_plot:
+            _draw(asked.out, plan, front, problem, settings)
         if made is not None:
             write_certificate(made.certificate, asked.out)
     texts = [] if plan is None else [allocation.format_plan(plan)]
@@ -106,6 +110,21 @@ def _allocate(asked: AllocateSettings) -> int:
     sys.stdout.write("\n".join(texts))
     failed = made is not None and made.certificate.verdict == measured.REGRESSION
     return REGRESSES if failed else 0
+
+
+def _draw(
+    out: Path,
+    plan: "Plan | None",
+    front: "Sweep | None",
+    problem: "Problem",
+    settings: "CostSettings",
+) -> None:
+    """Draw plan and sweep beside their files, and say where."""
+    from analysis.allocation import make_allocation_figures  # noqa: PLC0415 - slow to import
+
+    name = problem.provenance.get("network", "a network")
+    beside = out.with_suffix("")
+    tell(*make_allocation_figures(plan, front, problem, settings, beside, network=name))
 
 
 def _picked(

@@ -10,7 +10,7 @@ from gp_emq.cli._allocate import AllocateSettings
 from gp_emq.files import atomic_write_text
 
 if TYPE_CHECKING:
-    from gp_emq.allocation import CostSettings, Plan, Problem, Sweep
+    from gp_emq.allocation import Plan, Sweep
     from gp_emq.measured import Certificate
 
 
@@ -27,30 +27,15 @@ def output_files(asked: AllocateSettings) -> list[Path]:
     return [out, *(out.with_name(f"{out.stem}-{ending}") for ending in figures)]
 
 
-def write_plan(
-    out: Path,
-    plan: "Plan | None",
-    front: "Sweep | None",
-    problem: "Problem",
-    settings: "CostSettings | None",
-) -> None:
-    """Write plan, sweep and, given settings, figures beside each other, and say where."""
-    written = []
+def write_plan(out: Path, plan: "Plan | None", front: "Sweep | None") -> None:
+    """Write plan and sweep beside each other, and say where."""
     if plan is not None:
         allocation.save_plan(plan, out)
-        written.append(out)
+        tell(out)
     if front is not None:
         path = out.with_name(f"{out.stem}-sweep.json")
         allocation.save_sweep(front, path)
-        written.append(path)
-    if settings is not None:
-        from analysis.allocation import make_allocation_figures  # noqa: PLC0415 - slow to import
-
-        name = problem.provenance.get("network", "a network")
-        written += make_allocation_figures(
-            plan, front, problem, settings, out.with_suffix(""), network=name
-        )
-    tell(*written)
+        tell(path)
 
 
 def write_formats(asked: AllocateSettings, plan: "Plan") -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 from gp_emq.cli._options import (
@@ -16,12 +16,10 @@ from gp_emq.cli._options import (
 from gp_emq.errors import TrainingError
 from gp_emq.options import OptionParser, not_negative, options_from_file, seed
 from gp_emq.outputs import OutputFolder
-from gp_emq.qat import PRECISIONS, RECIPES, QatSettings, find_recipe
+from gp_emq.qat import NO_NETWORK, PRECISIONS, RECIPES, QatSettings, TrainSettings, find_recipe
 
 _DEFAULTS = QatSettings()
 _PLANNED = "plan"
-
-NO_NETWORK = "no network: give --network, or a plan that names one"
 
 _SETTINGS: dict[str, tuple[type, str, str]] = {
     "epochs": (int, "N", "passes over the training images"),
@@ -40,26 +38,6 @@ _SETTINGS: dict[str, tuple[type, str, str]] = {
     "workers": (int, "N", "processes that load images"),
 }
 """Type, placeholder and help of the options that are fields of `QatSettings`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings:
-    """What the command line asks for: its options, by name, and those of training as one."""
-
-    plan: Path | None
-    bits: int | None
-    network: str | None
-    workload: str | None
-    weights: Path | None
-    data: tuple[Path, ...]
-    test_data: Path | None
-    test_workload: str | None
-    images: int
-    training: QatSettings
-    activation_bits: int | None
-    out: Path | None
-    device: str
-    quiet: bool
 
 
 def read_qat(given: Sequence[str]) -> TrainSettings:

@@ -1,8 +1,7 @@
 """What a search says of its generations, and whether a stored one is still true."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 from deap import tools
 
@@ -10,27 +9,42 @@ from gp_emq.errors import PrimitiveSetError, RunError
 from gp_emq.evolution._individual import Individual
 from gp_emq.evolution._judging import is_same
 from gp_emq.evolution._reasons import FAILED
-from gp_emq.evolution._selection import diversity
+from gp_emq.evolution._selection import best_of, diversity
 from gp_emq.evolution._tables import Outcome
 from gp_emq.store import GenerationRow, IndividualRow
 
-if TYPE_CHECKING:
-    from gp_emq.evolution._search import Search
 
+def generation_row(
+    generation: int,
+    population: Sequence[Individual],
+    rows: Iterable[IndividualRow],
+    *,
+    taus: Mapping[str, float],
+    evaluations: int,
+    proposals: int,
+    seconds: float,
+) -> GenerationRow:
+    """Describe a generation.
 
-def generation_row(search: "Search", seconds: float) -> GenerationRow:
-    """Describe the latest generation of a search, which took so many seconds."""
-    taus = search.statistics.compile(search.population)
-    rejections = Counter(row.reason for row in search.rows if row.reason is not None)
+    Args:
+        generation: Its number.
+        population: Who is in the population after it.
+        rows: Everyone proposed in it.
+        taus: The best and the median training tau of the population.
+        evaluations: How many the search has evaluated.
+        proposals: How many it has proposed.
+        seconds: How long the generation took.
+    """
+    rejections = Counter(row.reason for row in rows if row.reason is not None)
     return GenerationRow(
-        generation=search.generation,
-        population=tuple(individual.identifier for individual in search.population),
+        generation=generation,
+        population=tuple(individual.identifier for individual in population),
         best_training=float(taus["best"]),
         median_training=float(taus["median"]),
-        best_validation=search.best.measurement.validation,
-        diversity=diversity(search.population),
-        evaluations=search.evaluations,
-        proposals=search.proposals,
+        best_validation=best_of(population).measurement.validation,
+        diversity=diversity(population),
+        evaluations=evaluations,
+        proposals=proposals,
         rejections=dict(sorted(rejections.items())),
         seconds=seconds,
     )

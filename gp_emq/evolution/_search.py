@@ -125,7 +125,15 @@ class Search:
         while proposals := self.ask():
             self.tell(self._evaluate([proposal.expression for proposal in proposals]))
         self.finish()
-        row = generation_row(self, time.perf_counter() - start)
+        row = generation_row(
+            self.generation,
+            self.population,
+            self.rows,
+            taus=self.statistics.compile(self.population),
+            evaluations=self.evaluations,
+            proposals=self.proposals,
+            seconds=time.perf_counter() - start,
+        )
         log(self.logbook, row)
         return row
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from gp_emq.allocation import FLOAT_BITS, Plan, load_plan
-from gp_emq.cli._qat import NO_NETWORK, TrainSettings
 from gp_emq.command import resumption
 from gp_emq.determinism import threads
 from gp_emq.errors import TrainingError
 from gp_emq.files import refuse_code
 from gp_emq.networks import TOP_1, Workload, file_sha256
 from gp_emq.outputs import check_output_folder
+from gp_emq.qat._asked import NO_NETWORK, TrainSettings
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME
 from gp_emq.qat._evaluation import evaluate
 from gp_emq.qat._inputs import QatInputs, load_qat_inputs
