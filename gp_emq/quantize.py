@@ -55,43 +55,14 @@ def _quantized(asked: QuantizeSettings) -> "Report":
         raise QuantizationError(
             f"--onnx is for networks of one tensor of floats, as {network.name} does not take"
         )
-    cache = None if asked.no_cache else statistics.default_cache()
     before = test.measured(test.batch).numpy()
     results = []
-    for name, file in zip(asked.method, files, strict=True):
-        method = quantization.recipes.find_recipe("rtn" if name == QAT else name)
-        quantized = _quantize(method, plan, divided, settings, cache)
-        saved = _saved_settings(settings, method, network, divided) | {"seed": asked.seed}
-        made = plan
-        if name == QAT:
-            made = qat.trained_plan(plan, network.layers, training)
-            quantized = qat.train_plan(
-                made,
-                network,
-                quantized,
-                data=asked.data,
-                settings=training,
-                folder=file.with_suffix(""),
-                quiet=not sys.stderr.isatty(),
-            )
-            saved |= {"training": training.decisive()}
-        export.save_quantized(quantized, file, method=name, settings=saved, plan=made)
-        sys.stderr.write(f"wrote {file}\n")
-        export.export_files(
-            quantized,
-            network,
-            {
-                "method": name,
-                "network": network.name,
-                "plan": allocation.plan_document(made),
-            },
-            packed=asked.packed,
-            onnx=asked.onnx,
-        )
+    for method, file in zip(asked.method, files, strict=True):
+        quantized, made = _made(asked, method, plan, network, divided, file=file)
         after = test.of(quantized).measured(test.batch).numpy()
         results.append(
             ptq.MethodResult(
-                name,
+                method,
                 ptq.measured(after, groups),
                 ptq.change(before, after, groups),
                 str(file),
@@ -116,6 +87,47 @@ def _quantized(asked: QuantizeSettings) -> "Report":
         higher_is_better=test.metric.higher_is_better,
         sample="image" if asked.workload is None else "sample",
     )
+
+
+def _made(
+    asked: QuantizeSettings,
+    name: str,
+    plan: "Plan",
+    network: "Network",
+    divided: "Division",
+    *,
+    file: Path,
+) -> "tuple[QuantizedModel, Plan]":
+    """Quantize by one method, write the files, and give the network and the plan it keeps to."""
+    settings = _settings(asked, plan)
+    cache = None if asked.no_cache else statistics.default_cache()
+    method = quantization.recipes.find_recipe("rtn" if name == QAT else name)
+    quantized = _quantize(method, plan, divided, settings, cache)
+    saved = _saved_settings(settings, method, network, divided) | {"seed": asked.seed}
+    made = plan
+    if name == QAT:
+        training = _training(asked, plan)
+        made = qat.trained_plan(plan, network.layers, training)
+        quantized = qat.train_plan(
+            made,
+            network,
+            quantized,
+            data=asked.data,
+            settings=training,
+            folder=file.with_suffix(""),
+            quiet=not sys.stderr.isatty(),
+        )
+        saved |= {"training": training.decisive()}
+    export.save_quantized(quantized, file, method=name, settings=saved, plan=made)
+    sys.stderr.write(f"wrote {file}\n")
+    export.export_files(
+        quantized,
+        network,
+        {"method": name, "network": network.name, "plan": allocation.plan_document(made)},
+        packed=asked.packed,
+        onnx=asked.onnx,
+    )
+    return quantized, made
 
 
 def _seen(plan: "Plan") -> int:

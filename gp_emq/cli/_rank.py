@@ -80,6 +80,13 @@ def _parser() -> OptionParser:
         description="Measure how well proxies rank the measured bit configurations of a bench. "
         "The result goes to standard output, everything else to standard error.",
     )
+    _add_what(parser)
+    _add_how(parser)
+    _add_shown(parser)
+    return parser
+
+
+def _add_what(parser: OptionParser) -> None:
     what = parser.add_argument_group("what to rank")
     what.add_argument(
         "--bench", nargs="+", default=["digits"], metavar="NAME|FILE",
@@ -108,6 +115,9 @@ def _parser() -> OptionParser:
         "--expression", nargs="+", action="extend", default=[], metavar="[NAME=]EXPRESSION",
         help="typed expressions to rank too; the training configurations give their sign",
     )  # fmt: skip
+
+
+def _add_how(parser: OptionParser) -> None:
     how = parser.add_argument_group("how to rank")
     how.add_argument(
         "--split", choices=SPLITS, default="test", help="which configurations (default: test)"
@@ -130,6 +140,9 @@ def _parser() -> OptionParser:
     )  # fmt: skip
     add_number(how, "--resamples", "bootstrap resamples", 1000)
     add_seed(how)
+
+
+def _add_shown(parser: OptionParser) -> None:
     show = parser.add_argument_group("what to show")
     show.add_argument(
         "--format", choices=FORMATS, default="table", help="of the result (default: table)"
@@ -146,4 +159,3 @@ def _parser() -> OptionParser:
     show.add_argument("--quiet", action="store_true", help="no progress bar")
     add_list(show, "--list-proxies", _proxies)
     add_no_cache(show)
-    return parser

@@ -97,8 +97,6 @@ def train(
         check_labels(model, samples, test, classes)
         network = learnable_network(model, start)
         description = _description(settings, model, network, samples, processes)
-        if folder is not None and processes.first:
-            make_folder(folder)
         trainer = Trainer(
             network,
             private_copy(model) if settings.distillation > 0 else None,
@@ -110,15 +108,24 @@ def train(
             classes=classes,
         )
         if folder is not None:
-            checkpoint = load_checkpoint(folder, description)
-            if checkpoint is not None:
-                trainer.restore(checkpoint)
+            _take_up(trainer, folder, description, processes)
         trainer.run(description, folder=folder, report=report, quiet=quiet)
         trained = quantized_model(
             given, trainer.network, list(start.weights), list(start.activations)
         )
         trained.give_as(start)
         return trained
+
+
+def _take_up(
+    trainer: Trainer, folder: Path, description: Mapping[str, str], processes: Processes
+) -> None:
+    """Go on from the checkpoint in a folder, which is made where it is not there."""
+    if processes.first:
+        make_folder(folder)
+    checkpoint = load_checkpoint(folder, description)
+    if checkpoint is not None:
+        trainer.restore(checkpoint)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -120,10 +121,7 @@ def reconstruct_blocks(
     if quantized is network:
         quantized = network.copy_of(network.model)
     owners = weight_owners(network.model, [layer for layer in layers if layer.name in widths])
-    of_weight = {
-        id(network.model.get_submodule(owner).get_parameter("weight")): owner
-        for owner in owners.values()
-    }
+    blocks = _Blocks(network, quantized, owners, images, settings)
     result: dict[str, QuantizedWeight] = {}
     for block, every in _reconstructible(network, layers, widths, images):
         inside = [layer for layer in every if owners[layer.name] == layer.name]
@@ -140,29 +138,8 @@ def reconstruct_blocks(
         key = _key(block, {name: widths[name] for name in (*result, *grids)})
         integers = kept.get(key, shapes)
         if integers is None:
-            decided = {name: weight.values() for name, weight in result.items()}
-            others = [
-                name
-                for name, owner in owners.items()
-                if owner in grids and name != block and not _within(name, block)
-            ]
-            found = learn_rounding(
-                network,
-                [
-                    _part(
-                        network.model.get_submodule(name),
-                        record(quantized, network, name, images),
-                        of_weight,
-                        set(grids),
-                        decided,
-                    )
-                    for name in (block, *others)
-                ],
-                {name: (weights[name], grids[name]) for name in grids},
-                settings,
-                step_done=_step(report, block),
-            )
-            integers = {name: weight.integers for name, weight in found.items()}
+            learning = {name: (weights[name], grids[name]) for name in grids}
+            integers = blocks.learn(block, learning, result, _step(report, block))
             kept.put(key, integers)
         elif report is not None:
             report(block, settings.iterations)
@@ -171,6 +148,67 @@ def reconstruct_blocks(
             result[layer.name] = weight
             layer_weight(quantized.model, layer).copy_(weight.values())
     return {name: result[owner] for name, owner in owners.items()}
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """What the blocks of one network are learned from.
+
+    Attributes:
+        network: the float network.
+        quantized: the same, with the weights that are decided so far.
+        owners: by name of each layer, the first with the very same weight.
+        images: calibration images.
+        settings: of the optimization.
+    """
+
+    network: PrivateNetwork
+    quantized: PrivateNetwork
+    owners: Mapping[str, str]
+    images: Samples
+    settings: RoundingSettings
+
+    def learn(
+        self,
+        block: str,
+        learning: Mapping[str, tuple[Tensor, QuantizationParameters]],
+        decided: Mapping[str, QuantizedWeight],
+        step_done: Callable[[], None] | None,
+    ) -> dict[str, Tensor]:
+        """Learn the rounding of a block.
+
+        Args:
+            block: its name.
+            learning: float weights and their grids, by name of the layer.
+            decided: the weights of the blocks before it.
+            step_done: called after every step.
+
+        Returns:
+            The integers of each weight.
+        """
+        model = self.network.model
+        of_weight = {
+            id(model.get_submodule(owner).get_parameter("weight")): owner
+            for owner in self.owners.values()
+        }
+        values = {name: weight.values() for name, weight in decided.items()}
+        others = [
+            name
+            for name, owner in self.owners.items()
+            if owner in learning and name != block and not _within(name, block)
+        ]
+        parts = [
+            _part(
+                model.get_submodule(name),
+                record(self.quantized, self.network, name, self.images),
+                of_weight,
+                set(learning),
+                values,
+            )
+            for name in (block, *others)
+        ]
+        found = learn_rounding(self.network, parts, learning, self.settings, step_done=step_done)
+        return {name: weight.integers for name, weight in found.items()}
 
 
 def reconstructed_blocks(
