@@ -118,7 +118,7 @@ class TestTheSameRun:
 def test_a_run_ends_with_its_findings(tmp_path, capsys, monkeypatch) -> None:
     drawn = []
 
-    def draw(folder: Path) -> tuple[Path, ...]:
+    def draw(folder: Path, *, quiet: bool = False) -> tuple[Path, ...]:
         drawn.append(folder)
         return (folder / "figures" / "convergence.png",)
 

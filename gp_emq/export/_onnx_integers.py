@@ -17,6 +17,9 @@ from gp_emq.export._folding import Folded, fold
 from gp_emq.export._onnx_calls import BYTES, Call, GraphWeight, find_calls
 from gp_emq.export._onnx_values import constant, discard, readers, settle_constants
 
+_ORDINARY = 2.0**24
+"""Scales up to here, and down to its reciprocal, are multiplied when a file is loaded."""
+
 
 def compute_in_integers(
     graph: ir.Graph, weights: Mapping[ir.Value, GraphWeight], inputs: Mapping[ir.Value, str]
@@ -78,6 +81,9 @@ def _settle(graph: ir.Graph, value: ir.Value, weight: GraphWeight) -> None:
     if not uses or dequantize is None or value.is_graph_output():
         return
     if any(use.node.op_type != "Conv" or use.idx != 1 for use in uses):
+        return
+    # onnxruntime multiplies what it computed once by factors that follow, which may overflow.
+    if not ((weight.scale >= 1 / _ORDINARY) & (weight.scale <= _ORDINARY)).all():
         return
     maker = _Maker(graph, dequantize, "")
     name, kind, shape = f"{weight.name}.weight", ir.DataType.FLOAT, weight.stored.shape

@@ -44,6 +44,7 @@ NO_TARGET = {
     "gp_emq.networks._weights:file_sha256": "reads bytes, whatever they are",
     "primitives.__main__:main": "reads the page of the documentation that it writes",
     "gp_emq.networks._imagenet:read_imagenet": "calls read_image for every picture of a list",
+    "analysis.reporting._page:_asset": "reads a style or script of the package itself",
 }
 """Functions that read, but nothing that a user hands in, or under another name."""
 
