@@ -105,10 +105,9 @@ def carry_out_study(
             seed,
             formula,
             evaluations,
-            *(
-                {name: values[place][of] for name, values in ranked.found.items()}
-                for of in range(3)
-            ),
+            equal_cost={name: values[place][0] for name, values in ranked.found.items()},
+            all_pairs={name: values[place][1] for name, values in ranked.found.items()},
+            picks={name: values[place][2] for name, values in ranked.found.items()},
         )
         for place, (variant, seed, formula, evaluations) in enumerate(found)
     ]

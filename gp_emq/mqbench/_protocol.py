@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from gp_emq.errors import BenchError, QuantizationError
 from gp_emq.files import shortened
-from gp_emq.networks._granularity import LEAST_GROUP
+from gp_emq.networks import Granularity
 from gp_emq.quantization import ActivationQuantizer, WeightQuantizer
 from gp_emq.quantization.recipes import Recipe, find_recipe, list_recipes
 
@@ -107,14 +107,17 @@ class Protocol:
             raise BenchError(f"iterations must be at least 1, not {iterations}")
         if group is not None and per_channel is False:
             raise BenchError(f"groups lie within output channels: no --group {group} per tensor")
-        if group is not None and group < LEAST_GROUP:
-            raise BenchError(f"a group has at least {LEAST_GROUP} values, not {group}")
         channels = _chosen(per_channel, self.weights.per_channel) or group is not None
+        group = _chosen(group, self.weights.group) if channels else None
+        try:
+            granularity = Granularity(channels, group)
+        except ValueError as error:
+            raise BenchError(str(error)) from None
         weights = WeightQuantizer(
             symmetric=_chosen(symmetric, self.weights.symmetric),
-            per_channel=channels,
+            per_channel=granularity.per_channel,
             scale_rule=_chosen(scale_rule, self.weights.scale_rule),
-            group=_chosen(group, self.weights.group) if channels else None,
+            group=granularity.group,
         )
         return replace(
             self,
