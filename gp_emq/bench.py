@@ -126,7 +126,7 @@ def _settings(asked: Uniform) -> "MeasurementSettings":
     protocol = mqbench.find_protocol(asked.protocol).with_options(
         symmetric=asked.symmetric,
         per_channel=asked.per_channel,
-        group=asked.group,
+        group=asked.scale_group,
         scale_rule=asked.scale_rule,
         calibration_images=asked.calibration_images,
         iterations=asked.iterations,

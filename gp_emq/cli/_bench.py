@@ -40,7 +40,7 @@ class Uniform:
     scale_rule: str | None
     symmetric: bool | None
     per_channel: bool | None
-    group: int | None
+    scale_group: int | None
     arithmetic: str
 
 
@@ -194,7 +194,7 @@ def _add_measurement(build: argparse.ArgumentParser) -> None:
     how.add_argument("--scale-rule", choices=SCALE_RULES, help="of the weights")
     how.add_argument("--symmetric", action=argparse.BooleanOptionalAction, help="weights")
     how.add_argument("--per-channel", action=argparse.BooleanOptionalAction, help="weights")
-    add_number(how, "--group", "values of an output channel that share a scale (default all)")
+    add_number(how, "--scale-group", "values of an output channel that share a scale (default all)")
     how.add_argument(
         "--arithmetic", default="auto",
         help="integer: oneDNN's 8-bit convolution; float; auto: integer where there is one",

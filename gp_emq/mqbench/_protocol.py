@@ -106,7 +106,9 @@ class Protocol:
         if iterations is not None and iterations < 1:
             raise BenchError(f"iterations must be at least 1, not {iterations}")
         if group is not None and per_channel is False:
-            raise BenchError(f"groups lie within output channels: no --group {group} per tensor")
+            raise BenchError(
+                f"groups of {group} values lie within output channels: there are none per tensor"
+            )
         channels = _chosen(per_channel, self.weights.per_channel) or group is not None
         group = _chosen(group, self.weights.group) if channels else None
         try:

@@ -32,8 +32,8 @@ def test_a_bench_keeps_its_groups_and_proxies_see_them(tmp_path) -> None:
     out = tmp_path / "grouped.safetensors"
     assert command.main(
         [
-            "build", "--network", "plain-digits", "--protocol", "rtn", "--group", "8", "--bits",
-            "2,4", "--test-images", "100", "--calibration-images", "32", "--configs", "6", "--out",
+            "build", "--network", "plain-digits", "--protocol", "rtn", "--scale-group", "8",
+            "--bits", "2,4", "--test-images", "100", "--calibration-images", "32", "--configs", "6", "--out",
             str(out), "--quiet",
         ]
     ) == 0  # fmt: skip
@@ -53,7 +53,7 @@ def test_a_bench_keeps_its_groups_and_proxies_see_them(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"group": 8, "per_channel": False}, "groups lie within output channels"),
+        ({"group": 8, "per_channel": False}, "groups of 8 values lie within output channels"),
         ({"group": 1}, "of 2 or more values, not 1"),
     ],
 )
