@@ -33,8 +33,8 @@ def test_a_bench_keeps_its_groups_and_proxies_see_them(tmp_path) -> None:
     assert command.main(
         [
             "build", "--network", "plain-digits", "--protocol", "rtn", "--scale-group", "8",
-            "--bits", "2,4", "--test-images", "100", "--calibration-images", "32", "--configs", "6", "--out",
-            str(out), "--quiet",
+            "--bits", "2,4", "--test-images", "100", "--calibration-images", "32", "--configs", "6",
+            "--out", str(out), "--quiet",
         ]
     ) == 0  # fmt: skip
     bench = read_bench(out)
