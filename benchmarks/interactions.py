@@ -1,30 +1,35 @@
 """Do layers' harms add up? ``python -m benchmarks.interactions``.
 
 With ``D(b)`` the divergence of the network's outputs where one entry alone has ``b`` bits, and
-``I`` what two entries at the lowest width make beyond what both make alone, configurations are
-ranked by
+``I(b, c)`` what two entries make beyond what both make alone, configurations are ranked by
 
-    Σ D(b)   and   Σ D(b) + Σ I · a(b) a(c) over pairs,   a(b) = √(D(b) / D(lowest)),
+    Σ D(b),   Σ D(b) + Σ I(lowest, lowest) · a(b) a(c) over pairs, a(b) = √(D(b) / D(lowest)),
+    and   Σ D(b) + Σ I(b, c),
 
-all pairs, or those of neighbours in forward order. The idea of pairwise terms is CLADO's (Deng et
-al., Mixed-precision quantization with cross-layer dependencies, 2023). One forward pass over the
-calibration images a pair; batch norms take the statistics of the images where the bench's recipe
-re-estimates them. Rows are kept, and a killed call goes on from them.
+over all pairs, or those of neighbours in forward order; the last also with all other entries at the
+middle width in place of float. Then by ``gp-measured`` plus a multiple of each sum over pairs, the
+multiple chosen on half of the configurations for the rank on the other half. The idea of pairwise
+terms is CLADO's (Deng et al., Mixed-precision quantization with cross-layer dependencies, 2023).
+One forward pass over the calibration images for a pair at two widths; batch norms take the
+statistics of the images where the bench's recipe re-estimates them. Rows are kept, and a killed
+call goes on from them.
 """
 
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.ceilings import fitted_table_taus
 from gp_emq.command import run_command
-from gp_emq.correlation import FloatArray, KendallRanker
+from gp_emq.correlation import FloatArray, KendallRanker, PairMask
 from gp_emq.errors import BenchError
 from gp_emq.files import atomic_write_text, read_document
 from gp_emq.networks import undisturbed
@@ -47,18 +52,35 @@ BENCHES = (
     "attentive-digits-adaround-channel", "gated-digits-adaround-channel",
 )  # fmt: skip
 """Of networks of the search and of validation."""
-WAYS = ("additive", "neighbours", "all pairs", "gp-measured", "fitted")
+ALONE = ("additive", "neighbours", "all pairs", "each width", "at the middle")
+BESIDE = tuple(f"+ {way}" for way in ALONE[1:])
+WAYS = (*ALONE, "gp-measured", *BESIDE, "fitted")
+MULTIPLES = (0.0, *(0.1 * 2.0**power for power in range(7)))
+"""Of a sum over pairs, whose standard deviation is made that of the proxy's scores."""
+HALVES = 20
 Found = dict[str, float]
+Places = NDArray[np.intp]
 
 
-def divergences(context: Context) -> tuple[FloatArray, FloatArray]:
-    """Measure entries alone at each width, and pairs of them at the lowest.
+@dataclass(frozen=True)
+class Divergences:
+    """What entries make of the outputs, each alone and two at a time.
+
+    Attributes:
+        single: Of one entry at a width, (entries, bits).
+        pairs: Beyond both alone, (entries, bits, entries, bits), symmetric; 0 within an entry.
+    """
+
+    single: FloatArray
+    pairs: FloatArray
+
+
+def divergences(context: Context, base: int | None = None) -> Divergences:
+    """Measure entries alone, and pairs of them, at each width.
 
     Args:
         context: Of the statistics of a network.
-
-    Returns:
-        (entries, bits), and what pairs make beyond both alone, (entries, entries), symmetric.
+        base: Place among the bits of the width that all other entries have; None for float.
     """
     network, moved = context.network, context.own_perturbations()
     entries = [layer.entry for layer in network.weight_layers]
@@ -70,10 +92,10 @@ def divergences(context: Context) -> tuple[FloatArray, FloatArray]:
         batch = batch.in_even_chunks(len(batch))
 
     def divergence(places: dict[int, int]) -> float:
-        weights: list[Tensor] = [
-            weight + change[places[entry]] if entry in places else weight
-            for weight, change, entry in zip(plain, moved, entries, strict=True)
-        ]
+        weights: list[Tensor] = []
+        for weight, change, entry in zip(plain, moved, entries, strict=True):
+            place = places.get(entry, base)
+            weights.append(weight if place is None else weight + change[place])
         total = 0.0
         for (samples, _), reference in zip(batch.chunks(), before, strict=True):
             outputs = in_double(network.outputs(weights, samples))
@@ -82,42 +104,92 @@ def divergences(context: Context) -> tuple[FloatArray, FloatArray]:
 
     with undisturbed(), torch.no_grad(), by_their_own_statistics(norms):
         before = [in_double(network.outputs(plain, samples)) for samples, _ in batch.chunks()]
-        single = np.array(
-            [[divergence({entry: width}) for width in range(widths)] for entry in range(count)]
-        )
-        pairs = np.zeros((count, count))
-        for one in range(count):
-            for other in range(one):
-                both = divergence({one: 0, other: 0})
-                pairs[one, other] = pairs[other, one] = both - single[one, 0] - single[other, 0]
-    return single, pairs
+        start = divergence({})
+        options = [(entry, width) for entry in range(count) for width in range(widths)]
+        single = np.array([divergence({entry: width}) - start for entry, width in options])
+        pairs = np.zeros((len(options), len(options)))
+        for row, (one, at_one) in enumerate(options):
+            for column, (other, at_other) in enumerate(options[: one * widths]):
+                both = divergence({one: at_one, other: at_other}) - start
+                pairs[row, column] = pairs[column, row] = both - single[row] - single[column]
+    return Divergences(single.reshape(count, widths), pairs.reshape(count, widths, count, widths))
 
 
-def harms(
-    single: FloatArray, pairs: FloatArray, places: "np.ndarray[tuple[int, int], np.dtype[np.intp]]"
-) -> dict[str, FloatArray]:
+def harms(found: Divergences, middle: Divergences, places: Places) -> dict[str, FloatArray]:
     """Predict the divergence of configurations.
 
     Args:
-        single: Of entries alone, (entries, bits).
-        pairs: Beyond both alone, at the lowest width, (entries, entries).
+        found: Around the float network.
+        middle: Around the network with all entries at the middle width.
         places: Of each entry's width among the bits, (n, entries).
 
     Returns:
-        By `WAYS`, (n,).
+        By `ALONE`, (n,).
     """
+    single, lowest_pairs = found.single, found.pairs[:, 0, :, 0]
     entries = np.arange(len(single))
     positive = np.maximum(single, 0)
     lowest = np.maximum(positive[:, :1], np.finfo(float).tiny)
     amplitudes = np.sqrt(positive / lowest)[entries, places]
-    additive = single[entries, places].sum(axis=1)
-    near = pairs * (np.abs(entries[:, None] - entries) == 1)
-    together = [np.einsum("ni,ij,nj->n", amplitudes, one, amplitudes) / 2 for one in (near, pairs)]
-    return {
-        "additive": additive,
-        "neighbours": additive + together[0],
-        "all pairs": additive + together[1],
-    }
+    near = lowest_pairs * (np.abs(entries[:, None] - entries) == 1)
+    carried = [
+        np.einsum("ni,ij,nj->n", amplitudes, one, amplitudes) / 2 for one in (near, lowest_pairs)
+    ]
+
+    def of(one: Divergences) -> tuple[FloatArray, FloatArray]:
+        picked = one.pairs[entries[:, None], places[:, :, None], entries, places[:, None, :]]
+        return one.single[entries, places].sum(axis=1), picked.sum(axis=(1, 2)) / 2
+
+    (additive, together), (around, beyond) = of(found), of(middle)
+    sums = (additive, additive + carried[0], additive + carried[1], additive + together)
+    return dict(zip(ALONE, (*sums, around + beyond), strict=True))
+
+
+def beside(scores: FloatArray, pairs: FloatArray, values: FloatArray, equal: PairMask) -> float:
+    """Rank by scores less a multiple of a sum over pairs that half of the configurations choose.
+
+    Args:
+        scores: Of a proxy, higher is better, (n,).
+        pairs: Harm that pairs add, (n,).
+        values: What was measured, higher is better, (n,).
+        equal: Which pairs of configurations are of equal cost, (n, n).
+
+    Returns:
+        Mean tau at equal cost on the other halves.
+    """
+    deviation = float(pairs.std())
+    unit = float(scores.std()) / deviation if deviation > 0 else 0.0
+    tried = np.stack([scores - multiple * unit * pairs for multiple in MULTIPLES])
+    taus = []
+    for seed in range(HALVES):
+        order = np.random.default_rng(seed).permutation(len(values))
+        one, other = order[: len(order) // 2], order[len(order) // 2 :]
+        fit, held = (
+            KendallRanker(values[half], equal[np.ix_(half, half)]).taus(tried[:, half])
+            for half in (one, other)
+        )
+        taus.append(float(held[int(np.argmax(fit))]))
+    return float(np.mean(taus))
+
+
+def shares(found: Divergences, bits: Sequence[int]) -> Found:
+    """Say how much pairs add, as a share of what their two entries make alone.
+
+    Args:
+        found: Around the float network.
+        bits: The widths.
+
+    Returns:
+        Sums over all pairs of entries, by the width of both, as `"share at 2"`.
+    """
+    away = 1 - np.eye(len(found.single))
+    rows: Found = {}
+    for place, width in enumerate(bits):
+        alone = found.single[:, place]
+        sums = float(((alone[:, None] + alone) * away).sum())
+        together = float(found.pairs[:, place, :, place].sum())
+        rows[f"share at {width}"] = together / sums if sums > 0 else 0.0
+    return rows
 
 
 def measure(name: str) -> Found:
@@ -128,16 +200,21 @@ def measure(name: str) -> Found:
     values = np.asarray(bench.oriented, dtype=np.float64)
     ranker = KendallRanker(values, pairs)
     places = np.searchsorted(np.asarray(bench.bits), bench.configurations)
-    single, together = divergences(cast("Any", inputs.statistics._source)._context)
-    found = {
-        way: float(ranker.taus(-harm[None])[0])
-        for way, harm in harms(single, together, places).items()
-    }
+    context = cast("Any", inputs.statistics._source)._context
+    around = divergences(context)
+    predicted = harms(around, divergences(context, len(bench.bits) // 2), places)
+    rows = {way: float(ranker.taus(-harm[None])[0]) for way, harm in predicted.items()}
     scores = score(shipped_proxy("gp-measured"), inputs, bench).scores
-    found["gp-measured"] = 0.0 if scores is None else float(ranker.taus(scores[None])[0])
-    found["fitted"] = fitted_table_taus(bench.configurations, values, pairs)[0]
-    found["entries"] = len(single)
-    return found
+    if scores is None:
+        raise BenchError(f"gp-measured has no finite scores on {name}")
+    rows["gp-measured"] = float(ranker.taus(scores[None])[0])
+    for way in ALONE[1:]:
+        # Around the middle the sum of single entries is another one, and belongs to the terms.
+        added = predicted[way] - (0 if way == ALONE[-1] else predicted[ALONE[0]])
+        rows[f"+ {way}"] = beside(scores, added, values, pairs)
+    rows["fitted"] = fitted_table_taus(bench.configurations, values, pairs)[0]
+    rows["entries"] = len(around.single)
+    return {**rows, **shares(around, bench.bits)}
 
 
 def table_of(rows: dict[str, Found]) -> list[str]:

@@ -1,7 +1,7 @@
 """The simplest objective: Kendall tau of a table's scores against the accuracies of one bench."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -28,6 +28,8 @@ class BenchObjective:
         samples: How many training configurations to use; all of them if None.
         seed: Which ones.
         pairs: Which pairs of the bench's configurations count, (n, n); all of them if None.
+        ranker: Makes what ranks from the values of configurations, higher is better, and the pairs
+            of them that count.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class BenchObjective:
         samples: int | None = None,
         seed: int = 0,
         pairs: PairMask | None = None,
+        ranker: Callable[[FloatArray, PairMask | None], Ranker] = KendallRanker,
     ) -> None:
         self.networks, self.pairs = (bench.name,), pairs
         self.choices: IndexArray = np.searchsorted(
@@ -49,10 +52,8 @@ class BenchObjective:
         self._training = np.asarray(training, dtype=np.intp)
         self._validation = np.asarray(bench.validation, dtype=np.intp)
         accuracies: FloatArray = np.asarray(bench.oriented, dtype=np.float64)
-        self._rank_training: Ranker
-        self._rank_validation: Ranker
         self._rank_training, self._rank_validation = (
-            KendallRanker(accuracies[part], among(pairs, part))
+            ranker(accuracies[part], among(pairs, part))
             for part in (self._training, self._validation)
         )
 

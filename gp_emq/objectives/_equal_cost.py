@@ -1,10 +1,19 @@
 """Kendall tau over pairs of configurations that cost about the same: what allocation asks for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from gp_emq.correlation import WINDOW, FloatArray, Ranker, at_equal_cost, why_no_pairs
+from gp_emq.correlation import (
+    WINDOW,
+    FloatArray,
+    KendallRanker,
+    PairMask,
+    Ranker,
+    at_equal_cost,
+    why_no_pairs,
+)
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Bench
 from gp_emq.objectives._bench import BenchObjective
@@ -46,6 +55,7 @@ class EqualCostObjective(BenchObjective):
             cost has the rest.
         samples: How many training configurations to use; all of them if None.
         seed: Which ones.
+        ranker: As for `BenchObjective`.
 
     Raises:
         GpEmqError: No pair of training configurations of equal cost can be ranked, or the weight
@@ -61,11 +71,12 @@ class EqualCostObjective(BenchObjective):
         all_pairs: float = 0.0,
         samples: int | None = None,
         seed: int = 0,
+        ranker: Callable[[FloatArray, PairMask | None], Ranker] = KendallRanker,
     ) -> None:
         if not 0 <= all_pairs < 1:
             raise GpEmqError(f"the weight of all pairs must be from 0 to below 1, not {all_pairs}")
         pairs = at_equal_cost(costs, window)
-        super().__init__(bench, samples=samples, seed=seed, pairs=pairs)
+        super().__init__(bench, samples=samples, seed=seed, pairs=pairs, ranker=ranker)
         mask = pairs[np.ix_(self.training, self.training)]
         reason = why_no_pairs(bench.oriented[self.training], mask, "training configurations")
         if reason:

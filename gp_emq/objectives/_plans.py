@@ -1,16 +1,11 @@
 """How good the configurations are that a formula would pick at each size: what a plan is for."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_emq.correlation import (
-    WINDOW,
-    FloatArray,
-    KendallRanker,
-    PairMask,
-    Ranker,
-    at_equal_cost,
-)
+from gp_emq.correlation import WINDOW, FloatArray, KendallRanker, PairMask, Ranker
 from gp_emq.mqbench import Bench
 from gp_emq.objectives._equal_cost import EqualCostObjective
 
@@ -32,14 +27,18 @@ class PlanRanker(Ranker):
 
     Args:
         accuracies: Measured values of the configurations, higher is better, (n,).
-        pairs: Which pairs of configurations are of about equal size, (n, n).
+        pairs: Which pairs of configurations are of about equal size, (n, n); all of them if None.
         share: How much picks count, 0 to 1; tau at equal cost has the rest.
     """
 
-    def __init__(self, accuracies: FloatArray, pairs: PairMask, share: float = SHARE) -> None:
+    def __init__(
+        self, accuracies: FloatArray, pairs: PairMask | None, share: float = SHARE
+    ) -> None:
         self._accuracies, self._share = accuracies, share
         self._kendall = KendallRanker(accuracies, pairs)
-        self._windows: PairMask = pairs | np.eye(len(accuracies), dtype=bool)
+        count = len(accuracies)
+        near = np.ones((count, count), dtype=bool) if pairs is None else pairs
+        self._windows: PairMask = near | np.eye(count, dtype=bool)
         self._best = _picked(self._windows, accuracies, accuracies)
         self._worst = _picked(self._windows, -accuracies, accuracies)
 
@@ -142,10 +141,11 @@ class PlanObjective(EqualCostObjective):
         samples: int | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(bench, costs, window=window, samples=samples, seed=seed)
-        accuracies: FloatArray = np.asarray(bench.oriented, dtype=np.float64)
-        pairs = at_equal_cost(costs, window)
-        self._rank_training, self._rank_validation = (
-            PlanRanker(accuracies[part], pairs[np.ix_(part, part)], share)
-            for part in (self._training, self._validation)
+        super().__init__(
+            bench,
+            costs,
+            window=window,
+            samples=samples,
+            seed=seed,
+            ranker=partial(PlanRanker, share=share),
         )
