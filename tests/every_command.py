@@ -42,7 +42,7 @@ def parser_of(module: str) -> argparse.ArgumentParser:
     plain = argparse.ArgumentParser.parse_args
     with mock.patch("argparse.ArgumentParser.parse_args", take):
         try:
-            command.main(list(COMMANDS[module]))
+            command.main(list(COMMANDS.get(module, ())))
         except _TakenError:
             return taken[0]
     raise AssertionError(f"{module} parses nothing")
