@@ -30,7 +30,9 @@ from gp_emq.allocation import (
 from gp_emq.command import run_command
 from gp_emq.errors import RunError
 from gp_emq.files import decode_document
+from gp_emq.measured import REACHES
 from gp_emq.measured._calibration import calibrate
+from gp_emq.measured._interactions import interact
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.measured._search import SearchSettings, search
 from gp_emq.networks import Inputs, load_inputs
@@ -52,7 +54,7 @@ SHARES = (0.25, 0.5, 0.75)
 BITS = (2, 3, 4)
 CALIBRATION = 256
 HELD_BACK = 1024
-UNIFORM, START, MEASURED, CALIBRATED = "uniform", "start", "measured", "calibrated"
+UNIFORM, START, MEASURED, CALIBRATED, PAIRS = "uniform", "start", "measured", "calibrated", "pairs"
 
 FloatArray = NDArray[np.float64]
 
@@ -77,6 +79,17 @@ class Way:
 
 
 @dataclass(frozen=True)
+class Together:
+    """What pairs of entries brought: plans measured, taus with and without, used, and kept."""
+
+    measured: int
+    tau: Interval
+    single_tau: Interval
+    used: bool
+    kept: bool
+
+
+@dataclass(frozen=True)
 class Row:
     """One network at one size.
 
@@ -94,6 +107,7 @@ class Row:
         tau: Of the corrected table, each plan left out once.
         table_tau: Of the table as it was, on the same plans.
         seconds: Processor seconds of search and calibration.
+        together: Of pairs of entries, where they were asked for.
     """
 
     network: str
@@ -109,6 +123,7 @@ class Row:
     tau: Interval
     table_tau: Interval
     seconds: float
+    together: Together | None = None
 
 
 class Rows:
@@ -180,6 +195,7 @@ class _Study:
         )
         seconds = time.process_time() - begun
         plans = {START: start, MEASURED: found.best, CALIBRATED: fitted.best}
+        together = self._together(problem, start, plans)
         uniform = _uniform(problem)
         if uniform is not None:
             plans = {UNIFORM: uniform} | plans
@@ -198,7 +214,21 @@ class _Study:
             tau=_interval(fitted.tau),
             table_tau=_interval(fitted.table_tau),
             seconds=seconds,
+            together=together,
         )
+
+    def _together(
+        self, problem: Problem, start: Configuration, plans: dict[str, Configuration]
+    ) -> Together | None:
+        """Add the plan by pairs to the plans, where that is asked for."""
+        if self.options.interactions is None:
+            return None
+        found = interact(
+            problem, start, self.search, reach=self.options.interactions, seed=self.options.seed
+        )
+        plans[PAIRS] = found.best
+        taus = _interval(found.tau), _interval(found.single_tau)
+        return Together(found.measured, *taus, found.used, found.best != start)
 
     def _problem(self, share: float) -> Problem:
         meter, entries = Meter(self.space, CostSettings()), len(self.space.widths)
@@ -264,9 +294,12 @@ def _table(rows: Sequence[Row]) -> list[str]:
             f"{row.table_tau.value:.2f} → {row.tau.value:.2f}",
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
+    lines += _pairs_table([row for row in rows if row.together is not None])
     for part in dict.fromkeys(row.part for row in rows):
-        own = [row for row in rows if row.part == part]
-        for name in (MEASURED, CALIBRATED):
+        for name in (MEASURED, CALIBRATED, PAIRS):
+            own = [row for row in rows if row.part == part and name in row.ways]
+            if not own:
+                continue
             gains = [100 * row.ways[name].change.value for row in own]
             losses = [_relative(row.ways[name], row.ways[START].loss.value) for row in own]
             worse = sum((row.ways[name].change.high or 0.0) < 0 for row in own)
@@ -275,6 +308,23 @@ def _table(rows: Sequence[Row]) -> list[str]:
                 f"{np.mean(losses):+.1f} % of the start's, on the average of {len(own)}; worse "
                 f"than the start beyond the interval: {worse}"
             )
+    return lines
+
+
+def _pairs_table(rows: Sequence[Row]) -> list[str]:
+    """Write a Markdown table of what pairs of entries brought."""
+    if not rows:
+        return []
+    columns = ("network", "size", "plans measured", "tau, singly → with pairs", "pairs", "loss")
+    lines = ["", "| " + " | ".join((*columns, "top-1")) + " |", "|---" * 7 + "|"]
+    for row in rows:
+        found, start = row.together, row.ways[START].loss.value
+        assert found is not None  # noqa: S101 - rows have it
+        taus = f"{found.single_tau.value:.2f} → {found.tau.value:.2f}"
+        used = ("used" if found.used else "not used") + (", kept" if found.kept else "")
+        cells = [row.network, f"{row.share:g}", f"{found.measured}", taus, used]
+        cells += [_loss(row.ways[PAIRS], start), _accuracy(row, PAIRS)]
+        lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
@@ -304,7 +354,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(
         prog="python -m benchmarks.measured",
         description="Accuracy and divergence, on test images, of a table's plans as they are, "
-        "with --measure, and with --calibrate: a Markdown table.",
+        "with --measure, with --calibrate, and with --interactions: a Markdown table.",
     )
     parser.add_argument(
         "--rows", type=OutputFile(), required=True, metavar="FILE.jsonl",
@@ -317,6 +367,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--proxy", default="fit", metavar="PROXY", help="default: fit")
     parser.add_argument("--measure", type=positive, default=100, metavar="N", help="default: 100")
     parser.add_argument("--calibrate", type=positive, default=16, metavar="N", help="default: 16")
+    parser.add_argument(
+        "--interactions", choices=REACHES,
+        help="plan by terms for pairs of entries, too: of neighbours, or all",
+    )  # fmt: skip
     parser.add_argument("--tests", type=positive, metavar="N", help="test images (default: all)")
     parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of all draws")
     return parser

@@ -18,6 +18,7 @@ from ._plan import Baseline, Plan, Target
 from ._plan_file import load_plan, plan_document, plan_from, save_plan
 from ._plan_formats import check_torchao, modelopt_config, plan_csv, torchao_config
 from ._problem import Problem
+from ._quadratic import best_with_pairs
 from ._revised import revised_plan
 from ._scored import ScoredNetwork
 from ._space import FLOAT_BITS, Configuration, Space, search_space
@@ -51,6 +52,7 @@ __all__ = [
     "activation_target",
     "allocate",
     "axis_costs",
+    "best_with_pairs",
     "check_torchao",
     "draw_within",
     "format_plan",

@@ -121,13 +121,9 @@ class _Problem:
         group = np.repeat(np.arange(len(scores)), [len(row) for row in scores])
         option = np.concatenate([np.arange(len(row)) for row in scores])
         loss = np.concatenate([max(row) - np.asarray(row, dtype=np.float64) for row in scores])
-        spent = np.zeros((len(limits), len(group)))
-        for place, (rows, limit) in enumerate(zip(costs, limits, strict=True)):
-            slack = limit + TOLERANCE * abs(limit) - math.fsum(min(row) for row in rows)
-            if slack < 0:
-                return None
-            above = np.concatenate([np.asarray(row, dtype=np.float64) - min(row) for row in rows])
-            spent[place] = above / slack if slack > 0 else np.where(above > 0, 2.0, 0.0)
+        spent = shares_of_slack(costs, limits, len(group))
+        if spent is None:
+            return None
         fits = np.asarray((spent <= 1.0).all(axis=0), dtype=np.bool_)
         whole = cls(group, option, loss, spent, len(scores))
         return whole._kept(fits)._undominated()
@@ -176,22 +172,16 @@ class _Problem:
             constraints.append(LinearConstraint(self.spent * _SCALE, -np.inf, _SCALE))
         if cuts:
             constraints.append(LinearConstraint(np.stack(cuts), -np.inf, self.groups - 1))
-        with quiet_output():
-            result = milp(
-                self.loss / largest * _SCALE,
-                integrality=np.ones(count, dtype=np.int64),
-                bounds=Bounds(0, 1),
-                constraints=constraints,
-                options={"mip_rel_gap": 0.0, "node_limit": nodes},
-            )
-        if result.status == 2:
+        whole = np.ones(count, dtype=np.int64)
+        result = solve_program(
+            self.loss / largest * _SCALE, whole, Bounds(0, 1), constraints, nodes
+        )
+        if result is None:
             return None
-        if result.x is None:
-            raise AllocationError(f"the integer program was not solved: {result.message}")
         chosen = np.zeros(self.groups, dtype=np.intp)
         picked = np.flatnonzero(result.x > 0.5)
         chosen[self.group[picked]] = self.option[picked]
-        return _Solution(chosen, _gap(result) / _SCALE * largest, float(result.fun))
+        return _Solution(chosen, gap_of(result) / _SCALE * largest, float(result.fun))
 
     def _places(self, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
         """Where the chosen options lie in the row."""
@@ -216,7 +206,65 @@ class _Problem:
         return self._kept(keep)
 
 
-def _gap(result: OptimizeResult) -> float:
+def shares_of_slack(
+    costs: Sequence[Sequence[Sequence[float]]], limits: Sequence[float], options: int
+) -> FloatArray | None:
+    """Say which share each option has of what its limit leaves beside the cheapest options.
+
+    Args:
+        costs: For each limit, for each group, what each option costs.
+        limits: Most that the options may cost together.
+        options: How many there are, of all groups.
+
+    Returns:
+        (limits, options of all groups in a row), where sums of at most 1 are within the limit;
+        None if the cheapest options of a limit are beyond it.
+    """
+    shares = np.zeros((len(limits), options))
+    for place, (rows, limit) in enumerate(zip(costs, limits, strict=True)):
+        slack = limit + TOLERANCE * abs(limit) - math.fsum(min(row) for row in rows)
+        if slack < 0:
+            return None
+        above = np.concatenate([np.asarray(row, dtype=np.float64) - min(row) for row in rows])
+        shares[place] = above / slack if slack > 0 else np.where(above > 0, 2.0, 0.0)
+    return shares
+
+
+def solve_program(
+    objective: FloatArray,
+    integral: NDArray[np.int64],
+    bounds: Bounds,
+    constraints: Sequence[LinearConstraint],
+    nodes: int,
+) -> OptimizeResult | None:
+    """Find the least value of an integer program; None where nothing meets the constraints.
+
+    Args:
+        objective: Of each variable.
+        integral: 1 where the variable is whole.
+        bounds: Of the variables.
+        constraints: All that must hold.
+        nodes: Most nodes of the branch and bound.
+
+    Raises:
+        AllocationError: The solver failed.
+    """
+    with quiet_output():
+        result = milp(
+            objective,
+            integrality=integral,
+            bounds=bounds,
+            constraints=constraints,
+            options={"mip_rel_gap": 0.0, "node_limit": nodes},
+        )
+    if result.status == 2:
+        return None
+    if result.x is None:
+        raise AllocationError(f"the integer program was not solved: {result.message}")
+    return result
+
+
+def gap_of(result: OptimizeResult) -> float:
     """What a better solution could still gain, scaled; infinite where the solver does not say."""
     if result.status == 0:
         return 0.0

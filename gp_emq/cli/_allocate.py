@@ -17,8 +17,8 @@ V = TypeVar("V")
 
 _OF_THE_NETWORK = (
     "network", "workload", "weights", "data", "images", "seed", "proxy", "primitives", "per_tensor",
-    "no_cache", "save_table", "measure", "minutes", "calibrate", "measure_images", "measure_loss",
-    "measure_method", "max_drop",
+    "no_cache", "save_table", "measure", "minutes", "calibrate", "interactions", "measure_images",
+    "measure_loss", "measure_method", "max_drop",
 )  # fmt: skip
 """What a saved table was made by, and what only the network answers."""
 

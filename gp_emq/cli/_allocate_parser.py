@@ -12,7 +12,7 @@ from gp_emq.cli._options import (
     add_seed,
     add_workload,
 )
-from gp_emq.measured import DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES
+from gp_emq.measured import DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
 from gp_emq.networks import ACCOUNTINGS
 from gp_emq.options import OptionParser, positive_number, share
 from gp_emq.outputs import OutputFile
@@ -175,6 +175,12 @@ def _add_measuring(parser: OptionParser) -> None:
     add_number(
         group, "--calibrate",
         f"correct the proxy's table by N measured plans, {LEAST_PLANS} or more (8, 16, 32)",
+    )  # fmt: skip
+    group.add_argument(
+        "--interactions", choices=REACHES,
+        help="measure what pairs of layers lose beyond the sum of both, swapped in the plan, and "
+        "plan by these terms, too, where these rank random plans better: pairs of neighbours, or "
+        "all, which for n layers of w widths takes n(n-1)/2 (w-1)² measurements",
     )  # fmt: skip
     add_number(
         group, "--measure-images", "images to measure on, beside those of --images", HELD_BACK

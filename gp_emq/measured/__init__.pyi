@@ -1,5 +1,5 @@
 from ._certificate import REGRESSION, Certificate
-from ._names import DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES
+from ._names import DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
 from ._options import MeasureOptions
 from ._planning import MeasuredPlan, measured_plan
 
@@ -8,6 +8,7 @@ __all__ = [
     "HELD_BACK",
     "LEAST_PLANS",
     "LOSSES",
+    "REACHES",
     "REGRESSION",
     "Certificate",
     "MeasureOptions",

@@ -110,8 +110,10 @@ def calibrate(
         best=best,
         change=change,
         measured=tuple(measured),
-        tau=_tau(model.left_out(measured, effects), losses),
-        table_tau=_tau(np.array([-problem.score(item.configuration) for item in measured]), losses),
+        tau=tau_of(model.left_out(measured, effects), losses),
+        table_tau=tau_of(
+            np.array([-problem.score(item.configuration) for item in measured]), losses
+        ),
         hyperparameters=effects.hyperparameters,
     )
 
@@ -156,6 +158,12 @@ def _with_scores(problem: Problem) -> Problem:
     return replace(problem, provenance=known)
 
 
-def _tau(harms: FloatArray, losses: FloatArray) -> Figure:
+def tau_of(harms: FloatArray, losses: FloatArray) -> Figure:
+    """Rank plans by predicted harms: Kendall's tau with what they lose, with an interval.
+
+    Args:
+        harms: Predicted, (n,).
+        losses: Measured, (n,).
+    """
     low, high = bootstrap_interval(harms, losses)
     return Figure(kendall_tau(harms, losses), low, high)

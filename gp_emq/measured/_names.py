@@ -3,6 +3,9 @@
 DIVERGENCE, LOSS = "divergence", "loss"
 LOSSES = (DIVERGENCE, LOSS)
 """What is measured: how far outputs are from the float network's, or the workload's own loss."""
+NEIGHBOURS, ALL_PAIRS = "neighbours", "all"
+REACHES = (NEIGHBOURS, ALL_PAIRS)
+"""Which pairs of entries are measured: those next to each other in forward order, or all."""
 HELD_BACK = 1024
 """Images to measure on, unless another number is asked for."""
 LEAST_PLANS = 4

@@ -14,6 +14,8 @@ class MeasureOptions:
         measure: Measurements of a search; None for none.
         minutes: Its time; None for no limit.
         calibrate: Random plans that correct the table; None for none.
+        interactions: Which pairs of entries to measure around the plan, one of `REACHES`; None for
+            none.
         measure_images: Images to measure on.
         measure_loss: One of `LOSSES`.
         measure_method: The recipe that quantizes.
@@ -26,6 +28,7 @@ class MeasureOptions:
     measure: int | None
     minutes: float | None
     calibrate: int | None
+    interactions: str | None
     measure_images: int
     measure_loss: str
     measure_method: str
@@ -40,7 +43,13 @@ class MeasureOptions:
     @property
     def wanted(self) -> bool:
         """Whether anything is to be measured."""
-        asked = (self.measure, self.minutes, self.calibrate, self.max_drop)
+        asked = (
+            self.measure,
+            self.minutes,
+            self.calibrate,
+            self.interactions,
+            self.max_drop,
+        )
         return any(option is not None for option in asked)
 
     @property

@@ -11,11 +11,17 @@ from tqdm import tqdm
 from gp_emq.allocation import Configuration, CostSettings, Plan, Problem, replanned
 from gp_emq.measured._calibration import Calibrated, calibrate
 from gp_emq.measured._certificate import Certificate, certify
+from gp_emq.measured._interactions import Interacting, interact
 from gp_emq.measured._model import Measurement
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.measured._options import MeasureOptions
 from gp_emq.measured._search import Found, SearchSettings, halves, search
-from gp_emq.measured._text import format_calibration, format_certificate, format_search
+from gp_emq.measured._text import (
+    format_calibration,
+    format_certificate,
+    format_interactions,
+    format_search,
+)
 from gp_emq.networks import Inputs
 from gp_emq.ptq import QuantizationSettings
 from gp_emq.quantization import WeightQuantizer
@@ -85,6 +91,10 @@ def measured_plan(
         fitted = _calibrated(problem, start, network, asked.calibrate, seed)
         said["calibrated"] = format_calibration(fitted)
         best, known = fitted.best, fitted.measured
+    if asked.interactions is not None:
+        together = _interacting(problem, best, network, asked.interactions, seed)
+        said["pairs"] = format_interactions(together)
+        best = together.best
     if asked.searches:
         found = _searched(
             problem, best, network, asked, seed=seed, known=known if best == start else ()
@@ -112,6 +122,18 @@ def _calibrated(
             bar.update(done - bar.n)
 
         return calibrate(problem, start, network, plans=plans, seed=seed, progress=show)
+
+
+def _interacting(
+    problem: Problem, start: Configuration, network: PlanNetwork, reach: str, seed: int
+) -> Interacting:
+    with _bar("measuring pairs", "plan") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return interact(problem, start, network, reach=reach, seed=seed, progress=show)
 
 
 def _searched(

@@ -3,6 +3,7 @@
 from gp_emq.columns import format_columns
 from gp_emq.measured._calibration import Calibrated
 from gp_emq.measured._certificate import Certificate, relative
+from gp_emq.measured._interactions import Interacting
 from gp_emq.measured._race import Difference
 from gp_emq.measured._search import Found
 from gp_emq.ptq import Measured
@@ -43,6 +44,26 @@ def format_calibration(fitted: Calibrated) -> str:
         f"{len(fitted.measured)} plans measured; tau of each predicted from the others "
         f"{tau.value:.2f} [{tau.low:.2f}, {tau.high:.2f}], of the table as it was "
         f"{before.value:.2f} [{before.low:.2f}, {before.high:.2f}]; {end}"
+    )
+
+
+def format_interactions(found: Interacting) -> str:
+    """Say in one line what pairs of entries brought, for a plan's provenance too.
+
+    Args:
+        found: What was measured.
+    """
+    tau, alone = found.tau, found.single_tau
+    if found.tried == found.start:
+        end = "the plan stays the same"
+    elif found.best == found.tried:
+        end = "the plan by them is kept"
+    else:
+        end = "the plan by them is not better on images that chose nothing, and not kept"
+    return (
+        f"{found.pairs} pairs in {found.measured} measured plans; tau of random plans with pairs "
+        f"{tau.value:.2f} [{tau.low:.2f}, {tau.high:.2f}], without {alone.value:.2f} "
+        f"[{alone.low:.2f}, {alone.high:.2f}]: pairs are {'' if found.used else 'not '}used; {end}"
     )
 
 

@@ -41,6 +41,16 @@ def test_a_measured_plan_says_how_it_was_found(tmp_path, capsys) -> None:
     assert out.read_bytes() == before
 
 
+def test_pairs_are_measured_and_said(tmp_path, capsys) -> None:
+    out = tmp_path / "plan.json"
+    line = [*LINE, "--interactions", "neighbours", "--fix", "layer[12]*=2", "--out", str(out)]
+    assert main(line) == 0
+    said = load_plan(out).provenance["pairs"]
+    assert said in capsys.readouterr().out
+    # Six layers are left to choose, of which five pairs are neighbours.
+    assert "5 pairs in 48 measured plans" in said
+
+
 def test_verdicts_have_exit_statuses_of_their_own(capsys) -> None:
     # Two bits everywhere lose some of the answers; a tenth of a percent is less than one image.
     narrow = ["--fix", "*=2", "--max-drop", "0.001"]
