@@ -58,8 +58,11 @@ def _allocate(asked: AllocateSettings) -> int:
     )
     space = _space(asked, source)
     in_float = _in_float(space)
+    quantized = [layer for layer in space.layers if layer.name not in in_float]
     if asked.torchao is not None:
-        allocation.check_torchao([layer for layer in space.layers if layer.name not in in_float])
+        allocation.check_torchao(quantized)
+    if asked.modelopt is not None:
+        allocation.check_modelopt(quantized)
     budgets = allocation.make_budgets(
         space,
         settings,

@@ -20,11 +20,12 @@ class Attention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.patches = nn.Conv2d(1, 8, 4, stride=4)
+        self.positions = nn.Parameter(torch.randn(4, 8))
         self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
         self.head = nn.Linear(8, 3)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        tokens = self.patches(images).flatten(2).transpose(1, 2)
+        tokens = self.patches(images).flatten(2).transpose(1, 2) + self.positions
         mixed, _ = self.attention(tokens, tokens, tokens, need_weights=False)
         return self.head(mixed.mean(dim=1))
 
@@ -50,13 +51,17 @@ def test_public_names_are_listed_and_others_are_missing() -> None:
 def test_from_a_network_to_a_plan(statistics) -> None:
     proxy = gp_emq.load_proxy("fit")
     plan = gp_emq.allocate(proxy.table(statistics), statistics.layers, average_bits=3.5)
-    assert set(plan.widths) == {"patches", "head"}
+    parts = [f"attention.{part}_proj" for part in ("q", "k", "v", "out")]
+    assert list(plan.widths) == ["patches", *parts, "head"]
     assert plan.measures.average_bits <= 3.5
 
 
 def test_weights_in_no_layer_are_listed(statistics) -> None:
     model = statistics.origin.network.model
-    assert kept_in_float(model, statistics.layers) == (
+    assert kept_in_float(model, statistics.layers) == ("positions",)
+    ends = (statistics.layers[0], statistics.layers[-1])
+    assert kept_in_float(model, ends) == (
+        "positions",
         "attention.in_proj_weight",
         "attention.out_proj.weight",
     )
@@ -72,7 +77,7 @@ def test_only_what_a_proxy_names_is_collected() -> None:
 @pytest.mark.parametrize("name", ["fit", "hawq_v2", "snip", "ompq", "qe", "loss_change"])
 def test_tables_are_finite_and_of_the_right_shape(statistics, name: str) -> None:
     table = load_proxy(name).table(statistics)
-    assert table.shape == (2, 3)
+    assert table.shape == (6, 3)
     assert table.dtype == np.float64
     assert np.isfinite(table).all()
 
@@ -98,7 +103,7 @@ def test_a_run_gives_its_formula_and_sign(statistics, tmp_path) -> None:
     for source in (tmp_path, str(tmp_path), path):
         proxy = load_proxy(source)
         assert proxy.name == tmp_path.name
-        np.testing.assert_array_equal(proxy.table(statistics), [[-2, -3, -4]] * 2)
+        np.testing.assert_array_equal(proxy.table(statistics), [[-2, -3, -4]] * 6)
 
 
 def test_fit_is_the_published_form() -> None:

@@ -16,7 +16,7 @@ from ._names import AXES, BASELINES, BITS, CALIBRATION_IMAGES, WITHOUT_SCORES
 from ._pick import picked_budget
 from ._plan import Baseline, Plan, Target
 from ._plan_file import load_plan, plan_document, plan_from, save_plan
-from ._plan_formats import check_torchao, modelopt_config, plan_csv, torchao_config
+from ._plan_formats import check_modelopt, check_torchao, modelopt_config, plan_csv, torchao_config
 from ._problem import Problem
 from ._quadratic import best_with_pairs
 from ._revised import revised_plan
@@ -53,6 +53,7 @@ __all__ = [
     "allocate",
     "axis_costs",
     "best_with_pairs",
+    "check_modelopt",
     "check_torchao",
     "draw_within",
     "format_plan",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks import Layer, private_copy
+from gp_emq.networks import Layer, in_own_form, private_copy
 
 
 def kept_in_float(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
@@ -26,8 +26,9 @@ def kept_in_float(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
         known = {id(copied.get_submodule(layer.name).weight) for layer in layers}
     except AttributeError as error:
         raise NetworkError(f"the layers are not those of the network: {error}") from error
-    return tuple(
-        name
+    left = {
+        name: value.detach()
         for name, value in copied.named_parameters()
         if value.dim() >= 2 and id(value) not in known
-    )
+    }
+    return tuple(in_own_form(copied, left))

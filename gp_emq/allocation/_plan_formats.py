@@ -64,6 +64,7 @@ def check_torchao(layers: Sequence[Layer]) -> None:
     Raises:
         AllocationError: One is no `Linear`.
     """
+    _refuse_projections(layers, "torchao")
     others = [layer.name for layer in layers if layer.kind != "Linear"]
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
@@ -81,7 +82,11 @@ def modelopt_config(plan: Plan) -> dict[str, Any]:
 
     Args:
         plan: The plan.
+
+    Raises:
+        AllocationError: It quantizes a projection of `MultiheadAttention`.
     """
+    check_modelopt([item.layer for item in plan.layers if item.decision != EXCLUDED])
     entries: list[dict[str, Any]] = [{"quantizer_name": "*", "enable": False}]
     inputs = plan.activation_bits
     for name, bits in plan.widths.items():
@@ -89,6 +94,28 @@ def modelopt_config(plan: Plan) -> dict[str, Any]:
         if inputs is not None and inputs != FLOAT_BITS:
             entries.append(_quantizer(name, "input", inputs, None))
     return {"quant_cfg": entries, "algorithm": "max"}
+
+
+def check_modelopt(layers: Sequence[Layer]) -> None:
+    """Refuse layers that Model-Optimizer would pass over.
+
+    Args:
+        layers: Those that are quantized.
+
+    Raises:
+        AllocationError: One is a projection of `MultiheadAttention`.
+    """
+    _refuse_projections(layers, "Model-Optimizer")
+
+
+def _refuse_projections(layers: Sequence[Layer], library: str) -> None:
+    names = [layer.name for layer in layers if layer.kind == "Projection"]
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise AllocationError(
+            f"{library} quantizes modules, and {names[0]!r}{more} are parts of MultiheadAttention, "
+            "which calls none for what it projects: keep them in float (--exclude '*_proj')"
+        )
 
 
 def _row(planned: PlannedLayer) -> tuple[object, ...]:

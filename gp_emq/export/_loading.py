@@ -19,7 +19,7 @@ from gp_emq.export._header import PackedWeight
 from gp_emq.export._packed import INTEGERS, SCALE, ZERO_POINT
 from gp_emq.export._unpacked import UNPACKED_KEY, load_unpacked, unpacked_provenance
 from gp_emq.files import check_document
-from gp_emq.networks import Granularity, private_copy, unwrapped, with_channels_first
+from gp_emq.networks import Granularity, in_own_form, in_private_form, private_copy, unwrapped
 from gp_emq.quantization import (
     QuantizedModel,
     QuantizedWeight,
@@ -92,7 +92,7 @@ def load_quantized(path: Path | str, model: nn.Module) -> QuantizedModel:
     _check_beside(path, model, tensors_beside_weights(model, weights), tensors)
     inputs = {name: grid.parameters(1) for name, grid in header.inputs.items()}
     state = model.state_dict()
-    for name, tensor in with_channels_first(model, tensors).items():
+    for name, tensor in in_private_form(model, tensors).items():
         if name in state:
             state[name].copy_(tensor)
     for norm in batch_norms(model).values():
@@ -227,6 +227,7 @@ def _check_beside(
         for name in both
     }
     state = model.state_dict()
+    state |= in_own_form(model, state)
     for complaint, names in (
         ("the file lacks", sorted(expected.keys() - found.keys())),
         ("the network lacks", sorted(found.keys() - expected.keys())),

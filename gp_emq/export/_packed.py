@@ -15,7 +15,7 @@ from gp_emq.export._contents import norm_tensor_names, sharing_modules, tensors_
 from gp_emq.export._grids import StoredGrid, check_layers, integers_of, weight_grids
 from gp_emq.export._header import describe
 from gp_emq.export._report import ExportReport, StoredWeight, report_of
-from gp_emq.networks import Layer, check_finite
+from gp_emq.networks import Layer, check_finite, in_private_form
 from gp_emq.quantization import QuantizedModel
 
 INTEGERS, SCALE, ZERO_POINT = "weight.integers", "weight.scale", "weight.zero_point"
@@ -90,11 +90,12 @@ def save_packed(
         describe(quantized, contents.own, provenance),
         contents.weights | contents.beside,
     )
+    beside = in_private_form(quantized.network, contents.beside)
     return report_of(
         layers,
         contents.grids,
         {name: contents.stored(name) for name in contents.grids},
-        sizes={name: tensor.nbytes for name, tensor in contents.beside.items()},
+        sizes={name: tensor.nbytes for name, tensor in beside.items()},
         norms=norm_tensor_names(quantized.network),
         file_bytes=file_bytes,
         framing="header",

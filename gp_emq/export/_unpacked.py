@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gp_emq.errors import ExportError, NetworkError
 from gp_emq.files import decode_document, one_line, shortened
-from gp_emq.networks import private_copy, take_state_dict, unwrapped, with_channels_first
+from gp_emq.networks import in_private_form, private_copy, take_state_dict, unwrapped
 from gp_emq.quantization import (
     MAX_BITS,
     QuantizationParameters,
@@ -57,7 +57,7 @@ def load_unpacked(
     except (KeyError, ValueError, RuntimeError) as error:
         raise ExportError(f"{path} is damaged: {one_line(error)}") from error
     network = private_copy(model).cpu()
-    take_state_dict(network, with_channels_first(network, tensors), path)
+    take_state_dict(network, in_private_form(network, tensors), path)
     try:
         quantized = QuantizedModel(
             network, weights, activations, dtype=floating_type(unwrapped(model))

@@ -10,7 +10,6 @@ from ._activations import activation_elements
 from ._aliases import places_beside
 from ._arrays import drawn, fitting_arrays
 from ._augmentation import Augmentation
-from ._channels_first import in_own_form, with_channels_first
 from ._containers import Images, Labels, image_batch
 from ._finite import check_finite
 from ._granularity import Granularity
@@ -23,7 +22,9 @@ from ._logits import check_classes, logits_of
 from ._metric import Metric
 from ._names import ACCOUNTINGS
 from ._output_types import Types, output_types
+from ._own_form import in_own_form, in_private_form
 from ._private import private_copy, unwrapped
+from ._projections import own_names
 from ._registry import (
     DATA_VARIABLE,
     Network,
@@ -89,6 +90,7 @@ __all__ = [
     "image_batch",
     "import_torchvision",
     "in_own_form",
+    "in_private_form",
     "input_of",
     "is_linear_map",
     "layers_of",
@@ -100,6 +102,7 @@ __all__ = [
     "network_specifications",
     "ones_like_one",
     "output_types",
+    "own_names",
     "places_beside",
     "private_copy",
     "registered_layers",
@@ -115,7 +118,6 @@ __all__ = [
     "values_per_sample",
     "watching",
     "weight_layers",
-    "with_channels_first",
     "with_input",
     "workload_of",
     "zoo",

@@ -190,7 +190,7 @@ def _turn(modules: list[nn.Module]) -> None:
         module._parameters["weight"] = turned
 
 
-def in_own_form(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def with_own_axes(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Bring tensors of a private copy to the form that they have in the network it is a copy of.
 
     Args:
@@ -205,7 +205,7 @@ def in_own_form(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Te
 
 
 def with_channels_first(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Undo `in_own_form`.
+    """Undo `with_own_axes`.
 
     Args:
         model: The copy.

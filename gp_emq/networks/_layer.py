@@ -11,7 +11,8 @@ class Layer:
 
     Attributes:
         name: path of the module within the network.
-        kind: one of `KINDS`, such as `"Conv2d"`, `"ConvTranspose1d"` or `"Linear"`.
+        kind: one of `KINDS`, such as `"Conv2d"`, `"ConvTranspose1d"` or `"Linear"`; `"Projection"`
+            is a linear one of `MultiheadAttention`, which has such modules in private copies alone.
         weight_shape: shape of its weight, with the output channels first.
         parameters: elements of its weight and, where it has one, its bias; those that are an
             earlier layer's parameters too are counted there.

@@ -18,6 +18,7 @@ from gp_emq.networks._casts import cast_types, widen_casts
 from gp_emq.networks._channels_first import put_channels_first
 from gp_emq.networks._closures import rebind
 from gp_emq.networks._finite import vanishes
+from gp_emq.networks._projections import put_projections_apart
 
 _CONTAINERS = (dict, list, tuple, set)
 _DEEPEST = 4
@@ -72,7 +73,8 @@ def private_copy(model: nn.Module, *, plain: bool = True) -> nn.Module:
     mode gives them. Parameters and buffers that the original shares among modules are shared, by
     identity or as separate tensors on the same memory, and so are modules; tensors on the memory of
     one that modules keep beside it, as attributes, in containers or in functions, are that one.
-    Weights of transposed convolutions have the output channels first, see `put_channels_first`.
+    Weights of transposed convolutions have the output channels first, see `put_channels_first`,
+    and attention has layers for what it projects, see `put_projections_apart`.
     Hooks of the user are kept. Where the original has parameters in half or double precision, casts
     to it that its forward makes leave the copy in float32.
 
@@ -107,6 +109,7 @@ def private_copy(model: nn.Module, *, plain: bool = True) -> nn.Module:
             if kinds:
                 widen_casts(copied, kinds)
             put_channels_first(copied)
+            put_projections_apart(copied)
             _make_plain(copied)
     return copied
 

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
+from gp_emq.networks._attention import Projection
 from gp_emq.networks._channels_first import TRANSPOSED, Conv1D, forward_alone_reads
 from gp_emq.networks._running import PrivateNetwork, undisturbed
 from gp_emq.networks._samples import Samples, split
 from gp_emq.networks._watching import input_of
 
-QUANTIZABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, Conv1D, nn.Linear)
+QUANTIZABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, Conv1D, Projection, nn.Linear)
 """Modules of private copies whose weight has the output channels as its first axis."""
 KINDS = tuple(kind.__name__ for kind in QUANTIZABLE)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
+from gp_emq.networks._attention import Projection
 from gp_emq.networks._channels_first import TRANSPOSED, Conv1D
 
 
@@ -111,7 +112,7 @@ _HOOKS: tuple[Callable[[nn.Module], Mapping[int, Any]], ...] = (
 )
 
 
-_LINEAR_MAPS = {nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, Conv1D, nn.Linear}
+_LINEAR_MAPS = {nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, Conv1D, Projection, nn.Linear}
 
 
 def is_linear_map(module: nn.Module) -> bool:

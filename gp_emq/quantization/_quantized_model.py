@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from gp_emq.errors import NetworkError, QuantizationError
-from gp_emq.networks import Types, check_finite, private_copy, unwrapped
+from gp_emq.networks import Types, check_finite, own_names, private_copy, unwrapped
 from gp_emq.quantization._inputs import InputRounding, round_input
 from gp_emq.quantization._quantized_network import QuantizedWeight
 from gp_emq.quantization._uniform import QuantizationParameters
@@ -137,9 +137,10 @@ def ask_for_gradients(network: nn.Module, model: nn.Module) -> None:
 
     Some modules compute otherwise where nothing asks for gradients: it stays the user's choice.
     """
-    wanted = dict(model.named_parameters())
+    wanted, own = dict(model.named_parameters()), own_names(network)
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name not in wanted or wanted[name].requires_grad)
+        theirs = wanted.get(name, wanted.get(own.get(name, name)))
+        parameter.requires_grad_(theirs is None or theirs.requires_grad)
 
 
 def _same(one: QuantizedWeight, other: QuantizedWeight) -> bool:

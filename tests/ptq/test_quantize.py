@@ -128,7 +128,8 @@ def test_blocks_of_several_arguments_are_learned_layer_by_layer():
     layers = gp_emq.networks.find_layers(model, pictures(1))
     widths = {layer.name: 4 for layer in layers}
     blocks = reconstruction.reconstructed_blocks(model, layers, widths, pictures(2))
-    assert blocks == ("patches", "gated.value", "gated.gate", "head")
+    attention = [f"attention.{part}_proj" for part in ("q", "k", "v", "out")]
+    assert blocks == ("patches", "gated.value", "gated.gate", *attention, "head")
 
 
 @pytest.fixture(scope="module")

@@ -26,23 +26,19 @@ def build(name: str, **options: object) -> nn.Module:
     return model
 
 
-def packed(blocks: int) -> tuple[str, ...]:
-    """The weights of vision transformers that are in no layer, in their order."""
-    attention = "encoder.layers.encoder_layer_{}.self_attention.{}"
-    parts = ("in_proj_weight", "out_proj.weight")
-    names = [attention.format(block, part) for block in range(blocks) for part in parts]
-    return ("class_token", "encoder.pos_embedding", *names)
+TOKENS = ("class_token", "encoder.pos_embedding")
+"""The weights of vision transformers that are in no layer."""
 
 
 @pytest.mark.parametrize(
     ("name", "side", "proxy", "layers", "in_float"),
     [
         # Layers by hand: 8 convolutions and 3 linear; 1 + 58 × 2 + 3 + 1; 1 + 1 × 4 + 15 × 5 + 1
-        # + 1; the patches, two linear layers of each of 12 blocks, and the head.
+        # + 1; the patches, four layers of attention and two more of each of 12 blocks, the head.
         ("vgg11", 32, "ompq", 8 + 3, ()),
         ("densenet121", 32, "fit", 1 + 58 * 2 + 3 + 1, ()),
         ("efficientnet_b0", 32, "relative_output_error", 1 + 4 + 15 * 5 + 1 + 1, ()),
-        ("vit_b_16", 224, "ompq", 1 + 12 * 2 + 1, packed(12)),
+        ("vit_b_16", 224, "ompq", 1 + 12 * (4 + 2) + 1, TOKENS),
     ],
 )
 def test_layers_statistics_plan_and_forward_pass(name, side, proxy, layers, in_float) -> None:
@@ -85,7 +81,7 @@ def test_curvature_goes_through_attention(transformer: nn.Module) -> None:
     statistics = gp_emq.collect_statistics(transformer, images, bits=(2, 3, 4))
     for proxy in ("hawq_v2", "hawq", "fit"):
         assert np.isfinite(gp_emq.load_proxy(proxy).table(statistics)).all()
-    assert kept_in_float(transformer, statistics.layers) == packed(2)
+    assert kept_in_float(transformer, statistics.layers) == TOKENS
 
 
 @pytest.mark.parametrize("method", ["rtn+bn", "adaround", "brecq"])
