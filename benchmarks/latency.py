@@ -23,6 +23,7 @@ from gp_emq.export import export_onnx
 from gp_emq.networks import find_layers, untrained_network
 from gp_emq.networks._torchvision import import_torchvision
 from gp_emq.options import OptionParser
+from gp_emq.profiling._processor import processor
 from gp_emq.quantization import (
     ActivationQuantizer,
     QuantizedModel,
@@ -115,18 +116,6 @@ def _session(path: Path, optimized: Path | None = None) -> Callable[[object], np
         return found
 
     return run
-
-
-def processor() -> str:
-    """Name the processor and its instructions for integer dot products, as Linux tells them."""
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
-        return "unknown processor"
-    lines = [line.partition(":") for line in path.read_text(encoding="utf-8").splitlines()]
-    told = {name.strip(): value.strip() for name, _, value in lines}
-    flags = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
-    own = sorted(flags & {*told.get("flags", told.get("Features", "")).split()})
-    return f"{told.get('model name', 'unknown processor')} ({', '.join(own) or 'no dot products'})"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

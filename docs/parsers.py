@@ -11,6 +11,7 @@ MODULES = {
     "rank": "gp_emq.rank",
     "bench": "gp_emq.bench",
     "allocate": "gp_emq.allocate",
+    "profile": "gp_emq.profile",
     "quantize": "gp_emq.quantize",
     "qat": "gp_emq.qat.__main__",
     "watch": "gp_emq.watch",

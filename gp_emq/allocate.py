@@ -19,6 +19,7 @@ from gp_emq.cli._allocate_files import (
 )
 from gp_emq.cli._allocate_scores import NetworkScores, Source, source_of
 from gp_emq.command import KEPT_STATISTICS, REGRESSES, make_callable, resumption, run_command
+from gp_emq.errors import AllocationError
 from gp_emq.outputs import check_output_file
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Baseline,
         Budget,
         CostSettings,
+        LatencyTable,
         Meter,
         Plan,
         Problem,
@@ -49,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _allocate(asked: AllocateSettings) -> int:
     source = source_of(asked)
     costs = tuple(map(allocation.CostTable.read, asked.cost, asked.cost_budget))
+    latencies = _latencies(asked)
+    if latencies is not None and asked.latency is not None:
+        costs = (*costs, latencies.costs(asked.latency))
     old = None if asked.from_sweep is None else allocation.load_sweep(asked.from_sweep)
     settings = allocation.CostSettings(
         accounting=asked.accounting,
@@ -81,7 +86,8 @@ def _allocate(asked: AllocateSettings) -> int:
     if not asked.has_budget and asked.sweep is None:
         return 0
     problem = allocation.Problem.of(_grouped(scored.table, source, space), space, budgets)
-    problem = replace(problem, provenance={**problem.provenance, **scored.provenance})
+    known = {} if latencies is None else {"latency": latencies.origin}
+    problem = replace(problem, provenance={**problem.provenance, **scored.provenance, **known})
     front = None if asked.sweep is None else allocation.sweep(problem, settings, asked.sweep)
     if asked.pick is not None:
         problem = problem.with_budgets([_picked(asked, front, old, problem, settings)])
@@ -161,6 +167,19 @@ def _held(asked: AllocateSettings, source: Source, in_float: set[str]) -> "list[
             asked.activation_kib, source.activations, asked.activation_bits, in_float
         )
     ]
+
+
+def _latencies(asked: AllocateSettings) -> "LatencyTable | None":
+    """Read the latencies of layers, if there are any."""
+    if asked.latency_table is None:
+        return None
+    table = allocation.load_latencies(asked.latency_table)
+    if table.activation_bits != asked.activation_bits:
+        raise AllocationError(
+            f"{asked.latency_table} is of inputs at {table.activation_bits} bits, and "
+            f"--activation-bits is {asked.activation_bits}"
+        )
+    return table
 
 
 def _space(asked: AllocateSettings, source: Source) -> "Space":

@@ -11,6 +11,7 @@ COMMANDS = {
     "gp_emq.ablate": ("--config", "no such study"),
     "gp_emq.bench": ("list",),
     "gp_emq.allocate": ("--proxy", "fit"),
+    "gp_emq.profile": (),
     "gp_emq.quantize": (),
     "gp_emq.qat.__main__": (),
     "gp_emq.networks.train_digits": (),

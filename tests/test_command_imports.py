@@ -42,6 +42,10 @@ LINES = {
         "--proxy fit --average-bits 3 --fix conv1": 2, "--average-bits 3": 2,
         "--proxy fit --pick 3": 2, "--table t --proxy fit": 2,
     },
+    "profile": {
+        "--help": 0, "--nonsense": 2, "--bits 9": 2, "--threads 0": 2,
+        "--network digits --workload m:f": 2,
+    },
     "quantize": {
         "--help": 0, "--nonsense": 2, "--list-methods": 0, "": 2, "--plan p --iterations 3": 2,
         "--plan p --method brecq rtn --out x": 2,
@@ -96,7 +100,7 @@ def test_every_command_is_one_of_the_script(name: str, capsys) -> None:
 @pytest.mark.parametrize("line", [[], ["nonsense"]])
 def test_no_command_or_an_unknown_one_is_refused(line: list[str]) -> None:
     with pytest.raises(
-        GpEmqError, match="run, ablate, rank, bench, allocate, quantize, qat, watch"
+        GpEmqError, match="run, ablate, rank, bench, allocate, profile, quantize, qat, watch"
     ):
         main(line)
 

@@ -18,10 +18,10 @@ ORDER = (
     # -> objective (search), ranking, allocation
     "evolution", "objectives", "ranking", "allocation",
     # -> quantized network -> file
-    "export", "ptq", "qat", "measured",
+    "export", "ptq", "qat", "measured", "profiling",
     # What is made of all of it: runs, benches of plans, figures, commands.
     "experiment", "watching", "zoo_benches", "ablation", "analysis",
-    "ablate", "allocate", "bench", "quantize", "rank", "run", "watch",
+    "ablate", "allocate", "bench", "profile", "quantize", "rank", "run", "watch",
 )  # fmt: skip
 """Packages and modules of gp_emq, and the two packages beside it, each before those that use it."""
 

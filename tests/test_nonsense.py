@@ -36,6 +36,7 @@ IMPOSSIBLE = {
     "gp_emq.rank": ["--bench", "no such bench"],
     "gp_emq.ablate": ["--config", "no such study"],
     "gp_emq.allocate": ["--proxy", "fit", "--network", "no such network", "--average-bits", "3"],
+    "gp_emq.profile": ["--network", "no such network"],
     "gp_emq.quantize": ["--plan", "no such plan"],
     "gp_emq.qat.__main__": ["--bits", "4", "--network", "no such network"],
     "gp_emq.networks.train_zoo": ["no such network"],

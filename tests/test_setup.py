@@ -101,7 +101,7 @@ def test_what_the_dependencies_bring_along_is_pinned_too() -> None:
     assert seen <= set(versions), f"not pinned: {sorted(seen - set(versions))}"
 
 
-@pytest.mark.parametrize("extra", ["dask", "onnx"])
+@pytest.mark.parametrize("extra", ["dask", "onnx", "profile"])
 def test_the_tests_have_what_an_extra_needs(extra) -> None:
     assert needed_by_extra(extra).items() <= needed_by_tests().items()
 

@@ -11,6 +11,13 @@ from ._budgets import BIT_OPERATIONS, CostTable, make_budgets
 from ._costs import Budget, CostSettings
 from ._groups import grouped_layers, grouped_table
 from ._in_float import kept_in_float
+from ._latency import (
+    LatencyTable,
+    LayerLatency,
+    WholeLatency,
+    load_latencies,
+    save_latencies,
+)
 from ._measures import Measures, Meter
 from ._names import AXES, BASELINES, BITS, CALIBRATION_IMAGES, WITHOUT_SCORES
 from ._pick import picked_budget
@@ -40,6 +47,8 @@ __all__ = [
     "Configuration",
     "CostSettings",
     "CostTable",
+    "LatencyTable",
+    "LayerLatency",
     "Measures",
     "Meter",
     "Plan",
@@ -48,6 +57,7 @@ __all__ = [
     "Space",
     "Sweep",
     "Target",
+    "WholeLatency",
     "activation_peak",
     "activation_target",
     "allocate",
@@ -61,6 +71,7 @@ __all__ = [
     "grouped_layers",
     "grouped_table",
     "kept_in_float",
+    "load_latencies",
     "load_plan",
     "load_sweep",
     "load_table",
@@ -74,6 +85,7 @@ __all__ = [
     "random_baseline",
     "replanned",
     "revised_plan",
+    "save_latencies",
     "save_plan",
     "save_sweep",
     "save_table",

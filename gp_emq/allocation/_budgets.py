@@ -36,6 +36,7 @@ class CostTable:
         costs: By layer name and width, 32 where the layer stays in float; tied layers add up.
         limit: Most that a configuration may cost.
         name: What it is called.
+        unit: Of cost and limit, empty where it has none.
 
     Raises:
         AllocationError: A cost is no finite number.
@@ -44,6 +45,7 @@ class CostTable:
     costs: Mapping[tuple[str, int], float]
     limit: float
     name: str = "cost"
+    unit: str = ""
 
     def __post_init__(self) -> None:
         for (layer, width), cost in self.costs.items():
@@ -100,7 +102,7 @@ class CostTable:
                 table[entry, width] = math.fsum(
                     self._of(space.layers[place], width) for place in group
                 )
-        return Budget(self.name, "", _limit(self.limit, self.name), table)
+        return Budget(self.name, self.unit, _limit(self.limit, self.name), table)
 
     def _of(self, layer: Layer, width: int) -> float:
         if (layer.name, width) in self.costs:

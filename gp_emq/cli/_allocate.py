@@ -45,6 +45,8 @@ class AllocateSettings:
     activation_kib: float | None
     cost: tuple[Path, ...]
     cost_budget: tuple[float, ...]
+    latency_table: Path | None
+    latency: float | None
     accounting: str
     activation_bits: int
     bits: tuple[int, ...] | None
@@ -70,6 +72,7 @@ class AllocateSettings:
         """Whether there is any, beside the ends of a sweep."""
         own = (
             self.size_mib, self.size_mb, self.size_bytes, self.average_bits, self.bops_g, self.pick,
+            self.latency,
         )  # fmt: skip
         return bool(self.cost) or any(limit is not None for limit in own)
 
@@ -99,6 +102,11 @@ def read_allocate(given: Sequence[str] | None) -> AllocateSettings:
     if files != limits:
         raise AllocationError(
             f"every --cost needs its --cost-budget: there are {files} and {limits}"
+        )
+    if (options.latency is None) != (options.latency_table is None):
+        raise AllocationError(
+            "--latency and --latency-table go together: a limit in milliseconds, and the file that "
+            "gp_emq profile wrote"
         )
     measuring = settings_of(MeasureOptions, options)
     settings = settings_of(AllocateSettings, options, measuring=measuring)
@@ -130,8 +138,8 @@ def _check_asked(asked: AllocateSettings) -> None:
         raise AllocationError("--from-sweep needs --pick, the number of a point in its table")
     if not (asked.has_budget or asked.sweep is not None or asked.save_table is not None):
         raise AllocationError(
-            "no budget: give --size-mib, --size-mb, --size-bytes, --average-bits, --bops-g or "
-            "--cost, or --sweep"
+            "no budget: give --size-mib, --size-mb, --size-bytes, --average-bits, --bops-g, "
+            "--latency or --cost, or --sweep"
         )
     for option in ("csv", "torchao", "modelopt"):
         if getattr(asked, option) is not None and not asked.has_budget:

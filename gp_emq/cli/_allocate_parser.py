@@ -116,6 +116,14 @@ def _add_budgets(parser: OptionParser) -> None:
         help="its limit",
     )  # fmt: skip
     group.add_argument(
+        "--latency-table", type=Path, metavar="FILE",
+        help="what gp_emq profile wrote of the network; with --latency",
+    )  # fmt: skip
+    add_number(
+        group, "--latency", "milliseconds of one sample, as the sum of the table's predicts them",
+        kind=positive_number, metavar="MS",
+    )  # fmt: skip
+    group.add_argument(
         "--accounting", choices=ACCOUNTINGS, default="published",
         help="of sizes: all parameters at the layer's bits, as published, or the bytes of a packed "
         "file (default: published)",

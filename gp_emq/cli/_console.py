@@ -29,6 +29,7 @@ COMMANDS = {
     "rank": Command("gp_emq.rank", "rank known and evolved proxies on benches"),
     "bench": Command("gp_emq.bench", "build, show, list and import benches"),
     "allocate": Command("gp_emq.allocate", "choose the bits of every layer within budgets"),
+    "profile": Command("gp_emq.profile", "time every layer at every width on this machine"),
     "quantize": Command("gp_emq.quantize", "quantize a network as a plan says"),
     "qat": Command("gp_emq.qat.__main__", "train a network while it is quantized"),
     "watch": Command("gp_emq.watch", "follow a run under way from another terminal"),

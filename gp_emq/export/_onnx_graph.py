@@ -1,6 +1,6 @@
 """Putting integers and the nodes that quantize into an ONNX graph of float operations."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import numpy as np
 import onnx
@@ -79,6 +79,25 @@ class GraphQuantizer:
         for name, count in calls.items():
             if count == 0:
                 raise ExportError(f"the exported graph does not call the layer {name}")
+
+    def leave_inputs(self, rounded: Container[str]) -> None:
+        """Take markers out, so that inputs stay in float.
+
+        Args:
+            rounded: Names of the layers whose markers stay.
+        """
+        for node in list(self._graph.all_nodes()):
+            if (node.domain, node.op_type) != (DOMAIN, MARKER):
+                continue
+            if node.attributes[LAYER].as_string() not in rounded:
+                taken = node.inputs[0]
+                assert taken is not None  # noqa: S101 - narrows; a marker has one input
+                ir.convenience.replace_all_uses_with(
+                    node.outputs[0], taken, replace_graph_outputs=True
+                )
+                graph = node.graph
+                assert graph is not None  # noqa: S101 - narrows; it was found in one
+                graph.remove(node, safe=True)
 
     def compute_in_integers(self) -> None:
         """Have convolutions computed in integers where the weights and inputs put in allow it."""

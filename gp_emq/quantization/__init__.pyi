@@ -10,7 +10,7 @@ from ._quantized_model import (
     ask_for_gradients,
     floating_type,
 )
-from ._quantized_network import QuantizedNetwork, QuantizedWeight, layer_weight
+from ._quantized_network import QuantizedNetwork, QuantizedWeight, layer_weight, quantize_weights
 from ._quantizers import ActivationQuantizer, WeightQuantizer
 from ._rounding import RoundingSettings
 from ._uniform import (
@@ -45,6 +45,7 @@ __all__ = [
     "layer_weight",
     "passes",
     "quantize",
+    "quantize_weights",
     "recipes",
     "usual_images",
 ]

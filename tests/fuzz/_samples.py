@@ -13,10 +13,14 @@ from torch import nn
 
 from gp_emq.allocation import (
     CostSettings,
+    LatencyTable,
+    LayerLatency,
     Problem,
     ScoredNetwork,
+    WholeLatency,
     allocate,
     make_budgets,
+    save_latencies,
     save_plan,
     save_sweep,
     save_table,
@@ -131,6 +135,16 @@ def front(path: Path) -> None:
 def table(path: Path) -> None:
     made = SensitivityTable(np.array([[-3.0, -2.0]] * 2), bits=(2, 3), layers=layers(), proxy="fit")
     save_table(ScoredNetwork(made, {"ompq": made, "random": None}), path)
+
+
+def latencies(path: Path) -> None:
+    rows = [
+        LayerLatency(layer.name, bits, 0.5, 0.1, "Conv", False, bits)
+        for layer in layers()
+        for bits in (2, 32)
+    ]
+    whole = (WholeLatency(2, 1.5, 0.1), WholeLatency(32, 1.5, 0.1))
+    save_latencies(LatencyTable("n", "p", "r", 1, "wall", 8, tuple(rows), whole), path)
 
 
 def hall_of_fame(path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from analysis._run_data import bench_of, best_individual, pareto_front
 from gp_emq.ablation import read_study
-from gp_emq.allocation import CostTable, load_plan, load_sweep, load_table
+from gp_emq.allocation import CostTable, load_latencies, load_plan, load_sweep, load_table
 from gp_emq.allocation._table_file import _sha256 as table_sha256
 from gp_emq.cli._qat import read_qat
 from gp_emq.cli._run import _configuration, _parser
@@ -246,6 +246,14 @@ def _as_targets() -> tuple[Target, ...]:
             change.any_of(_reseal_table, _reseal_table, change.of_text, change.of_bytes),
             load_table,
             ("gp_emq.allocation._table_file:load_table",),
+        ),
+        Target(
+            "latencies",
+            "latency.json",
+            sample.latencies,
+            _JSON,
+            load_latencies,
+            ("gp_emq.allocation._latency:load_latencies",),
         ),
         Target(
             "hall-of-fame",
