@@ -21,6 +21,7 @@ from gp_emq.quantization import (
     QuantizedModel,
     WeightQuantizer,
     calibrate_activations,
+    grids_by_name,
 )
 from gp_emq.quantization._quantized_network import quantize_weights
 
@@ -50,7 +51,7 @@ def line(name: str, widths: Sequence[int]) -> str:
     quantized = QuantizedModel(
         model,
         {layer: made[place, chosen[layer]] for place, layer in enumerate(names)},
-        dict(zip(names, grids, strict=True)),
+        grids_by_name(layers, grids),
     )
     tests, labels = divided.test.samples, np.asarray(divided.test.targets)
     with torch.no_grad():

@@ -29,6 +29,7 @@ from gp_emq.quantization import (
     QuantizedModel,
     WeightQuantizer,
     calibrate_activations,
+    grids_by_name,
 )
 from gp_emq.quantization._quantized_network import quantize_weights
 
@@ -83,7 +84,7 @@ def measure(name: str, bits: int, *, side: int | None = None, repeats: int = 20)
     quantized = QuantizedModel(
         model,
         {layer: made[place, bits] for place, layer in enumerate(names)},
-        dict(zip(names, grids, strict=True)),
+        grids_by_name(layers, grids),
     )
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = Path(folder) / "quantized.onnx", Path(folder) / "float.onnx"

@@ -112,11 +112,19 @@ class Plan:
     def unplanned(self, layers: Sequence[Layer]) -> tuple[str, ...]:
         """Names of a network's layers that the plan says nothing of: none, if it is of them.
 
+        Embeddings that a plan of no embedding says nothing of stay in float: they were no layers
+        once.
+
         Args:
             layers: The network's, in forward order.
         """
         planned = {planned.name for planned in self.layers}
-        return tuple(layer.name for layer in layers if layer.name not in planned)
+        some = any(layer.layer.takes_indices for layer in self.layers)
+        return tuple(
+            layer.name
+            for layer in layers
+            if layer.name not in planned and (some or not layer.takes_indices)
+        )
 
     @property
     def configuration(self) -> tuple[int, ...]:

@@ -129,7 +129,7 @@ class PlanNetwork:
             )
             for index, width in wanted
         }
-        grids = [task.activations[layer.name] for layer in layers] if task.activations else None
+        grids = [task.activations.get(layer.name) for layer in layers]
         self._quantized = QuantizedNetwork(task.network.model, layers, weights, grids)
         with undisturbed():
             self._correct = None if recipe.correct is None else recipe.correct(task)

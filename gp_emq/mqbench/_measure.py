@@ -35,6 +35,7 @@ from gp_emq.quantization import (
     QuantizedWeight,
     RoundingSettings,
     calibrate_activations,
+    grids_by_name,
     integer_convolution_available,
     usual_images,
 )
@@ -191,7 +192,7 @@ class Measurer:
             self.network.model,
             self.network.layers,
             weights,
-            [self._task.activations[layer.name] for layer in self.network.layers],
+            [self._task.activations.get(layer.name) for layer in self.network.layers],
             forward=None if self.test.is_default else self.test.forward,
             integer=self.settings.arithmetic == "integer",
             device=self.settings.device,
@@ -208,7 +209,7 @@ class Measurer:
             layers=layers,
             images=images,
             weights=protocol.weights,
-            activations={layer.name: grid for layer, grid in zip(layers, grids, strict=True)},
+            activations=grids_by_name(layers, grids),
             rounding=RoundingSettings(
                 iterations=protocol.iterations,
                 seed=self.settings.seed,

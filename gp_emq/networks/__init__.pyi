@@ -15,7 +15,7 @@ from ._finite import check_finite
 from ._granularity import Granularity
 from ._images import RESIZED, ImageSet, batch_size, load_images
 from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
-from ._layer import Layer, entry_layers, weight_layers
+from ._layer import Layer, entry_layers, weight_layers, with_shared_embeddings
 from ._layers import find_layers, layers_of
 from ._loading import load_workload
 from ._logits import check_classes, logits_of
@@ -45,7 +45,15 @@ from ._samples import (
 )
 from ._torchvision import import_torchvision
 from ._tracing import QUANTIZABLE
-from ._watching import Call, input_of, is_linear_map, watching, with_input
+from ._watching import (
+    Call,
+    gives_rows,
+    input_of,
+    is_linear_map,
+    watching,
+    with_input,
+    zero_bias,
+)
 from ._weights import file_sha256, take_state_dict
 from ._workload import TOP_1, Workload, workload_of
 
@@ -87,6 +95,7 @@ __all__ = [
     "find_layers",
     "fitting_arrays",
     "float_sizes",
+    "gives_rows",
     "image_batch",
     "import_torchvision",
     "in_own_form",
@@ -119,6 +128,8 @@ __all__ = [
     "watching",
     "weight_layers",
     "with_input",
+    "with_shared_embeddings",
     "workload_of",
+    "zero_bias",
     "zoo",
 ]

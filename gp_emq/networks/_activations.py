@@ -22,7 +22,8 @@ def activation_elements(workload: Workload, layers: Sequence[Layer]) -> dict[str
         layers: The network's layers.
 
     Returns:
-        Elements of input and output by name of the layer, of the call with the most together.
+        Elements of input and output by name of the layer, of the call with the most together;
+        indices that an embedding takes count nothing.
     """
     network = workload.private()
     most = {layer.name: (0, 0) for layer in layers}
@@ -44,10 +45,12 @@ def activation_elements(workload: Workload, layers: Sequence[Layer]) -> dict[str
 
 def _recorder(most: dict[str, tuple[int, int]], name: str) -> Any:
     def record(
-        _module: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any], output: Any
+        module: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any], output: Any
     ) -> None:
         if isinstance(output, Tensor):
-            found = (input_of(arguments, named).numel(), output.numel())
+            # Indices are whole numbers, whatever the width of activations.
+            taken = 0 if isinstance(module, nn.Embedding) else input_of(arguments, named).numel()
+            found = (taken, output.numel())
             most[name] = max(most[name], found, key=sum)
 
     return record

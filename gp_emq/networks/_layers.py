@@ -22,8 +22,8 @@ def find_layers(
         ties: groups of layer names that share one bit entry.
 
     Returns:
-        The convolutions and `Linear` modules that any image called, in the order of their first
-        calls; their operations are the mean over the images. Layers whose weight is one
+        The convolutions, `Linear` and `Embedding` modules that any image called, in the order of
+        their first calls; their operations are the mean over the images. Layers whose weight is one
         parameter share an entry, as do those that are tied. Entries are numbered by their first
         layer.
 
@@ -40,8 +40,8 @@ def layers_of(
     """Find the layers of a network that is a private copy already; see `find_layers`."""
     if isinstance(network.model, QUANTIZABLE):
         raise NetworkError(
-            f"the network is itself a {_kind(network.model)} and has no name to go by: give it as "
-            "torch.nn.Sequential(network)"
+            f"the network is itself a layer ({_kind(network.model)}) and has no name to go by: "
+            "give it as torch.nn.Sequential(network)"
         )
     trace = Trace(network)
     trace.run(images)

@@ -17,6 +17,7 @@ from gp_emq.networks._aliases import check_held, copy_held, share_as
 from gp_emq.networks._casts import cast_types, widen_casts
 from gp_emq.networks._channels_first import put_channels_first
 from gp_emq.networks._closures import rebind
+from gp_emq.networks._embeddings import derive_densely
 from gp_emq.networks._finite import vanishes
 from gp_emq.networks._projections import put_projections_apart
 
@@ -74,9 +75,10 @@ def private_copy(model: nn.Module, *, plain: bool = True) -> nn.Module:
     identity or as separate tensors on the same memory, and so are modules; tensors on the memory of
     one that modules keep beside it, as attributes, in containers or in functions, are that one.
     Weights of transposed convolutions have the output channels first, see `put_channels_first`,
-    and attention has layers for what it projects, see `put_projections_apart`.
-    Hooks of the user are kept. Where the original has parameters in half or double precision, casts
-    to it that its forward makes leave the copy in float32.
+    attention has layers for what it projects, see `put_projections_apart`, and embeddings have
+    dense gradients of every row, see `derive_densely`. Hooks of the user are kept. Where the
+    original has parameters in half or double precision, casts to it that its forward makes leave
+    the copy in float32.
 
     Args:
         model: the network, wrapped or not; it is not touched.
@@ -110,6 +112,7 @@ def private_copy(model: nn.Module, *, plain: bool = True) -> nn.Module:
                 widen_casts(copied, kinds)
             put_channels_first(copied)
             put_projections_apart(copied)
+            derive_densely(copied)
             _make_plain(copied)
     return copied
 

@@ -11,12 +11,15 @@ from torch.utils.hooks import RemovableHandle
 
 from gp_emq.networks._attention import Projection
 from gp_emq.networks._channels_first import TRANSPOSED, Conv1D, forward_alone_reads
+from gp_emq.networks._embeddings import renormed_weights
 from gp_emq.networks._running import PrivateNetwork, undisturbed
 from gp_emq.networks._samples import Samples, split
 from gp_emq.networks._watching import input_of
 
-QUANTIZABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, Conv1D, Projection, nn.Linear)
-"""Modules of private copies whose weight has the output channels as its first axis."""
+QUANTIZABLE = (
+    nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, Conv1D, Projection, nn.Embedding, nn.Linear,
+)  # fmt: skip
+"""Modules of private copies whose weight has the output channels, or indices, as its first axis."""
 KINDS = tuple(kind.__name__ for kind in QUANTIZABLE)
 
 
@@ -43,6 +46,7 @@ class Trace:
         self._norms: set[_BatchNorm] = set()
         self._outputs: list[tuple[Tensor, str]] = []
         self._called: list[str] = []
+        self._renormed = renormed_weights(network.model)
 
     def run(self, images: Samples) -> None:
         """Run images (n, ...) one by one."""
@@ -62,7 +66,7 @@ class Trace:
 
     def _hooks(self, name: str, module: nn.Module) -> Iterator[RemovableHandle]:
         """Hook into a module, if it is one to record."""
-        if isinstance(module, QUANTIZABLE):
+        if isinstance(module, QUANTIZABLE) and not self._is_renormed(module):
 
             def on_layer(
                 module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], output: object
@@ -80,17 +84,23 @@ class Trace:
 
             yield module.register_forward_pre_hook(on_norm, with_kwargs=True)
 
+    def _is_renormed(self, module: nn.Module) -> bool:
+        return id(module._parameters.get("weight")) in self._renormed
+
     def _layer(self, name: str, module: nn.Module, taken: Tensor, output: object) -> None:
         """Record a call of a layer.
 
         Each number it gives took a product with a row of weights; in a transposed convolution each
-        number it takes is multiplied with all weights of its own.
+        number it takes is multiplied with all weights of its own, and an embedding multiplies
+        nothing.
         """
         weight = module._parameters["weight"]
         if not isinstance(output, Tensor) or not isinstance(weight, Tensor) or not weight.numel():
             return
         self._called.append(name)
-        if isinstance(module, TRANSPOSED):
+        if isinstance(module, nn.Embedding):
+            products = 0
+        elif isinstance(module, TRANSPOSED):
             products = taken.numel() * (weight.numel() // module.in_channels)
         else:
             products = output.numel() * (weight.numel() // len(weight))

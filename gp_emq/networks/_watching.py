@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gp_emq.errors import NetworkError
 from gp_emq.networks._attention import Projection
 from gp_emq.networks._channels_first import TRANSPOSED, Conv1D
+from gp_emq.networks._embeddings import Embedding
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,12 @@ def watching(
         yield [records[module] for module in modules]
 
 
+def zero_bias(module: nn.Module) -> dict[str, Tensor]:
+    """Return zeros for a layer's bias by its name; nothing where it has none."""
+    bias = getattr(module, "bias", None)
+    return {"bias": torch.zeros_like(bias)} if isinstance(bias, Tensor) else {}
+
+
 _HOOKS: tuple[Callable[[nn.Module], Mapping[int, Any]], ...] = (
     lambda module: module._forward_hooks,
     lambda module: module._forward_pre_hooks,
@@ -112,14 +119,22 @@ _HOOKS: tuple[Callable[[nn.Module], Mapping[int, Any]], ...] = (
 )
 
 
-_LINEAR_MAPS = {nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, Conv1D, Projection, nn.Linear}
+_LINEAR_MAPS = {
+    nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, Conv1D, Projection, nn.Linear, nn.Embedding,
+    Embedding,
+}  # fmt: skip
 
 
 def is_linear_map(module: nn.Module) -> bool:
-    """Tell whether a module is torch's own convolution or Linear, and nothing hooks into it.
+    """Tell whether a module is torch's own convolution, Linear or Embedding, and nothing hooks in.
 
     Its forward is then linear in its weight, and its output is its weight applied to its first
     argument plus its bias. A subclass, a forward of its own or a hook may compute anything.
     """
     plain = type(module) in _LINEAR_MAPS and "forward" not in module.__dict__
     return plain and not any(hooks(module) for hooks in _HOOKS)
+
+
+def gives_rows(module: nn.Module) -> bool:
+    """Tell whether a module is an embedding whose output is rows of its weight, as they are."""
+    return isinstance(module, nn.Embedding) and is_linear_map(module)

@@ -85,8 +85,9 @@ class ProxyInputs:
 
     @property
     def chunk(self) -> int:
-        """Images that may go through the network at once: one where they see each other."""
-        independent = self.statistics.images_are_independent
+        """Images that may go through the network at once: one where they see or share anything."""
+        statistics = self.statistics
+        independent = statistics.images_are_independent and statistics.images_add_up
         return batch_size((values_per_sample(self.workload.samples),)) if independent else 1
 
     def outputs(self, samples: Samples, given: Mapping[str, Tensor] | None = None) -> Any:

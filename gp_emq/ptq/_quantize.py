@@ -26,6 +26,7 @@ from gp_emq.networks import (
     tensors_of,
     undisturbed,
     unwrapped,
+    with_shared_embeddings,
     workload_of,
 )
 from gp_emq.ptq._settings import QuantizationSettings, planned_activation_bits
@@ -42,6 +43,7 @@ from gp_emq.quantization import (
     calibrate_activations,
     first_not_finite,
     floating_type,
+    grids_by_name,
     passes,
     usual_images,
 )
@@ -258,7 +260,7 @@ def _input_grids(
     if settings.activations is None:
         return {}
     grids = calibrate_activations(network, layers, images, settings.activations)
-    return {layer.name: grid for layer, grid in zip(layers, grids, strict=True)}
+    return grids_by_name(layers, grids)
 
 
 def _widths(
@@ -294,6 +296,7 @@ def _widths(
                 f"the plan gives layer {name!r} {width} bits: {MIN_BITS} to {MAX_BITS}, or "
                 f"{FLOAT_BITS} for float"
             )
+    given = with_shared_embeddings(layers, given)
     widths = {name: given[name] for name in known if given.get(name, FLOAT_BITS) != FLOAT_BITS}
     if not widths:
         raise QuantizationError("the plan quantizes no layer")

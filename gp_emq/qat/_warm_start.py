@@ -7,7 +7,15 @@ from torch import Tensor, nn
 
 from gp_emq.allocation import FLOAT_BITS, Plan, revised_plan
 from gp_emq.errors import TrainingError
-from gp_emq.networks import Layer, PrivateNetwork, Workload, output_types, take, unwrapped
+from gp_emq.networks import (
+    Layer,
+    PrivateNetwork,
+    Workload,
+    output_types,
+    take,
+    unwrapped,
+    with_shared_embeddings,
+)
 from gp_emq.qat._network import float_network
 from gp_emq.qat._settings import QatSettings
 from gp_emq.quantization import (
@@ -22,6 +30,7 @@ from gp_emq.quantization import (
     ask_for_gradients,
     calibrate_activations,
     floating_type,
+    grids_by_name,
     layer_weight,
     quantize,
 )
@@ -57,6 +66,7 @@ def trained_widths(
                 f"layer {name!r} has {width} bits: give {MIN_BITS} to {MAX_BITS}, or {FLOAT_BITS} "
                 "to keep it in float"
             )
+    widths = with_shared_embeddings(layers, widths)
     found = {name: widths[name] for name in names if widths.get(name, FLOAT_BITS) != FLOAT_BITS}
     if not found:
         raise TrainingError("no layer is quantized: there is nothing to train for")
@@ -122,21 +132,21 @@ def warm_start(
         network, images = images.of(model).private(), images.samples
     found = trained_widths(layers, widths, settings.first_last_bits)
     chosen = tuple(layer for layer in layers if layer.name in found)
-    inputs = input_widths(list(found), settings)
+    inputs = input_widths([layer for layer in chosen if not layer.takes_indices], settings)
     grids: dict[str, QuantizationParameters] = {}
     for bits in sorted(set(inputs.values())):
         rule = "robust" if bits == MAX_BITS else "mse"
-        some = [layer for layer in chosen if inputs[layer.name] == bits]
+        some = [layer for layer in chosen if inputs.get(layer.name) == bits]
         calibrated = calibrate_activations(
             network, some, images, ActivationQuantizer(bits=bits, scale_rule=rule)
         )
-        grids.update(zip((layer.name for layer in some), calibrated, strict=True))
+        grids.update(grids_by_name(some, calibrated))
     task = Task(
         network=network,
         layers=chosen,
         images=images,
         weights=WeightQuantizer(per_channel=True),
-        activations={layer.name: grids[layer.name] for layer in chosen},
+        activations={name: grids[name] for name in inputs},
         rounding=RoundingSettings(iterations=chosen_recipe.iterations, seed=settings.seed),
     )
     start = chosen_recipe.quantize(task, found)
@@ -181,7 +191,8 @@ def fitted_start(
         name: _weight(model, by_name[name], width, start.weights[name])
         for name, width in widths.items()
     }
-    inputs = input_widths(list(widths), settings)
+    fed = [by_name[name] for name in widths if not by_name[name].takes_indices]
+    inputs = input_widths(fed, settings)
     grids = {
         name: _widened(grid, inputs[name]) if name in inputs else grid
         for name, grid in start.activations.items()
@@ -191,11 +202,12 @@ def fitted_start(
     return fitted
 
 
-def input_widths(names: Sequence[str], settings: QatSettings) -> dict[str, int]:
-    """Say which width the inputs of quantized layers get, by their names in forward order."""
+def input_widths(layers: Sequence[Layer], settings: QatSettings) -> dict[str, int]:
+    """Say which width the inputs of some layers get, in forward order, by their names."""
+    names = [layer.name for layer in layers]
     widths = dict.fromkeys(names, settings.activation_bits)
     if settings.first_last_bits is not None:
-        for name in (names[0], names[-1]):
+        for name in (*names[:1], *names[-1:]):
             widths[name] = max(settings.activation_bits, settings.first_last_bits)
     return widths
 

@@ -1,6 +1,6 @@
 from . import recipes
 from ._batch_norm import batch_norms
-from ._calibration import calibrate_activations, usual_images
+from ._calibration import calibrate_activations, grids_by_name, usual_images
 from ._integer import integer_convolution_available
 from ._learned import LearnedRoundings
 from ._names import INPUT_RULES, MAX_BITS, MIN_BITS, ROBUST, SCALE_RULES
@@ -40,6 +40,7 @@ __all__ = [
     "fake_quantize",
     "first_not_finite",
     "floating_type",
+    "grids_by_name",
     "integer_convolution_available",
     "integer_range",
     "layer_weight",

@@ -37,7 +37,7 @@ def calibrate_activations(
     layers: Sequence[Layer],
     images: Samples,
     quantizer: ActivationQuantizer,
-) -> tuple[QuantizationParameters, ...]:
+) -> tuple[QuantizationParameters | None, ...]:
     """Choose the grid of every layer's input from images through the float network.
 
     The grid of a layer is chosen from the inputs of all of its calls. The rule `minmax` spans them
@@ -53,18 +53,21 @@ def calibrate_activations(
         quantizer: how inputs are quantized.
 
     Returns:
-        One grid per layer, in the order of `layers`.
+        One grid per layer, in the order of `layers`; None for those that take indices.
 
     Raises:
         NetworkError: if no image calls a layer.
         QuantizationError: if the inputs of a layer are too small for a scale in float32.
     """
-    names = [layer.name for layer in layers]
+    fed = [layer for layer in layers if not layer.takes_indices]
+    names = [layer.name for layer in fed]
     network = private(model)
+    if not fed:
+        return (None,) * len(layers)
     with undisturbed():
         most = CHUNK if quantizer.scale_rule == "minmax" else -(-count(images) // PARTS)
         batches = passes(network, images, most)
-        extremes = _extremes(network, layers, batches)
+        extremes = _extremes(network, fed, batches)
         for name in names:
             if name not in extremes:
                 raise NetworkError(
@@ -74,17 +77,30 @@ def calibrate_activations(
                 )
         kept = {name: _without_outliers(parts) for name, parts in extremes.items()}
         if quantizer.scale_rule in ("minmax", "robust"):
-            grids = [_spanning(kept[name], quantizer) for name in names]
+            grids = {name: _spanning(kept[name], quantizer) for name in names}
         else:
-            histograms = _histograms(network, layers, batches, kept)
+            histograms = _histograms(network, fed, batches, kept)
             choose = _BY_HISTOGRAM[quantizer.scale_rule]
-            grids = [choose(histograms[name], quantizer) for name in names]
-        for name, grid in zip(names, grids, strict=True):
+            grids = {name: choose(histograms[name], quantizer) for name in names}
+        for name, grid in grids.items():
             largest = max(max(-low, high) for low, high in kept[name].values())
             check_scales(
                 grid.scale, torch.tensor(largest), quantizer.bits, f"the inputs of layer {name!r}"
             )
-        return tuple(grids)
+        return tuple(grids.get(layer.name) for layer in layers)
+
+
+def grids_by_name(
+    layers: Sequence[Layer], grids: Sequence[QuantizationParameters | None]
+) -> dict[str, QuantizationParameters]:
+    """Return the grids of the layers that have one, by name of the layer.
+
+    Args:
+        layers: the layers.
+        grids: one for each, as `calibrate_activations` gives them.
+    """
+    found = zip(layers, grids, strict=True)
+    return {layer.name: grid for layer, grid in found if grid is not None}
 
 
 def usual_images(images: Samples) -> Samples:

@@ -82,7 +82,7 @@ class QuantizedNetwork:
         layers: its layers in forward order; one that shares its weight with others has the widths
             of their entry.
         weights: quantized weights by (index of the layer, bits).
-        activations: the grid of each layer's input, or `None` for float activations.
+        activations: the grid of each layer's input, `None` for a float input or for all of them.
         forward: how the network is fed, where that is not with images; see `run`.
         integer: run the convolutions that allow it over integers; on the CPU alone.
         device: where passes are computed; images are brought there, results back.
@@ -96,7 +96,7 @@ class QuantizedNetwork:
         model: nn.Module,
         layers: Sequence[Layer],
         weights: Mapping[tuple[int, int], QuantizedWeight],
-        activations: Sequence[QuantizationParameters] | None,
+        activations: Sequence[QuantizationParameters | None] | None,
         *,
         forward: Forward | None = None,
         integer: bool = False,
@@ -122,7 +122,7 @@ class QuantizedNetwork:
                 self.model,
                 layer.name,
                 widths[index],
-                None if activations is None else activations[index].to(self._device),
+                _on_device(activations, index, self._device),
                 # What looks at a weight beside its layer has to find it there.
                 integer=integer and not beside[id(modules[index].weight)],
             )
@@ -182,6 +182,13 @@ class QuantizedNetwork:
         """
         parts = [self.logits(part).argmax(1) for part in torch.split(images, batch)]
         return torch.cat(parts) == labels
+
+
+def _on_device(
+    grids: Sequence[QuantizationParameters | None] | None, index: int, device: torch.device
+) -> QuantizationParameters | None:
+    grid = None if grids is None else grids[index]
+    return None if grid is None else grid.to(device)
 
 
 def _slot(

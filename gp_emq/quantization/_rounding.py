@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from gp_emq.networks import PrivateNetwork, undisturbed
+from gp_emq.networks import PrivateNetwork, gives_rows, undisturbed
 from gp_emq.quantization._quantized_network import QuantizedWeight
 from gp_emq.quantization._recording import Recording
 from gp_emq.quantization._uniform import QuantizationParameters, in_full_precision, quantize
@@ -143,14 +143,15 @@ def learn_rounding(
 
     Returns:
         The rounded weights by key. Where learning did not come nearer to the outputs than
-        rounding to nearest, or no image calls the modules, that is what is returned.
+        rounding to nearest, or no image calls the modules, that is what is returned; so it is
+        where all of them are embeddings, whose outputs are the weights themselves.
     """
     nearest = {
         key: QuantizedWeight(quantize(weight, grid).to(torch.int16), grid)
         for key, (weight, grid) in weights.items()
     }
     called = [part for part in parts if part.recording]
-    if not called:
+    if all(gives_rows(part.module) for part in called):
         for _ in range(settings.iterations if step_done is not None else 0):
             step_done()  # type: ignore[misc]
         return nearest
@@ -240,7 +241,8 @@ def _unit(parts: Sequence[Reconstructed]) -> float:
 
 
 def _channel_axis(module: nn.Module, output: Tensor) -> int:
-    """Return the axis of the channels: the last of linear layers and of sequences of tokens."""
+    """Return the axis of the channels: the last of products, embeddings and token sequences."""
     if isinstance(module, _CONVOLUTIONS):
         return output.dim() + 1 - module.weight.dim()
-    return -1 if isinstance(module, nn.Linear) or output.dim() in {1, 3} else 1
+    of_rows = isinstance(module, (nn.Linear, nn.Embedding))
+    return -1 if of_rows or output.dim() in {1, 3} else 1

@@ -164,7 +164,7 @@ def joined(
 def _images_joined(layer: Layer, tensors: Sequence[Tensor]) -> Tensor:
     """Join one layer's tensors of several images."""
     if not tensors:
-        return torch.zeros(1, layer.weight_shape[0])
+        return torch.zeros(1, layer.output_channels)
     if len({value.shape[1:] for value in tensors}) == 1:
         return torch.cat(list(tensors))
     return torch.cat([_positions(layer, value, by_rows=False).reshape(-1) for value in tensors])

@@ -14,6 +14,7 @@ from gp_emq.networks import (
     is_linear_map,
     split,
     watching,
+    zero_bias,
 )
 from gp_emq.statistics._activations import Activations, by_image, joined
 from gp_emq.statistics._batch import Batch
@@ -70,7 +71,7 @@ def changed_call(
     """
     moved = perturbation.to(network.device)
     if is_linear_map(module):
-        bias = {"bias": torch.zeros_like(module.bias)} if isinstance(module.bias, Tensor) else {}
+        bias = zero_bias(module)
         return Changed(
             call.output.detach().float(),
             tuple(_own_output(network, module, call, {"weight": one, **bias}) for one in moved),
@@ -184,7 +185,7 @@ def channel_numbers(shape: Sequence[int], layer: Layer, counts: Tensor) -> Tenso
     Args:
         shape: Of the tensor; it has one axis where images differ and lie end to end.
         layer: The layer: channels are the second axis of a convolution's output and the last of
-            a product's.
+            a product's, or of an embedding's.
         counts: int64 (k,), how many elements are of each image.
 
     Returns:
@@ -195,7 +196,7 @@ def channel_numbers(shape: Sequence[int], layer: Layer, counts: Tensor) -> Tenso
         numbers = torch.arange(shape[1 if is_convolution else -1])
         numbers = numbers.view(-1, *[1] * (len(shape) - 2)) if is_convolution else numbers
         return numbers.expand(*shape).reshape(-1)
-    numbers = torch.arange(layer.weight_shape[0])
+    numbers = torch.arange(layer.output_channels)
     positions = (int(count) // len(numbers) for count in counts)
     return torch.cat(
         [

@@ -77,6 +77,11 @@ class Context:
         return bool(self.lookup(INDEPENDENCE)[0])
 
     @cached_property
+    def adds_up(self) -> bool:
+        """Whether layers give as many numbers for a batch as for its images alone."""
+        return bool(self.lookup(INDEPENDENCE)[1])
+
+    @cached_property
     def by_rows(self) -> bool:
         """Whether, besides, every call of every layer has one row for each image."""
         return bool(self.lookup(INDEPENDENCE).all())
@@ -104,6 +109,12 @@ class Context:
         if labels is None:
             labels = self.network.predictions(images, chunk)
         return Batch(images, labels, chunk)
+
+    @property
+    def summed_batch(self) -> Batch:
+        """The batch, for sums over what layers give: images that share calls one by one."""
+        batch = self.batch
+        return batch if self.adds_up else Batch(batch.images, batch.labels, 1)
 
     @cached_property
     def kept_images(self) -> Tensor:

@@ -22,15 +22,17 @@ def independence(network: FunctionalNetwork, images: Samples, chunk: int) -> Ten
         chunk: Images at once.
 
     Returns:
-        int64 (1 + layers,): first 1 if every image's outputs are those that it has alone, then
-        for each layer 1 if besides, each of its calls takes and gives one row for each image.
+        int64 (2 + layers,): first 1 if every image's outputs are those that it has alone, then 1
+        if layers give as many numbers for a batch as for its images alone, which they do not where
+        images share a call, then for each layer 1 if besides, each of its calls takes and gives
+        one row for each image.
 
     Raises:
         StatisticsError: An output is not finite.
     """
-    answer = torch.ones(1 + len(network.layers), dtype=torch.int64)
+    answer = torch.ones(2 + len(network.layers), dtype=torch.int64)
     if count(images) == 1:
-        answer[1:] = 0
+        answer[2:] = 0
     first = 0
     for part in split(images, chunk):
         found = _compared(network, part, torch.float32, first)
@@ -42,7 +44,7 @@ def independence(network: FunctionalNetwork, images: Samples, chunk: int) -> Ten
         answer &= found
         first += count(part)
     if not answer[0]:
-        answer[1:] = 0
+        answer[2:] = 0
     return answer
 
 
@@ -53,16 +55,19 @@ def _compared(
     with torch.no_grad():
         together, rows = _run(network, images, dtype)
         _check_finite(together, first)
-        answer = torch.ones(1 + len(rows), dtype=torch.int64)
+        answer = torch.ones(2 + len(rows), dtype=torch.int64)
+        left = [sum(call.output.numel() for call in calls) for calls in rows]
         alone = (_run(network, image, dtype) for image in split(images, 1))
         for index, (logits, calls) in enumerate(alone):
             _check_finite(logits, first + index)
             answer[0] &= _close(together[index : index + 1], logits, together)
-            for place, (batch, single) in enumerate(zip(rows, calls, strict=True), start=1):
-                answer[place] &= len(batch) == len(single) and all(
+            for place, (batch, single) in enumerate(zip(rows, calls, strict=True)):
+                left[place] -= sum(call.output.numel() for call in single)
+                answer[2 + place] &= len(batch) == len(single) and all(
                     _is_row(one.output, other.output, index, count(images))
                     for one, other in zip(batch, single, strict=True)
                 )
+        answer[1] = not any(left)
     return answer
 
 

@@ -46,19 +46,19 @@ def _output_residual(context: Context) -> Activations:
 
 
 def _output_sums(context: Context) -> Tensor:
+    batch = context.summed_batch
     sums = output_sums(
-        context.network,
-        context.batch.images,
-        context.batch.chunk,
-        context.perturbations(),
-        len(context.batch),
+        context.network, batch.images, batch.chunk, context.perturbations(), len(batch)
     )
     return context.summed_by_entry(sums)
 
 
 def _gradient_sums(context: Context) -> Tensor:
     return gradient_sums(
-        context.differentiable, context.batch, context.perturbations(), by_rows=context.by_rows
+        context.differentiable,
+        context.summed_batch,
+        context.perturbations(),
+        by_rows=context.by_rows,
     )
 
 

@@ -188,6 +188,15 @@ class Statistics:
         """
         return bool(self._source.stored(INDEPENDENCE).values[0])
 
+    @property
+    def images_add_up(self) -> bool:
+        """Whether layers give as many numbers for a batch as for its images alone.
+
+        They do not where images share a call, as that of an embedding of positions: sums over what
+        the images have of it are of images one by one.
+        """
+        return bool(self._source.stored(INDEPENDENCE).values[1])
+
     def activation_elements(self) -> Tensor:
         """How many elements of each layer's activation belong to each of the images kept.
 

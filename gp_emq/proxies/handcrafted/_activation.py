@@ -90,7 +90,7 @@ def _channel_sums(layer: Layer, values: Tensor, counts: Tensor) -> Tensor:
     is_convolution = layer.is_convolution
     if values.dim() == 1:
         parts = torch.split(values, counts.tolist())
-        shape = (layer.weight_shape[0], -1) if is_convolution else (-1, layer.weight_shape[0])
+        shape = (layer.output_channels, -1) if is_convolution else (-1, layer.output_channels)
         return torch.stack([part.view(shape).sum(dim=int(is_convolution)) for part in parts])
     if values.dim() > 2:
         values = (

@@ -14,6 +14,7 @@ from gp_emq.networks import (
     split,
     undisturbed,
     watching,
+    zero_bias,
 )
 from gp_emq.proxies._inputs import ProxyInputs, negative_sums
 
@@ -126,7 +127,7 @@ def _linear_changes(
     network: PrivateNetwork, module: nn.Module, call: Call, perturbations: Mapping[int, Tensor]
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Give width, output and its change: where the module is linear, the output for ΔW alone."""
-    bias = {"bias": torch.zeros_like(module.bias)} if isinstance(module.bias, Tensor) else {}
+    bias = zero_bias(module)
     for width, perturbation in perturbations.items():
         change = network.call(module, call.arguments, call.named, {"weight": perturbation, **bias})
         yield width, call.output.float(), change
