@@ -34,13 +34,14 @@ class Reader(nn.Module):
         self.place = nn.Embedding(STEPS, WIDTH)
         self.middle = nn.Linear(WIDTH, WIDTH)
         self.write = nn.Linear(WIDTH, WORDS, bias=False)
+        self.gain = 1.0
         if tied:
             self.write.weight = self.read.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
         places = torch.arange(tokens.shape[1])
         found = self.read(tokens) + self.place(places)
-        return self.write(torch.tanh(self.middle(found)).mean(1))
+        return self.write(self.gain * torch.tanh(self.middle(found)).mean(1))
 
 
 def made(*, tied: bool = False, seed: int = 0, **options: object) -> Reader:
@@ -128,15 +129,16 @@ def test_learned_rounding_leaves_rows_at_the_nearest(method: str) -> None:
 @pytest.mark.parametrize("method", ["adaround", "brecq"])
 def test_learned_rounding_of_a_tied_table_is_of_what_reads_and_what_writes(method: str) -> None:
     model = made(tied=True)
-    # Far larger hidden values: what writes counts for more than what reads.
-    nn.init.normal_(model.middle.weight, std=4.0)
+    model.gain = 8.0  # what writes counts for more than what reads
     workload = Workload(model, TOKENS)
     widths = {"read": 2, "write": 2}
     nearest, learned = (
         gp_emq.quantize(workload, widths, method=of, activation_bits=32, **learns)
         for of, learns in (("rtn", {}), (method, {"iterations": 300}))
     )
-    hidden = torch.tanh(model.middle(model.read(TOKENS) + model.place(torch.arange(STEPS)))).mean(1)
+    hidden = 8 * torch.tanh(
+        model.middle(model.read(TOKENS) + model.place(torch.arange(STEPS)))
+    ).mean(1)
 
     def error(made) -> float:
         change = made.network.read.weight - model.read.weight
