@@ -157,6 +157,20 @@ def best_individual(store: RunStore) -> IndividualRow:
     return min(evaluated, key=rank_key)
 
 
+def chosen_name(*, finished: bool) -> str:
+    """What the formula is called that a run's figures are of, which is not always its best.
+
+    A finished run recommends one of its front, by validation; before that there is only the best
+    on the training configurations.
+    """
+    return "recommended formula" if finished else "best formula so far"
+
+
+def is_finished(store: RunStore) -> bool:
+    """Whether a run has come to its end, and recommends a formula."""
+    return _summary(store) is not None
+
+
 @dataclass(frozen=True)
 class _Recommended:
     """What of a finished run's summary the figures need."""

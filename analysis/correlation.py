@@ -1,4 +1,4 @@
-"""How well a run's best formula ranks accuracies: `python -m analysis.correlation RUN`."""
+"""How well a run's formula ranks accuracies: `python -m analysis.correlation RUN`."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,22 @@ from analysis import _style as style
 from analysis._agreement import Agreement, agreement
 from analysis._command import draw
 from analysis._formulas import Formulas, shortened
-from analysis._run_data import TEST, TRAINING, BenchData, bench_of, best_individual, oriented_table
+from analysis._run_data import (
+    TEST,
+    TRAINING,
+    BenchData,
+    bench_of,
+    best_individual,
+    chosen_name,
+    is_finished,
+    oriented_table,
+)
 from gp_emq.command import run_command
 from gp_emq.store import RunStore
 
 
 def plot_correlation(store: RunStore) -> Figure:
-    """Draw scores against measured accuracy: the best formula's and the sum of bits.
+    """Draw scores against measured accuracy: the recommended formula's and the sum of bits.
 
     Args:
         store: of the run.
@@ -44,13 +53,14 @@ def plot_correlation(store: RunStore) -> Figure:
     right = figure.add_subplot(grid[0, 1], sharey=left)
     _draw_scatter(left, _standardised(scores), bench)
     points = _draw_scatter(right, _spread(totals), bench)
-    left.set_xlabel("score of the best formula (standardised)")
+    name = chosen_name(finished=is_finished(store))
+    left.set_xlabel(f"score of the {name} (standardised)")
     right.set_xlabel("sum of bits (jittered by ± 0.3)")
     left.set_ylabel("measured top-1 accuracy")
     left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     right.tick_params(labelleft=False)
     right.xaxis.set_major_locator(MaxNLocator(7, integer=True))
-    style.letter(left, "a", f"Best formula: τ = {evolved}")
+    style.letter(left, "a", f"{name.capitalize()}: τ = {evolved}")
     style.letter(right, "b", f"Sum of bits: τ = {baseline}")
     left.legend(loc="upper left", handletextpad=0.2, borderaxespad=0.2)
     bar = figure.colorbar(points, cax=figure.add_subplot(grid[0, 2]))
@@ -103,8 +113,8 @@ def _draw_scatter(axes: Axes, x: NDArray[np.float64], bench: BenchData) -> PathC
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw the correlation of a run's best formula with accuracy."""
-    description = "Draw the scores of a run's best formula against measured accuracy."
+    """Draw the correlation of a run's recommended formula with accuracy."""
+    description = "Draw the scores of a run's recommended formula against measured accuracy."
     return draw("correlation", description, plot_correlation, arguments)
 
 

@@ -1,4 +1,4 @@
-"""Where a run's best formula comes from: `python -m analysis.genealogy RUN`."""
+"""Where the formula that a run recommends comes from: `python -m analysis.genealogy RUN`."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from analysis._ancestry import Ancestry, ancestry_of, layers_of, turning_points
 from analysis._command import draw
 from analysis._formulas import Formulas, shortened
 from analysis._layered_layout import TreeLayout, layered_layout, spread
-from analysis._run_data import best_individual, training_of
+from analysis._run_data import best_individual, chosen_name, is_finished, training_of
 from gp_emq.command import run_command
 from gp_emq.store import IndividualRow, RunStore
 
@@ -30,7 +30,7 @@ _BADGE_SPACE = 0.022
 
 
 def plot_genealogy(store: RunStore) -> Figure:
-    """Draw the ancestry of the best individual, generation by generation.
+    """Draw the ancestry of the recommended formula, generation by generation.
 
     Args:
         store: of the run.
@@ -61,11 +61,12 @@ def plot_genealogy(store: RunStore) -> Figure:
     _draw_colour_bar(figure, colours, (0.912, (below + 0.5) / total, 0.013, height / total))
     _draw_formulas(figure, points, Formulas(store), below)
     _draw_legend(figure, ancestry)
-    style.set_title(figure, _finding(ancestry), _shown(ancestry), left=0.02)
+    name = chosen_name(finished=is_finished(store))
+    style.set_title(figure, _finding(ancestry, name), _shown(ancestry, name), left=0.02)
     return figure
 
 
-def _finding(ancestry: Ancestry) -> str:
+def _finding(ancestry: Ancestry, name: str) -> str:
     start = next(row for row in ancestry.shown if row.id == ancestry.main_line[0])
     steps = Counter(
         style.operator_style(row.operator).label
@@ -75,7 +76,7 @@ def _finding(ancestry: Ancestry) -> str:
     root = training_of(ancestry.root)
     if not steps:
         label = style.operator_style(ancestry.root.operator).label
-        return f"The best formula (training τ = {root:.3f}) is a {label} without ancestors"
+        return f"The {name} (training τ = {root:.3f}) is a {label} without ancestors"
     made = " and ".join(_counted(count, name) for name, count in sorted(steps.items()))
     return f"{made} led from training τ = {training_of(start):.3f} to {root:.3f}"
 
@@ -84,8 +85,8 @@ def _counted(count: int, name: str) -> str:
     return f"{count} {name}{'s' if count != 1 else ''}"
 
 
-def _shown(ancestry: Ancestry) -> str:
-    everyone = f"Ancestry of the best formula of generation {ancestry.root.generation}"
+def _shown(ancestry: Ancestry, name: str) -> str:
+    everyone = f"Ancestry of the {name}, which is of generation {ancestry.root.generation}"
     left_out = ancestry.total - len(ancestry.shown)
     if not left_out:
         return f"{everyone}: all {_counted(ancestry.total, 'individual')}"
@@ -249,8 +250,8 @@ def _draw_legend(figure: Figure, ancestry: Ancestry) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw the genealogy of a run's best formula."""
-    description = "Draw the ancestry of a run's best formula."
+    """Draw the genealogy of a run's recommended formula."""
+    description = "Draw the ancestry of a run's recommended formula."
     return draw("genealogy", description, plot_genealogy, arguments)
 
 

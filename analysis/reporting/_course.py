@@ -24,17 +24,26 @@ def draw_course(run: RunSource, name: str) -> Drawing:
         other = run.random.course
         traces.append(
             _line(numbers(other.evaluations), other.training, "random search, best so far",
-                  look.GREY, dash="dash", shape="hv")
+                  look.GREY, dash="dash", shape="hv", legendrank=3)
         )  # fmt: skip
     if np.isfinite(course.validation).any():
         traces.append(
-            _line(x, course.validation, "the same formula, validation", look.VERMILION, shape="hv")
+            _line(
+                x,
+                course.validation,
+                "the same formula, validation",
+                look.VERMILION,
+                shape="hv",
+                legendrank=2,
+            )
         )
     traces += [
-        _line(x, course.training, "best so far, training", look.BLUE, width=3, shape="hv"),
+        _line(x, course.training, "best so far, training", look.BLUE, width=3, shape="hv",
+              legendrank=1),
         {
             **_line(x, [row.diversity for row in run.search.generations], "diversity", look.GREEN),
-            "yaxis": "y2", "fill": "tozeroy", "fillcolor": look.band(look.GREEN, 0.15),
+            "legendrank": 2000, "yaxis": "y2", "fill": "tozeroy",
+            "fillcolor": look.band(look.GREEN, 0.15),
         },
     ]  # fmt: skip
     best, evaluations = float(course.training[-1]), int(course.evaluations[-1])
@@ -55,6 +64,7 @@ def draw_course(run: RunSource, name: str) -> Drawing:
         "yaxis": axis("Kendall τ", domain=[0.34, 1], range=[low - 0.1 * room, high + 0.08 * room]),
         "yaxis2": axis("diversity", domain=[0, 0.24], rangemode="tozero", nticks=4),
         "hovermode": "x unified",
+        "legend": {"traceorder": "normal"},  # plotly turns it round where areas are filled
     }
     return Drawing(name, title, note, traces, layout, height=520, tall=560)
 

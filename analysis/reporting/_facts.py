@@ -63,7 +63,7 @@ def _bench(run: RunSource, place: int) -> str:
     for name in ("network", "protocol"):
         if about.get(name) is not None:
             text += f"; {name} {about[name]}"
-    return f"{text}; {about['images']} test images" if about.get("images") else text
+    return f"{text}; {about['images']:,} test images" if about.get("images") else text
 
 
 def changed_settings(run: RunSource) -> dict[str, Any]:

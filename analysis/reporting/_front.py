@@ -9,6 +9,8 @@ from analysis.reporting._drawing import Drawing, Trace, axis, numbers
 from analysis.reporting._source import RunSource
 from gp_emq.store import IndividualRow
 
+_FEW_NODES = 12
+
 
 def draw_front(run: RunSource, name: str) -> Drawing:
     """Draw the best formula of each size; hovering shows it."""
@@ -24,7 +26,7 @@ def draw_front(run: RunSource, name: str) -> Drawing:
     note = "No smaller formula ranks the training configurations better. Hover to see a formula."
     if run.summary is not None:
         note += " The star is the one that is recommended."
-    return Drawing(name, title, note, traces, _layout())
+    return Drawing(name, title, note, traces, _layout([run]))
 
 
 def draw_fronts(runs: Sequence[RunSource], name: str) -> Drawing:
@@ -37,12 +39,14 @@ def draw_fronts(runs: Sequence[RunSource], name: str) -> Drawing:
     shortest = min(runs, key=lambda run: run.chosen.size)
     title = f"{shortest.label} recommends the shortest formula, {shortest.chosen.size} nodes"
     note = "The fronts of training τ against size; stars are the formulas of the runs."
-    return Drawing(name, title, note, traces, _layout(), height=440, tall=440 + 22 * len(runs))
+    return Drawing(name, title, note, traces, _layout(runs), height=440, tall=440 + 22 * len(runs))
 
 
-def _layout() -> dict[str, object]:
+def _layout(runs: Sequence[RunSource]) -> dict[str, object]:
+    most = max(run.front[-1].size for run in runs)
+    whole = {"dtick": 1} if most <= _FEW_NODES else {}  # or there would be halves of nodes
     return {
-        "xaxis": axis("size of the formula (nodes of its tree)"),
+        "xaxis": axis("size of the formula (nodes of its tree)", **whole),
         "yaxis": axis("Kendall τ"),
     }
 

@@ -85,7 +85,8 @@ def _formula(run: RunSource) -> list[str]:
     if found.symbols:
         parts.append(html.table(columns, found.symbols))
     if found.operators:
-        parts += html.folded("Its operators", [html.table(columns, found.operators)])
+        names = (("operator", "text"), ("is", "text"))
+        parts.append(html.table(names, found.operators))
     parts.append(f'<p class="code"><code>{escape(found.expression)}</code></p>')
     return parts
 

@@ -13,6 +13,7 @@ from analysis._run_data import (
     Course,
     benches_of,
     best_individual,
+    chosen_name,
     evaluated_individuals,
     meta_or,
     pareto_front,
@@ -79,7 +80,7 @@ class RunSource:
     @property
     def what(self) -> str:
         """What the chosen formula is called."""
-        return "best formula so far" if self.summary is None else "recommended formula"
+        return chosen_name(finished=self.summary is not None)
 
     @property
     def at_equal_cost(self) -> bool:

@@ -65,7 +65,14 @@
       Plotly.relayout(place, size);
     }
   }
-  addEventListener("beforeprint", () => fit(PAPER));
-  addEventListener("afterprint", () => fit(null));
+  // What is folded on a screen is there on paper.
+  function unfold(printing) {
+    for (const part of document.querySelectorAll(printing ? "details:not([open])" : ".unfolded")) {
+      part.open = printing;
+      part.classList.toggle("unfolded", printing);
+    }
+  }
+  addEventListener("beforeprint", () => { unfold(true); fit(PAPER); });
+  addEventListener("afterprint", () => { unfold(false); fit(null); });
   drawAll();
 })();

@@ -104,6 +104,18 @@ def test_the_caption_says_what_was_left_out(finished_run):
     assert f"of {total:,} individuals" in text
 
 
+@pytest.mark.parametrize("plot", [plot_genealogy, plot_correlation])
+def test_what_a_run_recommends_is_not_called_its_best(plot, finished_run, young_run):
+    with RunStore.open(finished_run, readonly=True) as store:
+        text = svg_text(styled(plot, store))
+    assert "ecommended formula" in text
+    assert "est formula" not in text
+    with RunStore.open(young_run, readonly=True) as store:
+        text = svg_text(styled(plot, store))
+    assert "est formula so far" in text
+    assert "ecommended" not in text
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_folder_that_is_no_run_is_refused(command, tmp_path):
     with pytest.raises(RunError, match="is no run"):
