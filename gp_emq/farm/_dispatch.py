@@ -1,10 +1,9 @@
 """Hands tasks to workers, and keeps at it until each item is done or given up."""
 
 import sys
-import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -12,6 +11,7 @@ from tqdm import tqdm
 
 from gp_emq.errors import GpEmqError
 from gp_emq.farm._backends import Backend, Worker, WorkerDiedError
+from gp_emq.farm._clock import WALL, Clock
 from gp_emq.farm._job import Job
 from gp_emq.farm._recovery import OUT_OF_MEMORY, TIMED_OUT, WORKER_DIED, Parcel, after_loss
 from gp_emq.farm._work import OutOfMemory, prepare, work
@@ -58,11 +58,17 @@ class Dispatcher(Generic[Item, Result]):
         variants: The job, once for each device; a machine's workers take turns among them.
         backend: The workers.
         limit: Seconds that a task may take; None for no limit.
+        clock: The time it goes by.
     """
 
     def __init__(
-        self, variants: Sequence[Job[Item, Result]], backend: Backend, limit: float | None
+        self,
+        variants: Sequence[Job[Item, Result]],
+        backend: Backend,
+        limit: float | None,
+        clock: Clock = WALL,
     ) -> None:
+        self._clock = clock
         self._variants = variants
         self._backend = backend
         self._limit = limit if backend.ends_workers else None
@@ -143,19 +149,19 @@ class Dispatcher(Generic[Item, Result]):
     def _start(
         self, worker: Worker, future: "Future[Any]", task: Parcel | None, limit: float | None
     ) -> None:
-        deadline = None if limit is None else time.monotonic() + limit
+        deadline = None if limit is None else self._clock.now() + limit
         self._busy[future] = _Assignment(worker, task, deadline)
 
     def _returned(self) -> Iterator[tuple[Parcel, Sequence[Result] | str]]:
         """Wait for something to happen; give results, or why a task was lost."""
         if self._busy:
-            done, _ = wait(self._busy, timeout=self._patience(), return_when=FIRST_COMPLETED)
+            done = self._clock.wait(self._busy, self._patience())
         else:
-            done = set()
-            time.sleep(self._backend.poll or 0.0)
+            done = ()
+            self._clock.sleep(self._backend.poll or 0.0)
         for future in done:
             yield from self._outcome(self._busy.pop(future), future)
-        now = time.monotonic()
+        now = self._clock.now()
         for future, assignment in list(self._busy.items()):
             if assignment.deadline is not None and now > assignment.deadline:
                 del self._busy[future]
@@ -193,7 +199,7 @@ class Dispatcher(Generic[Item, Result]):
     ) -> Iterator[tuple[Parcel, Sequence[Result] | str]]:
         worker = assignment.worker
         self._prepared.discard(worker)
-        self._latest_loss[worker] = time.monotonic()
+        self._latest_loss[worker] = self._clock.now()
         if reason != OUT_OF_MEMORY:
             worker.end()
         self._losses_in_a_row += 1
@@ -207,13 +213,14 @@ class Dispatcher(Generic[Item, Result]):
 
     def _patience(self) -> float | None:
         """Give the seconds until there is something to do even if no future is done."""
-        limits = [a.deadline - time.monotonic() for a in self._busy.values() if a.deadline]
+        now = self._clock.now()
+        limits = [a.deadline - now for a in self._busy.values() if a.deadline]
         if self._backend.poll is not None:
             limits.append(self._backend.poll)
         return max(0.0, min(limits)) if limits else None
 
     def _check_presence(self, present: Sequence[Worker]) -> None:
-        now = time.monotonic()
+        now = self._clock.now()
         if present:
             self._absent_since = None
         elif self._absent_since is None:

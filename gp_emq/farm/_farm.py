@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from gp_emq.farm._backends import Backend
+from gp_emq.farm._clock import WALL, Clock
 from gp_emq.farm._dask import DaskBackend
 from gp_emq.farm._dispatch import Dispatcher
 from gp_emq.farm._here import SerialBackend, ThreadingBackend
@@ -38,6 +39,8 @@ class Farm(Generic[Item, Result]):
         task_timeout: Seconds after which a task is taken for hung; None for never.
         share: Shares items out among so many workers, as places by worker; None takes turns. It
             changes no result.
+        workers: A back end that is there already, such as a simulated one, in place of those above.
+        clock: The time that the farm goes by.
 
     Raises:
         GpEmqError: A value is none of those allowed, or two of them contradict each other.
@@ -52,6 +55,8 @@ class Farm(Generic[Item, Result]):
         scheduler: str | None = None,
         task_timeout: float | None = TASK_TIMEOUT,
         share: Callable[[Sequence[Item], int], Sequence[tuple[int, ...]]] | None = None,
+        workers: Backend | None = None,
+        clock: Clock = WALL,
     ) -> None:
         settings = FarmSettings(
             jobs=jobs, backend=backend, scheduler=scheduler, task_timeout=task_timeout
@@ -61,6 +66,7 @@ class Farm(Generic[Item, Result]):
         self._scheduler = scheduler
         self._limit = task_timeout
         self._share = share
+        self._given, self._clock = workers, clock
         self._open: tuple[Backend, Dispatcher[Item, Result]] | None = None
 
     def __enter__(self) -> Self:
@@ -129,8 +135,9 @@ class Farm(Generic[Item, Result]):
 
     def _opened(self) -> tuple[Backend, Dispatcher[Item, Result]]:
         if self._open is None:
-            backend = _make_backend(self._backend_name, self._jobs, self._scheduler)
-            self._open = backend, Dispatcher(self._variants, backend, self._limit)
+            backend = self._given or _make_backend(self._backend_name, self._jobs, self._scheduler)
+            dispatcher = Dispatcher(self._variants, backend, self._limit, self._clock)
+            self._open = backend, dispatcher
         return self._open
 
 
