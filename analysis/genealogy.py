@@ -86,7 +86,7 @@ def _counted(count: int, name: str) -> str:
 
 
 def _shown(ancestry: Ancestry, name: str) -> str:
-    everyone = f"Ancestry of the {name}, which is of generation {ancestry.root.generation}"
+    everyone = f"Ancestry of the {name} (generation {ancestry.root.generation})"
     left_out = ancestry.total - len(ancestry.shown)
     if not left_out:
         return f"{everyone}: all {_counted(ancestry.total, 'individual')}"
