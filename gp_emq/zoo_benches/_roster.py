@@ -71,7 +71,8 @@ _OTHERS = ("plain", "modern", "transformer")
 _LATER = {
     "mixer": "rtn", "grouped": "rtn", "unnormed": "rtn", "attentive": "rtn+bn", "gated": "rtn",
     "branched": "rtn+bn", "shuffled": "rtn+bn", "axial": "rtn", "inverted": "rtn+bn",
-    "pooling": "rtn", "hourglass": "rtn+bn", "token": "rtn",
+    "pooling": "rtn", "hourglass": "rtn+bn", "token": "rtn", "recurrent": "rtn", "latent": "rtn",
+    "dilated": "rtn+bn", "multiscale": "rtn+bn",
 }  # fmt: skip
 """Kinds that came later, on digits alone, by how they are rounded to nearest."""
 

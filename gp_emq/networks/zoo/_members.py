@@ -12,15 +12,19 @@ from gp_emq.networks.zoo._axial import AxialBlock
 from gp_emq.networks.zoo._bottleneck import BottleneckNetwork
 from gp_emq.networks.zoo._branched import BranchedNetwork
 from gp_emq.networks.zoo._dense import DenseNetwork
+from gp_emq.networks.zoo._dilated import DilatedNetwork
 from gp_emq.networks.zoo._excite import ExcitedNetwork
 from gp_emq.networks.zoo._gated import GatedBlock
 from gp_emq.networks.zoo._grouped import GroupedNetwork
 from gp_emq.networks.zoo._hourglass import HourglassNetwork
 from gp_emq.networks.zoo._inverted import InvertedNetwork
+from gp_emq.networks.zoo._latent import LatentNetwork
 from gp_emq.networks.zoo._mixer import MixerNetwork
 from gp_emq.networks.zoo._modern import ModernNetwork
+from gp_emq.networks.zoo._multiscale import MultiscaleNetwork
 from gp_emq.networks.zoo._plain import PlainNetwork
 from gp_emq.networks.zoo._pooling import PoolingNetwork
+from gp_emq.networks.zoo._recurrent import RecurrentNetwork
 from gp_emq.networks.zoo._separable import SeparableNetwork
 from gp_emq.networks.zoo._shuffled import ShuffledNetwork
 from gp_emq.networks.zoo._token import ClassTokenNetwork
@@ -213,6 +217,33 @@ _KINDS: tuple[tuple[str, str, _Trained, _Trained | None], ...] = (
         "token",
         "transformer with a class token, gated perceptrons and root-mean-square norm",
         (partial(ClassTokenNetwork, 1, 8, width=32, blocks=3, patch=2), _DIGITS_ADAMW),
+        None,
+    ),
+    (
+        "recurrent",
+        "gated recurrent units over rows, in both directions",
+        (partial(RecurrentNetwork, 1, 8, channels=4, width=16, blocks=3), _DIGITS_ADAMW),
+        None,
+    ),
+    (
+        "latent",
+        "learned vectors that read patches by attention",
+        (
+            partial(LatentNetwork, 1, 8, count=8, width=32, features=24, blocks=2, patch=2),
+            _DIGITS_ADAMW,
+        ),
+        None,
+    ),
+    (
+        "dilated",
+        "gated dilated convolutions whose blocks each add to the answer",
+        (partial(DilatedNetwork, 1, 12, (1, 2, 3, 1, 2)), _DIGITS_SGD),
+        None,
+    ),
+    (
+        "multiscale",
+        "residual blocks that convolve part after part of their channels",
+        (partial(MultiscaleNetwork, 1, (16, 32), parts=4), _DIGITS_SGD),
         None,
     ),
 )

@@ -2,13 +2,15 @@
 
 What is held out are networks. No kind of network that is tested occurs in a search: plain
 transformers, with a mean or a class token, large depthwise kernels with group norm, dense
-connections, inverted residuals, pooling in place of attention, and a way down and up again are seen
-in tests alone. Attention is seen in a search behind convolutions. Squeeze and excitation, attention
+connections, inverted residuals, pooling in place of attention, a way down and up again, recurrent
+units, vectors that read patches, gated dilated convolutions, and channels convolved part after part
+are seen in tests alone. Attention is seen in a search behind convolutions. Squeeze and excitation, attention
 along rows and columns, and shuffled channels are seen in validation first, and so are residual
 networks that are wider or deeper than those of the search.
 
 Four kinds of the test were added after the others had been read for formulas that ship:
-`inverted-digits`, `pooling-digits`, `hourglass-digits` and `token-digits`.
+`inverted-digits`, `pooling-digits`, `hourglass-digits` and `token-digits`; and four when these had
+been read: `recurrent-digits`, `latent-digits`, `dilated-digits` and `multiscale-digits`.
 """
 
 from gp_emq.errors import NetworkError
@@ -30,6 +32,7 @@ SPLIT: dict[str, tuple[str, ...]] = {
         "transformer-digits", "transformer-cifar10", "modern-digits", "modern-cifar10",
         "dense-digits", "dense-cifar10", "mobilenet_v2", "efficientnet_lite0",
         "inverted-digits", "pooling-digits", "hourglass-digits", "token-digits",
+        "recurrent-digits", "latent-digits", "dilated-digits", "multiscale-digits",
     ),
 }  # fmt: skip
 """Networks by what they are for; those that are none of them, such as a user's own, are free."""
