@@ -23,12 +23,16 @@ MEASURED_STATISTICS = (
     "measured_loss", "measured_divergence", "measured_loss_low", "measured_divergence_low",
     "recipe_divergence", "recipe_divergence_low",
 )  # fmt: skip
+SOUND_STATISTICS = ("recipe_divergence_sound",)
 DISCOVERY_STATISTICS = (*BIT_AWARE_STATISTICS, *OUTPUT_STATISTICS, *QUANTIZED_STATISTICS)
-BIT_AWARE_OPERATORS = (
+ELEMENTWISE_OPERATORS = (
     "abs", "negate", "sign", "square", "sqrt", "reciprocal", "log", "log_abs", "exp", "relu",
     "sigmoid", "power",
     "add", "subtract", "multiply", "divide",
     "softmax", "z_normalise", "min_max",
+)  # fmt: skip
+BIT_AWARE_OPERATORS = (
+    *ELEMENTWISE_OPERATORS,
     "mean", "sum", "l1_mean", "frobenius_norm", "standard_deviation", "minimum", "maximum",
     "mse", "cosine_similarity",
     "gram", "log_determinant",

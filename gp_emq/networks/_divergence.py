@@ -101,6 +101,25 @@ def divergences(outputs: Any, reference: Tensor, *, of_tokens: bool) -> Tensor:
     return terms.sum(dim=-1).reshape(samples, -1).mean(dim=1)
 
 
+def divergences_from_mean(reference: Tensor, *, are_logits: bool) -> Tensor:
+    """Return how far the float network's outputs are from their mean, which knows no input.
+
+    Args:
+        reference: what `reference_of` gave for all samples.
+        are_logits: whether they are logits.
+
+    Returns:
+        (n,): of logits the KL from the mean of their softmax over all samples and steps, the mean
+        over steps; of other outputs the mean squared difference from their mean over samples.
+    """
+    if not are_logits:
+        return (reference - reference.mean(dim=0)).square().mean(dim=1)
+    one = reference.log_softmax(dim=-1)
+    mean = one.exp().flatten(0, -2).mean(dim=0).log()
+    terms = functional.kl_div(mean.expand_as(one), one, reduction="none", log_target=True)
+    return terms.sum(dim=-1).reshape(len(reference), -1).mean(dim=1)
+
+
 def stand_ins(reference: Tensor, *, are_logits: bool, seed: int = 0) -> Tensor:
     """Return targets that have a gradient at the float network, as its own outputs have not.
 

@@ -1,7 +1,7 @@
 """What a network is for: how it is fed, what it loses, and how well it does."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from gp_emq.networks._containers import Images, Labels, image_batch
 from gp_emq.networks._divergence import (
     described,
     divergences,
+    divergences_from_mean,
     logits_in,
     reference_of,
     rows_of,
@@ -298,6 +299,25 @@ class Workload:
         return functional.kl_div(
             other.log_softmax(dim=1), one.log_softmax(dim=1), reduction="sum", log_target=True
         )
+
+    def divergence_of_mean(self, parts: Iterable[tuple[Any, int]]) -> Tensor:
+        """Return how far outputs are from their own mean, summed over samples.
+
+        That is the `divergence` of the best answer that is the same for every input.
+
+        Args:
+            parts: outputs of the float network, each with how many samples they are of.
+        """
+        rows, are_logits = [], self.gives_logits
+        for outputs, samples in parts:
+            if self.diverges:
+                rows.append(reference_of(outputs, samples, of_tokens=self._of_tokens))
+                known = logits_in(outputs, samples, of_tokens=self._of_tokens)
+                are_logits = known is not None
+            else:
+                rows.append(self.matrix(outputs, samples))
+        found = divergences_from_mean(torch.cat(rows), are_logits=are_logits).sum()
+        return found if self.diverges or are_logits else found * rows[0].shape[1]
 
     def loss_beside(self, before: Any, outputs: Any, targets: Samples) -> Tensor:
         """Return the loss summed over samples; the divergence itself where that is the loss.

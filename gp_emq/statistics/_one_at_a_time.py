@@ -13,13 +13,10 @@ from gp_emq.quantization import batch_norms
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._divergence import in_double
 from gp_emq.statistics._network import FunctionalNetwork
-from gp_emq.statistics._renormed import by_their_own_statistics, check_images_for
+from gp_emq.statistics._renormed import by_their_own_statistics, renewable
 
 LOSS, DIVERGENCE, METRIC = range(3)
 """The places of what `one_at_a_time` gives."""
-
-_MOST_TOGETHER = 64
-"""Images that statistics of batch norms are of at least, where there are so many."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +73,7 @@ def one_at_a_time(
     widths = len(perturbations[0])
     table = torch.zeros(1 + max(entries), widths, 3, dtype=torch.float64)
     norms = batch_norms(network.network.model) if renormed else []
-    if norms:
-        check_images_for(batch)
-        batch = batch.in_even_chunks(_MOST_TOGETHER)
+    batch = renewable(batch) if norms else batch
     with torch.no_grad(), by_their_own_statistics(norms):
         plain, others = network.weights(), around.weights()
         for samples, answers in batch.chunks():

@@ -20,13 +20,18 @@ from gp_emq.statistics._fisher import fisher_diagonal
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._one_at_a_time import DIVERGENCE, LOSS, METRIC, one_at_a_time
 from gp_emq.statistics._record import Aspect, Computation, Kind, Statistic
+from gp_emq.statistics._soundness import shares_explained
 from gp_emq.statistics._sources import (
     AS_QUANTIZED,
     AS_QUANTIZED_LOW,
+    AS_QUANTIZED_SOUND,
     ELEMENTS,
     ONE_AT_A_TIME,
     ONE_AT_A_TIME_LOW,
 )
+
+SOUND = 0.5
+"""The share that a network explains of what the float one answers, from which on it works."""
 
 At = Callable[[Context], FunctionalNetwork]
 """Gives the network that a statistic is of."""
@@ -83,11 +88,30 @@ def _one_at_a_time(
     )
 
 
+def _has_norms_to_renew(context: Context) -> bool:
+    """Say whether the recipe leaves batch norms otherwise than as trained."""
+    return context.settings.renormed and bool(batch_norms(context.network.network.model))
+
+
 def _renormed(context: Context, plain: str, at: At) -> Tensor:
     """Measure as the recipe leaves batch norms; without any it is the same as `plain`."""
-    if not (context.settings.renormed and batch_norms(context.network.network.model)):
+    if not _has_norms_to_renew(context):
         return context.lookup(plain)
     return _one_at_a_time(context, at(context), renormed=True)
+
+
+def _sound(context: Context) -> Tensor:
+    """Measure around the network at the lowest uniform width that works, else the float one."""
+    renormed = _has_norms_to_renew(context)
+    widths = range(len(context.header.bits))
+    uniform = (context.quantized(place) for place in widths)
+    shares = shares_explained(context.network, uniform, context.batch, renormed=renormed)
+    place = next((place for place in widths if shares[place] >= SOUND), None)
+    if place is None:
+        return context.lookup(AS_QUANTIZED)
+    if place == 0:
+        return context.lookup(AS_QUANTIZED_LOW)
+    return _one_at_a_time(context, context.quantized(place), renormed=renormed)
 
 
 INGREDIENTS: Mapping[str, Computation] = {
@@ -95,6 +119,7 @@ INGREDIENTS: Mapping[str, Computation] = {
     ONE_AT_A_TIME_LOW: lambda context: _one_at_a_time(context, lowest(context)),
     AS_QUANTIZED: lambda context: _renormed(context, ONE_AT_A_TIME, lambda known: known.network),
     AS_QUANTIZED_LOW: lambda context: _renormed(context, ONE_AT_A_TIME_LOW, lowest),
+    AS_QUANTIZED_SOUND: _sound,
 }
 """What several of the statistics are parts of, so that they share its passes."""
 
@@ -154,5 +179,8 @@ QUANTIZED = (
     _measured("recipe_divergence_low", "ΔD₀ᴿ",
               f"change of the divergence {_LOW}, {_RENORMED}",
               AS_QUANTIZED_LOW, DIVERGENCE),
+    _measured("recipe_divergence_sound", "ΔDₛᴿ",
+              "the same with the lowest width at which the network works in place of the lowest",
+              AS_QUANTIZED_SOUND, DIVERGENCE),
 )  # fmt: skip
 """The records, in the order of the catalogue."""

@@ -8,6 +8,9 @@ from torch.nn.modules.batchnorm import _NormBase
 from gp_emq.errors import StatisticsError
 from gp_emq.statistics._batch import Batch
 
+_MOST_TOGETHER = 64
+"""Images that statistics of batch norms are of at least, where there are so many."""
+
 
 @contextmanager
 def by_their_own_statistics(norms: Sequence[_NormBase]) -> Iterator[None]:
@@ -32,11 +35,12 @@ def by_their_own_statistics(norms: Sequence[_NormBase]) -> Iterator[None]:
             norm.num_batches_tracked = counter
 
 
-def check_images_for(batch: Batch) -> None:
-    """Refuse a single image, which has no spread that a batch norm could take.
+def renewable(batch: Batch) -> Batch:
+    """Cut a batch so that batch norms can take the statistics of each part.
 
     Raises:
-        StatisticsError: There is one image.
+        StatisticsError: There is one image, which has no spread that a batch norm could take.
     """
     if len(batch) < 2:
         raise StatisticsError("statistics of batch norms need at least 2 images, not 1")
+    return batch.in_even_chunks(_MOST_TOGETHER)

@@ -32,8 +32,9 @@ GRADIENT_SUMS = "gradient_sums"
 ONE_AT_A_TIME, ONE_AT_A_TIME_LOW = "one_at_a_time", "one_at_a_time_low"
 AS_QUANTIZED = "as_quantized"
 AS_QUANTIZED_LOW = "as_quantized_low"
-"""Names of what is measured with one entry quantized around the float network, and around that
-with all entries at the lowest width."""
+AS_QUANTIZED_SOUND = "as_quantized_sound"
+"""Names of what is measured with one entry quantized around the float network, around that with
+all entries at the lowest width, and at the lowest one at which it works."""
 
 HIDDEN = (
     GRIDS,
@@ -44,6 +45,7 @@ HIDDEN = (
     ONE_AT_A_TIME,
     AS_QUANTIZED,
     AS_QUANTIZED_LOW,
+    AS_QUANTIZED_SOUND,
     ONE_AT_A_TIME_LOW,
 )
 """What is stored beside the statistics and is none."""

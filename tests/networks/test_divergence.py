@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev
+from torch.utils import _pytree
 
 import gp_emq
 from gp_emq.errors import DataError, NetworkError, StatisticsError
@@ -99,6 +100,35 @@ def test_the_metric_is_the_distance_from_the_float_outputs(name: str) -> None:
     found = workload.of(small).measured(batch=4)
     np.testing.assert_allclose(found, by_hand(name, before, after), rtol=1e-4, atol=1e-7)
     assert float(workload.measured(batch=4).abs().max()) == pytest.approx(0, abs=1e-6)
+
+
+def constant(name: str, outputs: object) -> object:
+    """Outputs that are the mean of all, of logits the logarithm of the mean of their softmax."""
+    if name == "heads":
+        box, mask = outputs[0]["box"], outputs[1]
+        mean = {"box": box.mean(0).expand_as(box)}
+        return mean, mask.mean(0).expand_as(mask)
+    logits = outputs["logits"] if name == "named" else outputs
+    mean = logits.double().softmax(-1).flatten(0, -2).mean(0).log().expand_as(logits)
+    return {"logits": mean} if name == "named" else mean
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_mean_answer_is_the_nearest_of_those_that_know_no_input(name: str) -> None:
+    workload = CASES[name]()
+    with torch.no_grad():
+        whole = workload.forward(workload.model, workload.samples)
+        parts = [
+            workload.forward(workload.model, workload.part(slice(start, start + 4)).samples)
+            for start in (0, 4)
+        ]
+    found = float(workload.divergence_of_mean(zip(parts, (4, 2), strict=True)))
+    mean = constant(name, whole)
+    assert found == pytest.approx(by_hand(name, whole, mean).sum(), rel=1e-4)
+    other = _pytree.tree_map_only(
+        Tensor, lambda x: x + 0.1 * torch.linspace(-1, 1, x.shape[-1]).expand_as(x), mean
+    )
+    assert found < by_hand(name, whole, other).sum()
 
 
 @pytest.mark.parametrize("name", CASES)

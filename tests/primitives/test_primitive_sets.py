@@ -58,7 +58,7 @@ def test_the_sets_that_users_are_promised_are_there() -> None:
     assert set(NAMES) == {
         "bit_aware", "emq", "sequential", "branched", "dag",
         "no_hessian", "no_activation", "no_gradient", "weights_only", "discovery", "forward_only",
-        "measured", "invariant", "output_aware", "measured_invariant",
+        "measured", "invariant", "output_aware", "measured_invariant", "measured_tables",
     }  # fmt: skip
 
 

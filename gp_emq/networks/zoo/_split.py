@@ -4,9 +4,9 @@ What is held out are networks. No kind of network that is tested occurs in a sea
 transformers, with a mean or a class token, large depthwise kernels with group norm, dense
 connections, inverted residuals, pooling in place of attention, a way down and up again, recurrent
 units, vectors that read patches, gated dilated convolutions, and channels convolved part after part
-are seen in tests alone. Attention is seen in a search behind convolutions. Squeeze and excitation, attention
-along rows and columns, and shuffled channels are seen in validation first, and so are residual
-networks that are wider or deeper than those of the search.
+are seen in tests alone. Attention is seen in a search behind convolutions. Squeeze and excitation,
+attention along rows and columns, and shuffled channels are seen in validation first, and so are
+residual networks that are wider or deeper than those of the search.
 
 Four kinds of the test were added after the others had been read for formulas that ship:
 `inverted-digits`, `pooling-digits`, `hourglass-digits` and `token-digits`; and four when these had
