@@ -23,7 +23,6 @@ MEASURED_STATISTICS = (
     "measured_loss", "measured_divergence", "measured_loss_low", "measured_divergence_low",
     "recipe_divergence", "recipe_divergence_low",
 )  # fmt: skip
-SOUND_STATISTICS = ("recipe_divergence_sound",)
 DISCOVERY_STATISTICS = (*BIT_AWARE_STATISTICS, *OUTPUT_STATISTICS, *QUANTIZED_STATISTICS)
 ELEMENTWISE_OPERATORS = (
     "abs", "negate", "sign", "square", "sqrt", "reciprocal", "log", "log_abs", "exp", "relu",

@@ -1,6 +1,6 @@
 """Free typed trees over numbers per layer and width alone, measured ones among them."""
 
-from primitives._groups import ELEMENTWISE_OPERATORS, MEASURED_STATISTICS, SOUND_STATISTICS
+from primitives._groups import ELEMENTWISE_OPERATORS, MEASURED_STATISTICS
 from primitives._primitive_set import PrimitiveSet
 
 
@@ -14,7 +14,7 @@ def build() -> PrimitiveSet:
             "parameter_count", "macs", "depth", "bits", "quantization_mse",
             "output_change_energy", "output_residual_energy", "relative_output_change",
             "relative_output_residual", "channel_output_residual", "gradient_output_change",
-            "fisher_form", "curvature_form", *MEASURED_STATISTICS, *SOUND_STATISTICS,
+            "fisher_form", "curvature_form", *MEASURED_STATISTICS,
         ),
         operators=ELEMENTWISE_OPERATORS,
         scale_invariant=True,

@@ -55,7 +55,8 @@ class BothWays(nn.Module):
         start = steps.new_zeros(len(steps), self.forwards.width)
         there = self.forwards(each, start)
         back = self.backwards(each[::-1], start)[::-1]
-        return self.norm(torch.cat([torch.stack(there, 1), torch.stack(back, 1)], dim=2))
+        states: Tensor = self.norm(torch.cat([torch.stack(there, 1), torch.stack(back, 1)], dim=2))
+        return states
 
 
 class RecurrentNetwork(nn.Module):
