@@ -46,6 +46,11 @@ STUDIES = (
     Study("resnet20", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 512),
     Study("mobilenet_v2", (4, 5, 6, 8), (0.25, 0.5, 0.75), ("rtn",), 100),
     Study("digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
+    # Networks of the search, of which some are broken with all layers at two bits.
+    Study("plain-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
+    Study("mixer-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
+    Study("unnormed-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
+    Study("grouped-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
     # Networks that choose among what searches find.
     Study("excite-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 256),
     Study("wide-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
