@@ -78,4 +78,4 @@ def test_moved_images_are_windows_of_the_padded_or_mirrored_image():
 def test_what_ships_is_accurate_and_registered(member):
     test = load_images("digits", part="test")
     network = load_network(member.name)
-    assert train_zoo.accuracy(network.model, test.images[:1000], test.labels[:1000]) > 0.95
+    assert train_zoo.accuracy(network.model, test.images[:1000], test.labels[:1000]) >= 0.95

@@ -121,7 +121,9 @@ def test_the_larger_sets_have_all_of_the_smaller_and_together_all_there_is(sets)
     )
     assert smaller < larger < largest
     products = {"gradient_times_weight", "gradient_times_activation"}
-    assert set(STATISTICS) - largest == products | {"measured_metric"}
+    # Searches by which formulas ship go on finding them: what came later is for expressions.
+    later = {"recipe_divergence_sound"}
+    assert set(STATISTICS) - largest == products | {"measured_metric"} | later
     assert not {name for name in larger if name.startswith("measured")}
 
 

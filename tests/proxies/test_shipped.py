@@ -9,7 +9,9 @@ from gp_emq.networks._images import load_calibration
 from gp_emq.proxies.loading import load_proxy, shipped_proxy
 from gp_emq.proxies.shipped import shipped_files
 
-NAMES = ("gp-data-free", "gp-divergence", "gp-forward", "gp-gradient", "gp-measured")
+NAMES = (
+    "gp-data-free", "gp-divergence", "gp-forward", "gp-gradient", "gp-measured", "gp-views",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,9 @@ def test_needs_are_what_the_names_say() -> None:
         "recipe_divergence", "recipe_divergence_low", "curvature_form",
     }  # fmt: skip
     assert not any(one.startswith("measured") for one in needs["gp-gradient"])
+    assert needs["gp-views"] == needs["gp-gradient"] | {
+        "recipe_divergence", "recipe_divergence_low",
+    }  # fmt: skip
     assert not any("gradient" in one or "curvature" in one for one in needs["gp-forward"])
     weights_alone = {"bits", "depth", "macs", "parameter_count", "quantization_mse"}
     assert needs["gp-data-free"] <= weights_alone
@@ -72,4 +77,16 @@ def test_the_divergence_formula_is_its_terms(statistics) -> None:
     scaled = (second - second.min()) / (second.max() - second.min())
     inner = scaled + (alone - alone.mean()) / alone.std()
     expected = -(low + 1 / (1 + np.exp(-inner)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_formula_of_three_views_scales_and_adds_them(statistics) -> None:
+    """By hand: around the float network, around the lowest, and what the gradient formula says."""
+    found = np.asarray(load_proxy("gp-views").table(statistics))
+    views = [
+        statistics.tensor("recipe_divergence").double().numpy(),
+        statistics.tensor("recipe_divergence_low").double().numpy(),
+        -np.asarray(load_proxy("gp-gradient").table(statistics)),
+    ]
+    expected = -sum((view - view.min()) / (view.max() - view.min()) for view in views)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
