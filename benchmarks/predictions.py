@@ -71,7 +71,8 @@ def compare(name: str, plans: int, rounds: int, seed: int) -> tuple[LatencyTable
     table = profile(network, images, ProfileSettings(bits=BITS, rounds=rounds))
     made = quantize_weights(model, layers, BITS, WeightQuantizer(per_channel=True))
     grids = calibrate_activations(model, layers, images, ActivationQuantizer(8))
-    inputs = {layer.name: grid for layer, grid in zip(layers, grids, strict=True)}
+    pairs = zip(layers, grids, strict=True)
+    inputs = {layer.name: grid for layer, grid in pairs if grid is not None}
     exporter = LayerExporter(model, layers, inputs, network.input_shape)
     generator = np.random.default_rng(seed)
     drawn = []

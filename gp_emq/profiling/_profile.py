@@ -133,7 +133,8 @@ def _exporter(network: Network, samples: Samples, settings: ProfileSettings) -> 
         grids = calibrate_activations(
             network.model, network.layers, samples, ActivationQuantizer(settings.activation_bits)
         )
-        inputs = dict(zip(names, grids, strict=True))
+        pairs = zip(names, grids, strict=True)
+        inputs = {name: grid for name, grid in pairs if grid is not None}
     return LayerExporter(network.model, network.layers, inputs, network.input_shape)
 
 
