@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+
 from gp_emq.errors import ExportError
 from gp_emq.export._contents import norm_tensor_names, sharing_modules
 from gp_emq.export._grids import StoredGrid, check_layers, weight_grids
@@ -25,6 +27,7 @@ def export_onnx(
     *,
     opset: int = DEFAULT_OPSET,
     batch: int | None = None,
+    indices: bool = False,
     strict: bool = False,
     provenance: Mapping[str, Any] | None = None,
 ) -> ExportReport:
@@ -39,9 +42,10 @@ def export_onnx(
         quantized: The network; equal ones give equal bytes.
         layers: The layers of the network; those that it does not quantize are stored in float.
         path: The file, `.onnx`; its folder must exist.
-        input_shape: (C, H, W) of one image.
+        input_shape: (C, H, W) of one image, or of another sample.
         opset: 18 to 25; 4-bit types and scales of groups need 21, 2-bit types 25.
         batch: How many images the graph takes at once; any number with None.
+        indices: Whether samples are int64, as tokens are, instead of float32.
         strict: Refuse widths for which the opset has no type.
         provenance: Plain values to keep in the file, such as the network and the plan.
 
@@ -68,7 +72,8 @@ def export_onnx(
     if strict:
         _check_types(weights, header.inputs, opset)
     graphs = _with_onnx("gp_emq.export._onnx_graph")
-    model = _with_onnx("gp_emq.export._onnx_trace").trace(quantized, input_shape, opset, batch)
+    sample = torch.zeros(1, *input_shape, dtype=torch.int64 if indices else torch.float32)
+    model = _with_onnx("gp_emq.export._onnx_trace").trace(quantized, sample, opset, batch)
     quantizer = graphs.GraphQuantizer(model, opset)
     quantizer.put_weights(quantized, own)
     quantizer.put_inputs(header.inputs)

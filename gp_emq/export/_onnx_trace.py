@@ -4,12 +4,12 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import onnx_ir as ir
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gp_emq.errors import ExportError
 from gp_emq.networks import input_of, with_input
@@ -24,14 +24,12 @@ INPUT, OUTPUT = "images", "logits"
 _TRACED_BATCH = 2
 
 
-def trace(
-    quantized: QuantizedModel, input_shape: Sequence[int], opset: int, batch: int | None
-) -> ir.Model:
+def trace(quantized: QuantizedModel, sample: Tensor, opset: int, batch: int | None) -> ir.Model:
     """Write a quantized network's float operations as an ONNX graph.
 
     Args:
         quantized: The network.
-        input_shape: (C, H, W) of one image.
+        sample: One, (1, ...), of the shape and type that the network takes.
         opset: Of the graph.
         batch: How many images it takes; any number with None.
 
@@ -46,7 +44,7 @@ def trace(
     for name in quantized.activations:
         module = network.get_submodule(name)
         module.register_forward_pre_hook(_marking(name), with_kwargs=True)
-    example = torch.zeros(batch or _TRACED_BATCH, *input_shape)
+    example = sample.repeat(batch or _TRACED_BATCH, *[1] * (sample.dim() - 1))
     axes = {0: torch.export.Dim("batch")} if batch is None else {}
     plain = (
         torch.inference_mode(mode=False),
