@@ -62,15 +62,15 @@ def check_torchao(layers: Sequence[Layer]) -> None:
         layers: Those that are quantized.
 
     Raises:
-        AllocationError: One is no `Linear`.
+        AllocationError: One is neither `Linear` nor `Embedding`.
     """
     _refuse_projections(layers, "torchao")
-    others = [layer.name for layer in layers if layer.kind != "Linear"]
+    others = [layer.name for layer in layers if layer.kind not in ("Linear", "Embedding")]
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise AllocationError(
-            f"torchao quantizes Linear layers alone, and {others[0]!r}{more} are others: "
-            "keep them in float, or take the configuration of Model-Optimizer"
+            f"torchao quantizes Linear and Embedding layers alone, and {others[0]!r}{more} are "
+            "others: keep them in float, or take the configuration of Model-Optimizer"
         )
 
 
@@ -78,7 +78,7 @@ def modelopt_config(plan: Plan) -> dict[str, Any]:
     """Write a plan as what Model-Optimizer's `modelopt.torch.quantization.quantize` takes.
 
     Weights with a grid for each output channel, and, where the plan knows their width, inputs of
-    the same layers with one grid each; all else stays in float.
+    the same layers with one grid each, but indices; all else stays in float.
 
     Args:
         plan: The plan.
@@ -89,9 +89,10 @@ def modelopt_config(plan: Plan) -> dict[str, Any]:
     check_modelopt([item.layer for item in plan.layers if item.decision != EXCLUDED])
     entries: list[dict[str, Any]] = [{"quantizer_name": "*", "enable": False}]
     inputs = plan.activation_bits
+    of_indices = {item.name for item in plan.layers if item.layer.takes_indices}
     for name, bits in plan.widths.items():
         entries.append(_quantizer(name, "weight", bits, 0))
-        if inputs is not None and inputs != FLOAT_BITS:
+        if inputs is not None and inputs != FLOAT_BITS and name not in of_indices:
             entries.append(_quantizer(name, "input", inputs, None))
     return {"quant_cfg": entries, "algorithm": "max"}
 

@@ -87,20 +87,59 @@ def test_settings_name_every_quantized_layer_and_no_other(kinds, projections) ->
     assert dtypes == {"0": "int2", "1": "int5"}
 
 
+class Words(nn.Sequential):
+    """A table, wide enough that every integer of a grid occurs, and a product."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Embedding(9, 600), nn.Linear(600, 9))
+
+
+@pytest.fixture
+def words():
+    torch.manual_seed(0)
+    model, tokens = Words().eval(), torch.randint(0, 9, (4, 3))
+    return model, tokens, planned(model, tokens, {"0": 3, "1": 5}, [])
+
+
+def test_tables_of_embeddings_have_settings_of_weights_alone(words) -> None:
+    plan = words[2]
+    names = [item["quantizer_name"] for item in modelopt_config(plan)["quant_cfg"]]
+    assert names == ["*", "0.weight_quantizer", "1.weight_quantizer", "1.input_quantizer"]
+    by_name = torchao_config(plan)["_data"]["fqn_to_config"]
+    assert [item["_data"]["weight_dtype"]["_data"] for item in by_name.values()] == ["int3", "int5"]
+    assert [row["kind"] for row in csv.DictReader(plan_csv(plan).splitlines())] == [
+        "Embedding",
+        "Linear",
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_model_optimizer_quantizes_tables_as_the_plan_says(words) -> None:
+    mtq = pytest.importorskip("modelopt.torch.quantization")
+    model, tokens, plan = words
+    quantized = mtq.quantize(model, modelopt_config(plan), lambda network: network(tokens))
+    table = quantized.get_submodule("0")
+    assert (table.weight_quantizer.num_bits, table.weight_quantizer.axis) == (3, 0)
+    assert not table.input_quantizer.is_enabled
+    rows = table.weight_quantizer(table.weight)
+    assert max(len(row.unique()) for row in rows) <= 2**3
+
+
 def test_convolutions_are_not_for_torchao(kinds) -> None:
     with pytest.raises(
-        GpEmqError, match="torchao quantizes Linear layers alone, and 'plain' and 3 m"
+        GpEmqError, match="torchao quantizes Linear and Embedding layers alone, and 'plain' and 3 m"
     ):
         torchao_config(kinds[2])
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_torchao_quantizes_as_the_plan_says(projections) -> None:
+@pytest.mark.parametrize("case", ["projections", "words"])
+def test_torchao_quantizes_as_the_plan_says(case, request) -> None:
     pytest.importorskip("torchao")
     from torchao.core.config import config_from_dict
     from torchao.quantization import quantize_
 
-    model, inputs, plan = projections
+    model, inputs, plan = request.getfixturevalue(case)
     before = model(inputs)
     quantize_(model, config_from_dict(json.loads(json.dumps(torchao_config(plan)))), filter_fn=None)
     for name, bits in plan.widths.items():
@@ -110,7 +149,9 @@ def test_torchao_quantizes_as_the_plan_says(projections) -> None:
             2 ** (bits - 1) - 1,
         )
         assert weight.scale.numel() == weight.shape[0]
-    assert type(model.get_submodule("3").weight) is nn.Parameter
+    for item in plan.layers:
+        if item.name not in plan.widths:
+            assert type(model.get_submodule(item.name).weight) is nn.Parameter
     assert 0 < (model(inputs) - before).abs().max() < 2
 
 
@@ -141,7 +182,7 @@ def test_the_command_writes_them(tmp_path, capsys) -> None:
     assert json.loads(settings.read_text()) == modelopt_config(plan)
     assert capsys.readouterr().err.count("wrote ") == 3
     with pytest.raises(
-        GpEmqError, match="torchao quantizes Linear layers alone, and 'conv1' and 12"
+        GpEmqError, match="torchao quantizes Linear and Embedding layers alone, and 'conv1' and 12"
     ):
         main([*line, "--torchao", str(tmp_path / "torchao.json")])
     exclude = [f"--exclude={name}" for name in ("conv1", "layer*")]
