@@ -26,6 +26,7 @@ from gp_emq.quantization import (
     ActivationQuantizer,
     WeightQuantizer,
     calibrate_activations,
+    grids_by_name,
     quantize_weights,
 )
 
@@ -71,8 +72,7 @@ def compare(name: str, plans: int, rounds: int, seed: int) -> tuple[LatencyTable
     table = profile(network, images, ProfileSettings(bits=BITS, rounds=rounds))
     made = quantize_weights(model, layers, BITS, WeightQuantizer(per_channel=True))
     grids = calibrate_activations(model, layers, images, ActivationQuantizer(8))
-    pairs = zip(layers, grids, strict=True)
-    inputs = {layer.name: grid for layer, grid in pairs if grid is not None}
+    inputs = grids_by_name(layers, grids)
     exporter = LayerExporter(model, layers, inputs, network.input_shape)
     generator = np.random.default_rng(seed)
     drawn = []

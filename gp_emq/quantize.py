@@ -237,10 +237,12 @@ def _saved_settings(
     }
 
 
-def _in_float(plan: "Plan", network: "Network") -> tuple[str, ...]:
-    """Names of the network's weights that the plan leaves alone."""
-    quantized = [layer for layer in network.layers if layer.name in plan.widths]
-    return allocation.kept_in_float(network.model, quantized)
+def _in_float(plan: "Plan", network: "Network") -> dict[str, str]:
+    """Say which of the network's weights the plan leaves alone, and why."""
+    widths = networks.with_shared_embeddings(network.layers, plan.widths)
+    quantized = [layer for layer in network.layers if layer.name in widths]
+    others = [layer for layer in network.layers if layer.name not in widths]
+    return allocation.kept_in_float(network.model, quantized, others)
 
 
 def _notes(

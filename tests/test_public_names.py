@@ -58,9 +58,9 @@ def test_from_a_network_to_a_plan(statistics) -> None:
 
 def test_weights_in_no_layer_are_listed(statistics) -> None:
     model = statistics.origin.network.model
-    assert kept_in_float(model, statistics.layers) == ("positions",)
+    assert tuple(kept_in_float(model, statistics.layers)) == ("positions",)
     ends = (statistics.layers[0], statistics.layers[-1])
-    assert kept_in_float(model, ends) == (
+    assert tuple(kept_in_float(model, ends)) == (
         "positions",
         "attention.in_proj_weight",
         "attention.out_proj.weight",

@@ -26,6 +26,7 @@ from ._plan_file import load_plan, plan_document, plan_from, save_plan
 from ._plan_formats import check_modelopt, check_torchao, modelopt_config, plan_csv, torchao_config
 from ._problem import Problem
 from ._quadratic import best_with_pairs
+from ._reasons import told_reasons
 from ._revised import revised_plan
 from ._scored import ScoredNetwork
 from ._space import FLOAT_BITS, Configuration, Space, search_space
@@ -92,6 +93,7 @@ __all__ = [
     "search_space",
     "solve",
     "sweep",
+    "told_reasons",
     "torchao_config",
     "uniform_baseline",
     "uniform_configuration",

@@ -2,33 +2,49 @@
 
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks import Layer, in_own_form, private_copy
+from gp_emq.networks import Layer, in_own_form, private_copy, weights_kept
 
 
-def kept_in_float(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
-    """Names of a network's weights (two axes or more) that belong to none of its layers.
+def kept_in_float(
+    model: nn.Module, layers: Sequence[Layer], excluded: Sequence[Layer] = ()
+) -> dict[str, str]:
+    """Say which of a network's weights (two axes or more) are in none of its layers, and why.
 
     Args:
         model: The network.
-        layers: What can be quantized of it.
+        layers: What is quantized of it, or can be.
+        excluded: Layers that could be quantized too, but are not.
 
     Returns:
-        The names; a weight that several modules share counts as a layer's if it is one's.
+        The reasons by name of the weight; one that several modules share counts as a layer's if
+        it is one's.
 
     Raises:
         NetworkError: The layers are not those of the network.
     """
     copied = private_copy(model)  # where weights that are computed from others are plain
+    quantized, left = (_weights(copied, some) for some in (layers, excluded))
+    values: dict[str, Tensor] = {}
+    reasons: dict[str, str] = {}
+    for name, value, reason in weights_kept(copied, quantized, left):
+        values[name], reasons[name] = value, reason
+    # What is packed in the network has the reason of the first that was packed in it.
+    return {
+        name: reasons.get(name) or next(of for part, of in reasons.items() if _within(part, name))
+        for name in in_own_form(copied, values)
+    }
+
+
+def _weights(model: nn.Module, layers: Sequence[Layer]) -> list[Tensor]:
     try:
-        known = {id(copied.get_submodule(layer.name).weight) for layer in layers}
+        found = [model.get_submodule(layer.name).weight for layer in layers]
     except AttributeError as error:
         raise NetworkError(f"the layers are not those of the network: {error}") from error
-    left = {
-        name: value.detach()
-        for name, value in copied.named_parameters()
-        if value.dim() >= 2 and id(value) not in known
-    }
-    return tuple(in_own_form(copied, left))
+    return [value for value in found if isinstance(value, Tensor)]
+
+
+def _within(part: str, name: str) -> bool:
+    return part.startswith(f"{name.rpartition('.')[0]}.")

@@ -83,7 +83,8 @@ class Plan:
         constant: First layers of the entries whose score is the same at every width that they
             may take; they have the cheapest.
         baselines: Other methods under the same budgets.
-        kept_in_float: Weights of the network that belong to no layer that can be quantized.
+        kept_in_float: Weights of the network that belong to no layer that can be quantized, with
+            the reason of each; empty where a plan was read that does not say it.
         activation_bits: Of the inputs of quantized layers, as bit operations were counted; None
             where it is not known.
         provenance: Where the plan is from: network, proxy, hashes.
@@ -98,7 +99,7 @@ class Plan:
     not_rising: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
     baselines: tuple[Baseline, ...] = ()
-    kept_in_float: tuple[str, ...] = ()
+    kept_in_float: Mapping[str, str] = field(default_factory=dict)
     activation_bits: int | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
 

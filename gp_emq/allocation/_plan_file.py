@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from gp_emq.allocation._checks import check_counts, check_entries
 from gp_emq.allocation._plan import Plan, PlannedLayer
+from gp_emq.allocation._reasons import with_listed, with_reasons
 from gp_emq.allocation._space import DECISIONS, EXCLUDED, FLOAT_BITS
 from gp_emq.errors import AllocationError
 from gp_emq.files import (
@@ -51,13 +52,15 @@ def load_plan(path: Path | str) -> Plan:
             where.
     """
     path = Path(path)
-    plan = read_document(path, Plan, AllocationError, "the plan", form=FORMAT)
+    values = read_document(path, dict[str, Any], AllocationError, "the plan", form=FORMAT)
+    plan = check_document(with_reasons(values), Plan, AllocationError, str(path))
     return _checked(plan, str(path))
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """Return a plan as the values of a JSON object."""
-    return asdict(plan) | {"format": FORMAT, "provenance": dict(plan.provenance)}
+    values = asdict(plan) | {"format": FORMAT, "provenance": dict(plan.provenance)}
+    return with_listed(values)
 
 
 def plan_from(document: object, where: str) -> Plan:
@@ -71,7 +74,8 @@ def plan_from(document: object, where: str) -> Plan:
         AllocationError: It is damaged or of another format.
     """
     values = check_format(document, FORMAT, AllocationError, where)
-    return _checked(check_document(values, Plan, AllocationError, where), where)
+    plan = check_document(with_reasons(values), Plan, AllocationError, where)
+    return _checked(plan, where)
 
 
 def _checked(plan: Plan, where: str) -> Plan:

@@ -17,7 +17,7 @@ class ScoredNetwork:
             proxies, and None for `"uniform"` and `"random"`.
         per_channel: Whether weights have a scale per output channel, which sizes count.
         seed: Of the random baseline.
-        kept_in_float: Weights of the network that are in no layer.
+        kept_in_float: Weights of the network that are in no layer, with the reason of each.
         beside_bytes: Bytes of a packed file that belong to no layer; None where it is not known.
         activations: Numbers of each layer's input and output for one sample; None where they are
             not known.
@@ -28,7 +28,7 @@ class ScoredNetwork:
     baselines: Mapping[str, SensitivityTable | None] = field(default_factory=dict)
     per_channel: bool = True
     seed: int = 0
-    kept_in_float: tuple[str, ...] = ()
+    kept_in_float: Mapping[str, str] = field(default_factory=dict)
     beside_bytes: int | None = None
     activations: Mapping[str, tuple[int, int]] | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)

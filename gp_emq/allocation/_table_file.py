@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gp_emq.allocation._checks import check_counts, check_entries
+from gp_emq.allocation._reasons import with_listed, with_reasons
 from gp_emq.allocation._scored import ScoredNetwork
 from gp_emq.errors import AllocationError
 from gp_emq.files import atomic_write_text, check_document, read_document, shortened
@@ -48,7 +49,7 @@ class _Document:
     baselines: tuple[_Baseline, ...]
     per_channel: bool
     seed: int
-    kept_in_float: tuple[str, ...]
+    kept_in_float: Mapping[str, str]
     beside_bytes: int | None
     activations: Mapping[str, tuple[int, int]] | None
     provenance: Mapping[str, str]
@@ -80,12 +81,12 @@ def save_table(scored: ScoredNetwork | SensitivityTable, path: Path) -> None:
         ),
         per_channel=scored.per_channel,
         seed=scored.seed,
-        kept_in_float=scored.kept_in_float,
+        kept_in_float=dict(scored.kept_in_float),
         beside_bytes=scored.beside_bytes,
         activations=None if scored.activations is None else dict(scored.activations),
         provenance=dict(scored.provenance),
     )
-    values = {"format": FORMAT, **asdict(document)}
+    values = with_listed({"format": FORMAT, **asdict(document)})
     text = json.dumps(
         values | {"sha256": _sha256(values)},
         sort_keys=True,
@@ -111,7 +112,7 @@ def load_table(path: Path | str) -> ScoredNetwork:
     stated = values.pop("sha256", None)
     if stated != _sha256({"format": FORMAT, **values}):
         raise AllocationError(f"{path} is damaged: its checksum is not that of its content")
-    found = check_document(values, _Document, AllocationError, str(path))
+    found = check_document(with_reasons(values), _Document, AllocationError, str(path))
     for number, layer in enumerate(found.layers):
         check_counts(layer, f"{path}: layer {number}")
     check_entries(found.layers, str(path))

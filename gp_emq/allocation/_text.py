@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from gp_emq.allocation._names import AXES
 from gp_emq.allocation._plan import Plan
+from gp_emq.allocation._reasons import told_reasons
 from gp_emq.allocation._space import EXCLUDED, FIXED, FLOAT_BITS
 from gp_emq.allocation._sweep import Sweep
 from gp_emq.columns import format_columns
@@ -113,7 +114,7 @@ def _notes(plan: Plan) -> list[str]:
     if plan.kept_in_float:
         notes.append(
             f"note: {len(plan.kept_in_float)} weights are in no layer that is quantized, stay in "
-            f"float and are not counted: {_shortened(plan.kept_in_float)}"
+            f"float and are not counted: {told_reasons(plan.kept_in_float)}"
         )
     if plan.gap > 0:
         notes.append(f"note: a better plan could add at most {plan.gap:.3g} to the score")

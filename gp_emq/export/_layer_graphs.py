@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
+import torch
 from torch import nn
 
 from gp_emq.export._grids import input_grids, weight_grids
@@ -53,7 +54,7 @@ class LayerExporter:
         self._model = model
         floating = QuantizedModel(model, {}, inputs)
         self._grids = input_grids(floating)
-        self._traced = trace(floating, input_shape, DEFAULT_OPSET, 1)
+        self._traced = trace(floating, torch.zeros(1, *input_shape), DEFAULT_OPSET, 1)
         network = floating.network
         first = {
             id(network.get_submodule(layer.name).get_parameter("weight")): layer.name

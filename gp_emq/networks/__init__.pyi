@@ -15,6 +15,7 @@ from ._finite import check_finite
 from ._granularity import Granularity
 from ._images import RESIZED, ImageSet, batch_size, load_images
 from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
+from ._kept import weights_kept
 from ._layer import Layer, entry_layers, weight_layers, with_shared_embeddings
 from ._layers import find_layers, layers_of
 from ._loading import load_workload
@@ -127,6 +128,7 @@ __all__ = [
     "values_per_sample",
     "watching",
     "weight_layers",
+    "weights_kept",
     "with_input",
     "with_shared_embeddings",
     "workload_of",

@@ -39,9 +39,11 @@ def layers_of(
 ) -> tuple[Layer, ...]:
     """Find the layers of a network that is a private copy already; see `find_layers`."""
     if isinstance(network.model, QUANTIZABLE):
+        kind = _kind(network.model)
+        article = "an" if kind[0] in "AEIOU" else "a"
         raise NetworkError(
-            f"the network is itself a layer ({_kind(network.model)}) and has no name to go by: "
-            "give it as torch.nn.Sequential(network)"
+            f"the network is itself {article} {kind} and has no name to go by: give it as "
+            "torch.nn.Sequential(network)"
         )
     trace = Trace(network)
     trace.run(images)

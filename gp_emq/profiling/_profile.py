@@ -15,6 +15,7 @@ from gp_emq.quantization import (
     ActivationQuantizer,
     WeightQuantizer,
     calibrate_activations,
+    grids_by_name,
     quantize_weights,
 )
 
@@ -127,14 +128,12 @@ def profile(
 def _exporter(network: Network, samples: Samples, settings: ProfileSettings) -> "LayerExporter":
     from gp_emq.export import LayerExporter  # noqa: PLC0415 - needs optional packages
 
-    names = [layer.name for layer in network.layers]
     inputs = {}
     if settings.activation_bits != FLOAT_BITS:
         grids = calibrate_activations(
             network.model, network.layers, samples, ActivationQuantizer(settings.activation_bits)
         )
-        pairs = zip(names, grids, strict=True)
-        inputs = {name: grid for name, grid in pairs if grid is not None}
+        inputs = grids_by_name(network.layers, grids)
     return LayerExporter(network.model, network.layers, inputs, network.input_shape)
 
 

@@ -1,11 +1,11 @@
 """Accuracies of a quantized network, for people and for programs."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gp_emq.allocation import Measures, Plan
+from gp_emq.allocation import Measures, Plan, told_reasons
 from gp_emq.columns import format_columns
 from gp_emq.networks import TOP_1
 from gp_emq.ptq._accuracy import Measured
@@ -47,7 +47,7 @@ class Report:
         labelled: Whether they have labels.
         floating: The metric of the float network.
         results: One for each method.
-        in_float: Weights of the network that stay in float.
+        in_float: Weights of the network that stay in float, with the reason of each.
         notes: What else the user should know.
         float_bytes: What a file of the float network takes.
         metric: Name of the metric.
@@ -64,7 +64,7 @@ class Report:
     labelled: bool
     floating: Measured
     results: Sequence[MethodResult]
-    in_float: Sequence[str] = ()
+    in_float: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     float_bytes: int = 0
     metric: str = TOP_1.name
@@ -86,6 +86,7 @@ class Report:
             "float_bytes": self.float_bytes,
             "methods": [asdict(result) for result in self.results],
             "in_float": list(self.in_float),
+            **({"in_float_reasons": dict(self.in_float)} if self.in_float else {}),
             "notes": list(self.notes),
         }
         return json.dumps(document, indent=1) + "\n"
@@ -131,8 +132,8 @@ class Report:
         if not self.higher_is_better:
             notes.insert(0, f"the lower the {self.metric}, the better")
         if self.in_float:
-            shown = [*self.in_float[:5], *(["..."] if len(self.in_float) > 5 else [])]
-            notes.append(f"{len(self.in_float)} weights stay in float: {', '.join(shown)}")
+            told = told_reasons(self.in_float)
+            notes.append(f"{len(self.in_float)} weights stay in float: {told}")
         if notes:
             lines += ["", *(f"note: {note}" for note in notes)]
         return "\n".join(lines) + "\n"

@@ -70,7 +70,7 @@ def test_layers_and_their_sizes(pair) -> None:
         assert (one.weight_shape, one.parameters, one.macs, one.entry) == (
             other.weight_shape, other.parameters, other.macs, other.entry,
         )  # fmt: skip
-    assert kept_in_float(model, found) == ()
+    assert tuple(kept_in_float(model, found)) == ()
     if model.attention.in_proj_bias is None or model.attention.in_proj_weight is None:
         return
     # By hand: 36 weights of 3 bits in whole bytes, a scale and a bias for each of 6 outputs.
@@ -277,7 +277,7 @@ def test_a_packed_weight_that_is_kept_elsewhere_stays_in_float(tmp_path: Path) -
     model = filled(Pair(kept=True))
     layers = find_layers(model, rows(1))
     assert [layer.name for layer in layers] == ["head"]
-    assert kept_in_float(model, layers) == (
+    assert tuple(kept_in_float(model, layers)) == (
         "one.in_proj_weight", "one.out_proj.weight", "other.out_proj.weight",
     )  # fmt: skip
 
@@ -302,7 +302,7 @@ def test_what_calls_torchs_forward_has_layers_and_what_does_not_stays_in_float()
     ))  # fmt: skip
     layers = find_layers(model, rows(1))
     assert [layer.name for layer in layers] == [*(f"1.{part}" for part in PARTS), "4"]
-    assert kept_in_float(model, layers) == ("2.in_proj_weight", "2.out_proj.weight")
+    assert tuple(kept_in_float(model, layers)) == ("2.in_proj_weight", "2.out_proj.weight")
     widths = {layer.name: 3 for layer in layers}
     made = gp_emq.quantize(model, widths, rows(), quantizer=MINMAX, activation_bits=32)
     assert isinstance(made.network[1], Itself)

@@ -270,6 +270,23 @@ def test_weights_computed_from_others_are_quantized_as_they_are_used(change, tmp
         assert torch.equal(again(images), quantized(images))
 
 
+@pytest.mark.parametrize("method", ["rtn+bn", "adaround", "brecq"])
+def test_the_order_of_numbers_in_memory_changes_no_integer(method):
+    """Sums in another order differ in their last digits, which moves no weight to another value."""
+    learns = {} if method == "rtn+bn" else {"iterations": 3}
+    last = {"memory_format": torch.channels_last}
+    found, expected = (
+        gp_emq.quantize(model, {"conv": 3, "head": 4}, images, method=method, **learns)
+        for model, images in (
+            (made(Normed).to(**last), pictures().contiguous(**last)),
+            (made(Normed), pictures()),
+        )
+    )
+    for name, weight in expected.weights.items():
+        assert torch.equal(found.weights[name].integers, weight.integers)
+    torch.testing.assert_close(found(pictures()), expected(pictures()), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_networks_of_any_floating_type_give_outputs_in_it_from_weights_on_their_grids(
     dtype, tmp_path

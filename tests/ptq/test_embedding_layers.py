@@ -1,5 +1,6 @@
 """Embeddings as layers: quantized rows, held to products with one-hot vectors."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from reference_quantizer import row_grids
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrizations, prune
 
 import gp_emq
 from gp_emq.errors import QuantizationError
@@ -214,3 +216,70 @@ def numbered_with(model: nn.Module, embeddings: set[str]):
         if layer.kind == "Linear" or layer.name in embeddings
     ]
     return [replace(layer, entry=place, depth=place) for place, layer in enumerate(kept)]
+
+
+class Twice(Reader):
+    """Reads words and their neighbours with one table."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        found = self.read(tokens) + self.read(input=tokens.roll(1, 1))
+        return self.write(torch.tanh(self.middle(found)).mean(1))
+
+
+def test_statistics_of_a_table_that_is_called_twice_are_sums_over_calls() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Twice(tied=False).eval()
+    statistics = gp_emq.collect_statistics(Workload(model, TOKENS), bits=(2, 4))
+    assert [layer.name for layer in statistics.layers] == ["read", "middle", "write"]
+    weight = model.read.weight.detach().double().requires_grad_()
+    used = functional.one_hot(torch.stack([TOKENS[:1], TOKENS[:1].roll(1, 1)]), WORDS).double()
+    weights = {name: value.detach().double() for name, value in model.named_parameters()}
+    hidden = torch.tanh(
+        (used @ weight).sum(0) @ weights["middle.weight"].T + weights["middle.bias"]
+    )
+    (expected,) = torch.autograd.grad((hidden.mean(1) @ weights["write.weight"].T).sum(), weight)
+    found = statistics.layout("Weights").views(statistics.tensor("virtual_gradient"))[0]
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
+    # Of each of the samples both calls count.
+    every = functional.one_hot(torch.stack([TOKENS, TOKENS.roll(1, 1)]), WORDS).double()
+    moved = statistics.layout("Weights").views(statistics.perturbation())[0].double()
+    energies = torch.stack([(every @ one).square().sum() / COUNT for one in moved])
+    torch.testing.assert_close(
+        statistics.tensor("output_change_energy")[0], energies, rtol=1e-4, atol=0
+    )
+
+
+FORMS = {
+    "half": lambda model: model.half(),
+    "bfloat16": lambda model: model.bfloat16(),
+    "double": lambda model: model.double(),
+    "parallel": nn.DataParallel,
+    "compiled": lambda model: torch.compile(model, backend="eager"),
+    "weight norm": lambda model: changed(model, parametrizations.weight_norm),
+    "spectral norm": lambda model: changed(model, parametrizations.spectral_norm),
+    "pruned": lambda model: changed(model, lambda m: prune.l1_unstructured(m, "weight", 0.5)),
+}
+
+
+def changed(model: Reader, change: Callable[[nn.Module], object]) -> Reader:
+    change(model.read)
+    return model.eval()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tables_in_any_form_are_quantized_as_they_are_used(form: str, tmp_path: Path) -> None:
+    model, path = made(), tmp_path / "q.safetensors"
+    given = FORMS[form](model)
+    effective = model.read.weight.detach().float().clone()
+    workload = Workload(given, TOKENS)
+    layers = gp_emq.collect_statistics(workload, bits=(2, 4)).layers
+    assert [layer.kind for layer in layers] == ["Embedding", "Embedding", "Linear", "Linear"]
+    quantized = gp_emq.quantize(workload, {"read": 3, "middle": 4}, quantizer=ROWS)
+    torch.testing.assert_close(
+        quantized.network.read.weight.detach(), row_grids(effective, 3), rtol=1e-5, atol=1e-6
+    )
+    gp_emq.save_quantized(quantized, path)
+    again = gp_emq.load_quantized(path, given)
+    assert torch.equal(again(TOKENS), quantized(TOKENS))
+    assert again(TOKENS).dtype == model.write.weight.dtype

@@ -339,7 +339,7 @@ def test_a_forward_of_its_own_stays_in_float_and_a_mere_name_does_not() -> None:
     assert [(layer.name, layer.kind) for layer in layers] == [
         ("1", "ConvTranspose1d"), ("3", "Linear"),
     ]  # fmt: skip
-    assert kept_in_float(model, layers) == ("0.weight",)
+    assert tuple(kept_in_float(model, layers)) == ("0.weight",)
     made = gp_emq.quantize(fed(model, samples), {"1": 4})
     assert made.network[1].twice() == 8
     assert type(model[1]) is Plain

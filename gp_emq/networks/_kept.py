@@ -1,0 +1,66 @@
+"""Why a weight of a network is in no layer, and so stays in float."""
+
+from collections.abc import Collection, Iterator
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.rnn import RNNBase, RNNCellBase
+
+from gp_emq.networks._attention import Projection
+from gp_emq.networks._embeddings import renormed_weights
+from gp_emq.networks._tracing import QUANTIZABLE
+
+EXCLUDED = "the plan leaves its layer in float"
+_RENORMED = "max_norm changes it as it is used"
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, _NormBase)
+_KINDS: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], str], ...] = (
+    ((RNNBase, RNNCellBase), "its weights are no layer of one product"),
+    (nn.EmbeddingBag, "it sums rows of its weight"),
+    (nn.MultiheadAttention, "its projections are no layers of their own"),
+    (_NORMS, "normalisation"),
+    (nn.Bilinear, "a product of two inputs"),
+)
+_NOT_CALLED = "no sample calls it: its weight is used outside of it, or not at all"
+_OTHER_FORM = "it computes by itself, or its weight is elsewhere in another form"
+
+
+def weights_kept(
+    model: nn.Module, quantized: Collection[Tensor], left: Collection[Tensor]
+) -> Iterator[tuple[str, Tensor, str]]:
+    """Give the weights (two axes or more) that are not quantized, with the reason of each.
+
+    Args:
+        model: A private copy.
+        quantized: Weights of the layers that are.
+        left: Weights of layers that could be.
+
+    Yields:
+        Name, weight and reason.
+    """
+    known, others = {id(value) for value in quantized}, {id(value) for value in left}
+    renormed = renormed_weights(model)
+    modules = dict(model.named_modules())
+    for name, value in model.named_parameters():
+        if value.dim() < 2 or id(value) in known:
+            continue
+        if id(value) in others:
+            reason = EXCLUDED
+        elif id(value) in renormed:
+            reason = _RENORMED
+        else:
+            path, _, attribute = name.rpartition(".")
+            reason = _reason(modules[path], attribute)
+        yield name, value.detach(), reason
+
+
+def _reason(module: nn.Module, attribute: str) -> str:
+    kind = (nn.MultiheadAttention if isinstance(module, Projection) else type(module)).__name__
+    for kinds, what in _KINDS:
+        if isinstance(module, kinds):
+            return f"{kind}: {what}"
+    if attribute == "weight" and isinstance(module, QUANTIZABLE):
+        return f"{kind}: {_NOT_CALLED}"
+    if attribute == "weight" and (isinstance(module, _TRANSPOSED) or kind == "Conv1D"):
+        return f"{kind}: {_OTHER_FORM}"
+    return f"{kind}: a parameter of its own, which is no layer's weight"
