@@ -30,6 +30,28 @@ def regression(metric: Metric = SQUARED_ERROR) -> Workload:
     return Workload(model, (inputs, targets), loss=squared_error, metric=metric)
 
 
+class Words(nn.Module):
+    """Reads words by the table that it writes them with, and guesses which follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read, self.middle = nn.Embedding(7, 6, padding_idx=0), nn.Linear(6, 6)
+        self.write = nn.Linear(6, 7, bias=False)
+        self.write.weight = self.read.weight
+
+    def forward(self, words: Tensor) -> Tensor:
+        return self.write(torch.tanh(self.middle(self.read(words))))
+
+
+def words() -> Workload:
+    """Tokens alone: its metric is how far outputs are from the float network's."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Words().eval()
+    numbers = torch.Generator().manual_seed(1)
+    return Workload(model, torch.randint(0, 7, (SAMPLES, 5), generator=numbers))
+
+
 def worst() -> Workload:
     return regression(WORST)
 

@@ -76,6 +76,28 @@ def test_it_holds_the_metric_of_the_same_recipe_for_every_sample(built) -> None:
     assert "lower is better" in text
 
 
+def test_a_network_of_tokens_is_measured_with_its_table_quantized(tmp_path) -> None:
+    out = tmp_path / "words.safetensors"
+    line = ["build", "--workload", "own_workloads:words", "--protocol", "rtn", "--configs", "4"]
+    line += ["--calibration-images", str(CALIBRATION), "--bits", "2,4,8", "--out", str(out)]
+    assert command.main([*line, "--quiet"]) == 0
+    bench = read_bench(out)
+    # The table reads and writes: one decision of two, and one of the product between.
+    assert bench.configurations.shape == (4, 2)
+    assert (bench.metric, bench.higher_is_better) == ("divergence", False)
+    workload = own_workloads.words()
+    order = np.random.default_rng((0, 0)).permutation(SAMPLES)
+    calibration = workload.part(torch.from_numpy(order[:CALIBRATION]))
+    tests = workload.samples[np.sort(order[CALIBRATION:])]
+    for row, values in zip(bench.configurations, bench.values, strict=True):
+        widths = {"read": int(row[0]), "middle": int(row[1]), "write": int(row[0])}
+        made = quantize(calibration, widths, quantizer=WeightQuantizer(), activation_rule="minmax")
+        with torch.no_grad():
+            before, after = (net(tests).log_softmax(-1) for net in (workload.model, made))
+        expected = (before.exp() * (before - after)).sum(-1).mean(1)
+        np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-6)
+
+
 def test_the_float_networks_metric_is_in_the_provenance(built) -> None:
     _, bench = built
     workload = regression()
