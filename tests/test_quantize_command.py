@@ -251,7 +251,11 @@ def test_excluded_layers_are_listed(capsys, tmp_path: Path) -> None:
     allocate(["--proxy", "sum_of_bits", "--images", "8", "--average-bits", "4", "--exclude",
               "linear", "--baselines", "none", "--no-plot", "--out", str(path)])  # fmt: skip
     text = run(capsys, "--plan", path)
-    assert "note: 1 weights stay in float: linear.weight" in text
+    reason = "the plan leaves its layer in float"
+    assert f"note: 1 weights stay in float: linear.weight ({reason})" in text
+    report = json.loads(run(capsys, "--plan", path, "--format", "json"))
+    assert report["in_float"] == ["linear.weight"]
+    assert report["in_float_reasons"] == {"linear.weight": reason}
 
 
 @pytest.mark.parametrize(

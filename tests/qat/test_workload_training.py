@@ -75,6 +75,28 @@ def test_training_brings_a_workload_nearer_to_what_it_is_for(
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
+def test_training_leaves_the_row_of_padding_as_it_was_rounded() -> None:
+    """A table's other rows learn; that of padding has no gradient, as the user wants it."""
+    workload = words()
+    workload.model.embedding = nn.Embedding(5, 8, padding_idx=2, sparse=True)
+    workload.model.eval()
+    layers = layers_of(workload.private(), workload.samples)
+    widths = {layer.name: 4 for layer in layers}
+    settings = QatSettings(epochs=3, batch=8, learning_rate=0.05, weight_decay=0.0)
+    with torch.no_grad():
+        workload.model.embedding.weight[2] = torch.linspace(-1, 1, 8)
+    start = warm_start(workload.model, layers, widths, workload, settings)
+    assert set(start.activations) == {"middle", "last"}
+    trained = train(
+        workload.model, layers, widths, start, WorkloadSamples(workload.answered()),
+        settings=settings, device="cpu",
+    )  # fmt: skip
+    before, after = (made.network.embedding.weight.detach() for made in (start, trained))
+    changed = (before != after).any(dim=1)
+    assert changed.tolist() == [True, True, False, True, True]
+    assert trained.network.embedding.padding_idx == 2
+
+
 def test_the_command_trains_and_says_the_metric(tmp_path: Path, capsys) -> None:
     def run(folder: str) -> Path:
         arguments = [
