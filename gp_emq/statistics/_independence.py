@@ -1,6 +1,8 @@
 """Whether a network treats an image in a batch as it treats the image alone."""
 
 import contextlib
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -57,14 +59,16 @@ def _compared(
         _check_finite(together, first)
         answer = torch.ones(2 + len(rows), dtype=torch.int64)
         left = [sum(call.output.numel() for call in calls) for calls in rows]
+        outputs = _Together(together)
+        batches = [[_Together(call.output) for call in calls] for calls in rows]
         alone = (_run(network, image, dtype) for image in split(images, 1))
         for index, (logits, calls) in enumerate(alone):
             _check_finite(logits, first + index)
-            answer[0] &= _close(together[index : index + 1], logits, together)
-            for place, (batch, single) in enumerate(zip(rows, calls, strict=True)):
+            answer[0] &= outputs.is_close(index, logits)
+            for place, (batch, single) in enumerate(zip(batches, calls, strict=True)):
                 left[place] -= sum(call.output.numel() for call in single)
                 answer[2 + place] &= len(batch) == len(single) and all(
-                    _is_row(one.output, other.output, index, count(images))
+                    one.has_row(index, other.output, count(images))
                     for one, other in zip(batch, single, strict=True)
                 )
         answer[1] = not any(left)
@@ -80,18 +84,34 @@ def _run(
     return logits, list(records)
 
 
-def _is_row(together: Tensor, alone: Tensor, index: int, count: int) -> bool:
-    """Say whether row `index` of `together` is what the image gives alone."""
-    if together.shape != (count, *alone.shape[1:]) or alone.shape[:1] != (1,):
-        return False
-    return _close(together[index : index + 1], alone, together)
+@dataclass(frozen=True)
+class _Together:
+    """What a chunk of images gives.
 
+    Attributes:
+        values: (n, ...), where every image has a row.
+    """
 
-def _close(one: Tensor, other: Tensor, whole: Tensor) -> bool:
-    types = {torch.float64: _DOUBLE, torch.float32: _SINGLE}
-    # Under autocast a number may round up in one order of summation and down in another.
-    relative = types.get(one.dtype, 8 * torch.finfo(one.dtype).eps)
-    return float((one - other).abs().max()) <= relative * float(whole.abs().max())
+    values: Tensor
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest value, by size; looked for once for all images."""
+        return float(self.values.abs().max())
+
+    def has_row(self, index: int, alone: Tensor, count: int) -> bool:
+        """Say whether row `index`, of `count`, is what the image gives alone."""
+        if self.values.shape != (count, *alone.shape[1:]) or alone.shape[:1] != (1,):
+            return False
+        return self.is_close(index, alone)
+
+    def is_close(self, index: int, alone: Tensor) -> bool:
+        """Say whether row `index` differs from what the image gives alone by rounding at most."""
+        row = self.values[index : index + 1]
+        types = {torch.float64: _DOUBLE, torch.float32: _SINGLE}
+        # Under autocast a number may round up in one order of summation and down in another.
+        relative = types.get(row.dtype, 8 * torch.finfo(row.dtype).eps)
+        return float((row - alone).abs().max()) <= relative * self.largest
 
 
 def _check_finite(logits: Tensor, first: int) -> None:
