@@ -1,0 +1,1 @@
+"""Plans of other libraries beside ours."""
