@@ -26,7 +26,14 @@ from primitives import primitive_set_names
 
 ROOT = page_commands.ROOT
 MAINS = {"gp_emq": "gp_emq.cli._console"}
-PACKAGES = ("gp_emq.qat", "benchmarks", "tests.soak", "tests.fuzz", "primitives")
+PACKAGES = (
+    "gp_emq.qat",
+    "benchmarks",
+    "benchmarks.peers",
+    "tests.soak",
+    "tests.fuzz",
+    "primitives",
+)
 UNREAD = {"primitives", "gp_emq.farm._dask_worker"}
 """Modules without a parser: the words after them are files, or what the package itself says."""
 STANDS_FOR_A_NUMBER = {"N", "K"}
