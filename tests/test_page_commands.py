@@ -170,6 +170,7 @@ def installed(words: list[str]) -> None:
     assert {extra for text in extras for extra in text.split(",")} <= {
         *project["optional-dependencies"]
     }, words
+    words = [words[0], *words[3:]] if words[1] == "--python" else words
     if "-c" in words:
         assert (ROOT / words[words.index("-c") + 1]).is_file(), words
     assert words[1] in {"install", "wheel"}, words

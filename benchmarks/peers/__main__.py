@@ -1,7 +1,7 @@
-"""Plans of other libraries beside ours: ``python -m benchmarks.peers --python PYTHON``.
+"""Plans of other libraries beside ours, by ``python -m benchmarks.peers``.
 
 The same network, images, widths and size for all, weights alone; every plan is then quantized by
-our recipe and evaluated. PYTHON is that of an environment with the peers (``pip install
+our recipe and evaluated. ``--python`` is that of an environment with the peers (``pip install
 gp_emq[peers]``); they exchange files with this process.
 """
 

@@ -1,6 +1,6 @@
-"""The peer's part, run by a Python that has the peer: ``python -m benchmarks.peers.plan FOLDER``.
+"""The peer's part, run by a Python that has the peer, as a script with a folder.
 
-The folder has `request.json` and `images.npz`, and gets `plans.json`: for each size the width of
+It has `request.json` and `images.npz`, and gets `plans.json`: for each size the width of
 every layer and the processor seconds that planning took, or one line about why there is no plan.
 """
 
