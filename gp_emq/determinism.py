@@ -1,6 +1,7 @@
 """What makes arithmetic repeat to the last bit on one kind of device."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
@@ -29,3 +30,26 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the random generators of torch on all devices, as `torch.manual_seed` does.
+
+    Where there is no accelerator, only the processor's is seeded: for devices that may still
+    appear torch writes down the stack of calls each time, which takes longer than a pass of a
+    small network.
+
+    Args:
+        seed: Of all generators.
+    """
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is not None and _is_present(accelerator.type):
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
+@functools.cache
+def _is_present(kind: str) -> bool:
+    """Say whether this machine has a device that this torch is built for."""
+    return bool(torch.get_device_module(kind).is_available())

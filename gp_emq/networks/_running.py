@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree
 
-from gp_emq.determinism import one_thread
+from gp_emq.determinism import one_thread, seed_generators
 from gp_emq.errors import GpEmqError, NetworkError
 from gp_emq.networks._aliases import held_places, places
 from gp_emq.networks._private import private_copy
@@ -71,7 +71,7 @@ def _own_random_numbers() -> Iterator[None]:
         try:
             random.seed(0)
             np.random.seed(0)  # noqa: NPY002
-            torch.manual_seed(0)
+            seed_generators(0)
             yield
         finally:
             random.setstate(states[0])
@@ -160,7 +160,7 @@ class PrivateNetwork:
         fed = _pytree.tree_map_only(
             Tensor, lambda x: _floating(x.detach().to(self.device), dtype).clone(), images
         )
-        torch.manual_seed(0)
+        seed_generators(0)
         try:
             with self._same_attributes():
                 return self.forward(self.model, fed)
@@ -210,7 +210,7 @@ class PrivateNetwork:
             name: replaced[id(value)] if id(value) in replaced else value.clone()
             for name, value in module.named_buffers(remove_duplicate=False)
         }
-        torch.manual_seed(0)
+        seed_generators(0)
         try:
             for place in self._held:
                 place.replace(replaced)
