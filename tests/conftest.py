@@ -1,6 +1,8 @@
 """What several packages' tests share; the helpers beside this file are imported by name."""
 
 import os
+import sys
+from functools import cache, wraps
 
 # Hypothesis runs the same examples every time: a failure is then a change, never a draw.
 import hypothesis
@@ -20,6 +22,27 @@ def _statistics_cache(tmp_path_factory: pytest.TempPathFactory):
         del os.environ["GP_EMQ_CACHE"]
     else:
         os.environ["GP_EMQ_CACHE"] = before
+
+
+@pytest.fixture(autouse=True)
+def _one_table_of_operators():
+    """Exports to ONNX share the table of operators, which torch reads from source every time."""
+    yield
+    # Loaded by the first export, if this test had it.
+    module = sys.modules.get("torch.onnx._internal.exporter._registration")
+    registry = getattr(module, "ONNXRegistry", None)
+    if registry is None or hasattr(registry.from_torchlib, "__wrapped__"):
+        return
+    made = cache(registry.from_torchlib)
+
+    @wraps(registry.from_torchlib)
+    def from_torchlib(**options: int) -> object:
+        whole, copied = made(**options), registry()
+        vars(copied).update(vars(whole))
+        copied.functions = {name: list(found) for name, found in whole.functions.items()}
+        return copied
+
+    registry.from_torchlib = staticmethod(from_torchlib)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Data flows one way: no package imports one that stands after it."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def place(name: str) -> str | None:
     return rest.split(".")[0]
 
 
+@cache
 def imports() -> list[tuple[str, str, str]]:
     """Give every import of our own: the module, its place, and that of what it imports."""
     found = []
@@ -64,19 +66,16 @@ def imports() -> list[tuple[str, str, str]]:
     return found
 
 
-IMPORTS = imports()
-
-
 def test_every_package_has_its_place() -> None:
-    assert {mine for _, mine, _ in IMPORTS} - {"__main__", "cli"} <= set(ORDER)
-    assert len(IMPORTS) > 500
+    assert {mine for _, mine, _ in imports()} - {"__main__", "cli"} <= set(ORDER)
+    assert len(imports()) > 500
 
 
 @pytest.mark.parametrize("package", ORDER)
 def test_no_package_imports_one_that_stands_after_it(package: str) -> None:
     wrong = [
         f"{module} imports {other}"
-        for module, mine, other in IMPORTS
+        for module, mine, other in imports()
         if mine == package and other in ORDER and ORDER.index(other) > ORDER.index(mine)
     ]
     assert wrong == []

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def names_used(tree: ast.AST) -> Iterator[str]:
             yield f"{known.get(root, root)}.{rest}"
 
 
+@cache
 def uses() -> dict[str, set[str]]:
     """Give, of every dotted name, the modules and pages that have it."""
     found: dict[str, set[str]] = {}
@@ -67,9 +69,6 @@ def uses() -> dict[str, set[str]]:
     return found
 
 
-USES = uses()
-
-
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_public_name_is_used_elsewhere_or_explained(package: str) -> None:
     folder = package.replace(".", "/")
@@ -80,6 +79,6 @@ def test_every_public_name_is_used_elsewhere_or_explained(package: str) -> None:
         name
         for name in PACKAGES[package]
         if f"`{name}`" not in explained
-        and all(own.match(place) for place in USES.get(f"{package}.{name}", ()))
+        and all(own.match(place) for place in uses().get(f"{package}.{name}", ()))
     ]
     assert unused == []
