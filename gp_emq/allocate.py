@@ -51,13 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _allocate(asked: AllocateSettings) -> int:
     source = source_of(asked)
     costs = tuple(map(allocation.CostTable.read, asked.cost, asked.cost_budget))
-    latencies = _latencies(asked)
+    latencies = _latencies(asked, source)
     if latencies is not None and asked.latency is not None:
         costs = (*costs, latencies.costs(asked.latency))
     old = None if asked.from_sweep is None else allocation.load_sweep(asked.from_sweep)
     settings = allocation.CostSettings(
         accounting=asked.accounting,
-        per_channel=source.per_channel,
+        granularity=source.granularity,
         activation_bits=asked.activation_bits,
         beside_bytes=0 if asked.size_bytes is None else source.beside_bytes,
     )
@@ -65,9 +65,9 @@ def _allocate(asked: AllocateSettings) -> int:
     in_float = _in_float(space)
     quantized = [layer for layer in space.layers if layer.name not in in_float]
     if asked.torchao is not None:
-        allocation.check_torchao(quantized)
+        allocation.check_torchao(quantized, source.granularity)
     if asked.modelopt is not None:
-        allocation.check_modelopt(quantized)
+        allocation.check_modelopt(quantized, source.granularity)
     budgets = allocation.make_budgets(
         space,
         settings,
@@ -169,7 +169,7 @@ def _held(asked: AllocateSettings, source: Source, in_float: set[str]) -> "list[
     ]
 
 
-def _latencies(asked: AllocateSettings) -> "LatencyTable | None":
+def _latencies(asked: AllocateSettings, source: Source) -> "LatencyTable | None":
     """Read the latencies of layers, if there are any."""
     if asked.latency_table is None:
         return None
@@ -178,6 +178,11 @@ def _latencies(asked: AllocateSettings) -> "LatencyTable | None":
         raise AllocationError(
             f"{asked.latency_table} is of inputs at {table.activation_bits} bits, and "
             f"--activation-bits is {asked.activation_bits}"
+        )
+    if source.granularity.group is not None:
+        raise AllocationError(
+            f"{asked.latency_table} is of weights without groups, and --scale-group is "
+            f"{source.granularity.group}: gp_emq profile times none"
         )
     return table
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from gp_emq import allocation, export, networks, ptq, qat, quantization, statistics
+from gp_emq.cli._options import granularity_of
 from gp_emq.cli._quantize import QAT, QuantizeSettings, read_quantize
 from gp_emq.command import make_callable, resumption, run_command
 from gp_emq.errors import QuantizationError
@@ -152,8 +153,10 @@ def _files(asked: QuantizeSettings) -> list[Path]:
 
 
 def _settings(asked: QuantizeSettings, plan: "Plan") -> "QuantizationSettings":
+    given = granularity_of(per_tensor=asked.per_tensor, scale_group=asked.scale_group)
+    granularity = ptq.planned_granularity(plan, given)
     return ptq.QuantizationSettings(
-        quantization.WeightQuantizer(per_channel=not asked.per_tensor, scale_rule=asked.scale_rule),
+        quantization.WeightQuantizer.of(granularity, scale_rule=asked.scale_rule),
         ptq.planned_activation_bits(plan, asked.activation_bits),
         asked.iterations,
         asked.seed,
@@ -262,6 +265,11 @@ def _notes(
     if counted not in (None, given):
         notes.append(
             f"the plan counts its bit operations with inputs at {counted} bits, not {given}"
+        )
+    granularity = settings.weights.granularity
+    if granularity != plan.granularity and (granularity.group or plan.scale_group):
+        notes.append(
+            f"the plan counts stored sizes with scales per {plan.granularity}, not {granularity}"
         )
     planned = plan.provenance.get("network", network.name)
     if planned != network.name:

@@ -7,7 +7,7 @@ from ._baselines import (
     uniform_baseline,
     uniform_configuration,
 )
-from ._budgets import BIT_OPERATIONS, CostTable, make_budgets
+from ._budgets import BIT_OPERATIONS, FILE_SIZE, CostTable, make_budgets
 from ._costs import Budget, CostSettings
 from ._groups import grouped_layers, grouped_table
 from ._in_float import kept_in_float
@@ -41,6 +41,7 @@ __all__ = [
     "BITS",
     "BIT_OPERATIONS",
     "CALIBRATION_IMAGES",
+    "FILE_SIZE",
     "FLOAT_BITS",
     "WITHOUT_SCORES",
     "Baseline",

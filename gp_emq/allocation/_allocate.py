@@ -134,6 +134,7 @@ def plan_of(problem: Problem, choice: Choice, settings: CostSettings) -> Plan:
         ),
         measures=Meter(space, settings).measure(configuration),
         activation_bits=settings.activation_bits,
+        scale_group=settings.granularity.group,
         not_rising=problem.not_rising(),
         constant=problem.constant(),
         provenance=dict(problem.provenance),

@@ -24,6 +24,8 @@ from gp_emq.networks import MEBIBYTE, Layer, entry_layers
 
 BIT_OPERATIONS = "BOPs"
 """Name of the budget that the width of inputs counts for."""
+FILE_SIZE = "file size"
+"""Name of the budget that the scales of weights count for."""
 _DIGITS = 9
 _HEADER = ["layer", "bits", "cost"]
 
@@ -138,7 +140,7 @@ def make_budgets(
     given: list[tuple[str, str, float | None, Costs]] = [
         ("size", "MiB", size_mib, scaled(size, MEBIBYTE)),
         ("size", "MB", size_mb, scaled(size, 1e6)),
-        ("file size", "bytes", size_bytes, file_costs(space, settings)),
+        (FILE_SIZE, "bytes", size_bytes, file_costs(space, settings)),
         ("average bits", "", average_bits, average_costs(space)),
         (BIT_OPERATIONS, "G", bops_g, scaled(bit_operation_costs(space, settings), 1e9)),
     ]

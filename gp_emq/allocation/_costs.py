@@ -8,6 +8,8 @@ from gp_emq.allocation._space import EXCLUDED, FLOAT_BITS, Configuration, Space
 from gp_emq.errors import AllocationError
 from gp_emq.networks import (
     ACCOUNTINGS,
+    PER_CHANNEL,
+    Granularity,
     bit_operations_table,
     float_sizes,
     size_table,
@@ -24,7 +26,7 @@ class CostSettings:
 
     Attributes:
         accounting: Of sizes, `"published"` or `"stored"`; see `gp_emq.networks.size_table`.
-        per_channel: For the stored size, one scale per output channel.
+        granularity: For the stored size, what of a weight shares a scale.
         symmetric: For the stored size, no zero points.
         activation_bits: Of the inputs of quantized layers, for bit operations; 32 for float.
         beside_bytes: Bytes of a packed file that belong to no layer, for budgets in bytes; see
@@ -35,7 +37,7 @@ class CostSettings:
     """
 
     accounting: str = "published"
-    per_channel: bool = True
+    granularity: Granularity = PER_CHANNEL
     symmetric: bool = True
     activation_bits: int = 8
     beside_bytes: int = 0
@@ -84,7 +86,7 @@ def size_costs(space: Space, settings: CostSettings, accounting: str) -> Costs:
         space.layers,
         widths,
         accounting,
-        per_channel=settings.per_channel,
+        granularity=settings.granularity,
         symmetric=settings.symmetric,
     )
     floats = float_sizes(space.layers, accounting)

@@ -40,6 +40,7 @@ def picked_budget(
                 f"{where} is of another table: its {name} is {shortened(stated)}, not "
                 f"{shortened(found)}"
             )
+    _check_groups(front.scale_group, settings.granularity.group, where)
     point = front.points[number - 1]
     limit = {front.axis: point.cost}
     (budget,) = make_budgets(
@@ -59,6 +60,15 @@ def picked_budget(
             "that it was made with"
         )
     return budget
+
+
+def _check_groups(stated: int | None, found: int | None, where: str) -> None:
+    if stated != found:
+        told = ["no groups" if of is None else f"groups of {of}" for of in (stated, found)]
+        raise AllocationError(
+            f"{where} counts {told[0]} of weights that share a scale, and here are {told[1]}: give "
+            "--scale-group, or the settings, that it was made with"
+        )
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from gp_emq.allocation._measures import Measures
 from gp_emq.allocation._space import EXCLUDED
-from gp_emq.networks import Layer
+from gp_emq.networks import PER_CHANNEL, Granularity, Layer
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,8 @@ class Plan:
         activation_bits: Of the inputs of quantized layers, as bit operations were counted; None
             where it is not known.
         provenance: Where the plan is from: network, proxy, hashes.
+        scale_group: Weights of an output channel that share a scale, as sizes were counted; None
+            for no groups.
     """
 
     layers: tuple[PlannedLayer, ...]
@@ -102,6 +104,12 @@ class Plan:
     kept_in_float: Mapping[str, str] = field(default_factory=dict)
     activation_bits: int | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    scale_group: int | None = None
+
+    @property
+    def granularity(self) -> Granularity:
+        """What of a weight shares a scale where the user does not say: a group or a channel."""
+        return PER_CHANNEL if self.scale_group is None else Granularity(True, self.scale_group)
 
     @property
     def widths(self) -> dict[str, int]:

@@ -5,7 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gp_emq.allocation._checks import check_counts, check_entries
+from gp_emq.allocation._checks import (
+    check_counts,
+    check_entries,
+    check_scale_group,
+    without_groups,
+)
 from gp_emq.allocation._plan import Plan, PlannedLayer
 from gp_emq.allocation._reasons import with_listed, with_reasons
 from gp_emq.allocation._space import DECISIONS, EXCLUDED, FLOAT_BITS
@@ -59,8 +64,8 @@ def load_plan(path: Path | str) -> Plan:
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """Return a plan as the values of a JSON object."""
-    values = asdict(plan) | {"format": FORMAT, "provenance": dict(plan.provenance)}
-    return with_listed(values)
+    values = without_groups(asdict(plan))
+    return with_listed(values | {"format": FORMAT, "provenance": dict(plan.provenance)})
 
 
 def plan_from(document: object, where: str) -> Plan:
@@ -82,6 +87,7 @@ def _checked(plan: Plan, where: str) -> Plan:
     """Check what the types of a plan do not say."""
     if plan.activation_bits is not None and plan.activation_bits < 0:
         _fail(f"{where}: activation_bits", f"is {plan.activation_bits}, less than 0")
+    check_scale_group(plan.scale_group, where)
     for number, planned in enumerate(plan.layers):
         _check_layer(planned, f"{where}: layer {number}")
     _check_entries(plan.layers, where)

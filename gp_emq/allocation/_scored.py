@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gp_emq.networks import Layer
+from gp_emq.networks import PER_CHANNEL, Granularity, Layer
 from gp_emq.proxies import SensitivityTable
 
 
@@ -15,7 +15,7 @@ class ScoredNetwork:
         table: Its scores; they know layers and widths, from which sizes and costs follow.
         baselines: What plans are compared with, in order; with the scores of those that are
             proxies, and None for `"uniform"` and `"random"`.
-        per_channel: Whether weights have a scale per output channel, which sizes count.
+        granularity: What of a weight shares a scale, which sizes count.
         seed: Of the random baseline.
         kept_in_float: Weights of the network that are in no layer, with the reason of each.
         beside_bytes: Bytes of a packed file that belong to no layer; None where it is not known.
@@ -26,7 +26,7 @@ class ScoredNetwork:
 
     table: SensitivityTable
     baselines: Mapping[str, SensitivityTable | None] = field(default_factory=dict)
-    per_channel: bool = True
+    granularity: Granularity = PER_CHANNEL
     seed: int = 0
     kept_in_float: Mapping[str, str] = field(default_factory=dict)
     beside_bytes: int | None = None

@@ -56,6 +56,8 @@ class Sweep:
         provenance: What the table says of itself: proxy, formula, statistics.
         not_rising: First layers of the entries whose score falls somewhere as bits rise.
         constant: First layers of the entries whose score is the same at every width.
+        scale_group: Weights of an output channel that share a scale, as sizes were counted; None
+            for no groups.
     """
 
     axis: str
@@ -64,6 +66,7 @@ class Sweep:
     provenance: Mapping[str, str] = field(default_factory=dict)
     not_rising: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
+    scale_group: int | None = None
 
 
 def axis_costs(space: Space, settings: CostSettings, axis: str) -> Costs:
@@ -119,4 +122,5 @@ def sweep(
         provenance=dict(problem.provenance),
         not_rising=problem.not_rising(),
         constant=problem.constant(),
+        scale_group=settings.granularity.group,
     )

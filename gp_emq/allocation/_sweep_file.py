@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gp_emq.allocation._checks import check_scale_group, without_groups
 from gp_emq.allocation._names import AXES
 from gp_emq.allocation._sweep import Sweep
 from gp_emq.errors import AllocationError
@@ -23,7 +24,8 @@ def save_sweep(sweep: Sweep, path: Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    document = {"format": FORMAT, "unit": AXES[sweep.axis], **asdict(sweep)}
+    values = without_groups(asdict(sweep))
+    document = {"format": FORMAT, "unit": AXES[sweep.axis], **values}
     text = json.dumps(document, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
     atomic_write_text(path, text + "\n")
 
@@ -47,6 +49,7 @@ def load_sweep(path: Path | str) -> Sweep:
             f"{path} is over {shortened(found.axis)} in {shortened(unit)}: known are "
             f"{', '.join(AXES)}"
         )
+    check_scale_group(found.scale_group, str(path))
     widths = {len(point.configuration) for point in found.points}
     if len(widths) > 1 or (found.entries and not widths <= {len(found.entries)}):
         raise AllocationError(f"{path} is damaged: its configurations are not all equally long")

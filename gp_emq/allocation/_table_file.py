@@ -8,12 +8,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gp_emq.allocation._checks import check_counts, check_entries
+from gp_emq.allocation._checks import (
+    check_counts,
+    check_entries,
+    check_scale_group,
+    without_groups,
+)
 from gp_emq.allocation._reasons import with_listed, with_reasons
 from gp_emq.allocation._scored import ScoredNetwork
 from gp_emq.errors import AllocationError
 from gp_emq.files import atomic_write_text, check_document, read_document, shortened
-from gp_emq.networks import Layer
+from gp_emq.networks import Granularity, Layer
 from gp_emq.proxies import SensitivityTable
 
 FORMAT = 1
@@ -53,6 +58,7 @@ class _Document:
     beside_bytes: int | None
     activations: Mapping[str, tuple[int, int]] | None
     provenance: Mapping[str, str]
+    scale_group: int | None = None
 
 
 def save_table(scored: ScoredNetwork | SensitivityTable, path: Path) -> None:
@@ -79,14 +85,15 @@ def save_table(scored: ScoredNetwork | SensitivityTable, path: Path) -> None:
             _Baseline(name, None if table is None else _rows(table))
             for name, table in scored.baselines.items()
         ),
-        per_channel=scored.per_channel,
+        per_channel=scored.granularity.per_channel,
         seed=scored.seed,
         kept_in_float=dict(scored.kept_in_float),
         beside_bytes=scored.beside_bytes,
         activations=None if scored.activations is None else dict(scored.activations),
         provenance=dict(scored.provenance),
+        scale_group=scored.granularity.group,
     )
-    values = with_listed({"format": FORMAT, **asdict(document)})
+    values = with_listed({"format": FORMAT, **without_groups(asdict(document))})
     text = json.dumps(
         values | {"sha256": _sha256(values)},
         sort_keys=True,
@@ -118,6 +125,7 @@ def load_table(path: Path | str) -> ScoredNetwork:
     check_entries(found.layers, str(path))
     if found.seed < 0:
         raise AllocationError(f"{path}: seed is {found.seed}, less than 0")
+    granularity = _granularity(found, str(path))
     if found.activations is not None:
         _check_activations(found.layers, found.activations, str(path))
     names = [baseline.name for baseline in found.baselines]
@@ -126,13 +134,21 @@ def load_table(path: Path | str) -> ScoredNetwork:
     return ScoredNetwork(
         table=_table(found, found.scores, found.origin, f"{path}: the scores"),
         baselines={name: _baseline(found, name, str(path)) for name in names},
-        per_channel=found.per_channel,
+        granularity=granularity,
         seed=found.seed,
         kept_in_float=found.kept_in_float,
         beside_bytes=found.beside_bytes,
         activations=found.activations,
         provenance=found.provenance,
     )
+
+
+def _granularity(found: _Document, where: str) -> Granularity:
+    check_scale_group(found.scale_group, where)
+    try:
+        return Granularity(found.per_channel, found.scale_group)
+    except ValueError as error:
+        raise AllocationError(f"{where}: {error}") from None
 
 
 def _check_activations(

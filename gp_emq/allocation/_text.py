@@ -103,6 +103,11 @@ def _notes(plan: Plan) -> list[str]:
     notes = [f"{baseline.name}: {baseline.note}" for baseline in plan.baselines if baseline.note]
     if any(planned.decision == FIXED for planned in plan.layers):
         notes.append("= fixed by you")
+    if plan.scale_group is not None:
+        notes.append(
+            f"note: every {plan.scale_group} weights of an output channel share a scale, as "
+            "stored sizes count and gp_emq.quantize keeps to"
+        )
     notes += _rank_notes(plan.not_rising, plan.constant, len(plan.configuration))
     sharing = [
         f"{item.name} that of {item.layer.shares}" for item in plan.layers if item.layer.shares

@@ -17,8 +17,8 @@ V = TypeVar("V")
 
 _OF_THE_NETWORK = (
     "network", "workload", "weights", "data", "images", "seed", "proxy", "primitives", "per_tensor",
-    "no_cache", "save_table", "measure", "minutes", "calibrate", "interactions", "measure_images",
-    "measure_loss", "measure_method", "max_drop",
+    "scale_group", "no_cache", "save_table", "measure", "minutes", "calibrate", "interactions",
+    "measure_images", "measure_loss", "measure_method", "max_drop",
 )  # fmt: skip
 """What a saved table was made by, and what only the network answers."""
 
@@ -36,6 +36,7 @@ class AllocateSettings:
     proxy: str | None
     primitives: str | None
     per_tensor: bool
+    scale_group: int | None
     no_cache: bool
     size_mib: float | None
     size_mb: float | None

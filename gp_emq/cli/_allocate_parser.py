@@ -5,10 +5,10 @@ from pathlib import Path
 
 from gp_emq.allocation import AXES, BASELINES, CALIBRATION_IMAGES
 from gp_emq.cli._options import (
+    add_granularity,
     add_inputs,
     add_no_cache,
     add_number,
-    add_per_tensor,
     add_seed,
     add_workload,
 )
@@ -54,7 +54,7 @@ def make_parser() -> OptionParser:
         "--primitives", metavar="FILE.py",
         help="the primitive set of one's own that the run was made with",
     )  # fmt: skip
-    add_per_tensor(what)
+    add_granularity(what)
     add_no_cache(what)
     _add_budgets(parser)
     _add_choices(parser)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from gp_emq import allocation, export, measured, networks, proxies, quantization, statistics
 from gp_emq.allocation import BASELINES, BITS, WITHOUT_SCORES
 from gp_emq.cli._allocate import AllocateSettings
+from gp_emq.cli._options import granularity_of
 from gp_emq.errors import AllocationError
 
 if TYPE_CHECKING:
     from gp_emq.allocation import CostSettings, Plan, Problem, ScoredNetwork
     from gp_emq.measured import MeasuredPlan
-    from gp_emq.networks import Inputs, Layer
+    from gp_emq.networks import Granularity, Inputs, Layer
     from gp_emq.proxies import Proxy, SensitivityTable
     from gp_emq.statistics import Statistics
 
@@ -40,8 +41,8 @@ class Source(Protocol):
         """The widths that may be chosen where nothing else is said."""
 
     @property
-    def per_channel(self) -> bool:
-        """Whether weights have a scale per output channel."""
+    def granularity(self) -> "Granularity":
+        """What of a weight shares a scale."""
 
     @property
     def beside_bytes(self) -> int:
@@ -99,9 +100,9 @@ class FileScores:
         return self.asked.bits or self.bits
 
     @property
-    def per_channel(self) -> bool:
-        """Whether weights had a scale per output channel."""
-        return self._scored.per_channel
+    def granularity(self) -> "Granularity":
+        """What of a weight shared a scale."""
+        return self._scored.granularity
 
     @property
     def beside_bytes(self) -> int:
@@ -196,9 +197,11 @@ class NetworkScores:
         return self.asked.bits or BITS
 
     @property
-    def per_channel(self) -> bool:
-        """Whether weights get a scale per output channel."""
-        return not self.asked.per_tensor
+    def granularity(self) -> "Granularity":
+        """What of a weight shares a scale."""
+        asked = self.asked
+        given = granularity_of(per_tensor=asked.per_tensor, scale_group=asked.scale_group)
+        return networks.PER_CHANNEL if given is None else given
 
     @property
     def cache(self) -> Path | None:
@@ -223,7 +226,7 @@ class NetworkScores:
         return statistics.collect_statistics(
             self.inputs.calibration(asked.images, asked.seed),
             bits=self.bits,
-            quantizer=quantization.WeightQuantizer(per_channel=self.per_channel),
+            quantizer=quantization.WeightQuantizer.of(self.granularity),
             layers=self.layers,
             cache=self.cache,
         )
@@ -240,7 +243,7 @@ class NetworkScores:
             known["weights_sha256"] = networks.file_sha256(network.weights)
         table = self.proxy.table(self._statistics, cache=self.cache)
         scored = allocation.ScoredNetwork(
-            table=table, per_channel=self.per_channel, seed=self.asked.seed, provenance=known
+            table=table, granularity=self.granularity, seed=self.asked.seed, provenance=known
         )
         if not compared:
             return scored

@@ -10,6 +10,7 @@ from gp_emq.cli._options import (
     Group,
     add_inputs,
     add_number,
+    add_scale_group,
     add_seed,
     add_workload,
     recipes,
@@ -194,7 +195,7 @@ def _add_measurement(build: argparse.ArgumentParser) -> None:
     how.add_argument("--scale-rule", choices=SCALE_RULES, help="of the weights")
     how.add_argument("--symmetric", action=argparse.BooleanOptionalAction, help="weights")
     how.add_argument("--per-channel", action=argparse.BooleanOptionalAction, help="weights")
-    add_number(how, "--scale-group", "values of an output channel that share a scale (default all)")
+    add_scale_group(how, "(default: all of a channel)")
     how.add_argument(
         "--arithmetic", default="auto",
         help="integer: oneDNN's 8-bit convolution; float; auto: integer where there is one",

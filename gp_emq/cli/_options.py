@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gp_emq.files import literal_calls
-from gp_emq.options import positive, seed
+from gp_emq.networks import LEAST_GROUP, PER_TENSOR, Granularity
+from gp_emq.options import positive, seed, whole
 
 Group = argparse._ActionsContainer
 """A parser, or a group of its options."""
@@ -124,12 +125,51 @@ def add_number(
     group.add_argument(option, type=kind, default=default, metavar=metavar, help=told)
 
 
-def add_per_tensor(group: Group) -> None:
-    """Add ``--per-tensor``."""
+def add_granularity(group: Group, default: str = "one per output channel") -> None:
+    """Add ``--per-tensor`` and ``--scale-group``, of which one may be given.
+
+    Args:
+        group: What to add them to.
+        default: What there is without them.
+    """
+    either = group.add_mutually_exclusive_group()
+    add_per_tensor(either, default)
+    add_scale_group(either, f"(default: {default})")
+
+
+def add_per_tensor(group: Group, default: str = "one per output channel") -> None:
+    """Add ``--per-tensor``.
+
+    Args:
+        group: What to add it to.
+        default: What there is without it.
+    """
     group.add_argument(
         "--per-tensor", action="store_true",
-        help="one scale per weight tensor (default: one per output channel)",
+        help=f"one scale per weight tensor (default: {default})",
     )  # fmt: skip
+
+
+def add_scale_group(group: Group, default: str) -> None:
+    """Add ``--scale-group``.
+
+    Args:
+        group: What to add it to.
+        default: Told after what it is.
+    """
+    add_number(
+        group, "--scale-group",
+        "weights of an output channel that share a scale, along the inputs of a linear layer, and "
+        "along inputs and kernel together of a convolution; the last group of a channel is shorter "
+        f"where they do not fill it {default}", kind=whole(LEAST_GROUP),
+    )  # fmt: skip
+
+
+def granularity_of(*, per_tensor: bool, scale_group: int | None) -> Granularity | None:
+    """Give what was asked for of ``--per-tensor`` and ``--scale-group``, if anything was."""
+    if scale_group is not None:
+        return Granularity(per_channel=True, group=scale_group)
+    return PER_TENSOR if per_tensor else None
 
 
 def add_seed(group: Group, what: str = "of all draws") -> None:

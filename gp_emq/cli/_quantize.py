@@ -7,11 +7,11 @@ from pathlib import Path
 from gp_emq.allocation import CALIBRATION_IMAGES
 from gp_emq.cli._options import (
     OWN_IMAGES,
+    add_granularity,
     add_inputs,
     add_list,
     add_no_cache,
     add_number,
-    add_per_tensor,
     add_seed,
     add_workload,
     recipes,
@@ -45,6 +45,7 @@ class QuantizeSettings:
     activation_bits: int
     activation_rule: str
     per_tensor: bool
+    scale_group: int | None
     scale_rule: str
     no_cache: bool
     out: Path | None
@@ -148,7 +149,7 @@ def make_parser() -> OptionParser:
         "outliers, percentile leaves out 0.1 percent on either side, mse has the least squared "
         f"error, minmax spans all, outliers too (default: {ROBUST})",
     )  # fmt: skip
-    add_per_tensor(how)
+    add_granularity(how, "the groups of the plan, or else one per output channel")
     how.add_argument(
         "--scale-rule", choices=SCALE_RULES, default="mse",
         help="how scales of weights are chosen (default: mse, least squared error)",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gp_emq.columns import format_columns
 from gp_emq.export._grids import StoredGrid
-from gp_emq.networks import Granularity, Layer, float_sizes, size_table
+from gp_emq.networks import PER_TENSOR, Granularity, Layer, float_sizes, size_table
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def report_of(
                 accounted_bytes=accounted_bytes(
                     layer,
                     bits,
-                    granularity=Granularity() if grid is None else grid.granularity,
+                    granularity=PER_TENSOR if grid is None else grid.granularity,
                     symmetric=grid is None or grid.symmetric,
                 ),
             )
@@ -152,14 +152,7 @@ def accounted_bytes(
     """
     if bits is None:
         return int(float_sizes([layer], "stored").sum())
-    table = size_table(
-        [layer],
-        (bits,),
-        "stored",
-        per_channel=granularity.per_channel,
-        group=granularity.group,
-        symmetric=symmetric,
-    )
+    table = size_table([layer], (bits,), "stored", granularity=granularity, symmetric=symmetric)
     return int(table.sum())
 
 

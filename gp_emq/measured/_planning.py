@@ -74,7 +74,7 @@ def measured_plan(
         asked.measure_method,
         asked.measure_loss,
         QuantizationSettings(
-            WeightQuantizer(per_channel=costs.per_channel), costs.activation_bits, seed=seed
+            WeightQuantizer.of(costs.granularity), costs.activation_bits, seed=seed
         ),
     )
     with _bar("rounding", "step") as bar:

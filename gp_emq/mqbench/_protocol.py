@@ -115,11 +115,10 @@ class Protocol:
             granularity = Granularity(channels, group)
         except ValueError as error:
             raise BenchError(str(error)) from None
-        weights = WeightQuantizer(
+        weights = WeightQuantizer.of(
+            granularity,
             symmetric=_chosen(symmetric, self.weights.symmetric),
-            per_channel=granularity.per_channel,
             scale_rule=_chosen(scale_rule, self.weights.scale_rule),
-            group=granularity.group,
         )
         return replace(
             self,

@@ -12,7 +12,7 @@ from ._arrays import drawn, fitting_arrays
 from ._augmentation import Augmentation
 from ._containers import Images, Labels, image_batch
 from ._finite import check_finite
-from ._granularity import Granularity
+from ._granularity import LEAST_GROUP, PER_CHANNEL, PER_TENSOR, Granularity
 from ._images import RESIZED, ImageSet, batch_size, load_images
 from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
 from ._kept import weights_kept
@@ -61,9 +61,12 @@ from ._workload import TOP_1, Workload, workload_of
 __all__ = [
     "ACCOUNTINGS",
     "DATA_VARIABLE",
+    "LEAST_GROUP",
     "MEBIBYTE",
     "OWN_ARRAYS",
     "OWN_WORKLOAD",
+    "PER_CHANNEL",
+    "PER_TENSOR",
     "QUANTIZABLE",
     "RESIZED",
     "TOP_1",

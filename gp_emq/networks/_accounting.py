@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks._granularity import Granularity
+from gp_emq.networks._granularity import PER_TENSOR, Granularity
 from gp_emq.networks._layer import Layer
 from gp_emq.networks._names import ACCOUNTINGS
 
@@ -22,9 +22,8 @@ def size_table(
     bits: Sequence[int],
     accounting: str = "published",
     *,
-    per_channel: bool = False,
+    granularity: Granularity = PER_TENSOR,
     symmetric: bool = True,
-    group: int | None = None,
 ) -> NDArray[np.float64]:
     """Return what each entry adds to the size at each width.
 
@@ -37,9 +36,8 @@ def size_table(
         layers: the layers of a network in forward order.
         bits: the bit choices.
         accounting: one of `ACCOUNTINGS`.
-        per_channel: for `stored`, one scale per output channel.
+        granularity: for `stored`, what of a weight shares a scale.
         symmetric: for `stored`, no zero points.
-        group: for `stored`, with `per_channel`, values of a channel that share a scale.
 
     Returns:
         Bytes, float64 (entries, bits); a configuration's size is the sum over entries.
@@ -47,7 +45,7 @@ def size_table(
     Raises:
         NetworkError: if the accounting is unknown.
     """
-    norm_floats, granularity = _norm_floats(accounting), Granularity(per_channel, group)
+    norm_floats = _norm_floats(accounting)
 
     def cost(layer: Layer, width: int) -> float:
         if accounting == "published":

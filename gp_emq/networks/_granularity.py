@@ -75,3 +75,10 @@ class Granularity:
             length: Values of the channel.
         """
         return 1 if self.group is None else max(1, -(-length // self.group))
+
+
+PER_TENSOR = Granularity()
+"""One scale for a whole weight."""
+
+PER_CHANNEL = Granularity(per_channel=True)
+"""One scale for each output channel."""

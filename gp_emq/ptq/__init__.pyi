@@ -1,6 +1,7 @@
 from ._accuracy import Measured, change, measured
+from ._planned import planned_activation_bits, planned_granularity
 from ._quantize import make_task, quantize, run_recipe
-from ._settings import QuantizationSettings, planned_activation_bits
+from ._settings import QuantizationSettings
 from ._text import MethodResult, Report
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "make_task",
     "measured",
     "planned_activation_bits",
+    "planned_granularity",
     "quantize",
     "run_recipe",
 ]

@@ -29,7 +29,8 @@ from gp_emq.networks import (
     with_shared_embeddings,
     workload_of,
 )
-from gp_emq.ptq._settings import QuantizationSettings, planned_activation_bits
+from gp_emq.ptq._planned import planned_activation_bits, planned_granularity
+from gp_emq.ptq._settings import QuantizationSettings
 from gp_emq.quantization import (
     MAX_BITS,
     MIN_BITS,
@@ -50,9 +51,6 @@ from gp_emq.quantization import (
 from gp_emq.quantization.recipes import Progress, Recipe, Task, find_recipe
 from gp_emq.statistics import sha256_of, state_sha256
 
-PER_CHANNEL = WeightQuantizer(per_channel=True)
-"""One scale of least squared error per output channel."""
-
 
 def quantize(
     model: nn.Module | Workload,
@@ -60,7 +58,7 @@ def quantize(
     images: Images | None = None,
     *,
     method: str = "rtn",
-    quantizer: WeightQuantizer = PER_CHANNEL,
+    quantizer: WeightQuantizer | None = None,
     activation_bits: int | None = None,
     activation_rule: str = ROBUST,
     iterations: int | None = None,
@@ -86,8 +84,8 @@ def quantize(
             activations, re-estimate batch norms, and are what learned rounding learns from.
         method: Name of a recipe, such as `"rtn"`, `"rtn+bn"`, `"adaround"` or `"brecq"`;
             `python -m gp_emq.quantize --list-methods` describes them.
-        quantizer: Chooses the grids of weights; by default one scale per output channel, of
-            least squared error.
+        quantizer: Chooses the grids of weights; None for scales of least squared error, of the
+            groups that the plan counted with, or else per output channel.
         activation_bits: Width of the inputs of the quantized layers, 32 for float; None for the one
             that the plan counted with, or 8 where it says none.
         activation_rule: How their grids are chosen: `"robust"`, `"percentile"`, `"mse"` or
@@ -126,6 +124,8 @@ def quantize(
         True
     """
     inputs = planned_activation_bits(plan, activation_bits)
+    found = planned_granularity(plan, None if quantizer is None else quantizer.granularity)
+    quantizer = quantizer or WeightQuantizer.of(found)
     settings = QuantizationSettings(quantizer, inputs, iterations, seed, activation_rule)
     return run_recipe(
         find_recipe(method), model, plan, images, settings, cache=cache, progress=progress

@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gp_emq.allocation import BIT_OPERATIONS, Plan
 from gp_emq.errors import QuantizationError
 from gp_emq.quantization import (
     INPUT_RULES,
@@ -71,27 +70,3 @@ class QuantizationSettings:
     def document(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return asdict(self) | {"weights": self.weights.document()}
-
-
-def planned_activation_bits(plan: object, given: int | None) -> int:
-    """Say which width the inputs of layers get.
-
-    Args:
-        plan: A plan, or anything else that says nothing of it.
-        given: What the user asks for; None for what the plan counted with, or else 8.
-
-    Raises:
-        QuantizationError: The user asks for another width than a budget of the plan counted with.
-    """
-    planned = plan.activation_bits if isinstance(plan, Plan) else None
-    if given is None:
-        return 8 if planned is None else planned
-    if isinstance(plan, Plan) and planned not in (None, given):
-        for target in plan.targets:
-            if target.name == BIT_OPERATIONS:
-                raise QuantizationError(
-                    f"the plan keeps to {target.limit:g} {target.unit} {target.name} with inputs "
-                    f"at {planned} bits, not {given}: leave the activation bits out, or allocate "
-                    "for others"
-                )
-    return given

@@ -9,7 +9,7 @@ from gp_emq.command import resumption
 from gp_emq.determinism import threads
 from gp_emq.errors import TrainingError
 from gp_emq.files import refuse_code
-from gp_emq.networks import TOP_1, Workload, file_sha256
+from gp_emq.networks import PER_CHANNEL, TOP_1, Workload, file_sha256
 from gp_emq.outputs import check_output_folder
 from gp_emq.qat._asked import NO_NETWORK, TrainSettings
 from gp_emq.qat._checkpoint import CHECKPOINT_NAME
@@ -82,7 +82,8 @@ def _train(
     widths = trained_widths(
         layers, planned if result is None else result.widths, settings.first_last_bits
     )
-    start = warm_start(model, layers, widths, inputs.calibration, settings)
+    granularity = PER_CHANNEL if plan is None else plan.granularity
+    start = warm_start(model, layers, widths, inputs.calibration, settings, granularity=granularity)
     trained = train(
         model,
         layers,

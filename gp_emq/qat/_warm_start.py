@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from gp_emq.allocation import FLOAT_BITS, Plan, revised_plan
 from gp_emq.errors import TrainingError
 from gp_emq.networks import (
+    PER_CHANNEL,
+    Granularity,
     Layer,
     PrivateNetwork,
     Workload,
@@ -108,12 +110,12 @@ def warm_start(
     settings: QatSettings,
     *,
     recipe: str = "rtn",
+    granularity: Granularity = PER_CHANNEL,
 ) -> QuantizedModel:
     """Quantize a network without training, by a recipe.
 
-    Weights have a scale of least squared error per output channel. Inputs of layers span what
-    they span on the images at 8 bits, and have a scale of least squared error below, outliers left
-    out.
+    Weights have scales of least squared error. Inputs of layers span what they span on the images
+    at 8 bits, and have a scale of least squared error below, outliers left out.
 
     Args:
         model: The float network; it is left alone.
@@ -122,6 +124,7 @@ def warm_start(
         images: Calibration images, float32 (n, C, H, W), or a workload with other samples.
         settings: The widths of inputs, and of the first and the last layer.
         recipe: Name of the recipe, see `gp_emq.quantization.recipes`.
+        granularity: What of a weight shares a scale.
 
     Raises:
         QuantizationError: The recipe is unknown.
@@ -145,7 +148,7 @@ def warm_start(
         network=network,
         layers=chosen,
         images=images,
-        weights=WeightQuantizer(per_channel=True),
+        weights=WeightQuantizer.of(granularity),
         activations={name: grids[name] for name in inputs},
         rounding=RoundingSettings(iterations=chosen_recipe.iterations, seed=settings.seed),
     )

@@ -39,6 +39,13 @@ class WeightQuantizer:
         check_rule(self.scale_rule)
         Granularity(self.per_channel, self.group)
 
+    @classmethod
+    def of(
+        cls, granularity: Granularity, *, symmetric: bool = True, scale_rule: str = "mse"
+    ) -> "WeightQuantizer":
+        """Make the quantizer of a granularity."""
+        return cls(symmetric, granularity.per_channel, scale_rule, granularity.group)
+
     @property
     def granularity(self) -> Granularity:
         """What of a weight shares a scale."""

@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from gp_emq.allocation import allocate, load_plan, modelopt_config, plan_csv, to
 from gp_emq.errors import GpEmqError
 from gp_emq.networks import find_layers
 
+PAGE = Path(__file__).parents[2] / "docs" / "allocation.md"
 BITS = (2, 3, 4, 5, 8)
 
 
@@ -125,6 +128,40 @@ def test_model_optimizer_quantizes_tables_as_the_plan_says(words) -> None:
     assert max(len(row.unique()) for row in rows) <= 2**3
 
 
+def test_groups_that_the_others_have_not_are_refused(kinds, projections) -> None:
+    odd = replace(projections[2], scale_group=64)
+    with pytest.raises(GpEmqError, match="those of '0' have 600 values, no multiple of 64"):
+        torchao_config(odd)
+    convolutions = replace(kinds[2], scale_group=8)
+    with pytest.raises(
+        GpEmqError, match="Linear and Embedding layers alone, and 'plain' is a Conv2d"
+    ):
+        modelopt_config(convolutions)
+    # Channels no longer than a group have one scale in either.
+    settings = modelopt_config(replace(kinds[2], scale_group=20))["quant_cfg"]
+    assert all("axis" in item["cfg"] for item in settings[1:])
+
+
+@pytest.mark.parametrize("group", [50, 600])
+def test_settings_say_the_groups(projections, group: int) -> None:
+    plan = replace(projections[2], scale_group=group)
+    found = torchao_config(plan)["_data"]["fqn_to_config"]
+    grouped = {"_type": "PerGroup", "_version": 1, "_data": {"group_size": 50}}
+    channel = {"_type": "PerAxis", "_version": 1, "_data": {"axis": 0}}
+    expected = {"0": grouped if group == 50 else channel, "1": channel}
+    assert {name: item["_data"]["granularity"] for name, item in found.items()} == expected
+    shares = {
+        item["quantizer_name"]: {key: item["cfg"][key] for key in item["cfg"] if key != "num_bits"}
+        for item in modelopt_config(plan)["quant_cfg"][1:]
+    }
+    assert shares == {
+        "0.weight_quantizer": {"block_sizes": {-1: 50}} if group == 50 else {"axis": 0},
+        "0.input_quantizer": {"axis": None},
+        "1.weight_quantizer": {"axis": 0},
+        "1.input_quantizer": {"axis": None},
+    }
+
+
 def test_convolutions_are_not_for_torchao(kinds) -> None:
     with pytest.raises(
         GpEmqError, match="torchao quantizes Linear and Embedding layers alone, and 'plain' and 3 m"
@@ -153,6 +190,41 @@ def test_torchao_quantizes_as_the_plan_says(case, request) -> None:
         if item.name not in plan.widths:
             assert type(model.get_submodule(item.name).weight) is nn.Parameter
     assert 0 < (model(inputs) - before).abs().max() < 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_torchao_has_the_groups_of_the_plan(projections) -> None:
+    pytest.importorskip("torchao")
+    from torchao.core.config import config_from_dict
+    from torchao.quantization import quantize_
+
+    model, _, plan = projections
+    config = json.loads(json.dumps(torchao_config(replace(plan, scale_group=50))))
+    quantize_(model, config_from_dict(config), filter_fn=None)
+    assert model.get_submodule("0").weight.scale.shape == (7, 12)
+    assert model.get_submodule("1").weight.scale.numel() == 600
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_model_optimizer_has_the_groups_of_the_plan(projections) -> None:
+    mtq = pytest.importorskip("modelopt.torch.quantization")
+    model, inputs, plan = projections
+    (line,) = [line for line in PAGE.read_text().splitlines() if "numbered = " in line]
+    names: dict = {}
+    exec(line.strip(), names)  # noqa: S102 - the page is ours
+    text = json.dumps(modelopt_config(replace(plan, scale_group=64)))
+    config = json.loads(text, object_hook=names["numbered"])
+    quantized = mtq.quantize(model, config, lambda network: network(inputs))
+    layer = quantized.get_submodule("0")
+    weight = layer.weight.detach()
+    rounded = layer.weight_quantizer(weight).detach()
+    # 9 groups of 64 inputs and one of 24, each with the scale of its own largest.
+    assert layer.weight_quantizer.amax.numel() == 7 * 10
+    for row, found in zip(weight, rounded, strict=True):
+        for part, values in zip(row.split(64), found.split(64), strict=True):
+            step = part.abs().max() / (2 ** (2 - 1) - 1)
+            expected = (part / step).round().clamp(-2, 1) * step
+            torch.testing.assert_close(values, expected)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -13,7 +13,7 @@ from gp_emq.allocate import main
 from gp_emq.allocation import ScoredNetwork, allocate, load_table, save_table
 from gp_emq.allocation._table_file import _sha256
 from gp_emq.errors import AllocationError, GpEmqError
-from gp_emq.networks import Layer, load_network
+from gp_emq.networks import PER_CHANNEL, Layer, load_network
 
 MADE = [
     "--proxy", "relative_error", "--images", "16", "--seed", "3", "--bits", "2,3,4",
@@ -111,7 +111,7 @@ def test_what_a_table_knows_beside_scores_is_saved(saved: Path) -> None:
     scored = load_table(saved)
     assert scored.layers == load_network("digits").layers
     assert list(scored.baselines) == ["random", "sum_of_bits", "uniform"]
-    assert (scored.seed, scored.per_channel) == (3, True)
+    assert (scored.seed, scored.granularity) == (3, PER_CHANNEL)
     assert scored.provenance["network"] == "digits"
 
 

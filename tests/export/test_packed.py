@@ -21,7 +21,14 @@ from torch import nn
 from gp_emq.errors import ExportError
 from gp_emq.export import format_report, load_quantized, save_packed
 from gp_emq.export._loading import load_provenance
-from gp_emq.networks import find_layers, load_images, load_network, size_table, untrained_network
+from gp_emq.networks import (
+    Granularity,
+    find_layers,
+    load_images,
+    load_network,
+    size_table,
+    untrained_network,
+)
 from gp_emq.quantization import (
     ActivationQuantizer,
     WeightQuantizer,
@@ -64,7 +71,9 @@ def test_a_file_without_its_header_takes_the_stored_size(
     path = tmp_path_factory.getbasetemp() / "pair.safetensors"
     report = save_packed(quantized, layers, path)
     bits = tuple(range(2, 9))
-    table = size_table(layers, bits, "stored", per_channel=per_channel, symmetric=symmetric)
+    table = size_table(
+        layers, bits, "stored", granularity=Granularity(per_channel), symmetric=symmetric
+    )
     accounted = table[0, widths[0] - 2] + table[1, widths[1] - 2]
     assert len(header_of(path)[1]) == accounted
     assert (report.payload_bytes, report.beyond_accounting_bytes) == (accounted, 0)

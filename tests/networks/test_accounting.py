@@ -6,6 +6,8 @@ import pytest
 from gp_emq.errors import NetworkError
 from gp_emq.networks import (
     MEBIBYTE,
+    PER_CHANNEL,
+    Granularity,
     bit_operations_table,
     entry_layers,
     float_sizes,
@@ -73,7 +75,7 @@ def test_stored_size_is_what_the_parts_take():
     assert table[0, 0] == 27 + 4 + 8 * 4 * 4
     # 320 weights of 3 bits, one scale, 10 float biases.
     assert table[linear.entry, 0] == 120 + 4 + 40
-    per_channel = size_table(layers, (3,), "stored", per_channel=True, symmetric=False)
+    per_channel = size_table(layers, (3,), "stored", granularity=PER_CHANNEL, symmetric=False)
     assert per_channel[0, 0] == 27 + 8 * 5 + 8 * 4 * 4
 
 
@@ -82,13 +84,15 @@ def test_groups_have_scales_of_their_own():
     conv, linear = layers[0], layers[-1]
     assert (conv.weight_shape, linear.weight_shape) == ((8, 1, 3, 3), (10, 32))
     # 72 weights of 3 bits; 8 rows of 9 values, two groups each: one of 8, and the last one alone.
-    table = size_table(layers, (3,), "stored", per_channel=True, group=8)
+    table = size_table(layers, (3,), "stored", granularity=Granularity(True, 8))
     assert table[0, 0] == 27 + 16 * 4 + 8 * 4 * 4
     # 320 weights of 3 bits; 10 rows of 32 values, 4 groups each, with a zero point each.
-    zeros = size_table(layers, (3,), "stored", per_channel=True, symmetric=False, group=8)
+    zeros = size_table(layers, (3,), "stored", granularity=Granularity(True, 8), symmetric=False)
     assert zeros[linear.entry, 0] == 120 + 40 * 5 + 40
-    whole = size_table(layers, (3,), "stored", per_channel=True)
-    assert np.array_equal(size_table(layers, (3,), "stored", per_channel=True, group=288), whole)
+    whole = size_table(layers, (3,), "stored", granularity=PER_CHANNEL)
+    assert np.array_equal(
+        size_table(layers, (3,), "stored", granularity=Granularity(True, 288)), whole
+    )
 
 
 def test_partly_filled_bytes_count_whole():

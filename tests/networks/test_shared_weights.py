@@ -7,7 +7,7 @@ from torch.nn import functional
 import gp_emq
 from gp_emq.allocation import load_plan, save_plan
 from gp_emq.errors import NetworkError
-from gp_emq.networks import entry_layers, find_layers, float_sizes, size_table
+from gp_emq.networks import PER_CHANNEL, entry_layers, find_layers, float_sizes, size_table
 from gp_emq.proxies.handcrafted import HANDCRAFTED
 
 
@@ -133,7 +133,7 @@ def test_the_weight_is_stored_once(model):
     np.testing.assert_array_equal(float_sizes(layers), 4 * numbers)
     np.testing.assert_array_equal(size_table(layers, (4,))[:, 0], numbers / 2)
     # 36 weights of 4 bits, six float32 scales, and two biases of six float32.
-    stored = size_table(layers, (4,), "stored", per_channel=True)
+    stored = size_table(layers, (4,), "stored", granularity=PER_CHANNEL)
     assert stored[1, 0] == 18 + 24 + 48
 
 

@@ -16,6 +16,7 @@ from gp_emq.allocate import main as allocate_main
 from gp_emq.allocation import (
     LatencyTable,
     LayerLatency,
+    ScoredNetwork,
     WholeLatency,
     allocate,
     load_latencies,
@@ -26,7 +27,7 @@ from gp_emq.allocation import (
 from gp_emq.command import exit_status
 from gp_emq.errors import AllocationError, ExportError
 from gp_emq.export import LayerExporter
-from gp_emq.networks import Layer, Network, find_layers
+from gp_emq.networks import Granularity, Layer, Network, find_layers
 from gp_emq.profile import main
 from gp_emq.profiling import ProfileSettings, format_latencies, profile
 from gp_emq.profiling._rounds import RUNS, time_in_rounds
@@ -219,6 +220,10 @@ def test_the_command_plans_within_a_latency(tmp_path, capsys) -> None:
         allocate_main([*given, "--latency", "8", "--activation-bits", "4"])
     with pytest.raises(AllocationError, match="no cost of layer 'layer0' at 3 bits"):
         allocate_main([*given, "--latency", "8", "--fix", "layer0=3"])
+    grouped = ScoredNetwork(made, granularity=Granularity(per_channel=True, group=64))
+    save_table(grouped, tmp_path / "table.json")
+    with pytest.raises(AllocationError, match="weights without groups, and --scale-group is 64"):
+        allocate_main([*given, "--latency", "8.5", "--exclude", "layer3"])
 
 
 def test_tables_are_read_as_they_were_written(tmp_path, table) -> None:

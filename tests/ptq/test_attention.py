@@ -17,7 +17,7 @@ import gp_emq
 from gp_emq.allocation import kept_in_float, modelopt_config, torchao_config
 from gp_emq.errors import AllocationError
 from gp_emq.export import export_onnx, save_packed
-from gp_emq.networks import Workload, bit_operations_table, find_layers, size_table
+from gp_emq.networks import PER_CHANNEL, Workload, bit_operations_table, find_layers, size_table
 from gp_emq.qat import QatSettings, train
 from gp_emq.qat._samples import WorkloadSamples
 from gp_emq.quantization import WeightQuantizer
@@ -74,7 +74,7 @@ def test_layers_and_their_sizes(pair) -> None:
     if model.attention.in_proj_bias is None or model.attention.in_proj_weight is None:
         return
     # By hand: 36 weights of 3 bits in whole bytes, a scale and a bias for each of 6 outputs.
-    sizes = size_table(found, (3,), "stored", per_channel=True)[:, 0]
+    sizes = size_table(found, (3,), "stored", granularity=PER_CHANNEL)[:, 0]
     assert sizes.tolist() == [14 + 24 + 24] * 4 + [7 + 12 + 12]
     # Five tokens, each through 6 x 6 weights of 4 bits with inputs of 8.
     operations = bit_operations_table(found, (4,), 8)[:, 0]

@@ -15,6 +15,8 @@ from torch.nn.utils import parametrizations, prune
 import gp_emq
 from gp_emq.errors import QuantizationError
 from gp_emq.networks import (
+    PER_CHANNEL,
+    Granularity,
     Workload,
     activation_elements,
     bit_operations_table,
@@ -95,11 +97,11 @@ def test_inputs_of_embeddings_have_no_grid() -> None:
 def test_sizes_count_a_scale_for_each_row_and_operations_nothing() -> None:
     tied, apart = (find_layers(made(tied=of), TOKENS[:1]) for of in (True, False))
     # 66 and 24 numbers of 3 bits, rounded up to bytes; 11 and 4 scales; middle has a bias.
-    sizes = size_table(apart, (3,), "stored", per_channel=True)[:, 0]
+    sizes = size_table(apart, (3,), "stored", granularity=PER_CHANNEL)[:, 0]
     assert sizes.tolist() == [25 + 44, 9 + 16, 14 + 24 + 24, 25 + 44]
-    assert size_table(tied, (3,), "stored", per_channel=True)[:, 0].tolist() == [69, 25, 62]
+    assert size_table(tied, (3,), "stored", granularity=PER_CHANNEL)[:, 0].tolist() == [69, 25, 62]
     # Groups of four run along a row of six: two scales for each.
-    grouped = size_table(apart, (3,), "stored", per_channel=True, group=4)[:, 0]
+    grouped = size_table(apart, (3,), "stored", granularity=Granularity(True, 4))[:, 0]
     assert grouped[:2].tolist() == [25 + 88, 9 + 32]
     operations = bit_operations_table(tied, (3,), 8)[:, 0]
     assert operations.tolist() == [WORDS * WIDTH * 24, 0, STEPS * WIDTH * WIDTH * 24]

@@ -10,7 +10,7 @@ from reference_quantizer import reference
 from torch import Tensor, nn
 
 import gp_emq
-from gp_emq.networks import Workload, bit_operations_table, find_layers, size_table
+from gp_emq.networks import PER_CHANNEL, Workload, bit_operations_table, find_layers, size_table
 from gp_emq.quantization import WeightQuantizer
 
 MINMAX = WeightQuantizer(per_channel=True, scale_rule="minmax")
@@ -68,7 +68,7 @@ def test_sizes_and_operations_are_those_of_counting(case) -> None:
             products.append(products_by_counting(module, value))
     assert [layer.macs for layer in layers] == products
     modules = [model.get_submodule(layer.name) for layer in layers]
-    stored = size_table(layers, (3,), "stored", per_channel=True)[:, 0]
+    stored = size_table(layers, (3,), "stored", granularity=PER_CHANNEL)[:, 0]
     for module, layer, size in zip(modules, layers, stored, strict=True):
         floats = len(module.weight) + (0 if module.bias is None else len(module.bias))
         floats += 4 * layer.batch_norm_channels

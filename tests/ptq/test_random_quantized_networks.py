@@ -94,7 +94,9 @@ def test_packed_files_take_what_is_counted_and_give_the_same(recipe):
     biases = {id(m.bias): m.bias for m in map(network.get_submodule, widths) if m.bias is not None}
     counted += sum(4 * bias.numel() for bias in biases.values())
     assert sum(r.weight_bytes + r.grid_bytes + r.bias_bytes for r in report.layers) == counted
-    table = size_table(layers, range(2, 9), "stored", per_channel=True, symmetric=True)
+    table = size_table(
+        layers, range(2, 9), "stored", granularity=PER_CHANNEL.granularity, symmetric=True
+    )
     by_entry = {layer.entry: widths[layer.name] for layer in layers}
     chosen = sum(table[entry, bits - 2] for entry, bits in by_entry.items())
     # Four numbers for each channel of a batch norm, whatever it follows.

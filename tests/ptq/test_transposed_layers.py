@@ -15,7 +15,14 @@ import gp_emq
 from gp_emq.allocation import kept_in_float
 from gp_emq.errors import NetworkError
 from gp_emq.export import export_onnx
-from gp_emq.networks import Workload, bit_operations_table, find_layers, layers_of, size_table
+from gp_emq.networks import (
+    PER_CHANNEL,
+    Workload,
+    bit_operations_table,
+    find_layers,
+    layers_of,
+    size_table,
+)
 from gp_emq.qat import QatSettings, train
 from gp_emq.qat._samples import WorkloadSamples
 from gp_emq.quantization import WeightQuantizer
@@ -148,7 +155,7 @@ def test_layers_have_the_shape_of_rows_and_operations_of_every_product(case) -> 
 def test_sizes_are_those_of_hand(case) -> None:
     model, _, samples = case
     layers = find_layers(model, samples[:1])
-    sizes = size_table(layers, (3,), "stored", per_channel=True)[:, 0]
+    sizes = size_table(layers, (3,), "stored", granularity=PER_CHANNEL)[:, 0]
     for layer, size in zip(layers, sizes, strict=True):
         module = model.get_submodule(layer.name)
         channels = getattr(module, "out_channels", None) or module.out_features

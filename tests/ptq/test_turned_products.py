@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import gp_emq
-from gp_emq.networks import Workload, find_layers, size_table
+from gp_emq.networks import PER_CHANNEL, Workload, find_layers, size_table
 from gp_emq.statistics import STATISTICS
 
 
@@ -67,7 +67,7 @@ def test_layers_and_sizes_are_those_of_linear_layers(pair) -> None:
             other.macs,
         )
     # 24, 36 and 18 weights of 3 bits in whole bytes; a scale and a bias for each output.
-    sizes = size_table(found, (3,), "stored", per_channel=True)[:, 0]
+    sizes = size_table(found, (3,), "stored", granularity=PER_CHANNEL)[:, 0]
     assert sizes.tolist() == [9 + 48, 14 + 48, 7 + 24]
 
 

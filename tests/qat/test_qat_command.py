@@ -20,7 +20,13 @@ from gp_emq.allocation import CostSettings, allocate, save_plan
 from gp_emq.cli._qat import read_qat
 from gp_emq.errors import GpEmqError, TrainingError
 from gp_emq.export import load_quantized, read_record
-from gp_emq.networks import load_images, load_network, network_specifications, registered_layers
+from gp_emq.networks import (
+    PER_TENSOR,
+    load_images,
+    load_network,
+    network_specifications,
+    registered_layers,
+)
 from gp_emq.qat import RECIPES, method_settings
 from gp_emq.qat.__main__ import main
 
@@ -82,7 +88,7 @@ def test_raised_widths_stand_in_the_plan_the_table_and_the_file(tmp_path, capsys
     plan = tmp_path / "plan.json"
     layers = registered_layers("digits")
     table = [[-3.0, -2.0, -1.0]] * len(layers)
-    counted = CostSettings(per_channel=False, symmetric=False, activation_bits=4)
+    counted = CostSettings(granularity=PER_TENSOR, symmetric=False, activation_bits=4)
     chosen = allocate(table, layers, bits=(2, 3, 4), average_bits=2.5, settings=counted)
     save_plan(replace(chosen, provenance={"network": "digits"}), plan)
     arguments = ["--recipe", "digits", "--epochs", "1", "--device", "cpu"]
