@@ -21,8 +21,8 @@ from gp_emq.outputs import PICTURES, OutputFile, OutputFolder, check_outputs
 
 ROOT = Path(__file__).parents[1]
 READ = {
-    "bench", "config", "cost", "data", "file", "from_sweep", "latency_table", "plan", "resume", "run", "table",
-    "test_data", "weights",
+    "bench", "config", "cost", "data", "file", "from_sweep", "latency_table", "plan", "resume",
+    "run", "table", "test_data", "weights",
 }  # fmt: skip
 """Options that name what is read; `--resume` is checked by whoever opens the run."""
 
