@@ -1,10 +1,11 @@
 """Which plans are compared: networks, sizes, methods, and what the plans are made by."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gp_emq.allocation import (
+    Configuration,
     CostSettings,
     Meter,
     Problem,
@@ -13,12 +14,17 @@ from gp_emq.allocation import (
     search_space,
     uniform_baseline,
 )
-from gp_emq.networks import load_inputs
+from gp_emq.measured._contest import contest
+from gp_emq.measured._network import MeasuringSettings, PlanNetwork
+from gp_emq.networks import Layer, load_inputs
 from gp_emq.proxies.loading import load_proxy
+from gp_emq.ptq import QuantizationSettings
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import collect_statistics
 
-UNIFORM, EVOLVED = "uniform", "evolved"
+UNIFORM, EVOLVED, RACED = "uniform", "evolved", "raced"
+HELD_BACK = 1024
+"""Images that plans race on; half of them, as in `gp_emq.allocate`."""
 PROXIES = ("hawq_v2", "fit", "ompq", "emq", "loss_change")
 
 
@@ -80,7 +86,7 @@ class Planned:
     """What one way to plan chooses at one size.
 
     Attributes:
-        name: Of the way: a proxy, or `UNIFORM`.
+        name: Of the way: a proxy, `UNIFORM` or `RACED`.
         limit: Largest size in MiB.
         widths: Width of each layer by name; empty where there is no plan.
         size: Size in MiB; 0 where there is no plan.
@@ -137,6 +143,56 @@ def make_plans(
             size = 0.0 if plan.measures is None else plan.measures.size_mib
             found.append(Planned(plan.name, limit, widths, size, plan.note))
     return found
+
+
+def raced_plans(
+    study: Study,
+    plans: Sequence[Planned],
+    method: str,
+    settings: QuantizationSettings,
+    *,
+    proxies: Sequence[str],
+    seed: int,
+    cache: Path | None,
+) -> list[Planned]:
+    """Let the plans of several proxies race at each size, quantized as they will be.
+
+    Args:
+        study: The study.
+        plans: As `make_plans` gives them.
+        method: What quantizes.
+        settings: How.
+        proxies: Names of the proxies; of those that plan the same, the first is the winner.
+        seed: Of the draw of images.
+        cache: Folder for what is measured.
+
+    Returns:
+        The winner's plan at each size, whose note says whose it is.
+    """
+    inputs = load_inputs(study.network)
+    layers = inputs.network.layers
+    network = PlanNetwork(
+        inputs.calibration(study.calibration, seed),
+        inputs.held_back(study.calibration, HELD_BACK, seed),
+        search_space(layers, study.bits),
+        MeasuringSettings(method, quantization=settings),
+        cache=cache,
+    )
+    found = []
+    for limit in sorted({plan.limit for plan in plans}):
+        own = {plan.name: plan for plan in plans if plan.limit == limit and plan.widths}
+        racing = {name: _by_entry(own[name], layers) for name in proxies if name in own}
+        if not racing:
+            found.append(Planned(RACED, limit, {}, 0.0, "no proxy has a plan"))
+            continue
+        winner = contest(racing, network).winner
+        found.append(replace(own[winner], name=RACED, note=winner))
+    return found
+
+
+def _by_entry(plan: Planned, layers: Sequence[Layer]) -> Configuration:
+    widths = {layer.entry: plan.widths[layer.name] for layer in layers}
+    return tuple(widths[entry] for entry in sorted(widths))
 
 
 def sizes(study: Study, meter: Meter, entries: int) -> Sequence[float]:

@@ -14,8 +14,18 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.plan_rows import Rows
-from benchmarks.plan_studies import EVOLVED, PROXIES, STUDIES, UNIFORM, Planned, Study, make_plans
+from benchmarks.plan_studies import (
+    EVOLVED,
+    PROXIES,
+    STUDIES,
+    UNIFORM,
+    Planned,
+    Study,
+    make_plans,
+    raced_plans,
+)
 from gp_emq.command import run_command
+from gp_emq.errors import RunError
 from gp_emq.networks import Division, Network, file_sha256, load_inputs
 from gp_emq.options import OptionParser, not_negative, positive
 from gp_emq.outputs import OutputFile
@@ -28,6 +38,9 @@ from gp_emq.statistics import default_cache, sha256_of
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
+    unknown = sorted({*(options.race or ())} - {*options.proxies})
+    if unknown:
+        raise RunError(f"--race {unknown[0]} must be one of --proxies, {' '.join(options.proxies)}")
     rows = Rows(options.rows)
     cells: list[dict[str, float]] = []
     for study in STUDIES:
@@ -50,7 +63,7 @@ def _study(
         options: Of the command.
         cells: Gets the accuracy by each way to plan, for each method and size.
     """
-    plans = make_plans(
+    made = make_plans(
         study, options.evolved, seed=options.seed, cache=default_cache(), proxies=options.proxies
     )
     inputs = load_inputs(study.network)
@@ -61,6 +74,12 @@ def _study(
     for name in study.methods:
         if options.methods and name not in options.methods:
             continue
+        plans = [*made]
+        if options.race:
+            plans += raced_plans(
+                study, made, name, _settings(name, options),
+                proxies=options.race, seed=options.seed, cache=default_cache(),
+            )  # fmt: skip
         with tqdm(
             plans, desc=f"{study.network} {name}", unit="plan", file=sys.stderr, leave=False,
             disable=not sys.stderr.isatty(),
@@ -123,10 +142,7 @@ def _measure(
     options: argparse.Namespace,
 ) -> Right:
     """Quantize and evaluate one plan, unless that was done before."""
-    learns = method != "float" and find_recipe(method).learns
-    settings = QuantizationSettings(
-        iterations=options.iterations if learns else None, seed=options.seed
-    )
+    settings = _settings(method, options)
     weights, test = network.weights, divided.test
     labels = [] if test.targets is None else [("labels", test.targets)]
     key: dict[str, Any] = {
@@ -150,6 +166,13 @@ def _measure(
     right: Right = test.measured(test.batch).numpy()
     rows.put(key, right)
     return right
+
+
+def _settings(method: str, options: argparse.Namespace) -> QuantizationSettings:
+    learns = method != "float" and find_recipe(method).learns
+    return QuantizationSettings(
+        iterations=options.iterations if learns else None, seed=options.seed
+    )
 
 
 def _table(plans: Sequence[Planned], found: Sequence[Right | None], groups: int) -> list[str]:
@@ -229,6 +252,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--proxies", nargs="+", default=PROXIES, metavar="PROXY",
         help=f"hand-crafted proxies to compare (default: {' '.join(PROXIES)})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--race", nargs="+", metavar="PROXY",
+        help="of --proxies: their plans race on images that nothing else uses, and what wins is "
+        "compared, too",
     )  # fmt: skip
     parser.add_argument(
         "--methods", nargs="+", metavar="METHOD", help="of each network's (default: all)"

@@ -19,7 +19,7 @@ from gp_emq.cli._allocate_files import (
 )
 from gp_emq.cli._allocate_scores import NetworkScores, Source, source_of
 from gp_emq.command import KEPT_STATISTICS, REGRESSES, make_callable, resumption, run_command
-from gp_emq.errors import AllocationError
+from gp_emq.errors import AllocationError, GpEmqError
 from gp_emq.outputs import check_output_file
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         Sweep,
         Target,
     )
+    from gp_emq.measured import PlanNetwork
+    from gp_emq.networks import Layer
     from gp_emq.proxies import SensitivityTable
 
 
@@ -50,10 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _allocate(asked: AllocateSettings) -> int:
     source = source_of(asked)
-    costs = tuple(map(allocation.CostTable.read, asked.cost, asked.cost_budget))
     latencies = _latencies(asked, source)
-    if latencies is not None and asked.latency is not None:
-        costs = (*costs, latencies.costs(asked.latency))
     old = None if asked.from_sweep is None else allocation.load_sweep(asked.from_sweep)
     settings = allocation.CostSettings(
         accounting=asked.accounting,
@@ -63,23 +62,13 @@ def _allocate(asked: AllocateSettings) -> int:
     )
     space = _space(asked, source)
     in_float = _in_float(space)
-    quantized = [layer for layer in space.layers if layer.name not in in_float]
-    if asked.torchao is not None:
-        allocation.check_torchao(quantized, source.granularity)
-    if asked.modelopt is not None:
-        allocation.check_modelopt(quantized, source.granularity)
-    budgets = allocation.make_budgets(
-        space,
-        settings,
-        size_mib=asked.size_mib,
-        size_mb=asked.size_mb,
-        size_bytes=asked.size_bytes,
-        average_bits=asked.average_bits,
-        bops_g=asked.bops_g,
-        costs=costs,
-    )
+    _check_formats(asked, source, [one for one in space.layers if one.name not in in_float])
+    budgets = _budgets(asked, space, settings, latencies)
     held = _held(asked, source, in_float)
-    scored = source.scored(compared=asked.has_budget or asked.save_table is not None)
+    network = None
+    if isinstance(source, NetworkScores) and (asked.races or asked.measuring.wanted):
+        network = source.plan_network(space, settings)
+    scored, raced = _scored(asked, source, space, budgets, network)
     if asked.save_table is not None:
         allocation.save_table(scored, asked.save_table)
         tell(asked.save_table)
@@ -87,11 +76,12 @@ def _allocate(asked: AllocateSettings) -> int:
         return 0
     problem = allocation.Problem.of(_grouped(scored.table, source, space), space, budgets)
     known = {} if latencies is None else {"latency": latencies.origin}
+    known |= {"raced": raced} if raced else {}
     problem = replace(problem, provenance={**problem.provenance, **scored.provenance, **known})
     front = None if asked.sweep is None else allocation.sweep(problem, settings, asked.sweep)
     if asked.pick is not None:
         problem = problem.with_budgets([_picked(asked, front, old, problem, settings)])
-    plan = None
+    plan = made = None
     if problem.budgets:
         plan = allocation.solve(problem, settings)
         plan = replace(
@@ -100,10 +90,12 @@ def _allocate(asked: AllocateSettings) -> int:
             baselines=_baselines(scored, problem, allocation.Meter(space, settings), source),
             kept_in_float=scored.kept_in_float,
         )
-    made = None
-    if plan is not None and asked.measuring.wanted and isinstance(source, NetworkScores):
-        made = source.measured(problem, plan, settings)
-        plan = made.plan
+        if network is not None:
+            made = measured.measured_plan(
+                problem, plan, network, asked.measuring, settings,
+                images=asked.images, seed=asked.seed,
+            )  # fmt: skip
+            plan = made.plan
     # Files first: they are not lost where nobody reads what is printed.
     if plan is not None:
         write_formats(asked, plan)
@@ -114,11 +106,92 @@ def _allocate(asked: AllocateSettings) -> int:
         if made is not None:
             write_certificate(made.certificate, asked.out)
     texts = [] if plan is None else [allocation.format_plan(plan)]
+    texts += [f"{raced}\n"] if raced else []
     texts += [] if made is None else [made.text]
     texts += [] if front is None else [allocation.format_sweep(front)]
     sys.stdout.write("\n".join(texts))
     failed = made is not None and made.certificate.verdict == measured.REGRESSION
     return REGRESSES if failed else 0
+
+
+def _check_formats(asked: AllocateSettings, source: Source, quantized: "Sequence[Layer]") -> None:
+    """Refuse a plan that the files asked for cannot hold."""
+    if asked.torchao is not None:
+        allocation.check_torchao(quantized, source.granularity)
+    if asked.modelopt is not None:
+        allocation.check_modelopt(quantized, source.granularity)
+
+
+def _budgets(
+    asked: AllocateSettings,
+    space: "Space",
+    settings: "CostSettings",
+    latencies: "LatencyTable | None",
+) -> "tuple[Budget, ...]":
+    """Make the budgets that the options ask for."""
+    costs = tuple(map(allocation.CostTable.read, asked.cost, asked.cost_budget))
+    if latencies is not None and asked.latency is not None:
+        costs = (*costs, latencies.costs(asked.latency))
+    return allocation.make_budgets(
+        space,
+        settings,
+        size_mib=asked.size_mib,
+        size_mb=asked.size_mb,
+        size_bytes=asked.size_bytes,
+        average_bits=asked.average_bits,
+        bops_g=asked.bops_g,
+        costs=costs,
+    )
+
+
+def _scored(
+    asked: AllocateSettings,
+    source: Source,
+    space: "Space",
+    budgets: "Sequence[Budget]",
+    network: "PlanNetwork | None",
+) -> "tuple[ScoredNetwork, str]":
+    """Give the scores to plan by, and what to say of the race that chose the proxy."""
+    compared = asked.has_budget or asked.save_table is not None
+    if network is None or not asked.races or not isinstance(source, NetworkScores):
+        return source.scored(compared=compared), ""
+    winner, raced = _winner(source, space, budgets, network)
+    return source.scored_by(winner, compared=compared), raced
+
+
+def _winner(
+    source: NetworkScores,
+    space: "Space",
+    budgets: "Sequence[Budget]",
+    network: "PlanNetwork",
+) -> tuple[str, str]:
+    """Find the proxy to plan by, of several: the one whose plan loses least on the network.
+
+    Those that cannot score the network, or whose scores cannot rank, stay out of the race.
+
+    Returns:
+        Its name, and what to say of the race.
+
+    Raises:
+        GpEmqError: None of them gives a plan.
+    """
+    plans, without = {}, {}
+    for name in source.contenders:
+        try:
+            table = _grouped(source.table(name), source, space)
+            choice = allocation.Problem.of(table, space, budgets).best()
+        except GpEmqError as error:
+            without[name] = error
+            continue
+        if choice is None:
+            return name, ""  # the budgets cannot be met, which solving says in detail
+        plans[name] = choice.configuration
+    if not plans:
+        raise next(iter(without.values()))
+    winner, said = measured.winner_of(plans, network)
+    return winner, "; ".join(
+        [said, *(f"{name} gives no plan: {error}" for name, error in without.items())]
+    )
 
 
 def _draw(

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import plans
 from benchmarks.plan_rows import Rows
 from benchmarks.plan_studies import Study, make_plans
+from gp_emq.errors import RunError
 from gp_emq.networks import load_network
 from gp_emq.networks._images import load_calibration, load_test
 from gp_emq.ptq import quantize
@@ -51,6 +52,22 @@ def test_the_table_has_the_accuracies_of_the_plans(tabulated) -> None:
     assert set(made["uniform"].widths.values()) == {3}
     assert len({plan.limit for plan in made.values()}) == 1
     assert all(plan.size <= plan.limit * (1 + 1e-9) for plan in made.values())
+
+
+def test_plans_race_and_the_winner_is_compared_too(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(plans, "STUDIES", (STUDY,))
+    arguments = ["--rows", str(tmp_path / "rows.jsonl"), "--only", "digits", "--tests", "100"]
+    arguments += ["--proxies", "fit", "ompq", "relative_error"]
+    plans.main([*arguments, "--race", "ompq", "relative_error"])
+    text = capsys.readouterr().out
+    cells = re.findall(r"^\| (\w+) \| \**([\d.]+) %", text, re.MULTILINE)
+    shown = dict(cells)
+    assert list(shown) == ["uniform", "fit", "ompq", "relative_error", "raced"]
+    assert shown["raced"] in {shown["ompq"], shown["relative_error"]}
+    # What wins was one of the rows: nothing more was measured on the test images.
+    assert len(Rows(tmp_path / "rows.jsonl")._known) <= 5
+    with pytest.raises(RunError, match="--race emq must be one of --proxies, fit ompq"):
+        plans.main([*arguments, "--race", "emq"])
 
 
 def test_rows_survive_a_line_that_was_cut_off(tabulated, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from gp_emq.allocation import BASELINES
 from gp_emq.cli._allocate_parser import make_parser, widths
 from gp_emq.cli._options import settings_of
 from gp_emq.errors import AllocationError
-from gp_emq.measured import MeasureOptions
+from gp_emq.measured import CONTENDERS, MeasureOptions
 from gp_emq.options import OptionParser
 
 V = TypeVar("V")
@@ -33,7 +33,7 @@ class AllocateSettings:
     data: tuple[Path, ...]
     images: int
     seed: int
-    proxy: str | None
+    proxy: tuple[str, ...]
     primitives: str | None
     per_tensor: bool
     scale_group: int | None
@@ -77,6 +77,17 @@ class AllocateSettings:
         )  # fmt: skip
         return bool(self.cost) or any(limit is not None for limit in own)
 
+    @property
+    def plans_alone(self) -> bool:
+        """Whether a plan is all that is asked for: no sweep, and no saved table."""
+        others = self.sweep, self.from_sweep, self.save_table
+        return self.has_budget and all(other is None for other in others)
+
+    @property
+    def races(self) -> bool:
+        """Whether the plans of several proxies race."""
+        return len(self.proxy) > 1
+
 
 def read_allocate(given: Sequence[str] | None) -> AllocateSettings:
     """Read the command line of ``gp_emq.allocate``.
@@ -88,12 +99,11 @@ def read_allocate(given: Sequence[str] | None) -> AllocateSettings:
     options = parser.parse_args(given)
     if options.table is not None:
         _check_table(parser, options)
-    elif options.proxy is None:
-        raise AllocationError("--proxy is missing: give a proxy, or --table with saved scores")
     elif options.network is None and options.workload is None:
         options.network = "digits"
     options.choices = _pairs(options.choices, widths, "--choices", "fc=4,8")
     options.fix = _pairs(options.fix, int, "--fix", "conv1=8")
+    options.proxy = tuple(dict.fromkeys(options.proxy))
     options.groups = [_names(text) for text in options.groups]
     if options.baselines is not None:
         known = {"all": BASELINES, "none": ()}
@@ -111,6 +121,8 @@ def read_allocate(given: Sequence[str] | None) -> AllocateSettings:
         )
     measuring = settings_of(MeasureOptions, options)
     settings = settings_of(AllocateSettings, options, measuring=measuring)
+    if settings.table is None and not settings.proxy and settings.plans_alone:
+        settings = replace(settings, proxy=CONTENDERS)
     _check_asked(settings)
     return settings
 
@@ -145,6 +157,16 @@ def _check_asked(asked: AllocateSettings) -> None:
     for option in ("csv", "torchao", "modelopt"):
         if getattr(asked, option) is not None and not asked.has_budget:
             raise AllocationError(f"--{option} writes a plan: give a budget, or --pick a point")
+    if asked.table is None and not asked.proxy:
+        raise AllocationError(
+            "--proxy is missing: a sweep, and a saved table, are of one proxy; where there are "
+            f"budgets alone, the plans of {', '.join(CONTENDERS)} race"
+        )
+    if asked.races and not asked.plans_alone:
+        raise AllocationError(
+            f"--proxy is given {len(asked.proxy)} times, so that plans race: a sweep, and a saved "
+            "table, are of one proxy"
+        )
     if asked.measuring.wanted and not asked.has_budget:
         raise AllocationError("what is measured is a plan: give a budget, not --sweep alone")
 

@@ -12,7 +12,7 @@ from gp_emq.cli._options import (
     add_seed,
     add_workload,
 )
-from gp_emq.measured import DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
+from gp_emq.measured import CONTENDERS, DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
 from gp_emq.networks import ACCOUNTINGS
 from gp_emq.options import OptionParser, positive_number, share
 from gp_emq.outputs import OutputFile
@@ -42,8 +42,10 @@ def make_parser() -> OptionParser:
     add_number(what, "--images", "calibration images", CALIBRATION_IMAGES)
     add_seed(what)
     what.add_argument(
-        "--proxy", metavar="NAME|RUN|EXPRESSION",
-        help="a hand-crafted proxy, the folder of a run, or a typed expression",
+        "--proxy", action="append", default=[], metavar="NAME|RUN|EXPRESSION",
+        help="a hand-crafted proxy, the folder of a run, or a typed expression; repeatable: the "
+        "plans of several race as the group on measuring says, and the one that loses least is "
+        f"taken (default: {', '.join(CONTENDERS)})",
     )  # fmt: skip
     what.add_argument(
         "--table", type=Path, metavar="FILE",

@@ -13,8 +13,8 @@ from gp_emq.cli._options import granularity_of
 from gp_emq.errors import AllocationError
 
 if TYPE_CHECKING:
-    from gp_emq.allocation import CostSettings, Plan, Problem, ScoredNetwork
-    from gp_emq.measured import MeasuredPlan
+    from gp_emq.allocation import CostSettings, ScoredNetwork, Space
+    from gp_emq.measured import PlanNetwork
     from gp_emq.networks import Granularity, Inputs, Layer
     from gp_emq.proxies import Proxy, SensitivityTable
     from gp_emq.statistics import Statistics
@@ -162,16 +162,18 @@ class NetworkScores:
     asked: AllocateSettings
 
     def __post_init__(self) -> None:
-        _ = self.proxy
+        _ = self.contenders
         for name in self._baselines:
             if name not in WITHOUT_SCORES:
                 proxies.loading.load_proxy(name)
 
     @cached_property
-    def proxy(self) -> "Proxy":
-        """The proxy that gives the scores."""
-        assert self.asked.proxy is not None  # noqa: S101 - the options were checked
-        return proxies.loading.load_proxy(self.asked.proxy, primitives=self.asked.primitives)
+    def contenders(self) -> "Mapping[str, Proxy]":
+        """The proxies asked for, by what they were asked for by."""
+        return {
+            name: proxies.loading.load_proxy(name, primitives=self.asked.primitives)
+            for name in self.asked.proxy
+        }
 
     @cached_property
     def inputs(self) -> "Inputs":
@@ -233,22 +235,33 @@ class NetworkScores:
 
     @property
     def _baselines(self) -> tuple[str, ...]:
-        return BASELINES if self.asked.baselines is None else self.asked.baselines
+        if self.asked.baselines is not None:
+            return self.asked.baselines
+        return ("uniform", *self.contenders) if self.asked.races else BASELINES
+
+    def table(self, name: str) -> "SensitivityTable":
+        """Compute the scores of one of the contenders."""
+        return self.contenders[name].table(self._statistics, cache=self.cache)
 
     def scored(self, *, compared: bool) -> "ScoredNetwork":
         """Compute the scores of the proxy and, for comparisons, of the baselines."""
+        (name,) = self.contenders
+        return self.scored_by(name, compared=compared)
+
+    def scored_by(self, winner: str, *, compared: bool) -> "ScoredNetwork":
+        """Compute the scores of one of the contenders, with those of the others beside it."""
         network = self.inputs.network
         known = {"network": network.name}
         if network.weights is not None:
             known["weights_sha256"] = networks.file_sha256(network.weights)
-        table = self.proxy.table(self._statistics, cache=self.cache)
+        table = self.table(winner)
         scored = allocation.ScoredNetwork(
             table=table, granularity=self.granularity, seed=self.asked.seed, provenance=known
         )
         if not compared:
             return scored
         kept = allocation.kept_in_float(network.model, network.layers)
-        baselines = {name: self._baseline(name) for name in self._baselines}
+        baselines = {name: self._baseline(name) for name in self._baselines if name != winner}
         scored = replace(scored, baselines=baselines, kept_in_float=kept)
         if self.asked.save_table is None:
             return scored
@@ -257,14 +270,14 @@ class NetworkScores:
     def _baseline(self, name: str) -> "SensitivityTable | None":
         if name in WITHOUT_SCORES:
             return None
+        if name in self.contenders:
+            return self.table(name)
         return proxies.loading.load_proxy(name).table(self._statistics, cache=self.cache)
 
-    def measured(
-        self, problem: "Problem", plan: "Plan", settings: "CostSettings"
-    ) -> "MeasuredPlan":
-        """Measure a plan, and look for better ones as far as that is asked."""
+    def plan_network(self, space: "Space", settings: "CostSettings") -> "PlanNetwork":
+        """Prepare the network to take on plans, which are measured."""
         asked = self.asked
-        return measured.measured_plan(
-            problem, plan, self.inputs, asked.measuring, settings,
+        return measured.plan_network(
+            space, self.inputs, asked.measuring, settings,
             images=asked.images, seed=asked.seed, cache=self.cache,
         )  # fmt: skip

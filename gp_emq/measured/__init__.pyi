@@ -1,9 +1,11 @@
 from ._certificate import REGRESSION, Certificate
-from ._names import DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
+from ._names import CONTENDERS, DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
+from ._network import PlanNetwork
 from ._options import MeasureOptions
-from ._planning import MeasuredPlan, measured_plan
+from ._planning import measured_plan, plan_network, winner_of
 
 __all__ = [
+    "CONTENDERS",
     "DIVERGENCE",
     "HELD_BACK",
     "LEAST_PLANS",
@@ -12,6 +14,8 @@ __all__ = [
     "REGRESSION",
     "Certificate",
     "MeasureOptions",
-    "MeasuredPlan",
+    "PlanNetwork",
     "measured_plan",
+    "plan_network",
+    "winner_of",
 ]

@@ -81,8 +81,6 @@ def certify(
     plan: Plan,
     start: Configuration,
     *,
-    metric: Metric,
-    labelled: bool,
     next_best: tuple[tuple[Configuration, float], ...] = (),
     max_drop: float | None = None,
 ) -> Certificate:
@@ -96,12 +94,11 @@ def certify(
         problem: Whose budgets the plan keeps.
         plan: The plan.
         start: The plan of the table as it was.
-        metric: Of the workload.
-        labelled: Whether its targets were given.
         next_best: What a search found beside it.
         max_drop: Most of the metric that may be lost.
     """
     searched, count = halves(network)
+    metric = network.metric
     floating = network.floating().part(searched, count)
     configurations: dict[str, Configuration] = {}
     uniform = _uniform(problem)
@@ -123,7 +120,7 @@ def certify(
         loss=network.settings.loss,
         metric=metric.name,
         images=count - searched,
-        labelled=labelled,
+        labelled=network.labelled,
         gap=plan.gap,
         lines=tuple(lines),
         next_best=tuple(item for item in next_best if item[0] != plan.configuration),

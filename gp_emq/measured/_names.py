@@ -10,3 +10,5 @@ HELD_BACK = 1024
 """Images to measure on, unless another number is asked for."""
 LEAST_PLANS = 4
 """Plans that calibrate a table at least: with fewer, leaving one out says nothing."""
+CONTENDERS = ("gp-gradient", "gp-views", "gp-measured", "fit_trace", "fit_diagonal", "hawq_v2")
+"""Proxies whose plans race where none is asked for."""

@@ -75,6 +75,8 @@ class PlanNetwork:
 
     Attributes:
         count: Samples to measure on.
+        metric: Of the workload.
+        labelled: Whether the samples have targets of their own.
         batch: Samples per pass; what is measured is whole passes.
         passes: Samples that went through the network so far, those that were kept not counted.
 
@@ -102,6 +104,8 @@ class PlanNetwork:
             )
         self.settings = settings
         self.count = len(held_back)
+        self.metric = held_back.metric
+        self.labelled = held_back.targets is not None
         self.batch = _batch(held_back.samples, self.count)
         self.passes = 0
         layers, self._entries = _planned(space)

@@ -1,16 +1,17 @@
 """From a table's plan to one that was measured, with its certificate."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from gp_emq.allocation import Configuration, CostSettings, Plan, Problem, replanned
+from gp_emq.allocation import Configuration, CostSettings, Plan, Problem, Space, replanned
 from gp_emq.measured._calibration import Calibrated, calibrate
 from gp_emq.measured._certificate import Certificate, certify
+from gp_emq.measured._contest import contest
 from gp_emq.measured._interactions import Interacting, interact
 from gp_emq.measured._model import Measurement
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
@@ -19,6 +20,7 @@ from gp_emq.measured._search import Found, SearchSettings, halves, search
 from gp_emq.measured._text import (
     format_calibration,
     format_certificate,
+    format_contest,
     format_interactions,
     format_search,
 )
@@ -42,9 +44,8 @@ class MeasuredPlan:
     text: str
 
 
-def measured_plan(
-    problem: Problem,
-    plan: Plan,
+def plan_network(
+    space: Space,
     inputs: Inputs,
     asked: MeasureOptions,
     costs: CostSettings,
@@ -52,15 +53,14 @@ def measured_plan(
     images: int,
     seed: int,
     cache: Path | None,
-) -> MeasuredPlan:
-    """Measure a plan, and look for better ones as far as that is asked.
+) -> PlanNetwork:
+    """Prepare a network to take on one plan after another.
 
     Args:
-        problem: What may be chosen, within which budgets, and what the table says.
-        plan: The table's plan.
+        space: What plans may choose.
         inputs: Network and samples.
-        asked: What to measure.
-        costs: How the plan's costs are counted.
+        asked: How to measure.
+        costs: How the plans' costs are counted.
         images: Calibration images, as for the table.
         seed: Of all draws.
         cache: Folder that keeps what was measured; None keeps nothing.
@@ -69,7 +69,6 @@ def measured_plan(
         GpEmqError: There are too few images, or what was asked does not fit.
     """
     held_back = inputs.held_back(images, asked.measure_images, seed)
-    labelled = held_back.targets is not None
     settings = MeasuringSettings(
         asked.measure_method,
         asked.measure_loss,
@@ -79,10 +78,54 @@ def measured_plan(
     )
     with _bar("rounding", "step") as bar:
         network = PlanNetwork(
-            inputs.calibration(images, seed), held_back, problem.space, settings,
+            inputs.calibration(images, seed), held_back, space, settings,
             cache=cache, progress=_steps(bar),
         )  # fmt: skip
     halves(network)
+    return network
+
+
+def winner_of(plans: Mapping[str, Configuration], network: PlanNetwork) -> tuple[str, str]:
+    """Let the plans of several proxies race.
+
+    Args:
+        plans: By name of the proxy.
+        network: Measures.
+
+    Returns:
+        The name of the proxy to plan by, and what to say of the race.
+
+    Raises:
+        AllocationError: As `contest` says.
+    """
+    found = contest(plans, network)
+    return found.winner, format_contest(found)
+
+
+def measured_plan(
+    problem: Problem,
+    plan: Plan,
+    network: PlanNetwork,
+    asked: MeasureOptions,
+    costs: CostSettings,
+    *,
+    images: int,
+    seed: int,
+) -> MeasuredPlan:
+    """Measure a plan, and look for better ones as far as that is asked.
+
+    Args:
+        problem: What may be chosen, within which budgets, and what the table says.
+        plan: The table's plan.
+        network: Measures.
+        asked: What to measure.
+        costs: How the plan's costs are counted.
+        images: Calibration images, as for the table.
+        seed: Of all draws.
+
+    Raises:
+        GpEmqError: What was asked does not fit.
+    """
     start, said = plan.configuration, {}
     known: tuple[Measurement, ...] = ()
     best = start
@@ -102,11 +145,11 @@ def measured_plan(
         said["measured"] = format_search(found)
         best, next_best = found.best, found.next_best
     texts = [f"{name}: {text}" for name, text in said.items()]
-    said["seen"] = str(images + len(held_back))
+    said["seen"] = str(images + network.count)
     made = replanned(plan, problem, best, costs)
     made = replace(made, provenance={**made.provenance, **said})
     certificate = certify(
-        network, problem, made, start, metric=held_back.metric, labelled=labelled,
+        network, problem, made, start,
         next_best=next_best, max_drop=asked.max_drop,
     )  # fmt: skip
     return MeasuredPlan(made, certificate, "\n".join([*texts, format_certificate(certificate)]))

@@ -66,29 +66,36 @@ def mean_of(values: FloatArray) -> Difference:
 def race(
     network: PlanNetwork,
     plans: Sequence[Configuration],
-    best: FloatArray,
+    samples: int,
+    shares: Sequence[float] = SHARES,
 ) -> dict[Configuration, FloatArray]:
     """Measure plans on more and more of the samples, giving half of them up at each step.
 
     Source: Karnin et al., Almost optimal exploration in multi-armed bandits, 2013 (successive
-    halving). Every plan sees the same samples, so that what goes on is what differs most from the
-    best so far sample by sample.
+    halving). Every plan sees the same samples.
 
     Args:
         network: Measures.
         plans: Those that race.
-        best: Losses of the best plan so far on all samples that the race may use, (n,).
+        samples: How many the race may use.
+        shares: Of these, what each round has; rising to 1.
 
     Returns:
         Losses by plan, as many as it saw; the first plan is the winner, which saw all.
     """
     seen: dict[Configuration, FloatArray] = {}
     left = list(plans)
-    for share in SHARES:
-        stop = min(len(best), network.whole(math.ceil(share * len(best))))
+    for share in shares:
+        stop = min(samples, network.whole(math.ceil(share * samples)))
         for plan in left:
             seen[plan] = network.answers(plan, stop).losses
-        left.sort(key=lambda plan: paired(seen[plan], best[:stop]).value)
+        left.sort(key=lambda plan: _mean(seen[plan]))
         if share < 1:
-            left = left[: max(1, len(left) // 2)]
+            left = left[: (len(left) + 1) // 2]
     return {left[0]: seen[left[0]]} | seen
+
+
+def _mean(losses: FloatArray) -> float:
+    """Return a mean; what is no number is worse than any that is one."""
+    mean = float(losses.mean())
+    return mean if math.isfinite(mean) else math.inf

@@ -144,7 +144,7 @@ def search(
         )  # fmt: skip
         if not racers:
             break
-        results = race(network, racers, whole[best])
+        results = race(network, racers, searched)
         seen.update(racers)
         for plan, losses in results.items():
             done += len(losses) / searched

@@ -3,10 +3,23 @@
 from gp_emq.columns import format_columns
 from gp_emq.measured._calibration import Calibrated
 from gp_emq.measured._certificate import Certificate, relative
+from gp_emq.measured._contest import Contest
 from gp_emq.measured._interactions import Interacting
 from gp_emq.measured._race import Difference
 from gp_emq.measured._search import Found
 from gp_emq.ptq import Measured
+
+
+def format_contest(found: Contest) -> str:
+    """Say in one line how the plans of several proxies raced, for a plan's provenance too.
+
+    Args:
+        found: What came of it.
+    """
+    told = ", ".join(
+        f"{name} {loss.value:.4g} on {found.samples[name]}" for name, loss in found.losses.items()
+    )
+    return f"{found.plans} plans of {len(found.losses)} proxies raced by loss: {told} images"
 
 
 def format_search(found: Found) -> str:

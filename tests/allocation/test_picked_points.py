@@ -60,7 +60,6 @@ def test_points_that_are_none_are_refused(arguments, message: str) -> None:
     [
         (["--group", "layer1.*"], "has decisions for 14 layers from 'conv1', not for 11"),
         (["--images", "17"], "is of another table: its statistics is"),
-        (["--proxy", "quantization_mse"], "is of another table: its"),
         (["--accounting", "stored"], "give the accounting and activation bits"),
         # Among the same columns: a table of other widths would be another one.
         (["--choices", "*=2,3"], "has widths that may not be chosen here"),
@@ -71,3 +70,9 @@ def test_a_saved_sweep_of_something_else_is_refused(front: Path, arguments, mess
     line = ["--from-sweep", str(front), "--pick", str(last)]
     with pytest.raises(GpEmqError, match=message):
         main([*MADE, *line, *arguments])
+
+
+def test_a_saved_sweep_of_another_proxy_is_refused(front: Path) -> None:
+    line = ["--from-sweep", str(front), "--pick", "1", "--proxy", "quantization_mse"]
+    with pytest.raises(GpEmqError, match="is of another table: its"):
+        main([*MADE[2:], *line])

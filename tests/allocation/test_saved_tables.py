@@ -199,8 +199,11 @@ def test_a_table_from_python_alone_does_not_know_the_network(tmp_path: Path, opt
         main([*line, option, "9999"])
 
 
-def test_scores_need_a_proxy_or_a_table(tmp_path: Path) -> None:
-    with pytest.raises(AllocationError, match="--proxy is missing: give a proxy, or --table"):
-        main(["--average-bits", "3"])
+def test_a_sweep_needs_one_proxy_or_a_table(tmp_path: Path) -> None:
+    for line in (["--sweep"], ["--average-bits", "3", "--save-table", str(tmp_path / "t.json")]):
+        with pytest.raises(AllocationError, match="--proxy is missing: a sweep, and a saved"):
+            main(line)
+        with pytest.raises(AllocationError, match="--proxy is given 2 times, so that plans race"):
+            main([*line, "--proxy", "fit", "--proxy", "ompq"])
     with pytest.raises(AllocationError, match="cannot read the table"):
         main(["--table", str(tmp_path / "none.json"), "--average-bits", "3"])

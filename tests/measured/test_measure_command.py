@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,65 @@ def test_a_measured_plan_says_how_it_was_found(tmp_path, capsys) -> None:
     before = out.read_bytes()
     main(line)
     assert out.read_bytes() == before
+
+
+RACE = ["--images", "32", "--no-plot", "--measure-images", "64", "--average-bits", "2.6"]
+
+
+def test_plans_of_several_proxies_race_and_the_winners_is_kept(tmp_path, capsys) -> None:
+    out = tmp_path / "plan.json"
+    names = ["ompq", "relative_error", "fit"]
+    line = [*RACE, *(part for name in names for part in ("--proxy", name)), "--out", str(out)]
+    assert main(line) == 0
+    text = capsys.readouterr().out
+    plan = load_plan(out)
+    assert plan.provenance["raced"] in text
+    assert f"by {plan.provenance['proxy']}" in text
+    assert {one.name for one in plan.baselines} == {"uniform", *names} - {plan.provenance["proxy"]}
+    # The winner's plan is the one that it makes alone.
+    alone = tmp_path / "alone.json"
+    main([*RACE, "--proxy", plan.provenance["proxy"], "--baselines", "none", "--out", str(alone)])
+    assert load_plan(alone).configuration == plan.configuration
+    # Nothing that lost is better on the images of the race.
+    losses = {name: float(value) for name, value in _raced(plan.provenance["raced"])}
+    assert {*losses} == {*names}
+    assert min(losses, key=losses.__getitem__) == plan.provenance["proxy"]
+
+
+def _raced(said: str) -> list[tuple[str, str]]:
+    return re.findall(r"(\w+) ([\d.e-]+) on \d+", said)
+
+
+def test_a_proxy_that_cannot_rank_stays_out_of_the_race(tmp_path) -> None:
+    out = tmp_path / "plan.json"
+    line = [
+        *RACE,
+        "--proxy",
+        "subtract(bits, bits)",
+        "--proxy",
+        "relative_error",
+        "--out",
+        str(out),
+    ]
+    assert main(line) == 0
+    assert load_plan(out).provenance["proxy"] == "relative_error"
+    assert "gives no plan: " in load_plan(out).provenance["raced"]
+    with pytest.raises(AllocationError, match="cannot rank"):
+        main(
+            [
+                *RACE,
+                "--proxy",
+                "subtract(bits, bits)",
+                "--proxy",
+                "multiply(bits, subtract(bits, bits))",
+            ]
+        )
+
+
+def test_budgets_that_cannot_be_met_are_said_before_any_race(capsys) -> None:
+    line = [*RACE[:-1], "1.5", "--proxy", "fit", "--proxy", "ompq"]
+    assert exit_status(lambda: main(line)) == 4
+    assert "average bits" in capsys.readouterr().err
 
 
 def test_pairs_are_measured_and_said(tmp_path, capsys) -> None:
