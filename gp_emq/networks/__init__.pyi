@@ -10,7 +10,7 @@ from ._activations import activation_elements
 from ._aliases import places_beside
 from ._arrays import drawn, fitting_arrays
 from ._augmentation import Augmentation
-from ._containers import Images, Labels, image_batch
+from ._containers import Images, Labels
 from ._finite import check_finite
 from ._granularity import LEAST_GROUP, PER_CHANNEL, PER_TENSOR, Granularity
 from ._images import RESIZED, ImageSet, batch_size, load_images
@@ -19,7 +19,7 @@ from ._kept import weights_kept
 from ._layer import Layer, entry_layers, weight_layers, with_shared_embeddings
 from ._layers import find_layers, layers_of
 from ._loading import load_workload
-from ._logits import check_classes, logits_of
+from ._logits import check_classes, check_range, logits_of
 from ._metric import Metric
 from ._names import ACCOUNTINGS
 from ._output_types import Types, output_types
@@ -91,6 +91,7 @@ __all__ = [
     "bit_operations_table",
     "check_classes",
     "check_finite",
+    "check_range",
     "count",
     "drawn",
     "entry_layers",
@@ -100,7 +101,6 @@ __all__ = [
     "fitting_arrays",
     "float_sizes",
     "gives_rows",
-    "image_batch",
     "import_torchvision",
     "in_own_form",
     "in_private_form",

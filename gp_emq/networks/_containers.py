@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from gp_emq.errors import DataError
-from gp_emq.networks._finite import in_single_precision
+from gp_emq.networks._finite import check_numbers, in_single_precision
 
 Images = Tensor | NDArray[Any] | Iterable[Any] | Dataset[Any]
 """A tensor or array (n, ...), a sequence of images, or anything that gives batches."""
@@ -21,10 +21,13 @@ Labels = Tensor | NDArray[Any] | Sequence[Any]
 
 _EXPECTED = (
     "give a tensor or an array (n, channels, height, width), a list of images of one size, or "
-    "a DataLoader that gives images or (images, labels); for dicts, several inputs, token ids or "
-    "other tasks give Workload a forward, a loss or a metric"
+    "a DataLoader that gives images or (images, labels); dicts, several inputs and other tasks are "
+    "given as a gp_emq.Workload"
 )
+_SEVERAL = "((first, second, ...), labels)"
 _ARRAYS = (Tensor, np.ndarray)
+_INDICES = ("int32", "int64")
+"""Types of whole numbers that an embedding takes."""
 _BATCH_AXES = 4
 """Axes from which on an element of a list is a batch of images instead of one image."""
 
@@ -40,7 +43,8 @@ def image_batch(images: Images, labels: Labels | None = None) -> tuple[Tensor, T
             the images, if any do.
 
     Returns:
-        Images, float32 (n, ...), and labels, int64 (n,) or None.
+        Images, float32 (n, ...), or token ids as they are, int32 or int64 (n, steps); and labels,
+        int64 (n,) or None.
 
     Raises:
         DataError: if they are of another kind, of several sizes, none at all, or not finite, if
@@ -63,6 +67,11 @@ def _joined(images: Iterable[Any] | Dataset[Any]) -> tuple[Tensor, Tensor | None
         _refuse(images, "images")
     if isinstance(images, tuple) and _is_pair(images):
         return image_batch(*images)
+    if isinstance(images, tuple) and any(_are_indices(part) for part in images):
+        raise DataError(
+            f"a tuple of {len(images)} with token ids is no (ids, labels): give several inputs as "
+            f"a dict by name or as {_SEVERAL}, and targets that are no labels (n,) with a loss"
+        )
     single = isinstance(images, (list, tuple)) or (
         isinstance(images, Dataset) and not isinstance(images, IterableDataset)
     )
@@ -71,6 +80,7 @@ def _joined(images: Iterable[Any] | Dataset[Any]) -> tuple[Tensor, Tensor | None
     for item in images:  # type: ignore[union-attr]
         image, label = _item(item)
         one = single and image.dim() < _BATCH_AXES if label is None else label.dim() == 0
+        one &= not (isinstance(images, list) and _are_indices(image))
         parts.append(image[None] if one else image)
         if label is not None:
             labels.append(label.reshape(-1) if label.dim() == 0 else label)
@@ -78,9 +88,10 @@ def _joined(images: Iterable[Any] | Dataset[Any]) -> tuple[Tensor, Tensor | None
         raise DataError(f"there are no images: {_EXPECTED}")
     sizes = sorted({tuple(part.shape[1:]) for part in parts})
     if len(sizes) > 1:
+        several = f"; several inputs come as {_SEVERAL}, and targets that are no labels need a loss"
         raise DataError(
             f"images must be of one size, there are {sizes[0]} and {sizes[1]}: resize or crop "
-            "them first"
+            f"them first{several if isinstance(images, tuple) else ''}"
         )
     if labels and len(labels) < len(parts):
         raise DataError(f"{len(labels)} of {len(parts)} batches have labels: give all or none")
@@ -94,6 +105,13 @@ def _is_pair(images: tuple[Any, ...]) -> bool:
     return bool(images[1].ndim == 1 < images[0].ndim)
 
 
+def _are_indices(value: object) -> bool:
+    """Tell token ids (n, steps) from images."""
+    if not isinstance(value, _ARRAYS) or value.ndim != 2:
+        return False
+    return str(value.dtype).removeprefix("torch.") in _INDICES
+
+
 def _item(item: object) -> tuple[Tensor, Tensor | None]:
     """Take one element of an iterable apart into images and labels."""
     if isinstance(item, (list, tuple)):
@@ -101,9 +119,11 @@ def _item(item: object) -> tuple[Tensor, Tensor | None]:
             return _tensor(item[0], "images"), _labels(item[1])
         if len(item) == 1:
             return _tensor(item[0], "images"), None
+        if not item or not isinstance(item[0], _ARRAYS):
+            _refuse(item, "images")
         raise DataError(
             f"the images come in groups of {len(item)}: give images or (images, labels), "
-            "without masks or anything else"
+            f"without masks or anything else; several inputs come as {_SEVERAL}"
         )
     return _tensor(item, "images"), None
 
@@ -116,8 +136,7 @@ def _tensor(value: object, what: str) -> Tensor:
         value = torch.from_numpy(np.array(value))
     if not isinstance(value, Tensor):
         _refuse(value, what)
-    if value.is_complex():
-        raise DataError(f"{what} must be real numbers, they are {value.dtype}")
+    check_numbers(value, what)
     with torch.inference_mode(mode=False):
         # A clone of a tensor that was made in inference mode is one that autograd takes.
         plain = value.detach()
@@ -131,6 +150,8 @@ def _refuse(value: object, what: str) -> NoReturn:
 
 def _described(value: object) -> str:
     kind = type(value)
+    if isinstance(value, (list, tuple)) and value:
+        return f"{kind.__name__} of {type(value[0]).__name__}"
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
@@ -148,6 +169,8 @@ def _labels(labels: object) -> Tensor:
 def _check_images(images: Tensor) -> Tensor:
     if images.dim() in {0, 1, 3} or images.numel() == 0:
         raise DataError(f"images must be (n, channels, height, width), got {tuple(images.shape)}")
+    if _are_indices(images):
+        return images
     images = in_single_precision(images, "images")
     finite = images.flatten(1).isfinite().all(dim=1)
     if not bool(finite.all()):

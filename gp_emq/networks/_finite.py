@@ -28,6 +28,22 @@ def check_finite(model: nn.Module) -> None:
             _refuse(f"{prefix}.{name}" if prefix else name, buffer, not bool(wrong.any()))
 
 
+def check_present(model: nn.Module) -> None:
+    """Refuse a network without numbers.
+
+    Args:
+        model: the network.
+
+    Raises:
+        NetworkError: if a parameter or a buffer is on the meta device.
+    """
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        if value.is_meta:
+            raise NetworkError(
+                f"{name} is on the meta device, which holds no numbers: load the weights first"
+            )
+
+
 def _refuse(name: str, value: Tensor, is_finite: bool) -> None:
     if is_finite:
         return
@@ -63,3 +79,20 @@ def in_single_precision(values: Tensor, what: str) -> Tensor:
             "everything is computed; multiply them"
         )
     return values.to(torch.float32)
+
+
+def check_numbers(values: Tensor, what: str) -> None:
+    """Refuse tensors that are not dense real numbers in memory.
+
+    Args:
+        values: of any type.
+        what: they are, for the complaint.
+
+    Raises:
+        DataError: if they are complex, sparse, or on the meta device.
+    """
+    if values.is_complex():
+        raise DataError(f"{what} must be real numbers, they are {values.dtype}")
+    if values.is_meta or values.layout != torch.strided:
+        place = "on the meta device" if values.is_meta else str(values.layout)
+        raise DataError(f"{what} must be dense tensors that hold numbers, they are {place}")

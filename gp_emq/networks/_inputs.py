@@ -59,6 +59,23 @@ class Inputs:
     data: tuple[Path, ...] = ()
     own: Workload | None = None
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where the data set is looked for; empty for its default place.
+
+        Raises:
+            DataError: if the network is one's own, and nobody says of which images it is: a shape
+                that it shares with a known data set does not say so. The digits are 8x8 alone.
+        """
+        is_own = ":" in self.network.name
+        if is_own and not self.data and self.data_set != "digits":
+            raise DataError(
+                f"{self.network.name} is a network of your own: give its images as data, an .npz "
+                f"of x float32 (n, {', '.join(map(str, self.network.input_shape))}) and, if there "
+                f"are labels, y; or the files of {self.data_set}, if it was made for them"
+            )
+        return self.data
+
     def calibration(self, count: int, seed: int) -> Workload:
         """Draw samples to calibrate on, where none are needed to measure on.
 
@@ -72,7 +89,7 @@ class Inputs:
         _check_seed(seed)
         if self.own is not None:
             return self.own.part(drawn(len(self.own), count, seed)[0])
-        return self._images(load_calibration(self.data_set, self.data, count=count, seed=seed))
+        return self._images(load_calibration(self.data_set, self.paths, count=count, seed=seed))
 
     def held_back(self, calibration: int, count: int, seed: int) -> Workload:
         """Draw samples to compare plans on, none of which calibrates or tests.
@@ -98,7 +115,7 @@ class Inputs:
                     "left to compare plans on"
                 )
             return self.own.part(left)
-        images = load_rest(self.data_set, self.data, calibration=calibration, seed=seed)
+        images = load_rest(self.data_set, self.paths, calibration=calibration, seed=seed)
         if self.data_set not in _DISTORTED:
             return self._images(images.subset(torch.arange(len(images.labels))[:count]))
         return self._images(_distorted(images, self.data_set, count, seed))
@@ -120,7 +137,7 @@ class Inputs:
         if self.own is None:
             images = load_test(
                 self.data_set,
-                self.data,
+                self.paths,
                 calibration=max(calibration, seen),
                 count=tests,
                 seed=seed,
@@ -215,4 +232,10 @@ def load_inputs(
     arrays = own_arrays(found, data)
     if arrays is not None:
         return Inputs(found, OWN_ARRAYS, tuple(data), Workload(found.model, *arrays))
-    return Inputs(found, data_set_of(found.name, found.input_shape), tuple(data))
+    data_set = data_set_of(found.name, found.input_shape)
+    if data_set == "imagenet" and [path.suffix for path in data] == [".npz"]:
+        raise DataError(
+            f"{data[0]}: x is uint8, pixels, which are not what {found.name} takes: make it "
+            "float32 (n, C, H, W), normalized as in training"
+        )
+    return Inputs(found, data_set, tuple(data))

@@ -1,13 +1,13 @@
 """Workloads by the name of the function that makes them."""
 
-import importlib
 from pathlib import Path
 
 import torch
 
-from gp_emq.errors import GpEmqError, NetworkError
+from gp_emq.errors import NetworkError
 from gp_emq.networks._layers import layers_of
-from gp_emq.networks._registry import Network, seeded
+from gp_emq.networks._own_code import made_by
+from gp_emq.networks._registry import Network
 from gp_emq.networks._samples import take
 from gp_emq.networks._weights import load_weights
 from gp_emq.networks._workload import Workload
@@ -26,28 +26,7 @@ def load_workload(name: str) -> Workload:
     Raises:
         NetworkError: if there is none of this name, it fails, or it returns something else.
     """
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
-        raise NetworkError(
-            f"a workload must be package.module:function, a function that returns a "
-            f"gp_emq.Workload, not {name!r}"
-        )
-    try:
-        function = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise NetworkError(f"no workload {name!r}: {error}") from error
-    if not callable(function):
-        raise NetworkError(
-            f"{name} is {type(function).__name__}: it must be a function that returns a "
-            "gp_emq.Workload"
-        )
-    try:
-        made = seeded(function)
-    except GpEmqError:
-        raise
-    except Exception as error:
-        what = (str(error).splitlines() or [""])[0]
-        raise NetworkError(f"workload {name} fails: {type(error).__name__}: {what}") from error
+    made = made_by(name, "workload", "a gp_emq.Workload")
     if not isinstance(made, Workload):
         raise NetworkError(f"{name} returned {type(made).__name__}, not a gp_emq.Workload")
     return made

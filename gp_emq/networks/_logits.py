@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from gp_emq.errors import StatisticsError
+from gp_emq.errors import DataError, StatisticsError
 from gp_emq.networks._divergence import described
 
 
@@ -38,3 +38,23 @@ def check_classes(logits: Tensor) -> Tensor:
             "predictions need logits (n, classes) of two classes or more"
         )
     return logits
+
+
+def check_range(labels: Tensor, classes: int, name: str = "the network", of: str = "data") -> None:
+    """Refuse labels that are no classes of a network.
+
+    Args:
+        labels: Whole numbers.
+        classes: How many classes there are.
+        name: Of the network, for the complaint.
+        of: What the labels are of, likewise.
+
+    Raises:
+        DataError: A label is less than 0, or not less than `classes`.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise DataError(
+            f"{name} tells {classes} classes apart: labels must be 0 to {classes - 1}, those of "
+            f"the {of} reach from {low} to {high}"
+        )

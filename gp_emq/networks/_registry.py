@@ -1,12 +1,10 @@
 """The networks known by name, and how any other is found."""
 
-import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
 from urllib.error import URLError
 
 import torch
@@ -22,6 +20,7 @@ from gp_emq.networks._efficientnet import (
 )
 from gp_emq.networks._layer import Layer
 from gp_emq.networks._layers import find_layers
+from gp_emq.networks._own_code import made_by, seeded
 from gp_emq.networks._torchvision import import_torchvision
 from gp_emq.networks._weights import load_weights
 from gp_emq.networks.zoo import ZOO
@@ -32,7 +31,6 @@ _CIFAR_INPUT = (3, 32, 32)
 _IMAGENET_INPUT = (3, 224, 224)
 
 Ties = tuple[tuple[str, ...], ...]
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -192,30 +190,19 @@ def _network(
     return Network(name, model, layers, input_shape, weights)
 
 
-def seeded(factory: Callable[[], _Made], seed: int = 0) -> _Made:
-    """Call a function with torch's global generator at a seed, and put that back afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return factory()
-
-
 def _from_factory(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
-    module_name, _, attribute = name.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise NetworkError(f"no network factory {name!r}: {error}") from error
-    if not callable(factory):
-        raise NetworkError(f"{name} is no function that builds a network")
-    made = seeded(factory)
+    made = made_by(
+        name, "network factory", "a torch.nn.Module, or one with its input shape (C, H, W)"
+    )
     shape = _IMAGENET_INPUT
     if isinstance(made, tuple) and len(made) == 2:
         made, shape = made
     if not isinstance(made, nn.Module):
         raise NetworkError(f"{name} returned {type(made).__name__}, not a torch.nn.Module")
-    if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
+    sides = shape if isinstance(shape, (tuple, list)) else ()
+    if len(sides) != 3 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise NetworkError(f"{name} gave the input shape {shape}, not (C, H, W)")
-    return made, shape
+    return made, (sides[0], sides[1], sides[2])
 
 
 def _torchvision_untrained(name: str) -> nn.Module:

@@ -16,6 +16,8 @@ from torch.utils import _pytree
 from gp_emq.determinism import one_thread, seed_generators
 from gp_emq.errors import GpEmqError, NetworkError
 from gp_emq.networks._aliases import held_places, places
+from gp_emq.networks._hints import described_samples, hint_on
+from gp_emq.networks._own_code import said
 from gp_emq.networks._private import private_copy
 from gp_emq.networks._samples import Samples
 
@@ -167,9 +169,9 @@ class PrivateNetwork:
         except GpEmqError:
             raise
         except Exception as error:
-            what = (str(error).splitlines() or [""])[0]
             raise NetworkError(
-                f"the network fails on {_described(images)}: {type(error).__name__}: {what}"
+                f"the network fails on {described_samples(images)}: {said(error)}"
+                f"{hint_on(self.model, images, error)}"
             ) from error
         finally:
             if not keep:
@@ -246,14 +248,6 @@ class PrivateNetwork:
                 value.clear()
                 add = value.update if isinstance(value, (dict, set)) else value.extend
                 add(content)
-
-
-def _described(samples: Samples) -> str:
-    """Say of what shape samples are, for a message."""
-    if isinstance(samples, Tensor):
-        return f"images of shape {tuple(samples.shape)}"
-    shapes = [tuple(leaf.shape) for leaf in _pytree.tree_leaves(samples)]
-    return f"a {type(samples).__name__} of tensors of shapes {', '.join(map(str, shapes))}"
 
 
 def _fresh(value: Any) -> Any:

@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import _pytree
 
 from gp_emq.errors import DataError
-from gp_emq.networks._finite import in_single_precision
+from gp_emq.networks._finite import check_numbers, in_single_precision
 
 Samples = Any
 """A tensor (n, ...), or a tuple, list or dict of such tensors, nested as one likes."""
@@ -27,7 +29,13 @@ def count(samples: Samples) -> int:
 
 
 def split(samples: Samples, size: int) -> tuple[Any, ...]:
-    """Cut samples into parts of a size, the last of which may be smaller."""
+    """Cut samples into parts of a size, the last of which may be smaller.
+
+    Raises:
+        DataError: if the size is less than 1.
+    """
+    if size < 1:
+        raise DataError(f"samples are cut into parts of at least 1, not {size}")
     if isinstance(samples, Tensor):
         return torch.split(samples, size)
     return tuple(
@@ -117,13 +125,46 @@ def are_labels(targets: Samples | None) -> bool:
     return isinstance(targets, Tensor) and targets.dim() == 1 and not targets.is_floating_point()
 
 
-def are_tokens(batches: object) -> bool:
-    """Whether batches are dicts, or rows of whole numbers, which are no images."""
-    if isinstance(batches, Mapping):
+def are_structured(batch: object) -> bool:
+    """Whether a batch is a dict, or a pair of dicts or several inputs with targets: no images."""
+    if isinstance(batch, Mapping):
         return True
-    if not isinstance(batches, (Tensor, np.ndarray)) or batches.ndim != 2:
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not _is_array(batch[1]):
         return False
-    return str(batches.dtype).removeprefix("torch.") in ("int32", "int64")
+    inputs = batch[0]
+    if isinstance(inputs, Mapping):
+        return True
+    return (
+        isinstance(inputs, (tuple, list))
+        and len(inputs) > 1
+        and all(_is_array(values) and values.ndim > 0 for values in inputs)
+    )
+
+
+def with_first(batches: Any) -> tuple[object, Any]:
+    """Look at the first of some batches.
+
+    Args:
+        batches: what `joined` takes.
+
+    Returns:
+        The first batch, or all of them where they are one; and the batches, none of them lost.
+    """
+    if isinstance(batches, list):
+        return (batches[0] if batches else None), batches
+    one = _is_array(batches) or isinstance(batches, (Mapping, tuple, str, bytes))
+    if one or not isinstance(batches, Iterable):
+        return batches, batches
+    others = iter(batches)
+    try:
+        first = next(others)
+    except StopIteration:
+        return None, []
+    return first, chain([first], others)
+
+
+def _is_array(value: object) -> TypeGuard[Tensor | NDArray[Any]]:
+    return isinstance(value, (Tensor, np.ndarray))
 
 
 def on_cpu(outputs: Any) -> Any:
@@ -151,6 +192,7 @@ def _plain(value: Any) -> Any:
         value = torch.from_numpy(np.array(value))
     if not isinstance(value, Tensor):
         raise DataError(f"a batch holds {type(value).__name__}: {_EXPECTED}")
+    check_numbers(value, "the samples")
     with torch.inference_mode(mode=False):
         plain = value.detach()
         plain = (plain.clone() if plain.is_inference() else plain).cpu()

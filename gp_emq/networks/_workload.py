@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils import _pytree
 
 from gp_emq.errors import DataError, StatisticsError
 from gp_emq.networks._containers import Images, Labels, image_batch
@@ -22,15 +23,17 @@ from gp_emq.networks._divergence import (
     stand_in_losses,
     stand_ins,
 )
+from gp_emq.networks._finite import check_present
 from gp_emq.networks._functions import sha256_of_functions
 from gp_emq.networks._images import batch_size
-from gp_emq.networks._logits import check_classes, logits_of
-from gp_emq.networks._metric import Loss, Metric
+from gp_emq.networks._logits import check_classes, check_range, logits_of
+from gp_emq.networks._metric import Loss, Metric, check_function, judged
+from gp_emq.networks._private import unwrapped
 from gp_emq.networks._running import Forward, PrivateNetwork, feed, undisturbed
 from gp_emq.networks._samples import (
     Samples,
     are_labels,
-    are_tokens,
+    are_structured,
     concatenated,
     count,
     joined,
@@ -40,15 +43,23 @@ from gp_emq.networks._samples import (
     take,
     tensors_of,
     values_per_sample,
+    with_first,
 )
 
 _VALUES_OF_A_TOKEN = 256
 """Whole numbers may be indices, of which a network makes many numbers each."""
 
 
-def _is_right(outputs: Any, labels: Tensor) -> Tensor:
+def _is_right(outputs: Any, labels: Samples) -> Tensor:
+    if not are_labels(labels):
+        raise StatisticsError(
+            f"top-1 needs labels (n,), whole numbers, and the targets are {described(labels)}: "
+            "give Workload a metric"
+        )
     logits = logits_of(outputs, len(labels))
-    return logits.argmax(dim=1) == labels.to(logits.device)
+    check_range(labels, logits.shape[1])
+    right: Tensor = logits.argmax(dim=1) == labels.to(logits.device)
+    return right
 
 
 TOP_1 = Metric("top-1", _is_right)
@@ -65,8 +76,9 @@ class Workload:
         model: the network; it is left alone.
         batches: with a forward, a loss or a metric of one's own, batches as `samples` takes them:
             tensors, dicts, tuples or (inputs, targets) pairs, or an iterable of such; else
-            images, in all forms that `image_batch` takes.
-        labels: whole numbers (n,), of the default workload alone.
+            images, or token ids (n, steps), in all forms that `image_batch` takes; dicts and pairs
+            of several inputs and labels are fed as they are.
+        labels: whole numbers (n,), beside images or token ids alone.
         forward: `forward(model, inputs)` gives the outputs; by default the model is called with a
             tensor, the elements of a tuple, or the items of a dict by name.
         loss: `loss(outputs, targets)` gives one number per sample (n,) or their mean; by default
@@ -86,7 +98,9 @@ class Workload:
         diverges: whether the loss is the divergence.
 
     Raises:
-        DataError: if batches or labels are of a wrong kind, shape or value.
+        DataError: if batches or labels are of a wrong kind, shape or value, or forward, loss or
+            metric are none.
+        NetworkError: if the model is no module, or has no numbers.
 
     Examples:
         >>> import gp_emq
@@ -114,21 +128,27 @@ class Workload:
         loss: Loss | None = None,
         metric: Metric | None = None,
     ) -> None:
+        check_present(unwrapped(model))
+        _check_judges(forward, loss, metric)
         self.model = model
         self.forward = forward or feed
         self.loss = loss
-        self.is_default = forward is None and loss is None and metric is None
         self.diverges = False
         self.metric = metric or TOP_1
         self.samples: Samples
         self.targets: Samples | None
-        if self.is_default and not are_tokens(batches):
+        first, batches = with_first(batches)
+        self.is_default = forward is None and loss is None and metric is None
+        self.is_default &= not are_structured(first)
+        if self.is_default:
             self.samples, self.targets = image_batch(batches, labels)
-            return
-        self.is_default = False
-        if labels is not None:
+            if self.targets is not None or self.samples.is_floating_point():
+                return
+            self.is_default = False
+        elif labels is not None:
             raise DataError("labels beside batches: give (inputs, labels) pairs as batches")
-        self.samples, self.targets = joined(batches)
+        else:
+            self.samples, self.targets = joined(batches)
         self.diverges = loss is None and not are_labels(self.targets)
         if self.diverges and metric is None:
             if self.targets is not None:
@@ -174,7 +194,7 @@ class Workload:
 
         Raises:
             StatisticsError: if outputs are no logits of several classes, where the loss needs
-                them, or the loss is of a wrong shape.
+                them, or the loss fails, is of a wrong shape or has no gradient.
         """
         samples = count(targets)
         if self.diverges and self.loss is None:
@@ -183,9 +203,17 @@ class Workload:
             logits = check_classes(logits_of(outputs, samples))
             logits = logits if logits.dtype == torch.float64 else logits.float()
             return functional.cross_entropy(logits, targets.to(logits.device), reduction="sum")
-        losses = self.loss(outputs, targets)
+        losses = judged(self.loss, "the loss", outputs, targets)
         if not isinstance(losses, Tensor) or losses.shape not in (torch.Size(), (samples,)):
-            raise StatisticsError(_shape_fault("the loss", losses, samples))
+            wanted = f"one number for each of {samples} samples, or their mean, as a tensor"
+            raise StatisticsError(f"the loss must give {wanted}; got {described(losses)}")
+        if not losses.requires_grad and any(
+            leaf.requires_grad for leaf in _pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)
+        ):
+            raise StatisticsError(
+                f"the loss has no gradient by the network's outputs: it gives {losses.dtype} from "
+                "steps that autograd does not follow, as argmax, detach and numpy are"
+            )
         return losses.sum() if losses.dim() else losses * samples
 
     def matrix(self, outputs: Any, samples: int) -> Tensor:
@@ -202,13 +230,22 @@ class Workload:
         """Return the metric of each sample (n,), or of all of them ().
 
         Raises:
-            StatisticsError: if the metric gives anything else.
+            StatisticsError: if the metric fails, or gives anything else.
         """
-        samples = count(targets)
-        found = self.metric.measure(outputs, targets)
+        samples, what = count(targets), f"metric {self.metric.name}"
+        found = judged(self.metric.measure, what, outputs, targets)
         wanted = torch.Size([samples]) if self.metric.per_sample else torch.Size()
-        if not isinstance(found, Tensor) or found.shape != wanted:
-            raise StatisticsError(_shape_fault(f"metric {self.metric.name}", found, samples))
+        if not isinstance(found, Tensor) or found.shape != wanted or found.is_complex():
+            needed = (
+                f"one number for each of {samples} samples, as a tensor ({samples},); with "
+                "per_sample=False one for all"
+                if self.metric.per_sample
+                else "one number for all samples, as a tensor ()"
+            )
+            raise StatisticsError(f"{what} must give {needed}; got {described(found)}")
+        missing = int(found.isnan().sum())
+        if missing:
+            raise StatisticsError(f"{what} is not a number for {missing} of {samples} samples")
         return found.detach().cpu()
 
     def measured(self, batch: int) -> Tensor:
@@ -363,12 +400,7 @@ class Workload:
             network, one = self.private(), take(self.samples, slice(0, 1))
             with undisturbed(), torch.no_grad():
                 classes = check_classes(logits_of(network.run(one), 1)).shape[1]
-            low, high = int(self.targets.min()), int(self.targets.max())
-            if low < 0 or high >= classes:
-                raise DataError(
-                    f"{name} tells {classes} classes apart: labels must be 0 to {classes - 1}, "
-                    f"those of the data reach from {low} to {high}"
-                )
+            check_range(self.targets, classes, name)
         return self
 
     def part(self, indices: Tensor | slice) -> "Workload":
@@ -406,8 +438,14 @@ def workload_of(
     return Workload(model, images, labels)
 
 
-def _shape_fault(what: str, found: object, samples: int) -> str:
-    return (
-        f"{what} must give one number for each of {samples} samples, or one for all; got "
-        f"{described(found)}"
-    )
+def _check_judges(forward: object, loss: object, metric: object) -> None:
+    """Refuse a forward, a loss or a metric that are none, before anything is done with them."""
+    if forward is not None:
+        check_function(forward, "forward", "forward(model, inputs)")
+    if loss is not None:
+        check_function(loss, "the loss", "loss(outputs, targets)")
+    if metric is not None and not isinstance(metric, Metric):
+        raise DataError(
+            f"the metric is {type(metric).__name__}, not a gp_emq.Metric(name, function, "
+            "higher_is_better=...)"
+        )

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gp_emq.errors import StatisticsError
 from gp_emq.proxies._evaluator import Evaluator
 from gp_emq.proxies._expression import Node, parse_expression
 from gp_emq.proxies._forms import AS_PUBLISHED, EVOLVED
@@ -138,11 +139,16 @@ class Proxy:
             its layers and widths, and may hold inf or nan where the formula gives it.
 
         Raises:
-            StatisticsError: The proxy runs the network itself, and the statistics were read
-                from disk, or one that it names does not exist.
+            StatisticsError: What is given are no statistics, the proxy runs the network itself and
+                they were read from disk, or one that it names does not exist.
             ShapeMismatchError: Two tensors inside one of EMQ's fixed structures do not fit.
             RunError: The cache cannot be written.
         """
+        if not isinstance(given, (Statistics, ProxyInputs)):
+            raise StatisticsError(
+                f"a table is made of what gp_emq.collect_statistics gives, not of "
+                f"{type(given).__name__}"
+            )
         statistics = given if isinstance(given, Statistics) else given.statistics
         identity = self._identity
         values = (

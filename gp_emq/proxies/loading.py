@@ -51,6 +51,10 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
         >>> table.shape, bool(table[0, 0] < table[0, 1] < table[0, 2])
         ((1, 3), True)
     """
+    if not isinstance(source, (str, Path)):
+        raise ExpressionError(
+            f"a proxy is loaded by its name, a path or an expression, not {type(source).__name__}"
+        )
     text = str(source)
     path = Path(source)
     if isinstance(source, str) and _is_name(text):

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from gp_emq.allocation import FLOAT_BITS, Plan
 from gp_emq.errors import NetworkError, QuantizationError
-from gp_emq.files import code_sha256
+from gp_emq.files import code_sha256, shortened
 from gp_emq.networks import (
     Images,
     Layer,
@@ -79,7 +80,7 @@ def quantize(
             samples along.
         plan: What `allocate` gives, or widths by name of the layer; layers that it does not name,
             or gives 32 bits, stay in float, their inputs too.
-        images: Calibration images (n, C, H, W), in whatever `image_batch` takes, such as a tensor,
+        images: Calibration images (n, C, H, W), in whatever `Workload` takes, such as a tensor,
             an array or a DataLoader; labels are not looked at. They choose the grids of
             activations, re-estimate batch norms, and are what learned rounding learns from.
         method: Name of a recipe, such as `"rtn"`, `"rtn+bn"`, `"adaround"` or `"brecq"`;
@@ -145,6 +146,7 @@ def run_recipe(
     """Quantize a network by a recipe; the arguments are those of `quantize`."""
     if settings.iterations is not None and not recipe.learns:
         raise QuantizationError(f"method {recipe.name} learns nothing: it takes no iterations")
+    _check_plan(plan)
     workload = workload_of(model, images)
     model, batch = workload.model, _usual(workload, settings)
     if not workload.is_default:
@@ -162,6 +164,22 @@ def run_recipe(
     made.give(output_types(model, workload.forward, take(batch, slice(0, 1))) or ())
     ask_for_gradients(made.network, unwrapped(model))
     return made
+
+
+def _check_plan(plan: object) -> None:
+    """Refuse what is neither a plan nor widths by name."""
+    if isinstance(plan, Plan):
+        return
+    if not isinstance(plan, Mapping):
+        raise QuantizationError(
+            f"the plan is {type(plan).__name__}: give what allocate or load_plan returns, or a "
+            "dict of widths by name of the layer"
+        )
+    for name, width in plan.items():
+        if isinstance(width, bool) or not isinstance(width, (int, np.integer)):
+            raise QuantizationError(
+                f"the plan gives layer {name!r} {shortened(width)} bits, which is no whole number"
+            )
 
 
 def make_task(

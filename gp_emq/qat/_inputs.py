@@ -103,7 +103,7 @@ def load_qat_inputs(
 
 def _in_memory(inputs: Inputs, images: int, seed: int) -> QatInputs:
     network, data_set = inputs.network, inputs.data_set
-    training, test = (load_images(data_set, inputs.data, part=of) for of in ("training", "test"))
+    training, test = (load_images(data_set, inputs.paths, part=of) for of in ("training", "test"))
     if training is None:
         raise DataError(f"{data_set} data without training images: there is nothing to train on")
     labelled = Workload(network.model, training.images, training.labels).checked(network.name)

@@ -5,8 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gp_emq.errors import DataError
-from gp_emq.networks import PrivateNetwork, Workload, check_classes, logits_of, undisturbed
+from gp_emq.networks import (
+    PrivateNetwork,
+    Workload,
+    check_classes,
+    check_range,
+    logits_of,
+    undisturbed,
+)
 from gp_emq.qat._evaluation import LabelledImages
 from gp_emq.qat._samples import Samples, WorkloadSamples
 
@@ -52,18 +58,4 @@ def check_labels(
             given.checked(type(model).__name__)
         labels = getattr(getattr(given, "source", None), "labels", None)
         if classes is not None and isinstance(labels, (Tensor, Sequence)) and len(labels):
-            refuse_others(torch.as_tensor(labels), classes, what)
-
-
-def refuse_others(labels: Tensor, classes: int, what: str) -> None:
-    """Refuse labels that are not 0 to the number of classes less one.
-
-    Raises:
-        DataError: The message says how far they reach.
-    """
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
-        raise DataError(
-            f"the network tells {classes} classes apart: labels must be 0 to {classes - 1}, those "
-            f"of the {what} images reach from {low} to {high}"
-        )
+            check_range(torch.as_tensor(labels), classes, of=f"{what} images")

@@ -15,10 +15,9 @@ from tqdm import tqdm
 
 from gp_emq.errors import TrainingError
 from gp_emq.files import one_line
-from gp_emq.networks import Workload, count, feed
+from gp_emq.networks import Workload, check_range, count, feed
 from gp_emq.qat._checkpoint import Checkpoint, EpochRecord, save_checkpoint
 from gp_emq.qat._evaluation import LabelledImages, evaluate
-from gp_emq.qat._labels import refuse_others
 from gp_emq.qat._loss import training_loss, workload_loss
 from gp_emq.qat._network import learned_grids
 from gp_emq.qat._processes import Processes
@@ -171,7 +170,7 @@ class Trainer:
             for place, batch in enumerate(self._loader):
                 if self._classes is not None:
                     # Of a source of one's own, they are not known before.
-                    refuse_others(batch[1], self._classes, "training")
+                    check_range(batch[1], self._classes, of="training images")
                 self._set_rates(epoch * steps + place)
                 inputs, truth = _pytree.tree_map_only(Tensor, self._brought, tuple(batch))
                 batch_loss, outputs = self._step(wrapped, inputs, truth)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import DataError
-from gp_emq.networks import Images, Samples, count, image_batch, split, take
+from gp_emq.networks import Samples, check_range, count, split, take
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,6 @@ class Batch:
         return take(self.images, indices), take(self.labels, indices)
 
 
-def check_images(images: Images) -> Tensor:
-    """Return images as float32 on the CPU; see `gp_emq.networks.image_batch`.
-
-    Raises:
-        DataError: Not (n, C, H, W), empty, or not finite.
-    """
-    return image_batch(images)[0]
-
-
 def check_labels(labels: Tensor, images: int, classes: int) -> Tensor:
     """Return labels as int64 on the CPU.
 
@@ -87,7 +78,5 @@ def check_labels(labels: Tensor, images: int, classes: int) -> Tensor:
             f"got {labels.dtype} of shape {tuple(labels.shape)}"
         )
     labels = labels.detach().to("cpu", torch.int64)
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
-        raise DataError(f"labels must lie in 0..{classes - 1}, they reach from {low} to {high}")
+    check_range(labels, classes)
     return labels

@@ -34,7 +34,7 @@ from gp_emq.statistics._catalogue import (
     kind_of,
 )
 from gp_emq.statistics._context import Context, Inputs
-from gp_emq.statistics._header import Header, fingerprint, state_sha256
+from gp_emq.statistics._header import Header, check_bits, fingerprint, state_sha256
 from gp_emq.statistics._layout import Layout, Shape
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._record import Kind
@@ -99,6 +99,7 @@ def collect_statistics(
         >>> statistics.tensor("parameter_count").tolist()
         [40.0, 725.0]
     """
+    check_bits(bits)
     settings = settings or StatisticsSettings()
     workload = workload_of(model, images, labels).settled()
     taken, answers = workload.samples, workload.targets

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -41,10 +42,7 @@ class Header:
     def __post_init__(self) -> None:
         if not self.layers:
             raise StatisticsError("there is no layer to collect statistics of")
-        if not self.bits or list(self.bits) != sorted(set(self.bits)):
-            raise StatisticsError(
-                f"bit widths must rise, as in 2,3,4; got {shortened(list(self.bits))}"
-            )
+        check_bits(self.bits)
 
     @property
     def ordered_layers(self) -> tuple[Layer, ...]:
@@ -67,6 +65,22 @@ class Header:
     def activation_layout(self, shapes: Sequence[tuple[int, ...]]) -> Layout:
         """Layout of one tensor per layer, in the order of `ordered_layers`."""
         return Layout(tuple(shapes), tuple(layer.entry for layer in self.ordered_layers))
+
+
+def check_bits(bits: object) -> None:
+    """Refuse what are no widths.
+
+    Raises:
+        StatisticsError: They are no whole numbers, or do not rise.
+    """
+    if isinstance(bits, (str, bytes)) or not isinstance(bits, Iterable):
+        raise StatisticsError(f"bits are {shortened(bits)}: give several widths, as (2, 3, 4)")
+    widths = list(bits)
+    whole = all(isinstance(width, (int, np.integer)) for width in widths)
+    if not whole or not widths or widths != sorted(set(widths)):
+        raise StatisticsError(
+            f"bit widths must rise, and be whole numbers, as (2, 3, 4); got {shortened(widths)}"
+        )
 
 
 def sha256_of(named: Iterable[tuple[str, Tensor]]) -> str:

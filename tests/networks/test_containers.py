@@ -4,7 +4,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from gp_emq.errors import DataError
-from gp_emq.networks import image_batch
+from gp_emq.networks._containers import image_batch
 
 IMAGES = torch.arange(12 * 3 * 2 * 2, dtype=torch.float32).reshape(12, 3, 2, 2)
 LABELS = torch.arange(12) % 4
@@ -102,7 +102,7 @@ NOT_FINITE[7, 1, 0, 1] = float("nan")
         (IMAGES, LABELS.numpy() / 2, "12 whole numbers, got"),
         (IMAGES, LABELS[:5], "12 whole numbers"),
         (IMAGES, [0.5] * 12, "12 whole numbers"),
-        (IMAGES, ["cat"] * 12, "labels are list: give whole numbers"),
+        (IMAGES, ["cat"] * 12, "labels are list of str: give whole numbers"),
         (IMAGES, {"a": 1}, "labels are dict"),
         (IMAGES, torch.eye(12).long(), "12 whole numbers"),
         (TensorDataset(IMAGES, LABELS), LABELS, "give them once"),

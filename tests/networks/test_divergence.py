@@ -192,7 +192,7 @@ def test_a_metric_of_its_own_beside_the_divergence() -> None:
     [
         (
             lambda: Workload(made(Heads), ({"image": IMAGES, "vector": VECTORS}, VECTORS)),
-            DataError, "images are tuple|for dicts, several inputs, token ids",
+            DataError, "the targets are a tensor of shape .6, 3., which are no labels",
         ),
         (
             lambda: Workload(
