@@ -3,6 +3,8 @@
 import ast
 import hashlib
 import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def code_sha256(*modules: str) -> str:
     """
     digest = hashlib.sha256(f"torch {torch.__version__} numpy {np.__version__}\n".encode())
     for name in sorted(_closure(modules)):
-        digest.update(f"{name} {ast.dump(_tree(name))}\n".encode())
+        digest.update(f"{name} {_read(name).does}\n".encode())
     return digest.hexdigest()
 
 
@@ -58,12 +60,9 @@ def _inside(name: str) -> list[str]:
 @cache
 def _imported(name: str) -> tuple[str, ...]:
     """Return the modules of ours that a module's own import statements lead to."""
-    found: list[str] = []
-    for node in ast.walk(_tree(name)):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found += [_home(node.module, alias.name) for alias in node.names]
+    found = [
+        module if alias is None else _home(module, alias) for module, alias in _read(name).imports
+    ]
     return tuple(dict.fromkeys(item for item in found if item.startswith(_OURS)))
 
 
@@ -74,21 +73,24 @@ def _home(module: str, name: str) -> str:
         return module
     if _path(f"{module}.{name}") is not None:
         return f"{module}.{name}"
-    path = _path(module)
-    if path is not None and path.name == "__init__.py":
-        for node in _public(path, module).body:
-            if isinstance(node, ast.ImportFrom) and node.module:
-                source = f"{module}.{node.module}" if node.level else node.module
-                for alias in node.names:
-                    if (alias.asname or alias.name) == name:
-                        return _home(source, alias.name)
-    return module
+    source = _sources(module).get(name)
+    return module if source is None else _home(*source)
 
 
-def _public(path: Path, package: str) -> ast.Module:
-    """Return what says where the names of a package are from: its stub, if it is imported late."""
-    stub = path.with_suffix(".pyi")
-    return ast.parse(stub.read_bytes()) if stub.is_file() else _tree(package)
+@cache
+def _sources(package: str) -> dict[str, tuple[str, str]]:
+    """Return which module, and which of its names, each name of a package re-exports."""
+    path = _path(package)
+    if path is None or path.name != "__init__.py":
+        return {}
+    stub = path.with_suffix(".pyi")  # it says so where names are imported late
+    found: dict[str, tuple[str, str]] = {}
+    for node in ast.parse((stub if stub.is_file() else path).read_bytes()).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            source = f"{package}.{node.module}" if node.level else node.module
+            for alias in node.names:
+                found.setdefault(alias.asname or alias.name, (source, alias.name))
+    return found
 
 
 @cache
@@ -101,14 +103,40 @@ def _path(name: str) -> Path | None:
     return Path(found.origin) if found is not None and found.origin else None
 
 
+@dataclass(frozen=True)
+class _Code:
+    """What a module does, without what it says of itself.
+
+    Attributes:
+        does: its syntax tree.
+        imports: modules that its import statements name, each with what is imported from it.
+    """
+
+    does: str
+    imports: tuple[tuple[str, str | None], ...]
+
+
 @cache
-def _tree(name: str) -> ast.Module:
-    """Return what a module does, without what it says of itself."""
+def _read(name: str) -> _Code:
+    """Read a module; its tree is let go, since many of them are slow to keep."""
     path = _path(name)
     tree = ast.parse("" if path is None else path.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+    imports: list[tuple[str, str | None]] = []
+    for node in _statements(tree):
+        if isinstance(node, ast.Import):
+            imports += [(alias.name, None) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            imports += [(node.module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = node.body[1:]
-    return tree
+    return _Code(ast.dump(tree), tuple(imports))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a module or a statement, and all statements within."""
+    yield node
+    for part in ("body", "handlers", "orelse", "finalbody", "cases"):
+        for inner in getattr(node, part, ()):
+            yield from _statements(inner)

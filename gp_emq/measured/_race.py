@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from gp_emq.allocation import Configuration
 from gp_emq.measured._network import PlanNetwork
@@ -59,7 +59,7 @@ def mean_of(values: FloatArray) -> Difference:
     if count < 2:
         return Difference(mean, -math.inf, math.inf, math.inf)
     error = float(values.std(ddof=1)) / math.sqrt(count)
-    reach = float(student.ppf(0.975, count - 1)) * error
+    reach = float(stdtrit(count - 1, 0.975)) * error
     return Difference(mean, mean - reach, mean + reach, error)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
-_Z = float(norm.ppf(0.975))
+_Z = float(ndtri(0.975))
 
 Right = NDArray[np.bool_]
 """Which images are labelled rightly, (n,)."""

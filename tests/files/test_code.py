@@ -44,7 +44,14 @@ def toy(tmp_path, monkeypatch):
 
 
 def fresh() -> str:
-    for cached in (code_sha256, _code._imported, _code._home, _code._path, _code._tree):
+    for cached in (
+        code_sha256,
+        _code._imported,
+        _code._home,
+        _code._sources,
+        _code._path,
+        _code._read,
+    ):
         cached.cache_clear()
     importlib.invalidate_caches()
     return code_sha256("toy.work")

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from gp_emq.errors import DataError
-from gp_emq.networks import load_images
+from gp_emq.networks import _digits, load_images
 from gp_emq.networks._digits import digits_split, distort
 from gp_emq.networks._images import data_set_of, load_calibration, load_test
 
@@ -21,6 +22,16 @@ def test_digits_are_split_into_disjoint_parts():
     assert first.min() == 0
     assert first.max() == 1
     assert len(first) + len(second) == 1797
+
+
+@pytest.mark.parametrize("file", [_digits._FILE, "no/such/file"])
+def test_digits_are_those_that_scikit_learn_loads(monkeypatch, file):
+    monkeypatch.setattr(_digits, "_FILE", file)
+    pixels, labels = load_digits(return_X_y=True)
+    (first, of_first), (second, of_second) = digits_split()
+    order = np.random.default_rng(0).permutation(1797)
+    assert np.array_equal(torch.cat([first, second]).flatten(1).numpy() * 16, pixels[order])
+    assert np.array_equal(torch.cat([of_first, of_second]).numpy(), labels[order])
 
 
 def test_a_distorted_image_is_a_shifted_one_where_there_is_no_noise():
