@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import examples
+import following
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +40,7 @@ def pages() -> Iterator[tuple[str, list[str]]]:
 
 
 DOCSTRINGS, PAGE_BLOCKS = dict(docstrings()), dict(pages())
+WHOLE = {name: blocks for name, blocks in PAGE_BLOCKS.items() if name not in following.PAGES}
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +70,20 @@ def test_the_examples_of_a_docstring_run(context, tmp_path: Path, name: str) -> 
     check(context, tmp_path, "docstring", DOCSTRINGS[name])
 
 
-@pytest.mark.parametrize("name", PAGE_BLOCKS)
+@pytest.mark.parametrize("name", WHOLE)
 def test_the_python_of_a_page_runs(context, tmp_path: Path, name: str) -> None:
-    check(context, tmp_path, "page", PAGE_BLOCKS[name])
+    check(context, tmp_path, "page", WHOLE[name])
+
+
+@pytest.mark.parametrize("name", following.PAGES)
+def test_a_page_that_is_followed_elsewhere_imports_what_it_names(
+    context, tmp_path: Path, name: str
+) -> None:
+    test = Path(__file__).with_name(f"test_{Path(name).stem}.py")
+    assert f'following.followed("{name}", ' in test.read_text(encoding="utf-8")
+    text = "\n".join(PAGE_BLOCKS[name])
+    assert examples.naming(text).count("\n") > 5
+    check(context, tmp_path, "names", [text])
 
 
 def test_a_name_that_only_another_example_imported_is_found_out(context, tmp_path: Path) -> None:
@@ -79,6 +92,8 @@ def test_a_name_that_only_another_example_imported_is_found_out(context, tmp_pat
     check(context, tmp_path, "page", [everything])
     with pytest.raises(pytest.fail.Exception, match="no attribute 'options'"):
         check(context, tmp_path, "page", ["import gp_emq\ngp_emq.options"])
+    with pytest.raises(pytest.fail.Exception, match="no attribute 'options'"):
+        check(context, tmp_path, "names", ["import gp_emq\nprint(gp_emq.options.listed())"])
     with pytest.raises(pytest.fail.Exception, match="Expected"):
         check(context, tmp_path, "docstring", [">>> 1 + 1\n3\n"])
 
