@@ -32,9 +32,9 @@ _OF_MODULES = {
 }  # fmt: skip
 
 NO_TARGET = {
-    "gp_emq.files._code:_tree": "reads the source of the package itself",
+    "gp_emq.files._code:_read": "reads the source of the package itself",
     "gp_emq.files._literals:literal_calls": "reads the source of the package itself",
-    "gp_emq.files._code:_public": "reads a stub of the package itself",
+    "gp_emq.files._code:_sources": "reads a stub of the package itself",
     "gp_emq.profiling._processor:processor": "reads what Linux says of the processor",
     "gp_emq.qat._recipes:recipe_values": "reads a recipe of the package itself",
     "gp_emq.store._database:create_database": "opens the database that it has just made",
