@@ -5,19 +5,27 @@ file of rows, so that a killed call goes on from there.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.kept_lines import KeptLines
+from benchmarks.measured_rows import (
+    CALIBRATED,
+    MEASURED,
+    PAIRS,
+    START,
+    UNIFORM,
+    Interval,
+    Row,
+    Rows,
+    Together,
+    Way,
+)
+from benchmarks.measured_table import table_of
 from gp_emq.allocation import (
     Configuration,
     CostSettings,
@@ -28,10 +36,9 @@ from gp_emq.allocation import (
     uniform_configuration,
 )
 from gp_emq.command import run_command
-from gp_emq.errors import RunError
-from gp_emq.files import decode_document
 from gp_emq.measured import REACHES
 from gp_emq.measured._calibration import calibrate
+from gp_emq.measured._contest import contest
 from gp_emq.measured._interactions import interact
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.measured._search import SearchSettings, search
@@ -45,115 +52,21 @@ from gp_emq.quantization import WeightQuantizer, batch_norms
 from gp_emq.statistics import collect_statistics, default_cache
 
 NETWORKS = (
-    "excite-digits", "wide-digits", "transformer-digits", "modern-digits", "dense-digits",
+    "plain-digits", "mixer-digits", "unnormed-digits", "grouped-digits",
+    "excite-digits", "wide-digits", "shuffled-digits", "axial-digits",
+    "transformer-digits", "modern-digits", "dense-digits",
+    "inverted-digits", "hourglass-digits", "pooling-digits", "token-digits",
+    "recurrent-digits", "latent-digits", "dilated-digits", "multiscale-digits",
     "excite-cifar10", "wide-cifar10", "transformer-cifar10", "modern-cifar10", "dense-cifar10",
 )  # fmt: skip
-"""Validation networks, by which the rules were chosen, and test networks, of both data sets."""
+"""Of the search and validation, by which the rules were chosen, and test networks."""
 SHARES = (0.25, 0.5, 0.75)
 """Sizes: 0 for all layers at the least width, 1 for all at the widest."""
 BITS = (2, 3, 4)
 CALIBRATION = 256
 HELD_BACK = 1024
-UNIFORM, START, MEASURED, CALIBRATED, PAIRS = "uniform", "start", "measured", "calibrated", "pairs"
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
-class Way:
-    """What a way to plan has on the test images, and how it differs from the start."""
-
-    accuracy: Interval
-    change: Interval
-    loss: Interval
-    loss_change: Interval
-
-
-@dataclass(frozen=True)
-class Together:
-    """What pairs of entries brought: plans measured, taus with and without, used, and kept."""
-
-    measured: int
-    tau: Interval
-    single_tau: Interval
-    used: bool
-    kept: bool
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network at one size.
-
-    Attributes:
-        network: Its name.
-        part: What it is for, as in the zoo's split.
-        method: Recipe.
-        share: The size.
-        images: Test images.
-        floating: The float network's accuracy.
-        ways: By name of the way to plan.
-        kept: Whether the measured plan was confirmed.
-        calibrated_kept: Whether the corrected table's plan was.
-        plans: How many plans the search measured.
-        tau: Of the corrected table, each plan left out once.
-        table_tau: Of the table as it was, on the same plans.
-        seconds: Processor seconds of search and calibration.
-        together: Of pairs of entries, where they were asked for.
-    """
-
-    network: str
-    part: str
-    method: str
-    share: float
-    images: int
-    floating: Interval
-    ways: dict[str, Way]
-    kept: bool
-    calibrated_kept: bool
-    plans: int
-    tau: Interval
-    table_tau: Interval
-    seconds: float
-    together: Together | None = None
-
-
-class Rows:
-    """An append-only file of finished rows; a line that was cut off is made again.
-
-    Args:
-        path: The file.
-
-    Raises:
-        RunError: It cannot be read.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._lines = KeptLines(path, "the rows")
-        self.known: dict[tuple[str, float], Row] = {}
-        for line in self._lines.found:
-            with suppress(RunError):
-                row = decode_document(line, Row, RunError, "a row")
-                self.known[row.network, row.share] = row
-
-    def add(self, row: Row) -> None:
-        """Append a row and see it safely on disk."""
-        self._lines.add(json.dumps(asdict(row), sort_keys=True))
-        self.known[row.network, row.share] = row
-
-
-_COLUMNS = (
-    "network", "size", "float", "uniform", "start", "measured", "calibrated", "loss, measured",
-    "loss, calibrated", "tau, table → calibrated",
-)  # fmt: skip
 
 
 class _Study:
@@ -177,15 +90,14 @@ class _Study:
             divided.calibration, bits=BITS, quantizer=WeightQuantizer(per_channel=True),
             layers=network.layers, cache=cache,
         )  # fmt: skip
-        self.table = load_proxy(options.proxy).table(statistics, cache=cache)
+        self.tables = {
+            name: load_proxy(name).table(statistics, cache=cache) for name in options.proxy
+        }
 
     def row(self, share: float) -> Row:
         """Plan in all ways at one size, and measure the plans on the test images."""
-        problem = self._problem(share)
-        choice = problem.best()
-        assert choice is not None  # noqa: S101 - the least widths fit every size
-        start = choice.configuration
         begun = time.process_time()
+        problem, start = self._raced(share)
         found = search(
             problem, start, self.search,
             SearchSettings(self.options.measure, seed=self.options.seed),
@@ -230,12 +142,22 @@ class _Study:
         taus = _interval(found.tau), _interval(found.single_tau)
         return Together(found.measured, *taus, found.used, found.best != start)
 
-    def _problem(self, share: float) -> Problem:
+    def _raced(self, share: float) -> tuple[Problem, Configuration]:
+        """Plan by every proxy, and go on with the one whose plan wins the race."""
         meter, entries = Meter(self.space, CostSettings()), len(self.space.widths)
         least, most = (meter.measure((width,) * entries).size_mib for width in (BITS[0], BITS[-1]))
         size = least + share * (most - least)
         budgets = make_budgets(self.space, CostSettings(), size_mib=size)
-        return Problem.of(self.table, self.space, budgets)
+        problems = {
+            name: Problem.of(table, self.space, budgets) for name, table in self.tables.items()
+        }
+        plans = {}
+        for name, problem in problems.items():
+            choice = problem.best()
+            assert choice is not None  # noqa: S101 - the least widths fit every size
+            plans[name] = choice.configuration
+        winner = contest(plans, self.search).winner
+        return problems[winner], plans[winner]
 
     def _way(self, plan: Configuration, start: Configuration) -> Way:
         found, other = (self.test.answers(of, self.images) for of in (plan, start))
@@ -275,79 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if study is None or study.inputs.network.name != name:
             study = _Study(name, options)
         rows.add(study.row(share))
-    sys.stdout.write("\n".join(_table([rows.known[key] for key in wanted])) + "\n")
+    sys.stdout.write("\n".join(table_of([rows.known[key] for key in wanted])) + "\n")
     return 0
-
-
-def _table(rows: Sequence[Row]) -> list[str]:
-    """Write a Markdown table of all rows, and what the ways gain on the average."""
-    lines = [
-        "| " + " | ".join(_COLUMNS) + " |",
-        "|---" * len(_COLUMNS) + "|",
-    ]
-    for row in rows:
-        start = row.ways[START].loss.value
-        cells = [
-            row.network, f"{row.share:g}", f"{100 * row.floating.value:.2f}",
-            *(_accuracy(row, name) for name in (UNIFORM, START, MEASURED, CALIBRATED)),
-            *(_loss(row.ways[name], start) for name in (MEASURED, CALIBRATED)),
-            f"{row.table_tau.value:.2f} → {row.tau.value:.2f}",
-        ]  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += _pairs_table([row for row in rows if row.together is not None])
-    for part in dict.fromkeys(row.part for row in rows):
-        for name in (MEASURED, CALIBRATED, PAIRS):
-            own = [row for row in rows if row.part == part and name in row.ways]
-            if not own:
-                continue
-            gains = [100 * row.ways[name].change.value for row in own]
-            losses = [_relative(row.ways[name], row.ways[START].loss.value) for row in own]
-            worse = sum((row.ways[name].change.high or 0.0) < 0 for row in own)
-            lines.append(
-                f"\n{part} networks, {name}: top-1 {np.mean(gains):+.2f} % and loss "
-                f"{np.mean(losses):+.1f} % of the start's, on the average of {len(own)}; worse "
-                f"than the start beyond the interval: {worse}"
-            )
-    return lines
-
-
-def _pairs_table(rows: Sequence[Row]) -> list[str]:
-    """Write a Markdown table of what pairs of entries brought."""
-    if not rows:
-        return []
-    columns = ("network", "size", "plans measured", "tau, singly → with pairs", "pairs", "loss")
-    lines = ["", "| " + " | ".join((*columns, "top-1")) + " |", "|---" * 7 + "|"]
-    for row in rows:
-        found, start = row.together, row.ways[START].loss.value
-        assert found is not None  # noqa: S101 - rows have it
-        taus = f"{found.single_tau.value:.2f} → {found.tau.value:.2f}"
-        used = ("used" if found.used else "not used") + (", kept" if found.kept else "")
-        cells = [row.network, f"{row.share:g}", f"{found.measured}", taus, used]
-        cells += [_loss(row.ways[PAIRS], start), _accuracy(row, PAIRS)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
-
-
-def _accuracy(row: Row, name: str) -> str:
-    if name not in row.ways:
-        return "–"
-    way = row.ways[name]
-    text = f"{100 * way.accuracy.value:.2f}"
-    if name in (UNIFORM, START):
-        return text
-    low, high = (100 * (end or 0.0) for end in (way.change.low, way.change.high))
-    return f"{text} ({100 * way.change.value:+.2f} [{low:+.2f}, {high:+.2f}])"
-
-
-def _relative(way: Way, start: float) -> float:
-    return 100 * way.loss_change.value / start if start > 0 else 0.0
-
-
-def _loss(way: Way, start: float) -> str:
-    if start <= 0:
-        return "–"
-    low, high = (100 * (end or 0.0) / start for end in (way.loss_change.low, way.loss_change.high))
-    return f"{_relative(way, start):+.0f} % [{low:+.0f}, {high:+.0f}]"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -364,7 +215,10 @@ def _parser() -> argparse.ArgumentParser:
         "--only", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NETWORK",
         help=f"of {', '.join(NETWORKS)} (default: all)",
     )  # fmt: skip
-    parser.add_argument("--proxy", default="fit", metavar="PROXY", help="default: fit")
+    parser.add_argument(
+        "--proxy", nargs="+", default=["fit"], metavar="PROXY",
+        help="what plans at the start; of several, what wins a race (default: fit)",
+    )  # fmt: skip
     parser.add_argument("--measure", type=positive, default=100, metavar="N", help="default: 100")
     parser.add_argument("--calibrate", type=positive, default=16, metavar="N", help="default: 16")
     parser.add_argument(

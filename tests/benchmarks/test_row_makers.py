@@ -70,6 +70,7 @@ def test_measured_plans_are_compared_once(
     rows = tmp_path / "rows.jsonl"
     arguments = ["--rows", str(rows), "--only", "wide-digits", "--tests", "100"]
     arguments += ["--measure", "3", "--calibrate", "4", "--interactions", "neighbours"]
+    arguments += ["--proxy", "fit", "ompq"]
     assert measured.main(arguments) == 0
     said = capsys.readouterr().out
     (row,) = measured.Rows(rows).known.values()
