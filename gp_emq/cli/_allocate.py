@@ -86,7 +86,7 @@ class AllocateSettings:
     @property
     def races(self) -> bool:
         """Whether the plans of several proxies race."""
-        return len(self.proxy) > 1
+        return self.table is None and len(self.proxy) != 1
 
 
 def read_allocate(given: Sequence[str] | None) -> AllocateSettings:
@@ -121,8 +121,6 @@ def read_allocate(given: Sequence[str] | None) -> AllocateSettings:
         )
     measuring = settings_of(MeasureOptions, options)
     settings = settings_of(AllocateSettings, options, measuring=measuring)
-    if settings.table is None and not settings.proxy and settings.plans_alone:
-        settings = replace(settings, proxy=CONTENDERS)
     _check_asked(settings)
     return settings
 
@@ -157,12 +155,12 @@ def _check_asked(asked: AllocateSettings) -> None:
     for option in ("csv", "torchao", "modelopt"):
         if getattr(asked, option) is not None and not asked.has_budget:
             raise AllocationError(f"--{option} writes a plan: give a budget, or --pick a point")
-    if asked.table is None and not asked.proxy:
+    if asked.table is None and not asked.proxy and not asked.plans_alone:
         raise AllocationError(
             "--proxy is missing: a sweep, and a saved table, are of one proxy; where there are "
             f"budgets alone, the plans of {', '.join(CONTENDERS)} race"
         )
-    if asked.races and not asked.plans_alone:
+    if len(asked.proxy) > 1 and not asked.plans_alone:
         raise AllocationError(
             f"--proxy is given {len(asked.proxy)} times, so that plans race: a sweep, and a saved "
             "table, are of one proxy"

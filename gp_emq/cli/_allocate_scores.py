@@ -11,6 +11,7 @@ from gp_emq.allocation import BASELINES, BITS, WITHOUT_SCORES
 from gp_emq.cli._allocate import AllocateSettings
 from gp_emq.cli._options import granularity_of
 from gp_emq.errors import AllocationError
+from gp_emq.measured import CONTENDERS
 
 if TYPE_CHECKING:
     from gp_emq.allocation import CostSettings, ScoredNetwork, Space
@@ -162,18 +163,28 @@ class NetworkScores:
     asked: AllocateSettings
 
     def __post_init__(self) -> None:
-        _ = self.contenders
-        for name in self._baselines:
+        _ = self.asked_for
+        for name in self.asked.baselines or ():
             if name not in WITHOUT_SCORES:
                 proxies.loading.load_proxy(name)
 
     @cached_property
-    def contenders(self) -> "Mapping[str, Proxy]":
-        """The proxies asked for, by what they were asked for by."""
+    def asked_for(self) -> "Mapping[str, Proxy]":
+        """The proxies asked for, by what they were asked for by, or those that race by default."""
         return {
             name: proxies.loading.load_proxy(name, primitives=self.asked.primitives)
-            for name in self.asked.proxy
+            for name in self.asked.proxy or CONTENDERS
         }
+
+    @cached_property
+    def contenders(self) -> "Mapping[str, Proxy]":
+        """Those of them whose plans race: where none was asked for, those that take minutes."""
+        if self.asked.proxy:
+            return self.asked_for
+        kept = measured.affordable(
+            self.asked_for, self.layers, widths=len(self.bits), samples=self.asked.images
+        )
+        return {name: self.asked_for[name] for name in kept}
 
     @cached_property
     def inputs(self) -> "Inputs":

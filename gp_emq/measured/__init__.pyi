@@ -1,3 +1,4 @@
+from ._affordable import affordable
 from ._certificate import REGRESSION, Certificate
 from ._names import CONTENDERS, DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
 from ._network import PlanNetwork
@@ -15,6 +16,7 @@ __all__ = [
     "Certificate",
     "MeasureOptions",
     "PlanNetwork",
+    "affordable",
     "measured_plan",
     "plan_network",
     "winner_of",

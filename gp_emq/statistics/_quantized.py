@@ -152,7 +152,7 @@ def _measured(name: str, symbol: str, description: str, source: str, place: int)
         symbol,
         description,
         lambda context: context.lookup(source)[place],
-        frozenset({Aspect.ACTIVATION}),
+        frozenset({Aspect.ACTIVATION, Aspect.MEASUREMENT}),
         exponent=0,
     )
 

@@ -30,6 +30,7 @@ class Aspect(StrEnum):
     GRADIENT = "gradient"
     CURVATURE = "curvature"
     ACTIVATION = "activation"
+    MEASUREMENT = "measurement"
 
 
 @dataclass(frozen=True)
