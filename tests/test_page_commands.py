@@ -30,6 +30,7 @@ PACKAGES = (
     "gp_emq.qat",
     "benchmarks",
     "benchmarks.peers",
+    "benchmarks.real_models",
     "tests.soak",
     "tests.fuzz",
     "primitives",

@@ -39,6 +39,10 @@ def needed_by_efficientnet() -> dict[str, Requirement]:
     return needed_by_extra("efficientnet")
 
 
+def needed_by_real_models() -> dict[str, Requirement]:
+    return needed_by_extra("models")
+
+
 def needed_by_onnx_files() -> dict[str, Requirement]:
     return needed_by_extra("onnx")
 
@@ -72,6 +76,7 @@ def conda_requirements(name: str) -> dict[str, str]:
         needed_by_clusters,
         needed_by_onnx_files,
         needed_by_efficientnet,
+        needed_by_real_models,
     ],
 )
 def test_every_range_admits_the_pinned_version(requirements) -> None:

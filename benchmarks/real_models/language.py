@@ -1,0 +1,147 @@
+"""Language models of `transformers`, of two layers: they are trained here, in minutes.
+
+They read the language reference of Python byte by byte, which comes with Python. One byte in
+20 samples is held out, and what calibrates is of those that trained.
+"""
+
+from functools import partial
+from pydoc_data.topics import topics
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.real_models.model import PERPLEXITY, RealModel, package
+from gp_emq.determinism import one_thread
+from gp_emq.networks import Metric, Workload, import_torchvision
+
+INSTALL = "'gp_emq[models]'"
+BYTES, STEPS, WIDTH, HEADS, LAYERS = 128, 64, 128, 4, 2
+MASK, MASKED = 0, 9
+"""The byte that hides others, which no text has, and how many of a sample it hides."""
+CALIBRATION, TESTS = 32, 256
+BATCH, TRAINED, RATE = 16, 600, 3e-3
+GROUP = 64
+
+
+def samples() -> tuple[Tensor, Tensor]:
+    """Give texts to train on and others, int64 (n, 64) each: every 20th is held out."""
+    text = "".join(topics[name] for name in sorted(topics)).encode("ascii", "ignore")
+    rows = torch.frombuffer(bytearray(text), dtype=torch.uint8).long()
+    rows = rows[: len(rows) // STEPS * STEPS].reshape(-1, STEPS)
+    held_out = torch.arange(len(rows)) % 20 == 0
+    return rows[~held_out], rows[held_out]
+
+
+def next_byte(outputs: Any, tokens: Tensor) -> Tensor:
+    """Give the mean loss over the bytes of each sample that follow others, (n,)."""
+    return functional.cross_entropy(
+        outputs["logits"][:, :-1].transpose(1, 2), tokens[:, 1:], reduction="none"
+    ).mean(dim=1)
+
+
+def hidden_bytes(outputs: Any, wanted: Tensor) -> Tensor:
+    """Give the mean loss over the hidden bytes of each sample, (n,); -100 is none of them."""
+    losses = functional.cross_entropy(
+        outputs["logits"].transpose(1, 2), wanted, reduction="none", ignore_index=-100
+    )
+    return losses.sum(dim=1) / MASKED
+
+
+def plain(tokens: Tensor, _numbers: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+    """Give what GPT is fed, and what it shall say."""
+    return {"input_ids": tokens}, tokens
+
+
+def masked(tokens: Tensor, numbers: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+    """Give what BERT is fed, with as many bytes of each sample hidden, and what it shall say."""
+    places = torch.rand(tokens.shape, generator=numbers).argsort(dim=1)[:, :MASKED]
+    hidden = torch.zeros_like(tokens).scatter(1, places, 1).bool()
+    fed = {"input_ids": tokens.masked_fill(hidden, MASK), "attention_mask": torch.ones_like(tokens)}
+    return fed, tokens.masked_fill(~hidden, -100)
+
+
+def transformers() -> ModuleType:
+    """Import the library, which imports torchvision where there is one."""
+    import_torchvision()
+    return package("transformers", INSTALL)
+
+
+def gpt() -> nn.Module:
+    """Build GPT-2 with two layers, whose products are `Conv1D` layers."""
+    library = transformers()
+    made: nn.Module = library.GPT2LMHeadModel(
+        library.GPT2Config(
+            vocab_size=BYTES, n_positions=STEPS, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
+        )
+    )  # fmt: skip
+    return made
+
+
+def bert() -> nn.Module:
+    """Build BERT with two layers, for hidden bytes."""
+    library = transformers()
+    made: nn.Module = library.BertForMaskedLM(
+        library.BertConfig(
+            vocab_size=BYTES, max_position_embeddings=STEPS, hidden_size=WIDTH,
+            num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=4 * WIDTH,
+            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=None,
+        )
+    )  # fmt: skip
+    return made
+
+
+def train(build: Any, fed: Any, loss: Any, steps: int = TRAINED) -> nn.Module:
+    """Train a network from nothing, the same each time.
+
+    Args:
+        build: Makes it, of random weights.
+        fed: Gives inputs and targets of tokens.
+        loss: Of outputs and targets.
+        steps: Of AdamW, whose rate rises for a tenth of them and falls to nothing.
+    """
+    rows, _ = samples()
+    numbers = torch.Generator().manual_seed(1)
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model: nn.Module = build().train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, RATE, total_steps=steps, pct_start=0.1
+        )
+        for _ in range(steps):
+            inputs, wanted = fed(
+                rows[torch.randint(len(rows), (BATCH,), generator=numbers)], numbers
+            )
+            optimizer.zero_grad()
+            loss(model(**inputs), wanted).mean().backward()
+            optimizer.step()
+            schedule.step()
+    return model.eval()
+
+
+def workload(build: Any, fed: Any, loss: Any, steps: int = TRAINED) -> Workload:
+    """Train a network, and give it on samples that calibrate and then those held out."""
+    model = train(build, fed, loss, steps)
+    rows, held_out = samples()
+    numbers = torch.Generator().manual_seed(2)
+    chosen = torch.randperm(len(rows), generator=numbers)[:CALIBRATION]
+    tests = torch.randperm(len(held_out), generator=numbers)[:TESTS]
+    batch = fed(torch.cat([rows[chosen], held_out[tests]]), numbers)
+    metric = Metric("loss of a byte", loss, higher_is_better=False)
+    return Workload(model, batch, loss=loss, metric=metric)
+
+
+MODELS = (
+    RealModel(
+        "gpt", "the next byte of a text, GPT-2 of two layers, trained here",
+        partial(workload, gpt, plain, next_byte), CALIBRATION, group=GROUP, form=PERPLEXITY,
+    ),
+    RealModel(
+        "bert", "hidden bytes of a text, BERT of two layers, trained here",
+        partial(workload, bert, masked, hidden_bytes), CALIBRATION, group=GROUP, form=PERPLEXITY,
+    ),
+)  # fmt: skip
