@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from benchmarks.plan_rows import Rows
 from benchmarks.plan_studies import (
     EVOLVED,
     PROXIES,
+    RACED,
     STUDIES,
     UNIFORM,
     Planned,
@@ -26,6 +28,7 @@ from benchmarks.plan_studies import (
 )
 from gp_emq.command import run_command
 from gp_emq.errors import RunError
+from gp_emq.measured._race import Difference, mean_of
 from gp_emq.networks import Division, Network, file_sha256, load_inputs
 from gp_emq.options import OptionParser, not_negative, positive
 from gp_emq.outputs import OutputFile
@@ -35,6 +38,19 @@ from gp_emq.quantization.recipes import find_recipe
 from gp_emq.statistics import default_cache, sha256_of
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One network, method and size.
+
+    Attributes:
+        network: Its name.
+        found: Accuracy by each way to plan that has a plan.
+    """
+
+    network: str
+    found: dict[str, float]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
@@ -42,26 +58,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         raise RunError(f"--race {unknown[0]} must be one of --proxies, {' '.join(options.proxies)}")
     rows = Rows(options.rows)
-    cells: list[dict[str, float]] = []
+    cells: list[Cell] = []
     for study in STUDIES:
         if study.network in options.only:
             for line in _study(study, rows, options, cells):
                 sys.stdout.write(line + "\n")
             sys.stdout.flush()
-    sys.stdout.writelines(f"{line}\n" for line in _summary(cells))
+    rival = RACED if options.race else EVOLVED if options.evolved else options.proxies[0]
+    lines = [*_summary(cells), *_differences(cells, rival)]
+    sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0
 
 
-def _study(
-    study: Study, rows: Rows, options: argparse.Namespace, cells: list[dict[str, float]]
-) -> list[str]:
+def _study(study: Study, rows: Rows, options: argparse.Namespace, cells: list[Cell]) -> list[str]:
     """Measure what is not measured yet, and write a table for each method.
 
     Args:
         study: The study.
         rows: What is measured.
         options: Of the command.
-        cells: Gets the accuracy by each way to plan, for each method and size.
+        cells: Gets a cell for each method and size.
     """
     made = make_plans(
         study, options.evolved, seed=options.seed, cache=default_cache(), proxies=options.proxies
@@ -99,25 +115,33 @@ def _study(
         )
         lines += [title, "", *_table(plans, found, groups), ""]
         cells += [
-            {
-                plan.name: float(right.mean())
-                for plan, right in zip(plans, found, strict=True)
-                if plan.limit == limit and right is not None
-            }
+            Cell(
+                study.network,
+                {
+                    plan.name: float(right.mean())
+                    for plan, right in zip(plans, found, strict=True)
+                    if plan.limit == limit and right is not None
+                },
+            )
             for limit in sorted({plan.limit for plan in plans})
         ]
     return lines
 
 
-def _summary(cells: Sequence[dict[str, float]]) -> list[str]:
+def _complete(cells: Sequence[Cell]) -> list[Cell]:
+    """Return those cells that every way has a plan in."""
+    return [cell for cell in cells if len(cell.found) == max(len(each.found) for each in cells)]
+
+
+def _summary(cells: Sequence[Cell]) -> list[str]:
     """Say of each way to plan how good it is over all networks, methods and sizes.
 
     Args:
-        cells: Accuracy by each way, for each of them.
+        cells: Accuracies.
     """
-    complete = [cell for cell in cells if len(cell) == max(map(len, cells))]
-    names = list(complete[0])
-    accuracies = np.array([[cell[name] for name in names] for cell in complete])
+    complete = _complete(cells)
+    names = list(complete[0].found)
+    accuracies = np.array([[cell.found[name] for name in names] for cell in complete])
     behind = accuracies.max(axis=1, keepdims=True) - accuracies
     lines = [
         f"{len(complete)} cells: networks, methods and sizes",
@@ -130,6 +154,40 @@ def _summary(cells: Sequence[dict[str, float]]) -> list[str]:
         best = int((behind[:, index] == 0).sum())
         lines.append(f"| {names[index]} | {mean:.2f} % | {best} | {worst:.2f} % |")
     return lines
+
+
+def _differences(cells: Sequence[Cell], way: str) -> list[str]:
+    """Say by how much one way to plan is better than each other, by networks.
+
+    Args:
+        cells: Accuracies.
+        way: The one.
+
+    Returns:
+        Lines of Markdown: the mean over networks of the mean difference over a network's cells,
+        with its 95 % interval by Student's t over networks; none for a single network.
+    """
+    complete = _complete(cells)
+    networks = list(dict.fromkeys(cell.network for cell in complete))
+    if len(networks) < 2:
+        return []
+    lines = ["", f"| {way} is better than | by, mean of {len(networks)} networks | 95 % |"]
+    lines.append("|---|---:|---:|")
+    for name in complete[0].found:
+        gains = np.array([
+            np.mean([
+                cell.found[way] - cell.found[name] for cell in complete if cell.network == network
+            ])
+            for network in networks
+        ])  # fmt: skip
+        if name != way:
+            found = mean_of(100 * gains)
+            lines.append(f"| {name} | {found.value:+.2f} % | {_ends(found)} |")
+    return lines
+
+
+def _ends(found: Difference) -> str:
+    return f"[{found.low:+.2f}, {found.high:+.2f}]"
 
 
 def _measure(

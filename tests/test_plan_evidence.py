@@ -111,10 +111,10 @@ def test_a_damaged_row_is_measured_again(said, instead, tmp_path: Path) -> None:
 
 def test_a_summary_says_how_far_each_way_is_behind() -> None:
     cells = [
-        {"uniform": 0.90, "fit": 0.95, "evolved": 0.94},
-        {"uniform": 0.80, "fit": 0.70, "evolved": 0.86},
+        plans.Cell("a", {"uniform": 0.90, "fit": 0.95, "evolved": 0.94}),
+        plans.Cell("b", {"uniform": 0.80, "fit": 0.70, "evolved": 0.86}),
         # Where one way has no plan, nothing is compared.
-        {"uniform": 0.99, "evolved": 0.10},
+        plans.Cell("b", {"uniform": 0.99, "evolved": 0.10}),
     ]
     assert plans._summary(cells) == [
         "2 cells: networks, methods and sizes",
@@ -125,3 +125,12 @@ def test_a_summary_says_how_far_each_way_is_behind() -> None:
         "| uniform | 85.00 % | 0 | 6.00 % |",
         "| fit | 82.50 % | 1 | 16.00 % |",
     ]
+    # 4 and 6 %: half their distance times 12.706, Student's t of one degree of freedom.
+    assert plans._differences(cells, "evolved") == [
+        "",
+        "| evolved is better than | by, mean of 2 networks | 95 % |",
+        "|---|---:|---:|",
+        "| uniform | +5.00 % | [-7.71, +17.71] |",
+        "| fit | +7.50 % | [-100.50, +115.50] |",
+    ]
+    assert plans._differences(cells[:1], "evolved") == []
