@@ -34,6 +34,10 @@ help:
 run: $(RUN_READY)
 	$(BIN)/python -m gp_emq.run --gens $(GENS) $(ARGS)
 
+# Each of the processes that share the tests has one thread: more would wait for each other.
+test coverage: export OMP_NUM_THREADS ?= 1
+test coverage: export MKL_NUM_THREADS ?= 1
+
 test: $(TEST_READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,13 +38,14 @@ def settings_of(kind: type[S], options: argparse.Namespace, **given: Any) -> S:
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-def recipes() -> list[tuple[str, str, int]]:
+@cache
+def recipes() -> tuple[tuple[str, str, int], ...]:
     """Give name, description and steps of learning of each recipe, the quick ones first."""
     found = [
         (*values[:2], named.get("iterations", 0))
         for values, named in literal_calls("gp_emq.quantization.recipes", "Recipe")
     ]
-    return sorted(found, key=lambda recipe: (recipe[2], recipe[0]))
+    return tuple(sorted(found, key=lambda recipe: (recipe[2], recipe[0])))
 
 
 class _List(argparse.Action):

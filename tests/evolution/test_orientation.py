@@ -51,7 +51,7 @@ def test_the_oriented_table_of_every_row_has_the_tau_of_the_row(
     primitive_set = load_primitive_set(poor)
     known: dict[str, float] = {}
     entered_again = 0
-    for seed in range(8 if screening else 1):
+    for seed in range(4 if screening else 1):
         search = tiny.search(
             poor, selection=selection, population=12, seed=seed, screening=screening, attempts=20
         )

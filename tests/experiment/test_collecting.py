@@ -9,10 +9,16 @@ from gp_emq.experiment._setting import load_setting
 from gp_emq.farm import FarmSettings
 from gp_emq.statistics import default_cache
 
+SEVERAL = (
+    "weight_gradient", "fisher_diagonal", "activation", "output_change", "quantization_mse",
+    "output_change_energy", "parameter_count",
+)  # fmt: skip
+"""Of every kind: of weights and of activations, with widths and without, tables and vectors."""
 
-@pytest.mark.parametrize("primitives", ["no_hessian"])
-def test_workers_collect_what_one_process_does(primitives, tmp_path, monkeypatch) -> None:
-    setting = load_setting(RunConfiguration(bench="digits", primitives=primitives))
+
+def test_workers_collect_what_one_process_does(write_set, tmp_path, monkeypatch) -> None:
+    own = write_set(statistics=SEVERAL, operators=["multiply", "square", "sum", "times_bits"])
+    setting = load_setting(RunConfiguration(bench="digits", primitives=own))
     found, times = [], []
     for name, jobs in (("alone", 1), ("together", 2)):
         monkeypatch.setenv("GP_EMQ_CACHE", str(tmp_path / name))

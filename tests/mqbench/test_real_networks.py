@@ -61,11 +61,11 @@ def test_shipped_accuracies_are_measured_again(name):
         )
     )
     assert measurer.calibration.samples_sha256() == bench.provenance["calibration_sha256"]
-    images = 1000
+    images = 500
     measurer.test = measurer.test.part(torch.arange(images))
     again = np.unpackbits(measurer.measure(bench.configurations[7]), count=images)
     # Other machines and the float path round a few images to the other side.
-    assert (again != bench.correctness()[7, :images]).sum() <= 10
+    assert (again != bench.correctness()[7, :images]).sum() <= 5
 
 
 @pytest.mark.parametrize("name", RESNET20[:1])

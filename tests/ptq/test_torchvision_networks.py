@@ -15,10 +15,37 @@ from gp_emq.quantization.recipes import find_recipe
 FAST = WeightQuantizer(per_channel=True, scale_rule="minmax")
 
 
+def narrow_vgg11(num_classes: int) -> nn.Module:
+    """torchvision's, but for the 4096 outputs of linear layers, of which it has 48."""
+    with torch.device("meta"):
+        model = import_torchvision("models").vgg11(num_classes=num_classes)
+    outputs = iter((48, 48, num_classes))
+    for place, layer in enumerate(model.classifier):
+        if isinstance(layer, nn.Linear):
+            inputs = layer.in_features if place == 0 else 48
+            model.classifier[place] = nn.Linear(inputs, next(outputs))
+    for layer in model.features:
+        if isinstance(layer, nn.Conv2d):
+            layer.to_empty(device="cpu").reset_parameters()
+    return model
+
+
+def narrow_vit(num_classes: int) -> nn.Module:
+    """torchvision's vit_b_16, but for a sixteenth of the width, on images of 64 pixels."""
+    return import_torchvision("models").VisionTransformer(
+        image_size=64, patch_size=16, num_layers=12, num_heads=12, hidden_dim=48, mlp_dim=192,
+        num_classes=num_classes,
+    )  # fmt: skip
+
+
+NARROW = {"narrow_vgg11": narrow_vgg11, "narrow_vit": narrow_vit}
+
+
 def build(name: str, **options: object) -> nn.Module:
+    make = NARROW.get(name) or getattr(import_torchvision("models"), name)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = getattr(import_torchvision("models"), name)(num_classes=10, **options).eval()
+        model = make(num_classes=10, **options).eval()
         for head in model.modules():
             # The last layer of torchvision's transformers starts at zero.
             if isinstance(head, nn.Linear) and head.out_features == 10:
@@ -35,10 +62,10 @@ TOKENS = ("class_token", "encoder.pos_embedding")
     [
         # Layers by hand: 8 convolutions and 3 linear; 1 + 58 × 2 + 3 + 1; 1 + 1 × 4 + 15 × 5 + 1
         # + 1; the patches, four layers of attention and two more of each of 12 blocks, the head.
-        ("vgg11", 32, "ompq", 8 + 3, ()),
+        ("narrow_vgg11", 32, "ompq", 8 + 3, ()),
         ("densenet121", 32, "fit", 1 + 58 * 2 + 3 + 1, ()),
         ("efficientnet_b0", 32, "relative_output_error", 1 + 4 + 15 * 5 + 1 + 1, ()),
-        ("vit_b_16", 224, "ompq", 1 + 12 * (4 + 2) + 1, TOKENS),
+        ("narrow_vit", 64, "ompq", 1 + 12 * (4 + 2) + 1, TOKENS),
     ],
 )
 def test_layers_statistics_plan_and_forward_pass(name, side, proxy, layers, in_float) -> None:
