@@ -14,6 +14,7 @@ from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._divergence import in_double
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._renormed import by_their_own_statistics, renewable
+from gp_emq.statistics._replay import Replay
 
 LOSS, DIVERGENCE, METRIC = range(3)
 """The places of what `one_at_a_time` gives."""
@@ -74,13 +75,24 @@ def one_at_a_time(
     table = torch.zeros(1 + max(entries), widths, 3, dtype=torch.float64)
     norms = batch_norms(network.network.model) if renormed else []
     batch = renewable(batch) if norms else batch
-    with torch.no_grad(), by_their_own_statistics(norms):
+    replay = Replay(network.modules)
+    modules = [
+        [
+            module
+            for module, layer in zip(network.modules, network.layers, strict=True)
+            if layer.entry == entry
+        ]
+        for entry in range(len(table))
+    ]
+    with torch.no_grad(), by_their_own_statistics(norms), replay.watching():
         plain, others = network.weights(), around.weights()
         for samples, answers in batch.chunks():
             targets = _pytree.tree_map_only(Tensor, lambda x: x.to(network.device), answers)
             before = in_double(network.outputs(plain, samples))
             judge = _Judge(network, before, targets)
-            base = judge.harm(in_double(around.outputs(others, samples)))
+            with replay.recording():
+                outputs = around.outputs(others, samples)
+            base = judge.harm(in_double(outputs))
             for entry in range(len(table)):
                 for width in range(widths):
                     weights = [
@@ -89,6 +101,7 @@ def one_at_a_time(
                             entries, plain, others, perturbations, strict=True
                         )
                     ]
-                    outputs = in_double(network.outputs(weights, samples))
-                    table[entry, width] += judge.harm(outputs) - base
+                    with replay.changed(modules[entry]):
+                        outputs = network.outputs(weights, samples)
+                    table[entry, width] += judge.harm(in_double(outputs)) - base
     return (table / len(batch)).permute(2, 0, 1).contiguous()
