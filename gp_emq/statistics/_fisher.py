@@ -1,13 +1,14 @@
 """The empirical Fisher diagonal from one backward pass per chunk."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Samples, split, watching
+from gp_emq.networks import Samples, gives_rows, split, watching
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten, gradients_by
 from gp_emq.statistics._network import FunctionalNetwork
@@ -21,9 +22,10 @@ def fisher_diagonal(network: FunctionalNetwork, batch: Batch, *, by_rows: bool) 
     """Average the squared gradients of the single images' cross-entropies.
 
     A layer's gradient for one image is the product of what went in and of the gradient
-    by what came out, so that one backward pass serves a whole chunk. That is done where layers
-    are plain convolutions and products with one row for each image, and where it gives the
-    gradients of two images rightly; other networks are differentiated image by image.
+    by what came out, so that one backward pass serves a whole chunk; that of a table is what came
+    out of its rows, added up. That is done where layers are plain convolutions, products and
+    embeddings with one row for each image, and where it gives the gradients of two images rightly;
+    other networks are differentiated image by image.
 
     Args:
         network: The network.
@@ -76,6 +78,8 @@ def _is_plain(module: nn.Module) -> bool:
     """Tell whether a layer's forward is the plain operator."""
     if "forward" in module.__dict__:
         return False
+    if isinstance(module, nn.Embedding):
+        return gives_rows(module)
     if isinstance(module, nn.Conv2d):
         own = type(module).forward is nn.Conv2d.forward
         return own and type(module)._conv_forward is nn.Conv2d._conv_forward
@@ -130,28 +134,86 @@ def _add_chunk(
     outputs = [call.output for record in records for call in record]
     gradients = gradients_by(loss, outputs)
     owners = [layer.shares or layer.name for layer in network.layers]
-    factors: dict[str, list[tuple[Tensor, Tensor]]] = {owner: [] for owner in owners}
+    factors = {owner: _Factors() for owner in owners}
     with torch.no_grad():
         for owner, module, record in zip(owners, network.modules, records, strict=True):
             for call in record:
-                value, gradient = call.input.float(), gradients.pop(0).float()
-                factors[owner].append(_factors(module, value, gradient))
+                factors[owner].add(module, call.input, gradients.pop(0).float())
         for layer, squares in zip(network.weight_layers, total, strict=True):
-            if factors[layer.name]:
-                squares.add_(_squares(factors[layer.name]).view_as(squares))
+            found = factors[layer.name].squares(squares.shape)
+            if found is not None:
+                squares.add_(found.to(squares.device))
 
 
-def _squares(factors: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Sum over images the squared gradient, which itself sums over all calls with a weight."""
-    total: Tensor | None = None
-    for image in range(len(factors[0][0])):
-        gradient = sum(
-            torch.matmul(left[image], right[image].transpose(-1, -2)) for left, right in factors
-        )
-        assert isinstance(gradient, Tensor)  # noqa: S101
-        total = gradient.square_() if total is None else total.addcmul_(gradient, gradient)
-    assert total is not None  # noqa: S101
-    return total
+@dataclass
+class _Factors:
+    """What makes up the gradients by one weight, which may have several calls, for each image.
+
+    Attributes:
+        products: (n, groups, rows, positions) of the gradient, and of what it is multiplied by.
+        looked_up: Indices (n, positions), and the gradient by the row that each gave.
+    """
+
+    products: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    looked_up: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def add(self, module: nn.Module, value: Tensor, gradient: Tensor) -> None:
+        """Add a call of a layer, by what went in and the gradient by what came out."""
+        if isinstance(module, nn.Embedding):
+            rows = gradient.reshape(len(value), -1, gradient.shape[-1])
+            self.looked_up.append((value.reshape(len(value), -1).long(), rows))
+        else:
+            self.products.append(_factors(module, value.float(), gradient))
+
+    def squares(self, shape: torch.Size) -> Tensor | None:
+        """Sum over images the squared gradient, which itself sums over all calls with the weight.
+
+        Args:
+            shape: Of the weight.
+
+        Returns:
+            The sums, of that shape; None where nothing called it.
+        """
+        size = shape[0]
+        if not self.products:
+            if not self.looked_up:
+                return None
+            places, rows = self._rows(size)
+            return torch.zeros(shape).index_add_(0, places % size, rows.square_())
+        looked_up = self._rows(size) if self.looked_up else None
+        total: Tensor | None = None
+        for image in range(len(self.products[0][0])):
+            gradient = sum(
+                torch.matmul(left[image], right[image].transpose(-1, -2))
+                for left, right in self.products
+            )
+            assert isinstance(gradient, Tensor)  # noqa: S101
+            if looked_up is not None:
+                places, rows = looked_up
+                here = places // size == image
+                where = (places[here] % size).to(gradient.device)
+                gradient.view(shape).index_add_(0, where, rows[here].to(gradient.device))
+            total = gradient.square_() if total is None else total.addcmul_(gradient, gradient)
+        assert total is not None  # noqa: S101
+        return total.view(shape)
+
+    def _rows(self, size: int) -> tuple[Tensor, Tensor]:
+        """Add up the gradients by the rows of a table that each image looked up.
+
+        On the CPU, where the order of a sum is always the same.
+
+        Args:
+            size: How many rows the table has.
+
+        Returns:
+            int64 (k,), `size` times the image plus the row, each once; and float32 (k, numbers).
+        """
+        indices = torch.cat([index for index, _ in self.looked_up], dim=1).cpu()
+        rows = torch.cat([row for _, row in self.looked_up], dim=1).cpu()
+        keys = indices + size * torch.arange(len(indices))[:, None]
+        places, inverse = torch.unique(keys, return_inverse=True)
+        sums = torch.zeros(len(places), rows.shape[-1])
+        return places, sums.index_add_(0, inverse.reshape(-1), rows.flatten(0, 1))
 
 
 def _factors(module: nn.Module, value: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
 import gp_emq
 from gp_emq.networks import Workload
-from gp_emq.statistics import Statistics, StatisticsSettings, collect_statistics
+from gp_emq.statistics import Statistics, StatisticsSettings, _fisher, collect_statistics
 
 WORDS, WIDTH, STEPS, COUNT, CLASSES = 6, 4, 3, 8, 3
 BITS = (2, 4)
@@ -160,6 +162,65 @@ def test_the_fisher_diagonal_is_of_single_samples(case) -> None:
             for width in range(len(BITS)):
                 along = parts[layer.name] @ moved[layer.name][width].reshape(-1).double()
                 close(form[layer.entry, width], along.square().mean())
+
+
+class Speller(nn.Module):
+    """Two tables, one of them read twice and, where tied, written with; all rows of a batch."""
+
+    def __init__(self, words: int, width: int, *, tied: bool) -> None:
+        super().__init__()
+        self.read, self.mark = nn.Embedding(words, width), nn.Embedding(4, width)
+        self.write = nn.Linear(width, words)
+        if tied:
+            self.write.weight = self.read.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        found = self.read(tokens) * torch.tanh(self.mark(tokens % 4))
+        found = torch.tanh(found.cumsum(1)) + self.read(tokens.flip(1))
+        return self.write(found.mean(1))
+
+
+@settings(max_examples=25)
+@given(
+    words=st.integers(4, 9),
+    width=st.integers(1, 5),
+    steps=st.integers(1, 6),
+    count=st.integers(2, 6),
+    tied=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_one_pass_gives_the_fisher_diagonal_of_passes_sample_by_sample(
+    *, words, width, steps, count, tied, seed
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Speller(words, width, tied=tied)
+        tokens = torch.randint(0, words, (count, steps))
+        labels = torch.randint(0, words, (count,))
+    expected = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+    for one, label in zip(tokens.split(1), labels.split(1), strict=True):
+        model.zero_grad()
+        functional.cross_entropy(model(one), label).backward()
+        for name, value in model.named_parameters():
+            expected[name] += value.grad**2 / count
+    workload = Workload(model, (tokens, labels), forward=lambda network, fed: network(fed))
+    with pytest.MonkeyPatch.context() as patch:
+        chunks: list[int] = []
+        together = _fisher._add_chunk
+
+        def add(network, weights, samples, *rest) -> None:
+            chunks.append(len(samples))
+            together(network, weights, samples, *rest)
+
+        patch.setattr(_fisher, "_add_chunk", add)
+        statistics = collect_statistics(workload, bits=BITS)
+        found = statistics.tensor("fisher_diagonal")
+    assert sum(chunks) == 2 + count  # two samples for a comparison, then all of them at once
+    owners = [layer.name for layer in sorted(statistics.layers, key=lambda layer: layer.entry)]
+    owners = [name for name in owners if f"{name}.weight" in expected]
+    views = statistics.layout("Weights").views(found)
+    for name, view in zip(owners, views, strict=True):
+        torch.testing.assert_close(view, expected[f"{name}.weight"], rtol=1e-4, atol=1e-9)
 
 
 def test_curvature_is_that_of_the_whole_hessian(case) -> None:
