@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import evaluation, jobs, procedure, ranking, scaling, search
+from benchmarks import evaluation, jobs, planning, procedure, ranking, scaling, search
 from benchmarks.timing import Row
 from gp_emq.command import run_command
 from gp_emq.options import OptionParser
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "evaluation": evaluation.benchmark,
     "search": search.benchmark,
     "procedure": procedure.benchmark,
+    "planning": planning.benchmark,
     "ranking": ranking.benchmark,
     "jobs": jobs.benchmark,
 }
@@ -25,6 +26,7 @@ QUICK: dict[str, Callable[[], list[Row]]] = {
     "evaluation": partial(evaluation.benchmark, network="digits", count=10),
     "search": partial(search.benchmark, {"digits": 2}, population=8, generations=1),
     "procedure": partial(procedure.benchmark, repeats=1),
+    "planning": partial(planning.benchmark, ["resnet20"], images=2, side=32),
     "ranking": partial(ranking.benchmark, candidates=10),
     "jobs": partial(jobs.benchmark, network="digits", count=10, repeats=1),
 }

@@ -1,6 +1,10 @@
 """Rules that choose a grid: least squared error, min-max, percentile."""
 
+import hashlib
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gp_emq.determinism import one_thread
@@ -13,6 +17,10 @@ from gp_emq.quantization._uniform import (
     in_full_precision,
     integer_range,
 )
+
+_MOST_KNOWN = 1 << 12
+"""Weights at a width, of which a network of 200 layers and 8 widths has 1,600."""
+_known: dict[bytes, tuple[NDArray[np.float64], NDArray[np.int64]]] = {}
 
 
 def choose_parameters(
@@ -56,6 +64,10 @@ def least_error(
 ) -> tuple[Tensor, Tensor]:
     """Choose the grid of least squared error of each row.
 
+    The search is exact and takes long beside everything else that planning does once, and the same
+    weights come again: to score a network, to measure plans of it, to quantize it. So what was
+    found is kept while the process lives.
+
     Args:
         rows: float64 (rows, elements).
         bits: 2 to 8.
@@ -65,13 +77,21 @@ def least_error(
     Returns:
         Scale and zero point, float32 (rows,).
     """
-    scale, zero_point = least_error_grids(
-        rows.numpy(),
-        bits,
-        symmetric=symmetric,
-        counts=None if counts is None else counts.numpy(),
-    )
-    return usable(torch.from_numpy(scale)), torch.from_numpy(zero_point).float()
+    given = [rows.numpy()] if counts is None else [rows.numpy(), counts.numpy()]
+    mark = hashlib.blake2b(f"{rows.shape} {bits} {symmetric}".encode())
+    for values in given:
+        mark.update(np.ascontiguousarray(values).tobytes())
+    key = mark.digest()
+    found = _known.get(key)
+    if found is None:
+        if len(_known) >= _MOST_KNOWN:
+            del _known[next(iter(_known))]
+        found = least_error_grids(
+            given[0], bits, symmetric=symmetric, counts=None if counts is None else given[1]
+        )
+        _known[key] = found
+    scale, zero_point = found
+    return usable(torch.tensor(scale)), torch.tensor(zero_point).float()
 
 
 def check_rule(rule: str) -> None:
@@ -92,3 +112,8 @@ def shaped_parameters(
     return QuantizationParameters(
         scale.reshape(shape), zero_point.reshape(shape), quant_min, quant_max
     )
+
+
+def forget() -> None:
+    """Forget the grids that were found, so that they are searched for anew."""
+    _known.clear()

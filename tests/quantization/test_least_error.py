@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gp_emq.quantization import WeightQuantizer, _least_error, _narrowing, fake_quantize
+from gp_emq.quantization import WeightQuantizer, _least_error, _narrowing, _scales, fake_quantize
 from gp_emq.quantization._least_error import least_error_grids
 
 
@@ -156,3 +156,37 @@ def test_the_result_does_not_depend_on_the_rows_beside():
     for index in range(6):
         alone = least_error_grids(values[index : index + 1], 4, symmetric=False)
         assert (alone[0][0], alone[1][0]) == (together[0][index], together[1][index])
+
+
+def test_what_was_found_before_is_found_again_and_is_of_its_own(monkeypatch) -> None:
+    calls = []
+    search = least_error_grids
+
+    def counted(*given, **named):
+        calls.append(1)
+        return search(*given, **named)
+
+    monkeypatch.setattr(_scales, "least_error_grids", counted)
+    monkeypatch.setattr(_scales, "_known", {})
+    monkeypatch.setattr(_scales, "_MOST_KNOWN", 5)
+    rows = torch.randn(3, 20, dtype=torch.float64)
+    first = _scales.least_error(rows, 3, symmetric=True)
+    again = _scales.least_error(rows.clone(), 3, symmetric=True)
+    assert len(calls) == 1
+    assert all(map(torch.equal, first, again))
+    again[0].zero_()
+    assert torch.equal(_scales.least_error(rows, 3, symmetric=True)[0], first[0])
+    assert len(calls) == 1
+    # Everything that decides it makes another.
+    ones = torch.ones_like(rows)
+    for other in (
+        lambda: _scales.least_error(rows, 4, symmetric=True),
+        lambda: _scales.least_error(rows, 3, symmetric=False),
+        lambda: _scales.least_error(rows.reshape(4, 15), 3, symmetric=True),
+        lambda: _scales.least_error(rows, 3, symmetric=True, counts=ones),
+        lambda: _scales.least_error(rows + 1, 3, symmetric=True),
+    ):
+        before = len(calls)
+        other()
+        assert len(calls) == before + 1
+    assert len(_scales._known) == 5
