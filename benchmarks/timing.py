@@ -31,7 +31,12 @@ class Row:
 
     def line(self) -> str:
         """Write the row as a line of a Markdown table."""
-        ratio = f"{self.ratio:.1f} × the floor" if self.floor else f"{self.ratio:.1f} × faster"
+        if self.floor:
+            ratio = f"{self.ratio:.1f} × the floor"
+        elif self.ratio < 1:
+            ratio = f"{1 / self.ratio:.1f} × slower"
+        else:
+            ratio = f"{self.ratio:.1f} × faster"
         return (
             f"| {self.name} | {_seconds(self.ours)} | {self.baseline} | {_seconds(self.theirs)} "
             f"| {ratio} |"
