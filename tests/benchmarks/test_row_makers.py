@@ -10,13 +10,20 @@ from benchmarks import agreement, latency, measured, probe, scaling
 from benchmarks.timing import Row, compare
 
 ROW = re.compile(
-    r"\| .+ \| [\d.e+]+ m?s \| .+ \| [\d.e+]+ m?s \| ([\d.]+) × (?:faster|the floor) \|"
+    r"\| .+ \| [\d.e+]+ m?s \| .+ \| [\d.e+]+ m?s \| ([\d.]+) × (?:faster|slower|the floor) \|"
 )
 
 
 @pytest.mark.parametrize(
     ("name", "rows"),
-    [("evaluation", 3), ("search", 1), ("procedure", 1), ("ranking", 2), ("jobs", 1)],
+    [
+        ("evaluation", 3),
+        ("search", 1),
+        ("procedure", 1),
+        ("planning", 2),
+        ("ranking", 2),
+        ("jobs", 1),
+    ],
 )
 def test_a_benchmark_gives_its_rows(name: str, rows: int, capsys: pytest.CaptureFixture) -> None:
     assert all_benchmarks.main([name, "--quick"]) == 0
