@@ -14,9 +14,12 @@ hypothesis.settings.load_profile("repeatable")
 
 @pytest.fixture(scope="session", autouse=True)
 def _statistics_cache(tmp_path_factory: pytest.TempPathFactory):
-    """Statistics that commands collect go to a folder that the whole session shares."""
+    """Statistics that commands collect go to a folder that all processes of the session share."""
     before = os.environ.get("GP_EMQ_CACHE")
-    os.environ["GP_EMQ_CACHE"] = str(tmp_path_factory.mktemp("statistics"))
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of the session: each worker has one in it
+    os.environ["GP_EMQ_CACHE"] = str(folder / "statistics")
     yield
     if before is None:
         del os.environ["GP_EMQ_CACHE"]

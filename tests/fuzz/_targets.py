@@ -3,6 +3,7 @@
 import json
 import pickle
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class Target:
     change: change.Mutation
     read: Callable[[Path], object]
     readers: tuple[str, ...]
-    inputs: int = 1000
+    inputs: int = 500
 
 
 def _text(content: str) -> Callable[[Path], None]:
@@ -85,7 +86,7 @@ def _saved(*, zipped: bool) -> Callable[[Path], None]:
 
 
 def _load_weights(path: Path) -> None:
-    load_weights(sample.network(), path)
+    load_weights(deepcopy(sample.network()), path)
 
 
 def _npz(**arrays: object) -> Callable[[Path], None]:
