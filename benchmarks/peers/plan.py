@@ -173,6 +173,8 @@ def answer(folder: Path) -> dict[str, Any]:
             widths = planner(network, batches, asked["bits"], average)
             seconds = time.process_time() - start
             found["plans"].append({"average": average, "widths": widths, "seconds": seconds})
+    except ModuleNotFoundError as error:
+        found["error"] = f"{error}: pip install gp_emq[peers] brings what {asked['peer']} imports"
     except Exception as error:  # noqa: BLE001 - whatever a peer raises is reported
         found["error"] = " ".join(f"{type(error).__name__}: {error}".split())
     return found
