@@ -1,15 +1,31 @@
 import json
+import math
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from scipy.special import log_softmax
 
+import gp_emq
 from gp_emq.allocate import main
-from gp_emq.allocation import load_plan
+from gp_emq.allocation import (
+    CostSettings,
+    Problem,
+    load_plan,
+    make_budgets,
+    search_space,
+    solve,
+)
 from gp_emq.command import exit_status
 from gp_emq.errors import AllocationError, GpEmqError
-from gp_emq.networks import load_inputs
+from gp_emq.export import save_quantized
+from gp_emq.measured._calibration import calibrate
+from gp_emq.measured._network import MeasuringSettings, PlanNetwork
+from gp_emq.networks import Granularity, load_inputs
+from gp_emq.ptq import QuantizationSettings
+from gp_emq.quantization import WeightQuantizer
 
 LINE = [
     "--proxy", "relative_error", "--images", "32", "--baselines", "none", "--no-plot",
@@ -174,3 +190,81 @@ def test_digits_are_distorted_and_halves_show_other_images() -> None:
     )
     again = inputs.held_back(256, 1024, seed=0)
     assert bool((again.samples == found.samples).all())
+
+
+def test_plans_with_groups_lose_and_weigh_what_quantize_makes_of_them(tmp_path) -> None:
+    out, file = tmp_path / "plan.json", tmp_path / "small.safetensors"
+    line = [*LINE[:-2], "--scale-group", "16", "--size-bytes", "27500", "--out", str(out)]
+    assert main([*line, "--measure", "4", "--calibrate", "4"]) == 0
+    plan = load_plan(out)
+    assert plan.scale_group == 16
+    assert {"calibrated", "measured"} <= plan.provenance.keys()
+    certificate = json.loads((tmp_path / "plan-certificate.json").read_text())
+    inputs = load_inputs("digits")
+    calibration = inputs.calibration(32, 0)
+    # The first half was searched on; the second confirms.
+    confirming = inputs.held_back(32, 64, 0).part(slice(32, 64))
+
+    def lost(quantized) -> float:
+        with torch.no_grad():
+            before, after = (
+                log_softmax(network(confirming.samples).double().numpy(), axis=1)
+                for network in (confirming.model, quantized)
+            )
+        return float((np.exp(before) * (before - after)).sum(axis=1).mean())
+
+    names = [found["name"] for found in certificate["lines"]]
+    assert names[0] == "float"
+    assert names[-1] == "plan"
+    for found in certificate["lines"][1:]:
+        # Tied layers there are none: every entry is a layer.
+        widths = dict(zip(plan.widths, found["widths"], strict=True))
+        small = gp_emq.quantize(calibration, plan if found["name"] == "plan" else widths,
+                                quantizer=WeightQuantizer.of(plan.granularity))  # fmt: skip
+        assert found["loss"]["value"] == pytest.approx(lost(small), rel=1e-3)
+        right = confirming.of(small).measured(batch=32).double().mean()
+        assert found["metric"]["value"] == pytest.approx(float(right))
+    assert widths == plan.widths
+    by_channel = gp_emq.quantize(calibration, widths)
+    assert lost(by_channel) != pytest.approx(found["loss"]["value"], rel=0.05)
+    (size,) = (target.achieved for target in plan.targets)
+    save_quantized(gp_emq.quantize(calibration, plan), file, method="rtn", plan=plan)
+    content = file.read_bytes()
+    assert len(content) - 8 - int.from_bytes(content[:8], "little") == size <= 27500
+
+
+def test_a_table_of_groups_is_calibrated_by_plans_with_groups() -> None:
+    inputs = load_inputs("digits")
+    calibration, held_back = inputs.calibration(32, 0), inputs.held_back(32, 64, 0)
+    layers, scale = inputs.network.layers, Granularity(per_channel=True, group=16)
+    quantizer = WeightQuantizer.of(scale)
+    statistics = gp_emq.collect_statistics(calibration, bits=(2, 3, 4), quantizer=quantizer)
+    table = gp_emq.load_proxy("relative_error").table(statistics)
+    costs = CostSettings(granularity=scale)
+    space = search_space(layers, (2, 3, 4))
+    budgets = make_budgets(space, costs, size_bytes=26000)
+    problem = Problem.of(table, space, budgets)
+    network = PlanNetwork(
+        calibration, held_back, space,
+        MeasuringSettings(quantization=QuantizationSettings(quantizer)),
+    )  # fmt: skip
+    start = solve(problem, costs).configuration
+    found = calibrate(problem, start, network, plans=6)
+    assert found.tried == solve(found.problem, costs).configuration
+    before = network.answers(start, 32).losses.mean()
+    names = [layer.name for layer in layers]
+    for measurement in (found.measured[0], found.measured[-1]):
+        plan = dict(zip(names, measurement.configuration, strict=True))
+        weight = sum(
+            math.ceil(width * math.prod(layer.weight_shape) / 8)
+            for layer, width in zip(layers, plan.values(), strict=True)
+        )
+        assert weight + 4 * sum(scale.scales(layer.weight_shape) for layer in layers) < 26000
+        small = gp_emq.quantize(calibration, plan, quantizer=quantizer)
+        with torch.no_grad():
+            one, other = (
+                log_softmax(of(held_back.samples[:32]).double().numpy(), axis=1)
+                for of in (held_back.model, small)
+            )
+        loss = float((np.exp(one) * (one - other)).sum(axis=1).mean())
+        assert measurement.difference == pytest.approx(loss - before, rel=1e-3, abs=1e-6)
