@@ -7,6 +7,8 @@ import following
 import pytest
 import torch
 
+import gp_emq
+
 GUIDE = following.DOCS / "guide.md"
 
 
@@ -37,10 +39,10 @@ def test_the_search_gives_a_formula_with_a_table(followed) -> None:
 
 def test_the_commands_plan_quantize_and_write(followed) -> None:
     folder, _, outputs = followed
-    assert len(outputs) == 5
-    assert outputs[2].startswith("plan for shop:network, by fit")
-    assert "agreement" in outputs[3]
-    report = json.loads(outputs[4])
+    assert len(outputs) == 7
+    assert outputs[4].startswith("plan for shop:network, by fit")
+    assert "agreement" in outputs[5]
+    report = json.loads(outputs[6])
     assert report["methods"][0]["method"] == "adaround"
     assert (report["calibration_images"], report["test_images"]) == (100, 100)
     for name in ("rtn", "rtn+bn", "adaround"):
@@ -60,13 +62,50 @@ def test_a_language_model_is_planned_and_its_perplexity_measured(followed) -> No
     assert found["float"] < found["plan"] < found["2 bits"]
     assert found["4 bits"] < found["3 bits"] < found["2 bits"]
     assert 2 < names["planned"].measures.average_bits <= 2.5
-    assert outputs[0].startswith("plan for reader:language, by fit")
-    report = json.loads(outputs[1])
+    assert outputs[2].startswith("plan for reader:language, by fit")
+    assert "every 64 weights of an output channel share a scale" in outputs[2]
+    report = json.loads(outputs[3])
     assert (report["metric"], report["higher_is_better"]) == ("perplexity", False)
     assert report["float"]["value"] < report["methods"][0]["accuracy"]["value"] < 16
     assert {"letters", "places"} <= set(names["planned"].widths)
     assert list(report["in_float"]) == []
     assert (folder / "reader-rtn.safetensors").is_file()
+
+
+def test_the_plans_of_the_language_model_count_and_keep_groups_of_64(followed) -> None:
+    folder, names, _ = followed
+    for plan in (names["planned"], gp_emq.load_plan(folder / "reader.json")):
+        assert plan.scale_group == 64
+    file = gp_emq.load_quantized(folder / "reader-rtn.safetensors", names["language"].model)
+    weight = file.network.get_submodule("blocks.1.down").weight.detach()
+    assert weight.shape == (64, 256)
+    for row in weight:
+        for group in row.reshape(4, 64):
+            levels = group.unique()
+            assert len(levels) <= 4
+            steps = levels / levels.diff().min()
+            assert torch.allclose(steps, steps.round(), atol=1e-3)
+    assert max(len(row.unique()) for row in weight) > 4
+
+
+def test_a_network_of_sounds_is_planned_by_its_own_loss_and_metric(followed) -> None:
+    folder, names, outputs = followed
+    heard, hearing = names["heard"], names["hearing"]
+    with torch.no_grad():
+        found = hearing.model.eval()(hearing.samples[256:]) > 0
+    # By hand: a sound counts if none of its eight notes is wrong.
+    right = (found != hearing.targets[256:].bool()).sum(dim=1) == 0
+    assert heard["float"] == pytest.approx(float(right.double().mean()))
+    assert heard["float"] > 0.8  # it has learned: the likeliest answer is right of 6 in 100
+    assert heard["2 bits"] < heard["plan"]
+    assert heard["2 bits"] < heard["3 bits"]
+    assert 2 < names["tuned"].measures.average_bits <= 2.5
+    assert outputs[0].startswith("plan for listener:hearing, by fit")
+    assert "sounds heard" in outputs[1]
+    assert "512 test samples; 256 calibration samples" in outputs[1]
+    assert {path.name for path in folder.glob("listener-*.safetensors")} == {
+        "listener-rtn.safetensors", "listener-rtn+bn.safetensors"
+    }  # fmt: skip
 
 
 def test_every_command_and_option_in_the_text_exists() -> None:
