@@ -1,4 +1,4 @@
-from ._bench import Bench, configuration_sizes
+from ._bench import Bench, check_layers, configuration_sizes
 from ._build import build_bench, check_workers, measured
 from ._file import read_bench, write_bench
 from ._import import import_bench
@@ -37,6 +37,7 @@ __all__ = [
     "bench_inputs",
     "bench_quality",
     "build_bench",
+    "check_layers",
     "check_sources",
     "check_workers",
     "choose_arithmetic",

@@ -14,6 +14,10 @@ from gp_emq.networks import MEBIBYTE, TOP_1, Layer, entry_layers
 from gp_emq.quantization import MAX_BITS, MIN_BITS
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
+_ONCE_IN_FLOAT = {"Embedding", "Projection"}
+"""Kinds of layers that had no width in earlier versions."""
+_NAMED = 3
+"""Layers that a complaint names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +115,28 @@ def check_layers(bench: Bench, layers: Sequence[Layer], network: str) -> None:
     """
     names = tuple(layer.name for layer in layers)
     if names != bench.layers or entry_layers(layers) != bench.entries:
-        raise BenchError(f"the layers of {network} are not those of bench {bench.name}")
+        raise BenchError(
+            f"the layers of {network} are not those of bench {bench.name}: "
+            f"{_difference(bench, layers)}"
+        )
+
+
+def _difference(bench: Bench, layers: Sequence[Layer]) -> str:
+    """Say which layers a bench or a network has that the other has not."""
+    lacking = sorted(set(bench.layers) - {layer.name for layer in layers}, key=bench.layers.index)
+    unknown = [layer for layer in layers if layer.name not in bench.layers]
+    said = [f"the network lacks {_some(lacking)}"] if lacking else []
+    if unknown:
+        named = _some([f"{layer.name} ({layer.kind})" for layer in unknown])
+        said.append(f"the bench does not know {named}")
+    if not lacking and unknown and {layer.kind for layer in unknown} <= _ONCE_IN_FLOAT:
+        said.append("they stayed in float when it was built: build it anew")
+    return "; ".join(said) or "they are in another order, or tied otherwise"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(shortened(name).strip("'") for name in names[:_NAMED]) + more
 
 
 def configuration_sizes(bench: Bench, layers: Sequence[Layer]) -> NDArray[np.float64]:

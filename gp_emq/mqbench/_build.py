@@ -16,7 +16,7 @@ from tqdm import tqdm
 from gp_emq.errors import BenchError
 from gp_emq.farm import Farm, FarmSettings, Job
 from gp_emq.files import code_sha256
-from gp_emq.mqbench._bench import Bench
+from gp_emq.mqbench._bench import Bench, check_layers
 from gp_emq.mqbench._file import read_bench, write_bench
 from gp_emq.mqbench._form import Found
 from gp_emq.mqbench._jobs import MeasurementJob, RoundingJob
@@ -24,7 +24,7 @@ from gp_emq.mqbench._measure import MeasurementSettings, Measurer, measurer_of
 from gp_emq.mqbench._partial import PartialResults, partial_results
 from gp_emq.mqbench._sampling import random_selection, split_configurations, split_together
 from gp_emq.mqbench._selection import Selection
-from gp_emq.networks import Workload, entry_layers, values_per_sample
+from gp_emq.networks import Network, Workload, entry_layers, values_per_sample
 from gp_emq.outputs import check_output_file, check_output_folder
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ def build_bench(
         provenance["selection_sha256"] = selection.sha256()
     fingerprint = _fingerprint(provenance, settings.bits)
     if out.exists():
-        return _finished(out, fingerprint)
+        return _finished(out, fingerprint, measurer.network)
     with measured(
         measurer, selection.configurations, fingerprint, out, farm, progress=progress
     ) as found:
@@ -252,9 +252,10 @@ def _fingerprint(provenance: dict[str, Any], bits: Sequence[int]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _finished(out: Path, fingerprint: str) -> Bench:
+def _finished(out: Path, fingerprint: str, network: Network) -> Bench:
     bench = read_bench(out)
     if bench.provenance.get("fingerprint") != fingerprint:
         raise BenchError(f"{out} holds a bench with other settings: remove it, or write elsewhere")
+    check_layers(bench, network.layers, network.name)
     out.with_name(f"{out.name}.partial").unlink(missing_ok=True)
     return bench

@@ -19,6 +19,7 @@ from gp_emq.mqbench import (
     Measurer,
     Protocol,
     Selection,
+    check_layers,
     check_sources,
     check_workers,
     choose_arithmetic,
@@ -176,6 +177,7 @@ def _measurer_of(
             workload=workload,
         )
     )
+    check_layers(bench, measurer.network.layers, measurer.network.name)
     here = measurer.provenance()
     for name, other in _CHECKED.items():
         if made.get(name) != here.get(name):
