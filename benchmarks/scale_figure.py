@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from analysis import _style as style
-from benchmarks.scale import POPULATIONS, WORKERS
-from benchmarks.simulated_search import Course, Plan
+from benchmarks.scale import NOW, POPULATIONS, WORKERS
+from benchmarks.simulated_search import Course
 
 COLOURS = {"evaluating": style.BLUE, "lost work": style.VERMILION, "set-up": style.ORANGE,
            "waiting": style.PALE}  # fmt: skip
@@ -42,14 +42,14 @@ def _by_workers(axes: Axes, ranked: dict[str, list[float]]) -> None:
     looks = ((style.VERMILION, "s"), (style.ORANGE, "D"), (style.BLUE, "o"))
     for (name, hours), (colour, marker) in zip(ranked.items(), looks, strict=True):
         axes.plot(WORKERS, hours, color=colour, marker=marker, ms=5, label=name)
-    ideal = [Plan().hours_of_work / workers for workers in WORKERS]
-    axes.plot(WORKERS, ideal, color=style.GREY, ls=(0, (2, 2)), label="evaluation / workers")
+    ideal = [NOW.hours_of_work / workers for workers in WORKERS]
+    axes.plot(WORKERS, ideal, color=style.GREY, ls=(0, (2, 2)), label="work / workers")
     _logarithmic(axes, WORKERS)
     axes.set_xlabel("workers")
     axes.set_ylabel("hours of the whole search")
     axes.set_ylim(0.15, 60_000)
     axes.legend(loc="upper right", fontsize=8, borderaxespad=0.1)
-    style.letter(axes, "a", "One process that ranks is the limit")
+    style.letter(axes, "a", "What one process does is the limit")
 
 
 def _by_layout(axes: Axes, layouts: dict[str, Course]) -> None:
@@ -63,7 +63,7 @@ def _by_layout(axes: Axes, layouts: dict[str, Course]) -> None:
     axes.set_xlim(0, 1.75 * max(course.hours for course in layouts.values()))
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("hours of the whole search, 128 workers")
-    style.letter(axes, "b", "A task for each network is lost in messages")
+    style.letter(axes, "b", "Tasks of one network, large ones first")
 
 
 def _by_population(axes: Axes, populations: Sequence[Course]) -> None:

@@ -19,16 +19,23 @@ from benchmarks.plain import PlainContext, PlainDeap
 from benchmarks.shapes import random_statistics, store_statistics
 from benchmarks.timing import Row
 from gp_emq.determinism import one_thread
-from gp_emq.evolution import Outcome, Search, SearchSettings, TableJob, make_selection
+from gp_emq.evolution import (
+    Outcome,
+    Search,
+    SearchSettings,
+    TableJob,
+    Tabulation,
+    make_selection,
+    share_items,
+)
 from gp_emq.farm import Farm, FarmSettings
-from gp_emq.mqbench import Bench
-from gp_emq.objectives import BenchObjective
+from gp_emq.mqbench import Bench, write_bench
+from gp_emq.objectives import BenchObjective, BenchSource, bench_sha256
 from gp_emq.proxies import (
     Evaluator,
     configuration_scores,
     language,
     parse_expression,
-    share_expressions,
 )
 from gp_emq.statistics import Statistics
 from primitives import load_primitive_set
@@ -137,22 +144,27 @@ def _searched(
     waited = 0.0
     with tempfile.TemporaryDirectory() as folder:
         store_statistics(network, primitive_set.needs, Path(folder))
-        job = TableJob(PRIMITIVES, (Path(folder),))
-        share = partial(share_expressions, primitive_set=primitive_set)
+        bench, path = synthetic_bench(statistics), Path(folder) / "bench.safetensors"
+        write_bench(bench, path)
+        source = BenchSource(str(path), bench_sha256(bench), "tau", None, 0)
+        sources = () if backend is None else (source,)
+        job = TableJob(PRIMITIVES, (Path(folder),), sources=sources)
+        share = partial(share_items, weights=[1], primitive_set=primitive_set)
         with Farm([job], jobs=workers, backend=backend, share=share) as farm:
-            farm.map(["mean(quantization_perturbation)"] * (workers or 1))
+            evaluate = Tabulation(job, farm.map)
+            evaluate(["mean(quantization_perturbation)"] * (workers or 1))
 
             def tables(items: list[str]) -> Sequence[Outcome]:
                 nonlocal waited
                 expressions.extend(items)
                 start = time.perf_counter()
-                outcomes = farm.map(items)
+                outcomes = evaluate(items)
                 waited += time.perf_counter() - start
                 return outcomes
 
             search = Search(
                 primitive_set=primitive_set,
-                objective=BenchObjective(synthetic_bench(statistics)),
+                objective=BenchObjective(bench),
                 evaluate=tables,
                 selection=make_selection("diversity"),
                 settings=SearchSettings(population=population),

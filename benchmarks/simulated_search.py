@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.simulated import Account, Cluster, CostlyJob, SimulatedClock, SimulatedCluster
-from gp_emq.farm import Farm
+from gp_emq.farm import Farm, lay_out
 
 FORMULAS, NETWORKS = 1_000_000, 50
 HOUR = 3600.0
@@ -23,9 +23,11 @@ class Plan:
         spread: Of the logarithm of what formulas take.
         foresight: Of the logarithm of how far what is foreseen of a formula is from what it takes.
         ranking: Seconds to rank the configurations of all networks for a formula.
-        ranking_here: Whether the one process with the dispatcher does that, as it does now.
+        ranking_here: Whether the one process with the dispatcher does that.
+        here: Seconds that it takes for a formula besides.
         per_task: Formulas of a task; None for one share of about equal cost for each worker.
-        networks_apart: Whether a task is of one formula on one network.
+        networks_apart: Whether items are of one formula on one network: each a task, or, without
+            `per_task`, laid out as a search does.
     """
 
     population: int = 1000
@@ -35,8 +37,14 @@ class Plan:
     foresight: float = 0.3
     ranking: float = 0.0
     ranking_here: bool = True
+    here: float = 0.0
     per_task: int | None = None
     networks_apart: bool = False
+
+    @property
+    def in_one_process(self) -> float:
+        """Seconds that the one process takes for a formula, messages aside."""
+        return self.here + (self.ranking if self.ranking_here else 0.0)
 
     @property
     def hours_of_work(self) -> float:
@@ -53,7 +61,7 @@ class Course:
         hours: Of the whole search.
         shares: Of the workers' time, by what it goes to.
         messages: Share of the time in which the one process sends and receives.
-        ranking: Share of the time in which it ranks.
+        ranking: Share of the time in which it ranks, or does what else it does with formulas.
         tasks: Of a generation.
     """
 
@@ -74,17 +82,31 @@ def costs_of(plan: Plan, generation: int) -> list[float]:
     if not plan.ranking_here:
         whole = [cost + plan.ranking for cost in whole]
     if plan.networks_apart:
-        return [cost / NETWORKS for cost in whole for _ in range(NETWORKS)]
+        return [cost / NETWORKS for _ in range(NETWORKS) for cost in whole]
     return whole
 
 
 def shares_of(plan: Plan, items: Sequence[float], pieces: int) -> list[tuple[int, ...]]:
-    """Share items out as a search does: the dearest first, to whoever should end soonest."""
+    """Lay items out as a search does."""
+    count = plan.population if plan.networks_apart else len(items)
+    groups = [range(start, start + count) for start in range(0, len(items), count)]
     draw = random.Random("foresight")
     foreseen = [item * draw.lognormvariate(0, plan.foresight) for item in items]
-    parts: list[list[int]] = [[] for _ in range(min(pieces, len(items)))]
+    if not plan.networks_apart:
+        return share_of_equals(groups[0], pieces, foreseen)
+    return lay_out(
+        groups, [1.0] * len(groups), pieces,
+        lambda places, tasks: share_of_equals(places, tasks, foreseen),
+    )  # fmt: skip
+
+
+def share_of_equals(
+    places: Sequence[int], tasks: int, foreseen: Sequence[float]
+) -> list[tuple[int, ...]]:
+    """Share places out: the dearest first, to whichever task should end soonest."""
+    parts: list[list[int]] = [[] for _ in range(min(tasks, len(places)))]
     ends = [(0.0, part) for part in range(len(parts))]
-    for place in sorted(range(len(items)), key=lambda place: -foreseen[place]):
+    for place in sorted(places, key=lambda place: -foreseen[place]):
         end, soonest = ends[0]
         parts[soonest].append(place)
         heapq.heapreplace(ends, (end + foreseen[place], soonest))
@@ -98,7 +120,6 @@ def simulate(like: Cluster, plan: Plan) -> Course:
     """
     clock = SimulatedClock()
     cluster = SimulatedCluster(like, clock)
-    per_task = 1 if plan.networks_apart else plan.per_task
     farm = Farm(
         [CostlyJob()], workers=cluster, clock=clock, task_timeout=None,
         share=lambda items, pieces: shares_of(plan, items, pieces),
@@ -110,10 +131,13 @@ def simulate(like: Cluster, plan: Plan) -> Course:
             if not counted and clock.now() >= ready:
                 begun, cluster.account = clock.now(), Account()
             counted += clock.now() >= ready
-            for _ in farm.stream(costs_of(plan, generation), items_per_task=per_task):
-                pass
-            if plan.ranking_here:
-                clock.sleep(plan.ranking * plan.population)
+            costs = costs_of(plan, generation)
+            # What the first network rejects is not asked of the others, which wait for it.
+            first = plan.population if plan.networks_apart else len(costs)
+            for items in (costs[:first], costs[first:]):
+                for _ in farm.stream(items, items_per_task=plan.per_task):
+                    pass
+            clock.sleep(plan.in_one_process * plan.population)
             generation += 1
     return _course(plan, like, clock.now() - begun, cluster.account)
 
@@ -127,7 +151,7 @@ def _course(plan: Plan, like: Cluster, seconds: float, account: Account) -> Cour
     }
     shares["waiting"] = max(0.0, 1 - sum(shares.values()))
     formulas = plan.population * plan.generations
-    ranking = plan.ranking * formulas if plan.ranking_here else 0.0
+    ranking = plan.in_one_process * formulas
     return Course(
         seconds * FORMULAS / formulas / HOUR,
         shares,

@@ -2,13 +2,14 @@
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gp_emq.evolution import Outcome, Search, SearchSettings, TableJob, make_selection
+from gp_emq.evolution import Search, SearchSettings, TableJob, Tabulation, make_selection
 from gp_emq.mqbench import Bench, BenchInputs
 from gp_emq.networks import Network, Workload, find_layers
 from gp_emq.objectives import BenchObjective
@@ -47,12 +48,7 @@ class Tiny:
     def tables(self, primitives: str, *, probing: bool = True, networks: int = 1):
         """A function from expressions to screened tables, of the network so often, right here."""
         job = TableJob(primitives, (self.folder,) * networks, probing)
-        state = job.set_up()
-
-        def tabulate(expressions: list[str]) -> list[Outcome]:
-            return list(job.work(state, expressions))
-
-        return tabulate
+        return Tabulation(job, partial(job.work, job.set_up()))
 
     def search(
         self,

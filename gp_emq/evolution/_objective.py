@@ -3,15 +3,32 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gp_emq.statistics import Statistics
 
 FloatArray = NDArray[np.float64]
 
 Tables = tuple[FloatArray, ...]
 """A formula's sensitivity tables, not oriented: one of (entries, bits) for each network."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a formula comes to on one network: few numbers, so that they can travel.
+
+    Args:
+        sign: The orientation that this network's training configurations ask for, +1 or −1.
+        training: On them, in that orientation, so at least 0.
+        validation: On the validation configurations, in the same.
+    """
+
+    sign: int
+    training: float
+    validation: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +80,33 @@ class Objective(Protocol):
 
         Args:
             formulas: Finite tables of each formula, one for each of `networks`.
+        """
+
+
+class Part(Protocol):
+    """What ranks tables of one network, wherever they were computed."""
+
+    def figures(self, tables: Sequence[FloatArray]) -> list[Figures]:
+        """Rank finite tables, (entries, bits) each; what one comes to depends on no other."""
+
+
+class PartSource(Protocol):
+    """How a worker comes by a part: small to send, equal where the part is, and hashable."""
+
+    def open(self, statistics: Statistics) -> Part | None:
+        """Make the part of a network of such statistics; None where that cannot be done here."""
+
+
+@runtime_checkable
+class ObjectiveOfParts(Objective, Protocol):
+    """An objective of which workers do the ranking, network by network."""
+
+    def measured(self, tables: Tables, figures: Sequence[Figures]) -> Measurement:
+        """Give what `measure` gives, from what the parts found.
+
+        Args:
+            tables: Finite tables of one formula, one for each of `networks`.
+            figures: What the part of each network made of its table.
         """
 
 

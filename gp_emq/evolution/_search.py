@@ -18,7 +18,7 @@ from gp_emq.evolution._account import (
 )
 from gp_emq.evolution._archive import Archive
 from gp_emq.evolution._individual import Individual
-from gp_emq.evolution._objective import Measurement, Objective
+from gp_emq.evolution._objective import Measurement, Objective, ObjectiveOfParts
 from gp_emq.evolution._prioritisation import Prioritisation
 from gp_emq.evolution._proposal import Proposal, make_toolbox, offspring
 from gp_emq.evolution._randomness import stream
@@ -178,10 +178,9 @@ class Search:
         Args:
             outcomes: One for each proposal, in the order that `ask` gave them.
         """
-        measured = iter(self._objective.measure([one.tables for one in outcomes if one.tables]))
         self._open = []
-        for proposal, outcome in zip(self._waiting, outcomes, strict=True):
-            measurement = next(measured) if outcome.tables else None
+        judged = zip(self._waiting, outcomes, self._measurements(outcomes), strict=True)
+        for proposal, outcome, measurement in judged:
             if self._enters(proposal, outcome, measurement):
                 continue
             place = proposal.row.place
@@ -237,6 +236,21 @@ class Search:
     def _restored(self, row: IndividualRow) -> Individual:
         (measurement,) = self._objective.measure([row.tables])
         return Individual(self._parsed(row.expression), row, measurement)
+
+    def _measurements(self, outcomes: Sequence[Outcome]) -> list[Measurement | None]:
+        """Measure what passed, all but what whoever evaluated it has ranked already."""
+        objective = self._objective
+        parts = objective if isinstance(objective, ObjectiveOfParts) else None
+        unranked = [one.tables for one in outcomes if one.tables and not (parts and one.figures)]
+        measured = iter(objective.measure(unranked))
+        return [
+            None
+            if not one.tables
+            else parts.measured(one.tables, one.figures)
+            if parts and one.figures
+            else next(measured)
+            for one in outcomes
+        ]
 
     def _parsed(self, expression: str) -> list[Node]:
         return list(parse_expression(expression, self._set))

@@ -15,6 +15,9 @@ from gp_emq.errors import GpEmqError
 from gp_emq.evolution._individual import Individual
 from gp_emq.evolution._objective import FloatArray, paired_standard_error
 
+LARGEST_RANKS = 2**23
+"""Ranks that one look at a population's diversity may take: 64 MiB."""
+
 Newcomers = dict[int, Individual]
 """Individuals that passed the screen, by place: offspring first, then fresh ones."""
 
@@ -295,10 +298,16 @@ def without(individuals: Sequence[Individual], one: Individual) -> list[Individu
 
 
 def diversity(population: Sequence[Individual]) -> float:
-    """One less the mean absolute rank correlation of the population's pairs, in [0, 1]."""
+    """One less the mean absolute rank correlation of the population's pairs, in [0, 1].
+
+    Where that takes more than `LARGEST_RANKS` numbers it is of as many members as do not, at equal
+    distances.
+    """
     if len(population) < 2:
         return 0.0
-    ranks = np.stack([individual.measurement.ranks for individual in population])
+    most = max(2, LARGEST_RANKS // len(population[0].measurement.ranks))
+    chosen = population[:: -(-len(population) // most)]
+    ranks = np.stack([individual.measurement.ranks for individual in chosen])
     correlations = np.abs(ranks @ ranks.T)
-    count = len(population)
+    count = len(chosen)
     return float(1 - (correlations.sum() - np.trace(correlations)) / (count * (count - 1)))

@@ -1,14 +1,15 @@
-"""The farm's job of a search: from expressions to screened tables on every network."""
+"""The farm's job of a search: from expressions to tables, screened and ranked, on each network."""
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
-from gp_emq.evolution._objective import FloatArray, Tables
+from gp_emq.evolution._objective import Figures, Part, PartSource, Tables
 from gp_emq.evolution._reasons import FAILED
 from gp_emq.evolution._screening import TableScreen
-from gp_emq.proxies import DEFAULT_MEMORY, Node, parse_expression
+from gp_emq.proxies import DEFAULT_MEMORY, parse_expression
 from gp_emq.statistics import open_statistics
 from primitives import PrimitiveSet, load_primitive_set
 
@@ -22,19 +23,33 @@ class Outcome:
             if it was rejected.
         reason: Why it was rejected; None if it passed.
         seconds: What it took.
+        figures: What ranking each table came to, where that was done with it; otherwise none.
     """
 
     tables: Tables
     reason: str | None
     seconds: float
+    figures: tuple[Figures, ...] = ()
 
+
+TableItem = tuple[int, str]
+"""The place of a folder among the different ones of a job, and an expression."""
 
 NOT_EVALUATED = Outcome((), None, 0.0)
 
 
 @dataclass(frozen=True)
+class _Network:
+    """What a worker has of one folder of statistics, and of the networks that lie there."""
+
+    screen: TableScreen
+    parts: tuple[Part, ...]
+    """What ranks for each of the networks; none where that is not done here."""
+
+
+@dataclass(frozen=True)
 class TableJob:
-    """Screens expressions on statistics that lie on disk.
+    """Screens expressions on statistics that lie on disk, and ranks their tables.
 
     Args:
         primitive_set: Name or path of the primitive set.
@@ -42,6 +57,7 @@ class TableJob:
         probing: Whether to probe (see `TableScreen`).
         device: Where the full tables are computed.
         memory: See `Evaluator`.
+        sources: What ranks for each network; none where the search itself does.
     """
 
     primitive_set: str
@@ -49,56 +65,124 @@ class TableJob:
     probing: bool = True
     device: str = "cpu"
     memory: int = DEFAULT_MEMORY
+    sources: tuple[PartSource, ...] = ()
 
     @property
     def key(self) -> Hashable:
         """The arguments: all that the set-up depends on."""
-        return (self.primitive_set, self.folders, self.probing, self.device, self.memory)
+        return (
+            self.primitive_set, self.folders, self.probing, self.device, self.memory, self.sources
+        )  # fmt: skip
 
-    def set_up(self) -> tuple[PrimitiveSet, dict[Path, TableScreen]]:
+    def set_up(self) -> tuple[PrimitiveSet, list[_Network]]:
         """Build the primitive set and map the statistics into memory."""
         primitive_set = load_primitive_set(self.primitive_set)
-        screens = {
-            folder: TableScreen(
-                primitive_set,
-                open_statistics(folder),
-                probing=self.probing,
-                device=self.device,
-                memory=self.memory,
-            )
-            for folder in dict.fromkeys(self.folders)
-        }
-        return primitive_set, screens
-
-    def work(
-        self, state: tuple[PrimitiveSet, dict[Path, TableScreen]], items: Sequence[str]
-    ) -> list[Outcome]:
-        """Screen expressions side by side; their time is shared out evenly.
-
-        What one network rejects is rejected, for the reason of the first that does so, and not
-        tried on those after it.
-        """
-        primitive_set, screens = state
-        start = time.perf_counter()
-        trees: list[Sequence[Node]] = [parse_expression(item, primitive_set) for item in items]
-        reasons: list[str | None] = [None] * len(items)
-        found: list[dict[Path, FloatArray]] = [{} for _ in items]
-        for folder, screen in screens.items():
-            alive = [place for place, reason in enumerate(reasons) if reason is None]
-            results = screen.tables([trees[place] for place in alive])
-            for place, result in zip(alive, results, strict=True):
-                if isinstance(result, str):
-                    reasons[place] = result
-                else:
-                    found[place][folder] = result
-        seconds = (time.perf_counter() - start) / max(1, len(items))
-        return [
-            Outcome(tuple(tables[folder] for folder in self.folders), None, seconds)
-            if reason is None
-            else Outcome((), reason, seconds)
-            for tables, reason in zip(found, reasons, strict=True)
+        return primitive_set, [
+            self._network(folder, primitive_set) for folder in dict.fromkeys(self.folders)
         ]
 
-    def failed(self, item: str, reason: str) -> Outcome:  # noqa: ARG002 - whatever it was
+    def work(
+        self, state: tuple[PrimitiveSet, list[_Network]], items: Sequence[TableItem]
+    ) -> list[Outcome]:
+        """Screen the expressions of each folder side by side; their time is shared out evenly."""
+        primitive_set, networks = state
+        outcomes: dict[TableItem, Outcome] = {}
+        for place in dict.fromkeys(place for place, _ in items):
+            expressions = [expression for own, expression in items if own == place]
+            found = self._on(networks[place], expressions, primitive_set)
+            outcomes.update(
+                ((place, text), one) for text, one in zip(expressions, found, strict=True)
+            )
+        return [outcomes[item] for item in items]
+
+    def failed(self, item: TableItem, reason: str) -> Outcome:  # noqa: ARG002 - whatever it was
         """Reject an expression whose evaluation was lost again and again."""
         return Outcome((), f"{FAILED}{reason}", 0.0)
+
+    def _network(self, folder: Path, primitive_set: PrimitiveSet) -> _Network:
+        statistics = open_statistics(folder)
+        screen = TableScreen(
+            primitive_set,
+            statistics,
+            probing=self.probing,
+            device=self.device,
+            memory=self.memory,
+        )
+        own = [place for place, other in enumerate(self.folders) if other == folder]
+        parts = [self.sources[place].open(statistics) for place in own if self.sources]
+        present = tuple(part for part in parts if part is not None)
+        return _Network(screen, present if len(present) == len(own) else ())
+
+    @staticmethod
+    def _on(
+        network: _Network, expressions: Sequence[str], primitive_set: PrimitiveSet
+    ) -> list[Outcome]:
+        start = time.perf_counter()
+        results = network.screen.tables(
+            [parse_expression(text, primitive_set) for text in expressions]
+        )
+        tables = [one for one in results if not isinstance(one, str)]
+        figures: Iterator[tuple[Figures, ...]] = repeat(())
+        if network.parts:
+            figures = zip(*(part.figures(tables) for part in network.parts), strict=True)
+        seconds = (time.perf_counter() - start) / max(1, len(expressions))
+        return [
+            Outcome((), one, seconds)
+            if isinstance(one, str)
+            else Outcome((one,), None, seconds, next(figures))
+            for one in results
+        ]
+
+
+@dataclass(frozen=True)
+class Tabulation:
+    """Evaluates expressions on all networks of a search: what a `Search` evaluates by.
+
+    What one network rejects is rejected, for the reason of the first that does so. Most of what is
+    rejected anywhere is so on the first network, so that the others wait for it.
+
+    Args:
+        job: The job.
+        do: Does its items, such as `Farm.map`.
+        side_by_side: Whether the networks after the first are done at once, so that workers share
+            them; otherwise none is asked about what one before it rejects.
+    """
+
+    job: TableJob
+    do: Callable[[Sequence[TableItem]], Sequence[Outcome]]
+    side_by_side: bool = False
+
+    def __call__(self, expressions: Sequence[str]) -> list[Outcome]:
+        """Evaluate expressions; one outcome each, in their order."""
+        folders = list(dict.fromkeys(self.job.folders))
+        others = range(1, len(folders))
+        found: list[list[Outcome]] = [[] for _ in expressions]
+        alive = list(range(len(expressions)))
+        for stage in ([0], *([others] if self.side_by_side else ([place] for place in others))):
+            items = [(folder, expressions[place]) for folder in stage for place in alive]
+            for place, outcome in zip(alive * len(stage), self.do(items), strict=True):
+                found[place].append(outcome)
+            alive = [place for place in alive if all(one.reason is None for one in found[place])]
+        ways = [folders.index(folder) for folder in self.job.folders]
+        return [_together(outcomes, ways) for outcomes in found]
+
+
+def _together(outcomes: Sequence[Outcome], folders: Sequence[int]) -> Outcome:
+    """Put together what an expression came to in each folder.
+
+    Args:
+        outcomes: Of each folder, up to one that rejects it at least.
+        folders: The place of each network's folder.
+    """
+    seconds = sum(one.seconds for one in outcomes)
+    reasons = (one.reason for one in outcomes if one.reason is not None)
+    reason = next(reasons, None)
+    if reason is not None:
+        return Outcome((), reason, seconds)
+    tables = tuple(outcomes[folder].tables[0] for folder in folders)
+    figures = tuple(
+        found[folders[:network].count(folder)]
+        for network, folder in enumerate(folders)
+        if (found := outcomes[folder].figures)
+    )
+    return Outcome(tables, None, seconds, figures if len(figures) == len(tables) else ())

@@ -13,12 +13,13 @@ from gp_emq.errors import RunError
 from gp_emq.experiment._configuration import OWN_OBJECTIVE, Execution, RunConfiguration
 from gp_emq.experiment._found import Formula, Result
 from gp_emq.experiment._interruption import Interruption
-from gp_emq.experiment._parts import make_farm, make_search, open_store
+from gp_emq.experiment._parts import make_search, open_store, tabulation
 from gp_emq.experiment._phases import INTERRUPTED, RANDOM_SEARCH, evolve, search_at_random
-from gp_emq.experiment._setting import Setting, bench_sha256, load_setting
+from gp_emq.experiment._setting import Setting, load_setting
 from gp_emq.experiment._summary import front_of, hall_of_fame, recommended, summarise
 from gp_emq.experiment._validation import ValidationNetworks, shortest_of_the_best
 from gp_emq.files import is_code
+from gp_emq.objectives import bench_sha256
 from gp_emq.statistics import Statistics
 from gp_emq.store import STORE_NAME, RunStore, bench_key, write_hall_of_fame, write_logbook
 
@@ -164,9 +165,9 @@ def _search(
     folder, selection = execution.folder, setting.configuration.selection
     with (
         Interruption() as interruption,
-        make_farm(setting, networks, execution.farm, execution.memory) as farm,
+        tabulation(setting, networks, execution.farm, execution.memory) as evaluate,
     ):
-        search = make_search(setting, farm, selection)
+        search = make_search(setting, evaluate, selection)
         validated = setting.is_validated
         reason = evolve(search, store, execution, interruption, validated=validated)
         judged = []
@@ -179,7 +180,7 @@ def _search(
         write_logbook(folder / "logbook.csv", store.generations())
         random_search = None
         if execution.random_search and selection != "random" and not interruption.requested:
-            random_search = make_search(setting, farm, "random")
+            random_search = make_search(setting, evaluate, "random")
             with open_store(folder / RANDOM_SEARCH, setting, "random", networks) as random_store:
                 search_at_random(
                     random_search,

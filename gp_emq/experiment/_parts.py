@@ -1,6 +1,7 @@
 """Making what a run is made of: the farm, its searches, and their stores."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_emq.evolution import Outcome, Search, SearchSettings, TableJob, make_selection
-from gp_emq.experiment._setting import Setting, bench_sha256
+from gp_emq.evolution import (
+    Outcome,
+    Search,
+    SearchSettings,
+    TableItem,
+    TableJob,
+    Tabulation,
+    make_selection,
+    share_items,
+)
+from gp_emq.experiment._setting import Setting
 from gp_emq.farm import Farm, FarmSettings
-from gp_emq.proxies import share_expressions
+from gp_emq.objectives import bench_sha256
 from gp_emq.statistics import Kind, Statistics
 from gp_emq.store import STORE_NAME, RunStore, bench_key
 
@@ -20,10 +30,14 @@ TENSORS = {Kind.WEIGHTS, Kind.WEIGHTS_PER_BIT, Kind.ACTIVATIONS, Kind.ACTIVATION
 """Kinds of statistics that take time to compute with."""
 
 
-def make_farm(
+@contextlib.contextmanager
+def tabulation(
     setting: Setting, networks: tuple[Statistics, ...], settings: FarmSettings, memory: int
-) -> Farm[str, Outcome]:
-    """Make the farm that turns a run's expressions into tables.
+) -> Iterator[Tabulation]:
+    """Give what turns a run's expressions into tables, and end its workers afterwards.
+
+    Processes rank what they compute; what is done in this process is ranked by the search, and so
+    are tables of a bench that workers do not find, or of an objective of the caller's own.
 
     Args:
         setting: Benches and primitive set.
@@ -33,44 +47,51 @@ def make_farm(
     """
     configuration = setting.configuration
     folders = tuple(one.folder for one in networks if one.folder is not None)
-    elements = max(
-        (
-            one.layout(kind).size
-            for one in networks
-            for kind in {one.kind_of(name) for name in setting.statistic_names} & TENSORS
-        ),
-        default=0,
-    )
-    backend, jobs = settings.chosen(elements)
+    sizes = [_elements(one, setting.statistic_names) for one in networks]
+    backend, jobs = settings.chosen(max(sizes, default=0))
     if backend is None and setting.primitive_set.has_own_code:
         # What a user's own operator hangs or kills must not be this process.
         backend = "loky"
-    return Farm(
-        [
-            TableJob(
-                configuration.primitives,
-                folders,
-                configuration.screening,
-                device,
-                memory * 2**20,
-            )
-            for device in settings.devices
-        ],
+    apart = backend not in (None, "threading")
+    variants = [
+        TableJob(
+            configuration.primitives,
+            folders,
+            configuration.screening,
+            device,
+            memory * 2**20,
+            setting.sources if apart else (),
+        )
+        for device in settings.devices
+    ]
+    weights = dict(zip(folders, sizes, strict=True))
+    farm: Farm[TableItem, Outcome] = Farm(
+        variants,
         jobs=jobs,
         backend=backend,
         scheduler=settings.scheduler,
         task_timeout=settings.task_timeout,
-        share=partial(share_expressions, primitive_set=setting.primitive_set),
+        share=partial(
+            share_items, weights=list(weights.values()), primitive_set=setting.primitive_set
+        ),
     )
+    with farm:
+        yield Tabulation(variants[0], farm.map, side_by_side=backend is not None)
 
 
-def make_search(setting: Setting, farm: Farm[str, Outcome], selection: str) -> Search:
+def _elements(statistics: Statistics, names: Sequence[str]) -> int:
+    """Give the elements of the largest tensor that a set uses of a network."""
+    kinds = {statistics.kind_of(name) for name in names} & TENSORS
+    return max((statistics.layout(kind).size for kind in kinds), default=0)
+
+
+def make_search(setting: Setting, evaluate: Tabulation, selection: str) -> Search:
     """Make a search with a selection of a name; random search has no seeds."""
     configuration = setting.configuration
     return Search(
         primitive_set=setting.primitive_set,
         objective=setting.objective,
-        evaluate=farm.map,
+        evaluate=evaluate,
         selection=make_selection(selection),
         settings=SearchSettings(
             population=configuration.population,

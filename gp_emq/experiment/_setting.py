@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from gp_emq.correlation import why_unrankable
@@ -13,9 +13,15 @@ from gp_emq.evolution import Objective
 from gp_emq.experiment._collecting import Given, StatisticsJob, bench_statistics, shared_out
 from gp_emq.experiment._configuration import OWN_OBJECTIVE, RunConfiguration
 from gp_emq.farm import Farm, FarmSettings
-from gp_emq.mqbench import Bench, configuration_sizes, load_bench
+from gp_emq.mqbench import Bench, list_benches, load_bench
 from gp_emq.networks.zoo import refuse_held_out
-from gp_emq.objectives import BenchObjective, EqualCostObjective, MeanObjective, PlanObjective
+from gp_emq.objectives import (
+    BenchObjective,
+    BenchSource,
+    MeanObjective,
+    bench_sha256,
+    objective_of,
+)
 from gp_emq.proxies import parse_expression
 from gp_emq.proxies.handcrafted import seed_expressions
 from gp_emq.statistics import Statistics, default_cache, is_own
@@ -55,14 +61,14 @@ class Setting:
         """
         if self.configuration.fitness == "tau" or not self.benches:
             return self
-        samples, seed = self.configuration.bench_samples, self.configuration.seed
-        kind = PlanObjective if self.configuration.fitness == "plans" else EqualCostObjective
+        configuration = self.configuration
         parts = tuple(
-            kind(
+            objective_of(
                 bench,
-                configuration_sizes(bench, statistics.layers),
-                samples=samples,
-                seed=seed,
+                statistics.layers,
+                fitness=configuration.fitness,
+                samples=configuration.bench_samples,
+                seed=configuration.seed,
             )
             for bench, statistics in zip(self.benches, networks, strict=True)
         )
@@ -128,6 +134,22 @@ class Setting:
                 yield items[place]
 
     @property
+    def sources(self) -> tuple[BenchSource, ...]:
+        """How workers come by what ranks on each bench; none for an objective of one's own."""
+        configuration = self.configuration
+        return tuple(
+            BenchSource(
+                # A file of a relative path is where this process is, and workers may be elsewhere.
+                name if name in list_benches() else str(Path(name).resolve()),
+                bench_sha256(bench),
+                configuration.fitness,
+                configuration.bench_samples,
+                configuration.seed,
+            )
+            for name, bench in zip(configuration.benches, self.benches, strict=False)
+        )
+
+    @property
     def is_validated(self) -> bool:
         """Whether the validation configurations of every bench can be ranked."""
         return not any(why_unrankable(one.oriented[one.validation], "") for one in self.benches)
@@ -140,16 +162,6 @@ class Setting:
     def statistics_sha256(self, networks: Sequence[Statistics]) -> str:
         """Sha256 of the statistics that the run uses."""
         return joint_sha256([one.content_sha256(self.statistic_names) for one in networks])
-
-
-def bench_sha256(bench: Bench) -> str:
-    """Sha256 of a bench's configurations, accuracies and split."""
-    digest = hashlib.sha256()
-    for array in (bench.configurations, bench.accuracies, bench.split):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    if not bench.higher_is_better:
-        digest.update(b"lower is better")
-    return digest.hexdigest()
 
 
 def joint_sha256(digests: Sequence[str]) -> str:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from gp_emq.correlation import among, bootstrap_interval, tau_on, why_unrankable
 from gp_emq.evolution import FloatArray, Individual, Measurement, Search, centred
-from gp_emq.experiment._setting import Setting, bench_sha256, joint_sha256
+from gp_emq.experiment._setting import Setting, joint_sha256
 from gp_emq.experiment._validation import Judged, shortest_of_the_best
+from gp_emq.objectives import bench_sha256
 from gp_emq.proxies import Evaluator, configuration_scores, language, parse_expression, to_formula
 from gp_emq.statistics import Statistics
 from gp_emq.store import HallOfFame, Member, Provenance

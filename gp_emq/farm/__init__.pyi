@@ -1,6 +1,7 @@
 from ._devices import choose_devices
 from ._farm import Farm
 from ._job import Job
+from ._layout import lay_out
 from ._settings import BACKENDS, FarmSettings
 
 __all__ = [
@@ -9,4 +10,5 @@ __all__ = [
     "FarmSettings",
     "Job",
     "choose_devices",
+    "lay_out",
 ]

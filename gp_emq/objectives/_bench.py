@@ -2,14 +2,14 @@
 
 import random
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from gp_emq.correlation import KendallRanker, PairMask, Ranker, among, rounded
-from gp_emq.evolution import FloatArray, Measurement, Tables, centred
+from gp_emq.evolution import Figures, FloatArray, Measurement, Tables, centred
 from gp_emq.mqbench import Bench
 from gp_emq.proxies import configuration_scores
 
@@ -50,11 +50,11 @@ class BenchObjective:
             # Named like every stream of a search, so that runs of before can be resumed.
             training = sorted(random.Random(f"{seed}/bench samples").sample(training, samples))
         self._training = np.asarray(training, dtype=np.intp)
-        self._validation = np.asarray(bench.validation, dtype=np.intp)
+        validation = np.asarray(bench.validation, dtype=np.intp)
+        self._choices = self.choices[self._training], self.choices[validation]
         accuracies: FloatArray = np.asarray(bench.oriented, dtype=np.float64)
         self._rank_training, self._rank_validation = (
-            ranker(accuracies[part], among(pairs, part))
-            for part in (self._training, self._validation)
+            ranker(accuracies[part], among(pairs, part)) for part in (self._training, validation)
         )
 
     @property
@@ -73,28 +73,51 @@ class BenchObjective:
         """
         if not formulas:
             return []
-        tables = np.stack([table for (table,) in formulas])
-        scores = configuration_scores(centred(tables), self.choices)
-        training = rounded(scores[:, self._training])
-        training_taus = self._rank_training.taus(training)
-        signs = np.where(training_taus < 0, -1, 1)
-        validation_taus = self._rank_validation.taus(rounded(scores[:, self._validation]))
+        found, training = self._ranked([table for (table,) in formulas])
         return [
-            self._measurement(int(sign), float(sign * tau), float(sign * other), sign * row)
-            for sign, row, tau, other in zip(
-                signs, training, training_taus, validation_taus, strict=True
-            )
+            self._measurement(one, partial(np.multiply, one.sign, row))
+            for one, row in zip(found, training, strict=True)
         ]
 
-    def _measurement(
-        self, sign: int, training: float, validation: float, scores: FloatArray
-    ) -> Measurement:
-        taus = ((training, validation),)
-        left_out, ranks = (
-            partial(self._rank_training.left_out, scores),
-            partial(_unit_ranks, scores),
+    def figures(self, tables: Sequence[FloatArray]) -> list[Figures]:
+        """Rank tables, (entries, bits) each, as `measure` does; see `gp_emq.evolution.Part`."""
+        return self._ranked(tables)[0] if tables else []
+
+    def measured(self, tables: Tables, figures: Sequence[Figures]) -> Measurement:
+        """Give what `measure` gives, from what `figures` gave of the one table."""
+        (table,), (one,) = tables, figures
+        return self._measurement(one, partial(self._training_scores, table, one.sign))
+
+    def _ranked(self, tables: Sequence[FloatArray]) -> tuple[list[Figures], FloatArray]:
+        """Rank tables; their scores of the training configurations, not oriented, (tables, n)."""
+        stacked = centred(np.stack(tables))
+        training, validation = (
+            rounded(configuration_scores(stacked, choices)) for choices in self._choices
         )
-        return Measurement(sign, training, validation, taus, left_out, ranks)
+        training_taus = self._rank_training.taus(training)
+        signs = np.where(training_taus < 0, -1, 1)
+        validation_taus = self._rank_validation.taus(validation)
+        found = [
+            Figures(int(sign), float(sign * tau), float(sign * other))
+            for sign, tau, other in zip(signs, training_taus, validation_taus, strict=True)
+        ]
+        return found, training
+
+    def _training_scores(self, table: FloatArray, sign: int) -> FloatArray:
+        (scores,) = rounded(configuration_scores(centred(table[None]), self._choices[0]))
+        oriented: FloatArray = sign * scores
+        return oriented
+
+    def _measurement(self, one: Figures, scores: Callable[[], FloatArray]) -> Measurement:
+        kept = cache(scores)
+        return Measurement(
+            one.sign,
+            one.training,
+            one.validation,
+            ((one.training, one.validation),),
+            lambda: self._rank_training.left_out(kept()),
+            lambda: _unit_ranks(kept()),
+        )
 
 
 def _unit_ranks(scores: FloatArray) -> FloatArray:

@@ -1,12 +1,13 @@
 """An objective over several others: their mean, in one orientation for all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 
 from gp_emq.errors import GpEmqError
-from gp_emq.evolution import FloatArray, Measurement, Objective, Tables
+from gp_emq.evolution import Figures, FloatArray, Measurement, Objective, ObjectiveOfParts, Tables
 
 
 class MeanObjective:
@@ -48,12 +49,35 @@ class MeanObjective:
         Returns:
             Means in the orientation that the training configurations of all ask for.
         """
-        ends = np.cumsum([0, *(len(one.networks) for one in self._objectives)]).tolist()
         measured = [
-            one.measure([tables[start:stop] for tables in formulas])
-            for one, (start, stop) in zip(self._objectives, pairwise(ends), strict=True)
+            one.measure([tables[own] for tables in formulas]) for one, own in self._with_places()
         ]
         return [_mean(parts) for parts in zip(*measured, strict=True)]
+
+    def measured(self, tables: Tables, figures: Sequence[Figures]) -> Measurement:
+        """Give what `measure` gives, from what was found on each network.
+
+        Args:
+            tables: Finite tables of one formula, one for each of `networks`.
+            figures: What the part of each network made of its table.
+
+        Raises:
+            GpEmqError: One of the objectives has no parts.
+        """
+        return _mean(
+            [_of_parts(one).measured(tables[own], figures[own]) for one, own in self._with_places()]
+        )
+
+    def _with_places(self) -> Iterator[tuple[Objective, slice]]:
+        """Give each objective with where its networks are among all."""
+        ends = np.cumsum([0, *(len(one.networks) for one in self._objectives)]).tolist()
+        return zip(self._objectives, (slice(*own) for own in pairwise(ends)), strict=True)
+
+
+def _of_parts(one: Objective) -> ObjectiveOfParts:
+    if not hasattr(one, "measured"):  # the look at all that the protocol names is slow
+        raise GpEmqError(f"{type(one).__name__} has no parts that workers could rank by")
+    return cast("ObjectiveOfParts", one)
 
 
 def _mean(parts: Sequence[Measurement]) -> Measurement:

@@ -1,8 +1,13 @@
 """Sharing expressions out, so that work common to several of them is done by one worker."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
-from gp_emq.proxies._expression import Node, parse_expression
+import numpy as np
+from numpy.typing import NDArray
+
+from gp_emq.proxies._expression import parse_expression
 from gp_emq.proxies._graph import subtree_ends
 from primitives import PER_BIT_TYPES, TENSOR_TYPES, PrimitiveSet, Role
 
@@ -28,27 +33,29 @@ def share_expressions(
     Returns:
         Places of the expressions, by part; no part is empty.
     """
-    costs = [_tensor_costs(parse_expression(text, primitive_set), primitive_set)
-             for text in expressions]  # fmt: skip
+    costs = [_tensor_costs(text, primitive_set) for text in expressions]
     order = sorted(range(len(costs)), key=lambda place: (-sum(costs[place].values()), place))
     parts: list[list[int]] = [[] for _ in range(min(pieces, len(costs)))]
-    loads = [0] * len(parts)
-    known: list[set[str]] = [set() for _ in parts]
+    loads, sizes = np.zeros(len(parts), dtype=np.int64), np.zeros(len(parts), dtype=np.int64)
+    lacking: defaultdict[str, NDArray[np.int64]] = defaultdict(
+        lambda: np.ones(len(parts), dtype=np.int64)
+    )
     for place in order:
-        ends = [
-            load + sum(cost for text, cost in costs[place].items() if text not in have)
-            for load, have in zip(loads, known, strict=True)
-        ]
+        ends = loads + sum(cost * lacking[text] for text, cost in costs[place].items())
         # Of equals the one with fewest, so that none stays empty.
-        chosen = min(range(len(parts)), key=lambda part: (ends[part], len(parts[part])))
+        chosen = int(np.argmin(ends * (len(costs) + 1) + sizes))
         parts[chosen].append(place)
         loads[chosen] = ends[chosen]
-        known[chosen].update(costs[place])
+        sizes[chosen] += 1
+        for text in costs[place]:
+            lacking[text][chosen] = 0
     return [tuple(part) for part in parts if part]
 
 
-def _tensor_costs(tree: Sequence[Node], primitive_set: PrimitiveSet) -> dict[str, int]:
+@lru_cache(maxsize=10_000)
+def _tensor_costs(expression: str, primitive_set: PrimitiveSet) -> Mapping[str, int]:
     """Give what each distinct subtree costs that is, or reduces, a whole tensor."""
+    tree = parse_expression(expression, primitive_set)
     ends = subtree_ends(tree)
     costs: dict[str, int] = {}
     for position, node in enumerate(tree):

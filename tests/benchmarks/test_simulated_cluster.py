@@ -134,7 +134,7 @@ def test_what_is_before_all_are_ready_does_not_count() -> None:
 
 
 def test_a_task_for_each_network_has_the_same_work_and_more_messages() -> None:
-    whole, apart = Plan(population=7), Plan(population=7, networks_apart=True)
+    whole, apart = Plan(population=7), Plan(population=7, networks_apart=True, per_task=1)
     assert sum(costs_of(whole, 1)) == pytest.approx(sum(costs_of(apart, 1)))
     assert len(costs_of(apart, 1)) == 7 * 50
     like = Cluster(workers=2, message=0.1)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,15 @@ import numpy as np
 import pytest
 
 import gp_emq.evolution
-from gp_emq.evolution import Measurement, Outcome, Search, SearchSettings, TableJob, make_selection
+from gp_emq.evolution import (
+    Measurement,
+    Outcome,
+    Search,
+    SearchSettings,
+    TableJob,
+    Tabulation,
+    make_selection,
+)
 from gp_emq.proxies import parse_expression
 from primitives import load_primitive_set
 
@@ -85,33 +94,38 @@ def test_whoever_evaluates_asks_and_tells(search, tiny) -> None:
 class TestScreeningOnSeveralNetworks:
     expressions = ("quantization_mse", "log(negate(bits))", "log(quantization_mse)", "log(bits)")
 
-    def screened(self, tiny, second) -> list[Outcome]:
-        job = TableJob("bit_aware", (tiny.folder, Path("second")))
-        primitive_set, screens = TableJob("bit_aware", (tiny.folder,)).set_up()
-        state = primitive_set, {**screens, Path("second"): second}
-        return job.work(state, self.expressions)
+    def screened(self, tiny, second, *, side_by_side: bool) -> list[Outcome]:
+        job = TableJob("bit_aware", (tiny.folder, Path("second"), Path("third")))
+        primitive_set, (first,) = TableJob("bit_aware", (tiny.folder,)).set_up()
+        state = primitive_set, [first, *[replace(first, screen=second)] * 2]
+        return Tabulation(job, partial(job.work, state), side_by_side)(self.expressions)
 
+    @pytest.mark.parametrize("side_by_side", [False, True])
     def test_what_any_network_rejects_is_rejected_and_not_tried_on_those_after_it(
-        self, tiny
+        self, side_by_side, tiny
     ) -> None:
         asked = []
 
         class Second:
             def tables(self, trees):
-                asked.extend(trees)
-                return ["rounding noise", *(np.full((7, 3), float(len(t))) for t in trees[1:])]
+                first = "rounding noise" if not asked else "not finite"
+                asked.append(len(trees))
+                return [first, *(np.full((7, 3), float(len(t))) for t in trees[1:])]
 
         alone = tiny.tables("bit_aware")(list(self.expressions))
-        outcomes = self.screened(tiny, Second())
+        outcomes = self.screened(tiny, Second(), side_by_side=side_by_side)
         assert alone[1].reason == "not finite"
         passed = [one for one in alone if one.reason is None]
-        assert len(asked) == len(passed) > 1
-        reasons = iter(["rounding noise", *[None] * (len(passed) - 1)])
+        # The third is not asked about what the second rejects, but where it does not wait for it.
+        assert asked == [len(passed), len(passed) - (not side_by_side)]
+        assert len(passed) > 2
+        others = [None] if side_by_side else ["not finite"]
+        reasons = iter(["rounding noise", *others, *[None] * (len(passed) - 2)])
         for outcome, before in zip(outcomes, alone, strict=True):
             expected = before.reason if before.reason is not None else next(reasons)
             assert outcome.reason == expected
             if expected is None:
-                assert len(outcome.tables) == 2
+                assert len(outcome.tables) == 3
                 np.testing.assert_array_equal(outcome.tables[0], before.tables[0])
                 assert outcome.tables[1].shape == (7, 3)
             else:
@@ -121,7 +135,7 @@ class TestScreeningOnSeveralNetworks:
         job = TableJob("bit_aware", (tiny.folder, tiny.folder))
         state = job.set_up()
         assert len(state[1]) == 1
-        (outcome,) = job.work(state, ["quantization_mse"])
+        (outcome,) = Tabulation(job, partial(job.work, state))(["quantization_mse"])
         first, second = outcome.tables
         assert first is second
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gp_emq.evolution import Outcome, TableJob
+from gp_emq.evolution import Outcome, TableItem, TableJob
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class MortalTables(TableJob):
     def key(self) -> Hashable:
         return (*super().key, self.mark)
 
-    def work(self, state: Any, items: Sequence[str]) -> list[Outcome]:
+    def work(self, state: Any, items: Sequence[TableItem]) -> list[Outcome]:
         if (self.mark / "died").exists():
             return super().work(state, items)
         (self.mark / f"{os.getpid()}-{len(list(self.mark.iterdir()))}").touch()

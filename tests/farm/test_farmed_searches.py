@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from gp_emq.errors import GpEmqError
-from gp_emq.evolution import TableJob
+from gp_emq.evolution import TableJob, Tabulation
 from gp_emq.farm import Farm
 
 
@@ -67,7 +67,7 @@ def test_a_search_is_the_same_for_any_number_of_jobs_and_devices(tiny) -> None:
     found = []
     for variants, jobs in (([job], 1), ([job, job], 2)):
         with Farm(variants, jobs=jobs) as farm:
-            search = tiny.search(tables=farm.map, population=8)
+            search = tiny.search(tables=Tabulation(job, farm.map), population=8)
             rows = [row for _ in range(3) if search.step() for row in search.rows]
         tables = [[table.tobytes() for table in row.tables] for row in rows]
         found.append(([replace(row, seconds=0.0) for row in rows], tables))

@@ -49,12 +49,13 @@ def test_a_search_that_lost_a_worker_in_mid_run_finds_the_same(
 
 def test_what_kills_every_worker_is_recorded_and_no_operator_is_blamed(tiny, monkeypatch) -> None:
     job, tables = TableJob("bit_aware", (tiny.folder,)), tiny.tables("bit_aware")
+    died = job.failed((0, "whatever"), "worker died")
     asked_for, counted = [], []
 
     def mortal(expressions: list[str]) -> list[Outcome]:
         asked_for.extend(expressions)
         return [
-            job.failed(expression, "worker died") if "fisher_diagonal" in expression else outcome
+            died if "fisher_diagonal" in expression else outcome
             for expression, outcome in zip(expressions, tables(expressions), strict=True)
         ]
 

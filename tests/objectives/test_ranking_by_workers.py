@@ -1,0 +1,151 @@
+"""What workers rank comes to the same, to the last bit, as what the search ranks itself."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_bench import make_bench, make_tiny
+
+from gp_emq.evolution import (
+    Figures,
+    Search,
+    SearchSettings,
+    TableJob,
+    Tabulation,
+    make_selection,
+    share_items,
+)
+from gp_emq.farm import Farm
+from gp_emq.mqbench import write_bench
+from gp_emq.objectives import BenchSource, MeanObjective, bench_sha256, objective_of
+from primitives import load_primitive_set
+
+FITNESSES = ("tau", "equal-cost", "plans")
+
+
+@pytest.fixture(scope="session")
+def networks(tiny, tmp_path_factory):
+    """Two benches of one network and one of another, their files, and where statistics lie."""
+    folder = tmp_path_factory.mktemp("benches")
+    other = make_tiny(folder, name="other", seed=31)
+    benches = [tiny.bench, make_bench(tiny.statistics, "noisy", noise=0.2), other.bench]
+    paths = [folder / f"{bench.name}.safetensors" for bench in benches]
+    for bench, path in zip(benches, paths, strict=True):
+        write_bench(bench, path)
+    return benches, paths, [tiny.statistics, tiny.statistics, other.statistics]
+
+
+def sources_of(networks, fitness: str, samples: int | None) -> tuple[BenchSource, ...]:
+    benches, paths, _ = networks
+    return tuple(
+        BenchSource(str(path), bench_sha256(bench), fitness, samples, 3)
+        for bench, path in zip(benches, paths, strict=True)
+    )
+
+
+def mean_of(networks, fitness: str, samples: int | None) -> MeanObjective:
+    benches, _, statistics = networks
+    return MeanObjective(
+        [
+            objective_of(bench, one.layers, fitness=fitness, samples=samples, seed=3)
+            for bench, one in zip(benches, statistics, strict=True)
+        ]
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    fitness=st.sampled_from(FITNESSES),
+    samples=st.sampled_from([None, 20]),
+    digits=st.sampled_from([0, 1, 15]),
+)
+def test_what_parts_find_together_is_what_the_objective_measures(
+    networks, seed, fitness, samples, digits
+) -> None:
+    rng = np.random.default_rng(seed)
+    # Tables of few digits tie configurations; one of zeros ties all.
+    formulas = [tuple(rng.normal(size=(3, 4, 3)).round(digits)) for _ in range(5)]
+    formulas.append(tuple(np.zeros((3, 4, 3))))
+    objective = mean_of(networks, fitness, samples)
+    parts = [
+        source.open(statistics)
+        for source, statistics in zip(
+            sources_of(networks, fitness, samples), networks[2], strict=True
+        )
+    ]
+    by_part = [
+        part.figures([tables[place] for tables in formulas]) for place, part in enumerate(parts)
+    ]
+    for place, expected in enumerate(objective.measure(formulas)):
+        found = objective.measured(formulas[place], [figures[place] for figures in by_part])
+        for name in ("sign", "training", "validation", "by_network"):
+            assert getattr(found, name) == getattr(expected, name)
+        for name in ("left_out", "ranks"):
+            assert getattr(found, name).tobytes() == getattr(expected, name).tobytes()
+    if fitness != "plans":  # picks among equals are worth something
+        assert by_part[0][-1] == Figures(1, 0.0, 0.0)
+
+
+def searched(networks, objective, evaluate, selection: str):
+    search = Search(
+        primitive_set=load_primitive_set("bit_aware"),
+        objective=objective,
+        evaluate=evaluate,
+        selection=make_selection(selection),
+        settings=SearchSettings(population=8, seed=5),
+    )
+    rows, generations = [], []
+    for _ in range(4):
+        generations.append(replace(search.step(), seconds=0.0))
+        rows += [replace(row, seconds=0.0) for row in search.rows]
+    return rows, [[table.tobytes() for table in row.tables] for row in rows], generations
+
+
+@pytest.mark.parametrize("selection", ["diversity", "lexicase"])
+@pytest.mark.parametrize("fitness", FITNESSES)
+def test_a_search_is_the_same_whoever_ranks(networks, fitness, selection) -> None:
+    objective = mean_of(networks, fitness, None)
+    folders = tuple(one.folder for one in networks[2])
+    here = TableJob("bit_aware", folders)
+    expected = searched(networks, objective, Tabulation(here, Farm([here]).map), selection)
+    there = TableJob("bit_aware", folders, sources=sources_of(networks, fitness, None))
+    share = partial(share_items, weights=[1, 2], primitive_set=load_primitive_set("bit_aware"))
+    for jobs, side_by_side in ((1, False), (3, True)):
+        with Farm([there], jobs=jobs, backend="threading", share=share) as farm:
+            evaluate = Tabulation(there, farm.map, side_by_side)
+            assert all(len(one.figures) == 3 for one in evaluate(["quantization_mse"]))
+            assert searched(networks, objective, evaluate, selection) == expected
+
+
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_processes_rank_and_the_search_is_the_same(networks, backend) -> None:
+    if backend == "dask":
+        pytest.importorskip("distributed", reason="needs pip install gp_emq[dask]")
+    objective = mean_of(networks, "tau", None)
+    folders = tuple(one.folder for one in networks[2])
+    here = TableJob("bit_aware", folders)
+    expected = searched(networks, objective, Tabulation(here, Farm([here]).map), "lexicase")
+    there = TableJob("bit_aware", folders, sources=sources_of(networks, "tau", None))
+    with Farm([there], jobs=2, backend=backend) as farm:
+        evaluate = Tabulation(there, farm.map, side_by_side=True)
+        (outcome,) = evaluate(["multiply(hessian_trace, quantization_mse)"])
+        assert len(outcome.figures) == 3
+        assert searched(networks, objective, evaluate, "lexicase") == expected
+
+
+def test_a_bench_that_is_not_there_or_another_is_left_to_the_search(networks, tmp_path) -> None:
+    _, paths, statistics = networks
+    source = sources_of(networks, "tau", None)[0]
+    assert source.open(statistics[0]) is not None
+    assert replace(source, bench=str(tmp_path / "gone.safetensors")).open(statistics[0]) is None
+    assert replace(source, bench=str(paths[1])).open(statistics[0]) is None
+    job = TableJob("bit_aware", (statistics[0].folder,) * 2, sources=(
+        source, replace(source, bench=str(paths[1])),
+    ))  # fmt: skip
+    (outcome,) = Tabulation(job, partial(job.work, job.set_up()))(["quantization_mse"])
+    assert len(outcome.tables) == 2
+    assert outcome.figures == ()
