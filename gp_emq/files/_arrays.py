@@ -1,6 +1,7 @@
 """Arrays in `.npz` files, read only once their headers ask for what the file can hold."""
 
 import math
+import threading
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 
 from gp_emq.errors import GpEmqError
 from gp_emq.files._messages import one_line
+
+_ONE_HEADER_AT_A_TIME = threading.Lock()
+"""Headers are read with `ast`, which in Python 3.11 fails now and then where threads use it at once:
+https://github.com/python/cpython/issues/106905."""
 
 _MOST_DEFLATED = 1032
 """Times that the densest deflated byte unfolds (RFC 1951)."""
@@ -97,7 +102,8 @@ def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     with warnings.catch_warnings():
         # A header as Python 2 wrote it is no news to whoever reads arrays.
         warnings.simplefilter("ignore", UserWarning)
-        shape, order, dtype = read(file)
+        with _ONE_HEADER_AT_A_TIME:
+            shape, order, dtype = read(file)
     if dtype.kind not in "biuf" or min(shape, default=1) < 0:
         raise ValueError(f"it holds {dtype} {shape}, no array of numbers")
     return shape, order, dtype
@@ -116,5 +122,6 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> NDArra
                 f"for {asked}"
             )
     with archive.open(info) as opened:
-        found: NDArray[Any] = npy.read_array(cast("BinaryIO", opened), allow_pickle=False)
+        with _ONE_HEADER_AT_A_TIME:
+            found: NDArray[Any] = npy.read_array(cast("BinaryIO", opened), allow_pickle=False)
         return found

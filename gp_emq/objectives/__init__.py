@@ -1,7 +1,7 @@
 """What a search may maximise: how well a formula ranks the accuracies of one bench, or of many.
 
-A bench's objective is a `BenchObjective`, an `EqualCostObjective` or a `PlanObjective`, by what counts
-in its ranking; a `MeanObjective` is that of several benches.
+A bench's objective is a `BenchObjective`, an `EqualCostObjective` or a `PlanObjective`, by what
+counts in its ranking; a `MeanObjective` is that of several benches.
 """
 
 import lazy_loader

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from gp_emq.errors import GpEmqError
-from gp_emq.evolution import Individual, Measurement, make_selection
+from gp_emq.evolution import Individual, Measurement, _selection, make_selection
 from gp_emq.evolution._selection import SELECTIONS, diversity
 from gp_emq.proxies import language, parse_expression
 from gp_emq.store import IndividualRow
@@ -231,12 +231,15 @@ def test_of_equal_fitness_the_smaller_and_then_the_older_goes_first(name, rng) -
     assert 2 in identifiers(survivors)
 
 
-def test_diversity_is_one_less_the_mean_absolute_spearman_of_all_pairs() -> None:
+def test_diversity_is_one_less_the_mean_absolute_spearman_of_all_pairs(monkeypatch) -> None:
     scores = [(1, 2, 3, 4), (1, 2, 4, 3), (4, 3, 2, 1)]
     population = [individual(n, 0.1, scores=s) for n, s in enumerate(scores)]
     pairs = [(0, 1), (0, 2), (1, 2)]
     expected = 1 - np.mean([abs(stats.spearmanr(scores[a], scores[b])[0]) for a, b in pairs])
     assert diversity(population) == pytest.approx(expected)
+    # Of ranks that are too many, as many members as may be looked at, at equal distances.
+    monkeypatch.setattr(_selection, "LARGEST_RANKS", 3 * len(population[0].measurement.ranks))
+    assert diversity(population * 4) == diversity((population * 4)[:: -(-4 * len(population) // 3)])
     assert diversity(population[:1]) == 0
     assert diversity([]) == 0
     assert diversity([population[0]] * 3) == pytest.approx(0)
