@@ -30,7 +30,7 @@ SLOW, LOSSES = replace(PAPER, slow=8, slowness=4.0), replace(PAPER, losses=1.0)
 SCENARIOS = {
     "nothing goes wrong": (PAPER, NOW),
     "8 of 128 four times slower": (SLOW, NOW),
-    "… with a share for each worker": (SLOW, WHOLE),
+    "… in shares, as it was": (SLOW, WHOLE),
     "each lost every hour": (LOSSES, replace(NOW, generations=20)),
     "a generation of 60": (PAPER, replace(NOW, population=60, generations=20)),
 }
@@ -39,7 +39,7 @@ LAYOUTS = {
     "1 formula": replace(WHOLE, per_task=1),
     "4 formulas": replace(WHOLE, per_task=4),
     "a share for each worker": WHOLE,
-    "of one network, ever smaller": NOW,
+    "one network, ever smaller": NOW,
 }
 RANKED = {
     "ranked in the one process": replace(WHOLE, ranking_here=True),

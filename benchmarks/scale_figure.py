@@ -74,7 +74,7 @@ def _by_population(axes: Axes, populations: Sequence[Course]) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.set_xlabel("formulas of a generation, 128 workers")
     axes.set_ylabel("workers' time spent waiting")
-    style.letter(axes, "c", "Generations smaller than the cluster idle it")
+    style.letter(axes, "c", "Small generations idle the cluster")
 
 
 def _shares(axes: Axes, scenarios: dict[str, Course]) -> None:

@@ -16,8 +16,8 @@ from gp_emq.errors import GpEmqError
 from gp_emq.files._messages import one_line
 
 _ONE_HEADER_AT_A_TIME = threading.Lock()
-"""Headers are read with `ast`, which in Python 3.11 fails now and then where threads use it at once:
-https://github.com/python/cpython/issues/106905."""
+"""Headers are read with `ast`, which in Python 3.11 fails now and then where threads use it at
+once: https://github.com/python/cpython/issues/106905."""
 
 _MOST_DEFLATED = 1032
 """Times that the densest deflated byte unfolds (RFC 1951)."""
