@@ -12,8 +12,6 @@ import pytest
 import torch
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("guide.md", "research.md")
-"""What is followed, each by the test that has its name."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
 
