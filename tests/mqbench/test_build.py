@@ -166,7 +166,7 @@ def test_batch_norm_is_estimated_again(tmp_path, arithmetic):
 
 
 def test_learned_rounding_is_learned_once(tmp_path, monkeypatch):
-    first = build_bench(settings("adaround", 15), count=4, out=tmp_path / "a")
+    first = build_bench(settings("adaround", 6), count=4, out=tmp_path / "a")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a"]
     # Stop in the middle: the roundings learned so far are kept, and taken up again.
     original, seen, interrupted = Measurer.rounded_weight, [], []
@@ -181,8 +181,8 @@ def test_learned_rounding_is_learned_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Measurer, "rounded_weight", counting)
     with pytest.raises(KeyboardInterrupt):
-        build_bench(settings("adaround", 15), count=4, out=tmp_path / "b")
-    second = build_bench(settings("adaround", 15), count=4, out=tmp_path / "b")
+        build_bench(settings("adaround", 6), count=4, out=tmp_path / "b")
+    second = build_bench(settings("adaround", 6), count=4, out=tmp_path / "b")
     assert len(seen) == len(set(seen)) == 14 * 3
     assert np.array_equal(first.correct, second.correct)
     nearest = build_bench(settings(), count=4, out=tmp_path / "c")
