@@ -39,7 +39,7 @@ LINES = {
     },
     "allocate": {
         "--help": 0, "--nonsense": 2, "--proxy fit": 2, "--proxy fit --sweep --measure 9": 2,
-        "--proxy fit --average-bits 3 --fix conv1": 2, "--average-bits 3": 2,
+        "--proxy fit --average-bits 3 --fix conv1": 2, "--average-bits x": 2,
         "--proxy fit --pick 3": 2, "--table t --proxy fit": 2,
     },
     "profile": {
