@@ -1,6 +1,5 @@
 """How long layers take on some machine: a file that `gp_emq profile` writes, and its budget."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from gp_emq.allocation._budgets import CostTable
 from gp_emq.allocation._space import FLOAT_BITS
 from gp_emq.errors import AllocationError
-from gp_emq.files import atomic_write_text, read_document, shortened
+from gp_emq.files import read_document, shortened, write_document
 from gp_emq.quantization import MAX_BITS, MIN_BITS
 
 FORMAT = 1
@@ -139,9 +138,7 @@ def save_latencies(table: LatencyTable, path: Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    values = {"format": FORMAT, **asdict(table)}
-    text = json.dumps(values, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
-    atomic_write_text(path, text + "\n")
+    write_document(path, asdict(table), form=FORMAT)
 
 
 def load_latencies(path: Path | str) -> LatencyTable:

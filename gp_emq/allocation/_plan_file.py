@@ -1,6 +1,5 @@
 """Plans as JSON files: equal plans give equal bytes, and nothing is read unchecked."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,11 +15,11 @@ from gp_emq.allocation._reasons import with_listed, with_reasons
 from gp_emq.allocation._space import DECISIONS, EXCLUDED, FLOAT_BITS
 from gp_emq.errors import AllocationError
 from gp_emq.files import (
-    atomic_write_text,
     check_document,
     check_format,
     read_document,
     shortened,
+    write_document,
 )
 from gp_emq.quantization import MAX_BITS, MIN_BITS
 
@@ -37,10 +36,7 @@ def save_plan(plan: Plan, path: Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    text = json.dumps(
-        plan_document(plan), sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False
-    )
-    atomic_write_text(path, text + "\n")
+    write_document(path, plan_document(plan), form=FORMAT)
 
 
 def load_plan(path: Path | str) -> Plan:

@@ -1,6 +1,5 @@
 """Sweeps as JSON files."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from gp_emq.allocation._checks import check_scale_group, without_groups
 from gp_emq.allocation._names import AXES
 from gp_emq.allocation._sweep import Sweep
 from gp_emq.errors import AllocationError
-from gp_emq.files import atomic_write_text, check_document, read_document, shortened
+from gp_emq.files import check_document, read_document, shortened, write_document
 
 FORMAT = 1
 
@@ -25,9 +24,7 @@ def save_sweep(sweep: Sweep, path: Path) -> None:
         RunError: The file cannot be written.
     """
     values = without_groups(asdict(sweep))
-    document = {"format": FORMAT, "unit": AXES[sweep.axis], **values}
-    text = json.dumps(document, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
-    atomic_write_text(path, text + "\n")
+    write_document(path, {"unit": AXES[sweep.axis], **values}, form=FORMAT)
 
 
 def load_sweep(path: Path | str) -> Sweep:

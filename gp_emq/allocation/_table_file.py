@@ -17,7 +17,7 @@ from gp_emq.allocation._checks import (
 from gp_emq.allocation._reasons import with_listed, with_reasons
 from gp_emq.allocation._scored import ScoredNetwork
 from gp_emq.errors import AllocationError
-from gp_emq.files import atomic_write_text, check_document, read_document, shortened
+from gp_emq.files import check_document, read_document, shortened, write_document
 from gp_emq.networks import Granularity, Layer
 from gp_emq.proxies import SensitivityTable
 
@@ -94,14 +94,7 @@ def save_table(scored: ScoredNetwork | SensitivityTable, path: Path) -> None:
         scale_group=scored.granularity.group,
     )
     values = with_listed({"format": FORMAT, **without_groups(asdict(document))})
-    text = json.dumps(
-        values | {"sha256": _sha256(values)},
-        sort_keys=True,
-        indent=1,
-        allow_nan=False,
-        ensure_ascii=False,
-    )
-    atomic_write_text(path, text + "\n")
+    write_document(path, values | {"sha256": _sha256(values)}, form=FORMAT)
 
 
 def load_table(path: Path | str) -> ScoredNetwork:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gp_emq import allocation
+from gp_emq import allocation, measured
 from gp_emq.cli._allocate import AllocateSettings
 from gp_emq.files import atomic_write_text
 
@@ -55,10 +55,7 @@ def write_formats(asked: AllocateSettings, plan: "Plan") -> None:
 def write_certificate(certificate: "Certificate", out: Path) -> None:
     """Write what was measured of a plan beside it."""
     path = out.with_name(f"{out.stem}-certificate.json")
-    text = json.dumps(
-        certificate.document(), sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False
-    )
-    atomic_write_text(path, text + "\n")
+    measured.save_certificate(certificate, path)
     tell(path)
 
 

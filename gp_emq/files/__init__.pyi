@@ -1,6 +1,13 @@
 from ._arrays import open_array, read_npz
 from ._code import code_sha256
-from ._documents import check_document, check_format, decode_document, read_document, read_toml
+from ._documents import (
+    check_document,
+    check_format,
+    decode_document,
+    read_document,
+    read_toml,
+    write_document,
+)
 from ._entries import entry_of, open_entry, read_entry, write_entry
 from ._images import read_image
 from ._literals import literal_calls
@@ -37,5 +44,6 @@ __all__ = [
     "read_toml",
     "refuse_code",
     "shortened",
+    "write_document",
     "write_entry",
 ]

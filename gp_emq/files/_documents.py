@@ -1,5 +1,6 @@
-"""The one reader of JSON and TOML: values checked against the dataclass that they become."""
+"""Documents in JSON and TOML: written alike, and checked against the dataclass they become."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import msgspec
 from gp_emq.errors import GpEmqError
 from gp_emq.files._messages import one_line, shortened
 from gp_emq.files._reading import MOST_TEXT, read_bytes
+from gp_emq.files._writing import atomic_write_text
 
 _Kind = TypeVar("_Kind")
 
@@ -40,6 +42,24 @@ def read_document(
     """
     content = read_bytes(path, error, what, most=MOST_TEXT)
     return decode_document(content, kind, error, str(path), form=form)
+
+
+def write_document(path: Path, values: Mapping[str, Any], *, form: int) -> None:
+    """Write a JSON file that `read_document` reads; equal values give equal bytes.
+
+    Args:
+        path: the file; its folder must exist.
+        values: of the document, without the key `format` or with the same one.
+        form: the number of that key.
+
+    Raises:
+        RunError: the file cannot be written.
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(
+        {**values, "format": form}, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False
+    )
+    atomic_write_text(path, text + "\n")
 
 
 def decode_document(

@@ -1,5 +1,5 @@
 from ._affordable import affordable
-from ._certificate import REGRESSION, Certificate
+from ._certificate import REGRESSION, Certificate, save_certificate
 from ._names import CONTENDERS, DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
 from ._network import PlanNetwork
 from ._options import MeasureOptions
@@ -19,5 +19,6 @@ __all__ = [
     "affordable",
     "measured_plan",
     "plan_network",
+    "save_certificate",
     "winner_of",
 ]

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gp_emq.allocation import Configuration, Plan, Problem, uniform_configuration
+from gp_emq.files import write_document
 from gp_emq.measured._network import PlanNetwork
 from gp_emq.measured._race import Difference, mean_of
 from gp_emq.measured._samples import Answers
@@ -70,9 +72,18 @@ class Certificate:
     drop: float | None
     verdict: str
 
-    def document(self) -> dict[str, Any]:
-        """Return it as the values of a JSON object."""
-        return {name: _finite(value) for name, value in asdict(self).items()} | {"format": FORMAT}
+
+def save_certificate(certificate: Certificate, path: Path) -> None:
+    """Write a certificate as JSON; numbers that are not finite are null.
+
+    Args:
+        certificate: What is known of a plan.
+        path: The file; its folder must exist.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    write_document(path, _finite(asdict(certificate)), form=FORMAT)
 
 
 def certify(

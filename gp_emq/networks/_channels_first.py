@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
 from gp_emq.networks._aliases import held_places, places
+from gp_emq.networks._derived import derived_class
 
 _watched: list[bool] = []
 """Not empty while no module may read such a weight of another."""
@@ -142,7 +143,6 @@ class Conv1D(ChannelsFirst, nn.Linear):
 
 TRANSPOSED = (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)
 _OF_TORCH = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_MADE: dict[tuple[type[nn.Module], type[nn.Module]], type[nn.Module]] = {}
 
 
 def kind_name(module: nn.Module) -> str:
@@ -234,9 +234,7 @@ def derived(form: type[nn.Module], given: type[nn.Module]) -> type[nn.Module]:
     """Give the class that computes as a form says, and has all else of another class."""
     if given in form.__mro__ or form is Conv1D:
         return form
-    if (form, given) not in _MADE:
-        _MADE[form, given] = cast("type[nn.Module]", type(given.__name__, (form, given), {}))
-    return _MADE[form, given]
+    return derived_class(given.__name__, form, given)
 
 
 def _form_of(module: nn.Module) -> type[ChannelsFirst] | None:

@@ -1,12 +1,11 @@
 """Embeddings: layers that give rows of their weight, by index."""
 
-from typing import cast
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gp_emq.networks._derived import derived_class
+
 _RENORMED = (nn.Embedding, nn.EmbeddingBag)
-_MADE: dict[type[nn.Module], type[nn.Module]] = {}
 
 
 class Embedding(nn.Embedding):
@@ -44,7 +43,13 @@ def derive_densely(model: nn.Module) -> None:
             and (module.padding_idx is not None or module.scale_grad_by_freq or module.sparse)
             and "forward" not in module.__dict__
         ):
-            module.__class__ = _derived(type(module))  # type: ignore[assignment]
+            given = type(module)
+            made = (
+                Embedding
+                if given is nn.Embedding
+                else derived_class(given.__name__, given, Embedding)
+            )
+            module.__class__ = made  # type: ignore[assignment]
 
 
 def renormed_weights(model: nn.Module) -> set[int]:
@@ -58,13 +63,3 @@ def renormed_weights(model: nn.Module) -> set[int]:
         for module in model.modules()
         if isinstance(module, _RENORMED) and module.max_norm is not None
     }
-
-
-def _derived(given: type[nn.Module]) -> type[nn.Module]:
-    """Give a class with the forward of another, in which torch's is ours."""
-    if given is nn.Embedding:
-        return Embedding
-    if given not in _MADE:
-        made = type(given.__name__, (given, Embedding), {})
-        _MADE[given] = cast("type[nn.Module]", made)
-    return _MADE[given]

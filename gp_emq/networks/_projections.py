@@ -14,11 +14,11 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from gp_emq.networks._aliases import held_places, places
 from gp_emq.networks._attention import IN, OUT, MultiheadAttention, Projection
+from gp_emq.networks._derived import derived_class
 
 _PACKED, _BIAS = "in_proj_weight", "in_proj_bias"
 _APART = tuple(f"{name}_weight" for name in IN)
 _PLAIN = (nn.Linear, NonDynamicallyQuantizableLinear)
-_MADE: dict[type[nn.Module], type[MultiheadAttention]] = {}
 
 
 def put_projections_apart(model: nn.Module) -> None:
@@ -132,17 +132,12 @@ def _separate(module: nn.MultiheadAttention, split: dict[int, tuple[nn.Parameter
     module._modules = {**layers, **module._modules}
     module._qkv_same_embed_dim = False
     module.__dict__["packed"] = packed is not None
-    module.__class__ = _derived(type(module))
-
-
-def _derived(given: type[nn.MultiheadAttention]) -> type[MultiheadAttention]:
-    """Give the class whose forward is another's, and calls ours where that calls torch's."""
-    if given is nn.MultiheadAttention:
-        return MultiheadAttention
-    if given not in _MADE:
-        made = type(given.__name__, (given, MultiheadAttention), {})
-        _MADE[given] = cast("type[MultiheadAttention]", made)
-    return _MADE[given]
+    given = type(module)
+    is_plain = given is nn.MultiheadAttention
+    made = (
+        MultiheadAttention if is_plain else derived_class(given.__name__, given, MultiheadAttention)
+    )
+    module.__class__ = cast("type[MultiheadAttention]", made)
 
 
 def own_names(model: nn.Module) -> dict[str, str]:
