@@ -74,6 +74,7 @@ class OperatorStyle:
 _OPERATORS = {
     "crossover": OperatorStyle("crossover", BLUE, "-", "o"),
     "mutation": OperatorStyle("mutation", VERMILION, (0, (4.0, 1.6)), "^"),
+    "migration": OperatorStyle("migration", SKY_BLUE, (0, (6.0, 1.0, 1.0, 1.0)), "v"),
     "fresh": OperatorStyle("fresh random tree", GREEN, (0, (1.0, 1.4)), "D"),
     "seed": OperatorStyle("seed", PURPLE, (0, (1.0, 1.4)), "s"),
 }

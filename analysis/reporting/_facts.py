@@ -14,6 +14,7 @@ _FLAGS = {
     "primitives": "--primitives", "selection": "--selection", "population": "--pop",
     "fitness": "--fitness", "seed": "--seed", "bench_samples": "--bench-samples",
     "max_depth": "--max-depth", "max_size": "--max-size", "crossover": "--crossover",
+    "islands": "--islands", "migration_every": "--migration-every",
     "weights": "--weights", "network": "--network", "workload": "--workload",
 }  # fmt: skip
 _LISTS = {"data": "--data", "seed_proxies": "--seed-proxies", "validate_on": "--validate-on"}

@@ -18,6 +18,7 @@ from gp_emq.store import IndividualRow
 _LOOKS = {
     "crossover": ("crossover", look.BLUE, "solid", "circle"),
     "mutation": ("mutation", look.VERMILION, "dash", "triangle-up"),
+    "migration": ("migration", look.SKY, "dashdot", "triangle-down"),
     "fresh": ("fresh random tree", look.GREEN, "dot", "diamond"),
     "seed": ("seed", look.PURPLE, "dot", "square"),
 }

@@ -36,6 +36,7 @@ _FIXED = {
     "network": "network",
     "workload": "workload",
     "seed_proxies": "seed_proxies",
+    "islands": "islands", "migration_every": "migration_every",
 }  # fmt: skip
 """Flags that define the result, by the field of `RunConfiguration` they set."""
 _LONGEST_NAME = 100
@@ -142,6 +143,14 @@ def _ask_how(how: argparse._ArgumentGroup) -> None:
         how, "--crossover", "share of offspring made by "
         f"crossover, the rest by mutation (default: {_DEFAULTS.crossover})", kind=share,
         metavar="P",
+    )  # fmt: skip
+    add_number(
+        how, "--islands", "parts of the population that breed and select for themselves, so that "
+        f"no formula's offspring fill it (default: {_DEFAULTS.islands})", metavar="K",
+    )  # fmt: skip
+    add_number(
+        how, "--migration-every", "generations after which the best two of each island go to the "
+        f"next one, in a ring (default: {_DEFAULTS.migration_every})", metavar="GENERATIONS",
     )  # fmt: skip
     how.add_argument(
         "--no-screening", dest="screening", action="store_const", const=False,
@@ -284,6 +293,7 @@ def _free_folder(configuration: RunConfiguration) -> Path:
             Path(configuration.primitives).stem,
             configuration.selection,
             *(() if configuration.fitness == "tau" else (configuration.fitness,)),
+            *(() if configuration.islands == 1 else (f"islands{configuration.islands}",)),
             f"seed{configuration.seed}",
         )
     )

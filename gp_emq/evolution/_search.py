@@ -18,6 +18,7 @@ from gp_emq.evolution._account import (
 )
 from gp_emq.evolution._archive import Archive
 from gp_emq.evolution._individual import Individual
+from gp_emq.evolution._islands import Islands
 from gp_emq.evolution._objective import Measurement, Objective, ObjectiveOfParts
 from gp_emq.evolution._prioritisation import Prioritisation
 from gp_emq.evolution._proposal import Proposal, make_toolbox, offspring
@@ -74,6 +75,11 @@ class Search:
         self._settings = settings
         self._seeds = [self._parsed(text) for text in seeds]
         self._progress = progress
+        size = settings.population
+        self._islands = Islands(
+            settings.islands, size, selection.offspring(size), selection.fresh(size)
+        )
+        self._breeding: list[list[Individual]] = []
         self._structure = StructureScreen(primitive_set, settings.max_size, settings.max_depth)
         self._prioritisation = Prioritisation(enabled=settings.prioritisation)
         self._weights: dict[str, float] = {}
@@ -142,6 +148,7 @@ class Search:
         self.generation += 1
         self.rows, self._trees = [], []
         self.population.sort(key=best_first)
+        self._breeding = self._islands.split(self.population)
         self._weights = self._prioritisation.weights()
         wanted = size = self._settings.population
         if self.generation > 0:
@@ -193,19 +200,45 @@ class Search:
 
     def finish(self) -> None:
         """Let selection choose among the population and the newcomers."""
+        if self.generation > 0 and self.generation % self._settings.migration_every == 0:
+            self._migrate()
         newcomers = dict(sorted(self._newcomers.items()))
         if self.generation == 0:
             self.population = list(newcomers.values())
             check_first_population(self.population, self.rows, self._set.name)
         else:
-            rng = stream(self._settings.seed, self.generation, "survivors")
-            self.population = self._selection.survivors(
-                self.population, newcomers, self._settings.population, rng
-            )
+            self.population = self._survivors(newcomers)
         self.hall_of_fame.update(list(newcomers.values()))
         # At the end of a generation, so that the order of evaluation is no matter.
         for row, tree in zip(self.rows, self._trees, strict=True):
             self._prioritisation.learn(tree, row.reason)
+
+    def _migrate(self) -> None:
+        """Let the best of each island be born anew on the next one."""
+        for place, one in self._islands.arrivals(self._breeding).items():
+            row = replace(
+                one.row,
+                generation=self.generation,
+                place=place,
+                attempt=0,
+                operator="migration",
+                parents=(one.identifier,),
+                seconds=0.0,
+            )
+            known = replace(NOT_EVALUATED, tables=row.tables)
+            self._accept(Proposal(list(one), row), known, one.measurement)
+
+    def _survivors(self, newcomers: Newcomers) -> list[Individual]:
+        """Let selection choose on each island."""
+        several = self._islands.count > 1
+        found: list[Individual] = []
+        arrived = self._islands.newcomers(newcomers)
+        for island, members in enumerate(self._breeding):
+            labels = (island,) if several else ()
+            rng = stream(self._settings.seed, self.generation, "survivors", *labels)
+            size = self._islands.members(island)
+            found += self._selection.survivors(members, arrived[island], size, rng)
+        return found
 
     def restore(
         self, individuals: Sequence[IndividualRow], generations: Sequence[GenerationRow]
@@ -298,7 +331,10 @@ class Search:
         rng = stream(self._settings.seed, self.generation, place, attempt)
         if self.generation > 0 and place < self._selection.offspring(self._settings.population):
             crossover = self._settings.crossover
-            return offspring(self.toolbox, self.population, crossover, rng, self._weights)
+            # An island on which nobody was born takes parents from everywhere.
+            parents = self._breeding[self._islands.island_at(self.generation, place)]
+            parents = parents or self.population
+            return offspring(self.toolbox, parents, crossover, rng, self._weights)
         return self.toolbox.generate(rng=rng, weights=self._weights), "fresh", ()
 
     def _enters(

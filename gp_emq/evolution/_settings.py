@@ -20,6 +20,8 @@ class SearchSettings:
         attempts: Failed attempts to fill a place before a duplicate may enter.
         screening: Whether individuals are screened before their fitness is computed.
         prioritisation: Whether operators that keep failing are drawn less often.
+        islands: Into how many parts the population is divided; see `gp_emq.evolution._islands`.
+        migration_every: Generations between two migrations.
     """
 
     population: int = 60
@@ -31,3 +33,5 @@ class SearchSettings:
     attempts: int = 50
     screening: bool = True
     prioritisation: bool = True
+    islands: int = 1
+    migration_every: int = 10

@@ -46,6 +46,8 @@ class RunConfiguration:
             own; instead of a network and data.
         validate_on: Names or files of benches of other networks, which choose among the formulas
             found; empty where the search's own validation configurations do.
+        islands: Into how many islands the population is divided.
+        migration_every: Generations between two migrations.
 
     Raises:
         RunError: A number is out of its range, or several benches are to share the files of one.
@@ -70,6 +72,8 @@ class RunConfiguration:
     fitness: str = "tau"
     validate_on: tuple[str, ...] = ()
     workload: str | None = None
+    islands: int = 1
+    migration_every: int = 10
 
     def __post_init__(self) -> None:
         if self.workload and (self.weights or self.data or self.network):
@@ -87,6 +91,8 @@ class RunConfiguration:
         for name, right in (
             ("population", 1 <= self.population <= _MOST),
             ("bench_samples", samples is None or 1 <= samples <= _MOST),
+            ("islands", 1 <= self.islands <= _MOST),
+            ("migration_every", 1 <= self.migration_every <= _MOST),
             ("max_depth", 1 <= self.max_depth <= _MOST),
             ("max_size", 1 <= self.max_size <= _MOST),
             ("crossover", 0 <= self.crossover <= 1),
@@ -95,6 +101,11 @@ class RunConfiguration:
                 raise RunError(
                     f"{name.replace('_', ' ')} cannot be {shortened(getattr(self, name))}"
                 )
+        if self.islands > 1 and self.population < 2 * self.islands:
+            raise RunError(
+                f"{self.islands} islands need a population of {2 * self.islands} at least, not "
+                f"{self.population}: two for each"
+            )
 
     @property
     def benches(self) -> tuple[str, ...]:
@@ -113,7 +124,8 @@ class RunConfiguration:
             RunError: Something is missing, unknown or of another kind.
         """
         # A run that was started before there were these says nothing of them.
-        later = {"network", "more_benches", "fitness", "validate_on", "workload"}
+        later = {"network", "more_benches", "fitness", "validate_on", "workload", "islands",
+                 "migration_every"}  # fmt: skip
         names = {item.name for item in fields(cls)} - later
         if not isinstance(values, dict) or set(values) - later != names:
             raise RunError("the run's stored configuration is damaged or of another version")

@@ -101,6 +101,9 @@ def make_search(setting: Setting, evaluate: Tabulation, selection: str) -> Searc
             crossover=configuration.crossover,
             screening=configuration.screening,
             prioritisation=configuration.prioritisation,
+            # Random search has nothing to keep apart.
+            islands=configuration.islands if selection != "random" else 1,
+            migration_every=configuration.migration_every,
         ),
         seeds=setting.seeds if selection != "random" else (),
     )
