@@ -100,7 +100,7 @@ def _call(layer: str, node: ir.Node, weight: GraphWeight) -> Call | None:
     out = len(weight.integers)
     given = node.inputs[2] if len(node.inputs) > 2 else None
     bias = np.zeros(out) if given is None else constant(given)
-    if input_scale is None or bias is None or weight.integers.ndim != 4:
+    if input_scale is None or bias is None or weight.integers.ndim < 3:
         return None
     bias = np.broadcast_to(bias, out)
     output = node.outputs[0]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gp_emq.export._folding import Folded, fold
 from gp_emq.export._onnx_calls import BYTES, Call, GraphWeight, find_calls
+from gp_emq.export._onnx_float import keep_in_float
 from gp_emq.export._onnx_values import constant, discard, readers, settle_constants
 
 _ORDINARY = 2.0**24
@@ -39,6 +40,7 @@ def compute_in_integers(
             calls[call.layer] = calls.get(call.layer, 0) + 1
     for value, weight in weights.items():
         _settle(graph, value, weight)
+    keep_in_float(graph)
 
 
 def _fuse(call: Call, places: Mapping[ir.Node, int], suffix: str) -> bool:
