@@ -28,7 +28,7 @@ from gp_emq.statistics import collect_statistics
 
 BITS = (4, 5, 6, 8)
 NETWORKS = ("mobilenet_v2", "resnet50")
-IMAGES = 64
+IMAGES = 32
 CHUNK = 4
 """Images that go through at once, few enough for the processor's cache."""
 
