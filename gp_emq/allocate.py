@@ -90,10 +90,10 @@ def _allocate(asked: AllocateSettings) -> int:
             baselines=_baselines(scored, problem, allocation.Meter(space, settings), source),
             kept_in_float=scored.kept_in_float,
         )
-        if network is not None:
+        if network is not None and isinstance(source, NetworkScores):
             made = measured.measured_plan(
                 problem, plan, network, asked.measuring, settings,
-                images=asked.images, seed=asked.seed,
+                images=source.images, seed=asked.seed,
             )  # fmt: skip
             plan = made.plan
     # Files first: they are not lost where nobody reads what is printed.

@@ -182,7 +182,7 @@ class NetworkScores:
         if self.asked.proxy:
             return self.asked_for
         kept = measured.affordable(
-            self.asked_for, self.layers, widths=len(self.bits), samples=self.asked.images
+            self.asked_for, self.layers, widths=len(self.bits), samples=self.images
         )
         return {name: self.asked_for[name] for name in kept}
 
@@ -193,6 +193,14 @@ class NetworkScores:
         return networks.load_inputs(
             asked.network, asked.weights, asked.data, workload=asked.workload
         )
+
+    @cached_property
+    def images(self) -> int:
+        """Samples that calibrate; of one's own at most half where others must measure."""
+        own, asked = self.inputs.own, self.asked
+        if own is None or not (asked.races or asked.measuring.wanted):
+            return asked.images
+        return max(1, min(asked.images, len(own) // 2))
 
     @property
     def layers(self) -> "tuple[Layer, ...]":
@@ -230,14 +238,14 @@ class NetworkScores:
     def activations(self) -> "Mapping[str, tuple[int, int]]":
         """Numbers of each layer's input and output, the most among some samples."""
         asked = self.asked
-        samples = self.inputs.calibration(asked.images, asked.seed)
+        samples = self.inputs.calibration(self.images, asked.seed)
         return networks.activation_elements(samples.part(slice(0, _LOOKED_AT)), self.layers)
 
     @cached_property
     def _statistics(self) -> "Statistics":
         asked = self.asked
         return statistics.collect_statistics(
-            self.inputs.calibration(asked.images, asked.seed),
+            self.inputs.calibration(self.images, asked.seed),
             bits=self.bits,
             quantizer=quantization.WeightQuantizer.of(self.granularity),
             layers=self.layers,
@@ -290,5 +298,5 @@ class NetworkScores:
         asked = self.asked
         return measured.plan_network(
             space, self.inputs, asked.measuring, settings,
-            images=asked.images, seed=asked.seed, cache=self.cache,
+            images=self.images, seed=asked.seed, cache=self.cache,
         )  # fmt: skip

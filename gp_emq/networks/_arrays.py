@@ -41,9 +41,9 @@ def read_arrays(path: Path) -> tuple[Tensor, Tensor | None] | None:
     return torch.from_numpy(images), as_tensor
 
 
-def own_arrays(network: Network, data: Sequence[Path]) -> tuple[Tensor, Tensor | None] | None:
-    """Read data that is one `.npz` file of arrays, see `fitting_arrays`; None for any other."""
-    return fitting_arrays(network, data[0]) if [p.suffix for p in data] == [".npz"] else None
+def own_arrays(data: Sequence[Path]) -> tuple[Tensor, Tensor | None] | None:
+    """Read data that is one `.npz` file of arrays, see `read_arrays`; None for any other."""
+    return read_arrays(data[0]) if [path.suffix for path in data] == [".npz"] else None
 
 
 def fitting_arrays(network: Network, path: Path) -> tuple[Tensor, Tensor | None] | None:
@@ -60,12 +60,22 @@ def fitting_arrays(network: Network, path: Path) -> tuple[Tensor, Tensor | None]
         DataError: As `read_arrays`, or the images are of another shape.
     """
     found = read_arrays(path)
-    if found is not None and tuple(found[0].shape[1:]) != network.input_shape:
+    if found is not None:
+        check_fit(network, path, found[0])
+    return found
+
+
+def check_fit(network: Network, path: Path, images: Tensor) -> None:
+    """Refuse images of another shape than a network takes.
+
+    Raises:
+        DataError: They are.
+    """
+    if tuple(images.shape[1:]) != network.input_shape:
         raise DataError(
-            f"{path}: x has images of shape {tuple(found[0].shape[1:])}, but {network.name} takes "
+            f"{path}: x has images of shape {tuple(images.shape[1:])}, but {network.name} takes "
             f"{network.input_shape}; x must be uint8 where it holds pixels (n, H, W, C)"
         )
-    return found
 
 
 def drawn(samples: int, wanted: int, seed: int) -> tuple[Tensor, Tensor]:

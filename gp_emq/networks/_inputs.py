@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from gp_emq.errors import DataError
-from gp_emq.networks._arrays import drawn, own_arrays
+from gp_emq.networks._arrays import check_fit, drawn, own_arrays
 from gp_emq.networks._augmentation import Augmentation
 from gp_emq.networks._images import (
     ImageSet,
@@ -228,9 +228,10 @@ def load_inputs(
         return Inputs(made, OWN_WORKLOAD, own=loaded)
     if network is None:
         raise DataError("there is no network: give its name, package.module:factory, or a workload")
-    found = load_network(network, weights)
-    arrays = own_arrays(found, data)
+    arrays = own_arrays(data)
+    found = load_network(network, weights, None if arrays is None else tuple(arrays[0].shape[1:]))
     if arrays is not None:
+        check_fit(found, data[0], arrays[0])
         return Inputs(found, OWN_ARRAYS, tuple(data), Workload(found.model, *arrays))
     data_set = data_set_of(found.name, found.input_shape)
     if data_set == "imagenet" and [path.suffix for path in data] == [".npz"]:

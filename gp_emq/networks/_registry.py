@@ -88,7 +88,9 @@ def network_specifications() -> tuple[NetworkSpecification, ...]:
     return _SPECIFICATIONS
 
 
-def load_network(name: str, weights: Path | None = None) -> Network:
+def load_network(
+    name: str, weights: Path | None = None, input_shape: tuple[int, ...] | None = None
+) -> Network:
     """Load a network with its weights.
 
     Args:
@@ -98,15 +100,17 @@ def load_network(name: str, weights: Path | None = None) -> Network:
             the weights that ship with the package, the others those in the folder that the
             environment variable `GP_EMQ_DATA` names, torchvision's published ones, or those of
             another package; a factory's network keeps the weights it comes with.
+        input_shape: (C, H, W) of the images it will be given, where a factory says none; that of
+            ImageNet by default.
 
     Raises:
         NetworkError: if the name is unknown, or weights are missing or do not fit.
     """
     if ":" in name:
-        model, input_shape = _from_factory(name)
+        model, shape = _from_factory(name, input_shape or _IMAGENET_INPUT)
         if weights is not None:
             load_weights(model, weights)
-        return _network(name, model, input_shape, (), weights)
+        return _network(name, model, shape, (), weights)
     specification = _find(name)
     found = weights or _default_weights(specification)
     if found is None and specification.enumeration:
@@ -190,11 +194,11 @@ def _network(
     return Network(name, model, layers, input_shape, weights)
 
 
-def _from_factory(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
+def _from_factory(name: str, default: tuple[int, ...]) -> tuple[nn.Module, tuple[int, int, int]]:
     made = made_by(
         name, "network factory", "a torch.nn.Module, or one with its input shape (C, H, W)"
     )
-    shape = _IMAGENET_INPUT
+    shape = default
     if isinstance(made, tuple) and len(made) == 2:
         made, shape = made
     if not isinstance(made, nn.Module):

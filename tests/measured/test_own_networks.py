@@ -1,0 +1,61 @@
+"""A network of one's own is planned with nothing but its images, few as they may be."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gp_emq.allocate import main
+from gp_emq.allocation import load_plan
+from gp_emq.errors import GpEmqError
+from gp_emq.networks import load_inputs
+
+FACTORY = """
+import torch
+from torch import nn
+
+def bare():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 4, 5)
+    )
+
+def shaped():
+    return bare(), (3, 10, 8)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GP_EMQ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_factories.py").write_text(FACTORY)
+    images = np.random.default_rng(0).standard_normal((100, 3, 10, 8), dtype=np.float32)
+    np.savez("images.npz", x=images)
+    np.savez("turned.npz", x=images.transpose(0, 1, 3, 2).copy())
+
+
+def test_a_network_takes_the_shape_of_its_images_where_it_says_none() -> None:
+    found = load_inputs("own_factories:bare", data=[Path("images.npz")])
+    assert found.network.input_shape == (3, 10, 8)
+    assert [layer.macs for layer in found.network.layers] == [4 * 27 * 48, 4 * 36 * 24, 96 * 5]
+    with pytest.raises(GpEmqError, match=r"x has images of shape \(3, 8, 10\), but"):
+        load_inputs("own_factories:shaped", data=[Path("turned.npz")])
+
+
+@pytest.mark.parametrize("options", [[], ["--images", "20"]])
+def test_at_most_half_of_few_images_calibrate_where_plans_race(options: list[str]) -> None:
+    line = ["--network", "own_factories:bare", "--data", "images.npz", "--average-bits", "3"]
+    assert main([*line, *options, "--no-plot", "--out", "plan.json"]) == 0
+    plan = load_plan(Path("plan.json"))
+    assert plan.measures is not None
+    assert plan.measures.average_bits <= 3
+    # All that the plan has seen: those that calibrate, and those that race and confirm.
+    assert plan.provenance["seen"] == "100"
+    confirm = json.loads(Path("plan-certificate.json").read_text())["images"]
+    first = re.search(r"raced by loss: \S+ \S+ on (\d+)", plan.provenance["raced"])
+    assert first is not None
+    assert int(first[1]) + confirm == (80 if options else 50)
