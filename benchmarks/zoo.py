@@ -247,23 +247,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="PROXY",
         help="say, too, by how much other proxies are better than this one, kind by kind",
     )
+    parser.add_argument(
+        "--proxies", nargs="+", metavar="PROXY", help="rank these alone (default: all)"
+    )
     options = parser.parse_args(arguments)
-    if options.against is not None and options.against not in proxies():
-        parser.error(
-            f"--against names no proxy: {options.against!r}; see gp_emq.rank --list-proxies"
-        )
+    chosen = proxies()
+    for option, wanted in (("--against", [options.against]), ("--proxies", options.proxies or [])):
+        for one in wanted:
+            if one is not None and one not in chosen:
+                parser.error(f"{option} names no proxy: {one!r}; see gp_emq.rank --list-proxies")
+    if options.proxies is not None:
+        chosen = {
+            one: chosen[one] for one in dict.fromkeys([*options.proxies, options.against]) if one
+        }
     names = options.bench or BENCHES
     kept: dict[str, Taus] = {}
     if options.rows.exists():
         kept = read_document(options.rows, dict[str, Taus], BenchError, "the rows")
     for name in names:
         known = kept.setdefault(name, {})
-        missing = {one: proxy for one, proxy in proxies().items() if one not in known}
+        missing = {one: proxy for one, proxy in chosen.items() if one not in known}
         if missing or FITTED not in known:
             known |= measure(name, missing)
             atomic_write_text(options.rows, json.dumps(kept, indent=1))
             sys.stderr.write(f"{name}\n")
-    rows = {name: kept[name] for name in names}
+    shown = {*chosen, FITTED}
+    rows = {name: {one: taus for one, taus in kept[name].items() if one in shown} for name in names}
     place = int(options.all_pairs)
     lines = table_of(rows, place)
     if options.against is not None:

@@ -1,10 +1,13 @@
 """The table of proxies against kinds of networks."""
 
+import json
+
 import numpy as np
 import pytest
 
 from benchmarks import zoo
 from benchmarks.ceilings import fitted_table_taus
+from gp_emq.command import exit_status
 from gp_emq.correlation import at_equal_cost
 from gp_emq.mqbench import load_bench, model_sizes
 from gp_emq.proxies.handcrafted import handcrafted_proxy
@@ -88,3 +91,19 @@ def test_rows_that_are_kept_are_not_measured_again(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(zoo, "measure", None)
     assert zoo.main([NAMES[0], "--rows", str(rows)]) == 0
     assert capsys.readouterr().out == first
+
+
+def test_some_proxies_alone_are_ranked_where_they_are_named(tmp_path, monkeypatch, capsys) -> None:
+    rows = tmp_path / "rows.json"
+    known = {name: handcrafted_proxy("sum_of_bits") for name in ("bits", "other", "third")}
+    monkeypatch.setattr(zoo, "proxies", lambda: known)
+    line = [NAMES[0], "--rows", str(rows), "--proxies", "other"]
+    assert zoo.main(line) == 0
+    assert {*json.loads(rows.read_text())[NAMES[0]]} == {"other", zoo.FITTED}
+    assert "`other`" in capsys.readouterr().out
+    assert zoo.main([*line, "--against", "bits"]) == 0
+    said = capsys.readouterr().out
+    assert "`bits`" in said
+    assert "`third`" not in said
+    assert exit_status(lambda: zoo.main([*line, "none"])) == 2
+    assert "--proxies names no proxy: 'none'" in capsys.readouterr().err
