@@ -90,13 +90,13 @@ def test_what_parts_find_together_is_what_the_objective_measures(
         assert by_part[0][-1] == Figures(1, 0.0, 0.0)
 
 
-def searched(networks, objective, evaluate, selection: str):
+def searched(networks, objective, evaluate, selection: str, islands: int = 1):
     search = Search(
         primitive_set=load_primitive_set("bit_aware"),
         objective=objective,
         evaluate=evaluate,
         selection=make_selection(selection),
-        settings=SearchSettings(population=8, seed=5),
+        settings=SearchSettings(population=8, seed=5, islands=islands, migration_every=2),
     )
     rows, generations = [], []
     for _ in range(4):
@@ -121,20 +121,24 @@ def test_a_search_is_the_same_whoever_ranks(networks, fitness, selection) -> Non
             assert searched(networks, objective, evaluate, selection) == expected
 
 
-@pytest.mark.parametrize("backend", ["loky", "dask"])
-def test_processes_rank_and_the_search_is_the_same(networks, backend) -> None:
+@pytest.mark.parametrize(("backend", "islands"), [("loky", 1), ("dask", 1), ("loky", 2)])
+def test_processes_rank_and_the_search_is_the_same(networks, backend, islands) -> None:
     if backend == "dask":
         pytest.importorskip("distributed", reason="needs pip install gp_emq[dask]")
     objective = mean_of(networks, "tau", None)
     folders = tuple(one.folder for one in networks[2])
     here = TableJob("bit_aware", folders)
-    expected = searched(networks, objective, Tabulation(here, Farm([here]).map), "lexicase")
+    expected = searched(
+        networks, objective, Tabulation(here, Farm([here]).map), "lexicase", islands
+    )
     there = TableJob("bit_aware", folders, sources=sources_of(networks, "tau", None))
     with Farm([there], jobs=2, backend=backend) as farm:
         evaluate = Tabulation(there, farm.map, side_by_side=True)
         (outcome,) = evaluate(["multiply(hessian_trace, quantization_mse)"])
         assert len(outcome.figures) == 3
-        assert searched(networks, objective, evaluate, "lexicase") == expected
+        assert searched(networks, objective, evaluate, "lexicase", islands) == expected
+    operators = {row.operator for row in expected[0]}
+    assert ("migration" in operators) == (islands > 1)
 
 
 def test_a_bench_that_is_not_there_or_another_is_left_to_the_search(networks, tmp_path) -> None:
