@@ -76,6 +76,7 @@ def gpt() -> nn.Module:
         library.GPT2Config(
             vocab_size=BYTES, n_positions=STEPS, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS,
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
+            use_cache=False,
         )
     )  # fmt: skip
     return made
