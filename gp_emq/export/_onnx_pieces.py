@@ -60,17 +60,24 @@ def _given(node: ir.Node) -> Iterator[ir.Value]:
 
 def _begin(value: ir.Value, fixed: set[ir.Value]) -> ir.Value:
     """Follow a layer's input back over its rounding, as far as that is the layer's own."""
-    integers = _taken(value, "DequantizeLinear")
+    integers = _taken(_before_limits(value, fixed), "DequantizeLinear")
     before = None if integers is None else _taken(integers, "QuantizeLinear")
     if integers is None or before is None:
         return value
     maker = before.producer()
     if maker is not None and _in_integers(maker):
         return integers
-    while maker is not None and maker.op_type in _LIMITS:
-        (before,) = [given for given in _given(maker) if given not in fixed]
-        maker = before.producer()
-    return before
+    return _before_limits(before, fixed)
+
+
+def _before_limits(value: ir.Value, fixed: set[ir.Value]) -> ir.Value:
+    """Follow a value back over limits that are the same for all inputs."""
+    while (maker := value.producer()) is not None and maker.op_type in _LIMITS:
+        others = [given for given in _given(maker) if given not in fixed]
+        if len(others) != 1:
+            break
+        (value,) = others
+    return value
 
 
 def _end(node: ir.Node, fixed: set[ir.Value]) -> ir.Value:

@@ -89,7 +89,7 @@ def test_rows_say_what_runs(table) -> None:
     rows = {(found.layer, found.bits): found for found in table.layers}
     # docs/export.md: convolutions run in integers between two grids, and not before a sum.
     for bits in (2, 8):
-        assert rows["first", bits].operators == "QuantizeLinear, DequantizeLinear, Conv"
+        assert rows["first", bits].operators == "QuantizeLinear, DequantizeLinear, Max, Conv"
     assert "QLinearConv" in rows["second", 8].operators.split("; ")[0]
     assert not any(rows[name, 32].in_integers for name in table.names)
     assert "QuantizeLinear" not in rows["second", 32].operators
