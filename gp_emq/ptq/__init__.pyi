@@ -1,7 +1,8 @@
 from ._accuracy import Measured, change, measured
 from ._planned import planned_activation_bits, planned_granularity
-from ._quantize import make_task, quantize, run_recipe
+from ._quantize import quantize, run_recipe
 from ._settings import QuantizationSettings
+from ._task import make_task
 from ._text import MethodResult, Report
 
 __all__ = [

@@ -1,56 +1,39 @@
 """From a network and a plan to a quantized network."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
-from gp_emq.allocation import FLOAT_BITS, Plan
+from gp_emq.allocation import Plan
 from gp_emq.errors import NetworkError, QuantizationError
-from gp_emq.files import code_sha256, shortened
 from gp_emq.networks import (
     Images,
-    Layer,
     PrivateNetwork,
     Samples,
     Workload,
-    check_finite,
     count,
-    layers_of,
     output_types,
     take,
-    tensors_of,
     undisturbed,
     unwrapped,
-    with_shared_embeddings,
     workload_of,
 )
+from gp_emq.ptq._fitting import check_plan, planned_layers, planned_widths
 from gp_emq.ptq._planned import planned_activation_bits, planned_granularity
 from gp_emq.ptq._settings import QuantizationSettings
+from gp_emq.ptq._task import calibration_samples, prepared_task, private_on_cpu
 from gp_emq.quantization import (
-    MAX_BITS,
-    MIN_BITS,
     ROBUST,
-    LearnedRoundings,
-    QuantizationParameters,
     QuantizedModel,
-    RoundingSettings,
     WeightQuantizer,
     ask_for_gradients,
-    calibrate_activations,
     first_not_finite,
     floating_type,
-    grids_by_name,
     passes,
-    usual_images,
 )
-from gp_emq.quantization.recipes import Progress, Recipe, Task, find_recipe
-from gp_emq.statistics import sha256_of, state_sha256
+from gp_emq.quantization.recipes import Progress, Recipe, find_recipe
 
 
 def quantize(
@@ -146,192 +129,25 @@ def run_recipe(
     """Quantize a network by a recipe; the arguments are those of `quantize`."""
     if settings.iterations is not None and not recipe.learns:
         raise QuantizationError(f"method {recipe.name} learns nothing: it takes no iterations")
-    _check_plan(plan)
+    check_plan(plan)
     workload = workload_of(model, images)
-    model, batch = workload.model, _usual(workload, settings)
+    model, batch = workload.model, calibration_samples(workload, settings)
     if not workload.is_default:
         cache = None  # nobody knows whether code of the user's own is still what it was
-    network = _private(workload)
+    network = private_on_cpu(workload)
     with undisturbed():
-        layers = _layers(network, batch, plan)
-        widths = _widths(plan, layers, network.model)
-        _check_shared(layers, widths)
+        layers = planned_layers(network, batch, plan)
+        widths = planned_widths(plan, layers, network.model)
         chosen = tuple(layer for layer in layers if layer.name in widths)
-        task = _task(recipe, network, chosen, batch, settings, cache=cache, progress=progress)
+        task = prepared_task(
+            recipe, network, chosen, batch, settings, cache=cache, progress=progress
+        )
         made = recipe.quantize(task, widths)
         _check_outputs(network, made, batch)
     made.dtype = floating_type(unwrapped(model))
     made.give(output_types(model, workload.forward, take(batch, slice(0, 1))) or ())
     ask_for_gradients(made.network, unwrapped(model))
     return made
-
-
-def _check_plan(plan: object) -> None:
-    """Refuse what is neither a plan nor widths by name."""
-    if isinstance(plan, Plan):
-        return
-    if not isinstance(plan, Mapping):
-        raise QuantizationError(
-            f"the plan is {type(plan).__name__}: give what allocate or load_plan returns, or a "
-            "dict of widths by name of the layer"
-        )
-    for name, width in plan.items():
-        if isinstance(width, bool) or not isinstance(width, (int, np.integer)):
-            raise QuantizationError(
-                f"the plan gives layer {name!r} {shortened(width)} bits, which is no whole number"
-            )
-
-
-def make_task(
-    recipe: Recipe,
-    workload: Workload,
-    layers: Sequence[Layer],
-    settings: QuantizationSettings,
-    *,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> Task:
-    """Prepare a network as `quantize` does, for plans of which none is chosen yet.
-
-    Args:
-        recipe: What will quantize it.
-        workload: The network with its calibration images.
-        layers: Those that any plan will quantize, in forward order.
-        settings: Of the quantization.
-        cache: As for `quantize`.
-        progress: Likewise.
-
-    Returns:
-        The task.
-    """
-    cache = cache if workload.is_default else None
-    network = _private(workload)
-    with undisturbed():
-        return _task(
-            recipe, network, tuple(layers), _usual(workload, settings), settings,
-            cache=cache, progress=progress,
-        )  # fmt: skip
-
-
-def _usual(workload: Workload, settings: QuantizationSettings) -> Samples:
-    """Leave out the calibration images that would widen grids, unless the rule spans them all."""
-    samples = workload.samples
-    return samples if settings.activation_rule == "minmax" else usual_images(samples)
-
-
-def _private(workload: Workload) -> PrivateNetwork:
-    """Copy the network to the CPU, once its parameters are known to be finite."""
-    network = workload.private()
-    network.model.cpu()
-    network.device = torch.device("cpu")
-    check_finite(network.model)
-    return network
-
-
-def _task(
-    recipe: Recipe,
-    network: PrivateNetwork,
-    layers: tuple[Layer, ...],
-    images: Samples,
-    settings: QuantizationSettings,
-    *,
-    cache: Path | None,
-    progress: Progress | None,
-) -> Task:
-    rounding = RoundingSettings(
-        iterations=recipe.iterations if settings.iterations is None else settings.iterations,
-        seed=settings.seed,
-    )
-    folder = _folder(
-        cache, recipe, network.model, images=images, settings=settings, rounding=rounding
-    )
-    return Task(
-        network=network,
-        layers=layers,
-        images=images,
-        weights=settings.weights,
-        activations=_input_grids(network, layers, images, settings),
-        rounding=rounding,
-        learned=LearnedRoundings(folder),
-        progress=progress,
-    )
-
-
-def _layers(
-    network: PrivateNetwork, images: Samples, plan: Plan | Mapping[str, int]
-) -> tuple[Layer, ...]:
-    """Find the layers that the first image calls, or all images where the plan has others."""
-    found = layers_of(network, take(images, slice(0, 1)))
-    planned = {item.name for item in plan.layers} if isinstance(plan, Plan) else set(plan)
-    if planned <= {layer.name for layer in found}:
-        return found
-    return layers_of(network, images)
-
-
-def _input_grids(
-    network: PrivateNetwork,
-    layers: tuple[Layer, ...],
-    images: Samples,
-    settings: QuantizationSettings,
-) -> dict[str, QuantizationParameters]:
-    """Return the grid of each layer's input by name; none where activations stay in float."""
-    if settings.activations is None:
-        return {}
-    grids = calibrate_activations(network, layers, images, settings.activations)
-    return grids_by_name(layers, grids)
-
-
-def _widths(
-    plan: Plan | Mapping[str, int], layers: tuple[Layer, ...], model: nn.Module
-) -> dict[str, int]:
-    """Return the width of every layer to quantize, in forward order, once they fit the network."""
-    known = {layer.name: layer for layer in layers}
-    given = plan.widths if isinstance(plan, Plan) else dict(plan)
-    planned = [item.name for item in plan.layers] if isinstance(plan, Plan) else list(given)
-    for name in planned:
-        if name not in known:
-            names = list(known)
-            shown = ", ".join(names if len(names) <= 12 else [*names[:10], "...", names[-1]])
-            raise QuantizationError(
-                f"the plan has a layer {name!r}, but {type(model).__name__} has {shown}"
-            )
-    for item in plan.layers if isinstance(plan, Plan) else ():
-        shape = known[item.name].weight_shape
-        if item.layer.weight_shape != shape:
-            raise QuantizationError(
-                f"the plan's layer {item.name!r} has a weight of shape {item.layer.weight_shape}, "
-                f"but that of {type(model).__name__} has {shape}"
-            )
-    missing = plan.unplanned(layers) if isinstance(plan, Plan) else ()
-    if missing:
-        raise QuantizationError(
-            f"the plan is of another network: it says nothing of layer {missing[0]!r}, the "
-            f"first of {len(missing)} layers of {type(model).__name__} that it lacks"
-        )
-    for name, width in given.items():
-        if width != FLOAT_BITS and not MIN_BITS <= width <= MAX_BITS:
-            raise QuantizationError(
-                f"the plan gives layer {name!r} {width} bits: {MIN_BITS} to {MAX_BITS}, or "
-                f"{FLOAT_BITS} for float"
-            )
-    given = with_shared_embeddings(layers, given)
-    widths = {name: given[name] for name in known if given.get(name, FLOAT_BITS) != FLOAT_BITS}
-    if not widths:
-        raise QuantizationError("the plan quantizes no layer")
-    return widths
-
-
-def _check_shared(layers: tuple[Layer, ...], widths: Mapping[str, int]) -> None:
-    """Refuse a plan that gives one weight, shared by several layers, several widths."""
-    for layer in layers:
-        if not layer.shares:
-            continue
-        mine, theirs = (widths.get(name, FLOAT_BITS) for name in (layer.name, layer.shares))
-        if mine != theirs:
-            raise QuantizationError(
-                f"layers {layer.shares!r} and {layer.name!r} share one weight, but the plan gives "
-                f"them {theirs} and {mine} bits"
-            )
 
 
 def _check_outputs(network: PrivateNetwork, quantized: QuantizedModel, images: Samples) -> None:
@@ -354,32 +170,3 @@ def _check_outputs(network: PrivateNetwork, quantized: QuantizedModel, images: S
                         f"the quantized network's output for image {start + place} is not finite"
                     )
             start += count(part)
-
-
-def _folder(
-    cache: Path | None,
-    recipe: Recipe,
-    model: nn.Module,
-    *,
-    images: Samples,
-    settings: QuantizationSettings,
-    rounding: RoundingSettings,
-) -> Path | None:
-    """Name the folder of what is learned by everything but the plan that it depends on.
-
-    The code that learns it is part of that.
-    """
-    if cache is None or not recipe.learns:
-        return None
-    activations = settings.activations
-    document = {
-        "code": code_sha256(*recipe.modules),
-        "method": recipe.name,
-        "state": state_sha256(model),
-        "images": sha256_of(tensors_of(images, "images")),
-        "weights": settings.weights.document(),
-        "activations": None if activations is None else asdict(activations),
-        "rounding": asdict(rounding),
-    }
-    text = json.dumps(document, sort_keys=True)
-    return cache / "roundings" / hashlib.sha256(text.encode()).hexdigest()[:32]

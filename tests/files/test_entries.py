@@ -119,6 +119,6 @@ def test_roundings_learned_by_other_code_are_learned_again(network, tmp_path, mo
     model, images = network
     assert len(find_layers(model, images[:1])) == 2
     for code in ("one", "two", "one"):
-        monkeypatch.setattr("gp_emq.ptq._quantize.code_sha256", lambda *_, code=code: code)
+        monkeypatch.setattr("gp_emq.ptq._task.code_sha256", lambda *_, code=code: code)
         quantize(model, {"0": 2}, images, method="adaround", iterations=2, cache=tmp_path)
     assert len(list(tmp_path.glob("roundings/*"))) == 2
