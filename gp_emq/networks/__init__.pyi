@@ -15,6 +15,7 @@ from ._finite import check_finite
 from ._granularity import LEAST_GROUP, PER_CHANNEL, PER_TENSOR, Granularity
 from ._images import RESIZED, ImageSet, batch_size, load_images
 from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
+from ._judging import TOP_1
 from ._kept import weights_kept
 from ._layer import Layer, entry_layers, weight_layers, with_shared_embeddings
 from ._layers import find_layers, layers_of
@@ -56,7 +57,7 @@ from ._watching import (
     zero_bias,
 )
 from ._weights import file_sha256, take_state_dict
-from ._workload import TOP_1, Workload, workload_of
+from ._workload import Workload, workload_of
 
 __all__ = [
     "ACCOUNTINGS",

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils import _pytree
 
-from gp_emq.errors import DataError, StatisticsError
+from gp_emq.errors import DataError
 from gp_emq.networks._containers import Images, Labels, image_batch
 from gp_emq.networks._divergence import (
     described,
@@ -26,8 +25,15 @@ from gp_emq.networks._divergence import (
 from gp_emq.networks._finite import check_present
 from gp_emq.networks._functions import sha256_of_functions
 from gp_emq.networks._images import batch_size
+from gp_emq.networks._judging import (
+    TOP_1,
+    check_judges,
+    metric_values,
+    summed_cross_entropy,
+    summed_own_loss,
+)
 from gp_emq.networks._logits import check_classes, check_range, logits_of
-from gp_emq.networks._metric import Loss, Metric, check_function, judged
+from gp_emq.networks._metric import Loss, Metric
 from gp_emq.networks._private import unwrapped
 from gp_emq.networks._running import Forward, PrivateNetwork, feed, undisturbed
 from gp_emq.networks._samples import (
@@ -48,22 +54,6 @@ from gp_emq.networks._samples import (
 
 _VALUES_OF_A_TOKEN = 256
 """Whole numbers may be indices, of which a network makes many numbers each."""
-
-
-def _is_right(outputs: Any, labels: Samples) -> Tensor:
-    if not are_labels(labels):
-        raise StatisticsError(
-            f"top-1 needs labels (n,), whole numbers, and the targets are {described(labels)}: "
-            "give Workload a metric"
-        )
-    logits = logits_of(outputs, len(labels))
-    check_range(labels, logits.shape[1])
-    right: Tensor = logits.argmax(dim=1) == labels.to(logits.device)
-    return right
-
-
-TOP_1 = Metric("top-1", _is_right)
-"""The share of samples whose largest logit is that of their label."""
 
 
 class Workload:
@@ -129,7 +119,7 @@ class Workload:
         metric: Metric | None = None,
     ) -> None:
         check_present(unwrapped(model))
-        _check_judges(forward, loss, metric)
+        check_judges(forward, loss, metric)
         self.model = model
         self.forward = forward or feed
         self.loss = loss
@@ -196,25 +186,11 @@ class Workload:
             StatisticsError: if outputs are no logits of several classes, where the loss needs
                 them, or the loss fails, is of a wrong shape or has no gradient.
         """
-        samples = count(targets)
         if self.diverges and self.loss is None:
             return divergences(outputs, targets, of_tokens=self._of_tokens).sum()
         if self.loss is None:
-            logits = check_classes(logits_of(outputs, samples))
-            logits = logits if logits.dtype == torch.float64 else logits.float()
-            return functional.cross_entropy(logits, targets.to(logits.device), reduction="sum")
-        losses = judged(self.loss, "the loss", outputs, targets)
-        if not isinstance(losses, Tensor) or losses.shape not in (torch.Size(), (samples,)):
-            wanted = f"one number for each of {samples} samples, or their mean, as a tensor"
-            raise StatisticsError(f"the loss must give {wanted}; got {described(losses)}")
-        if not losses.requires_grad and any(
-            leaf.requires_grad for leaf in _pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)
-        ):
-            raise StatisticsError(
-                f"the loss has no gradient by the network's outputs: it gives {losses.dtype} from "
-                "steps that autograd does not follow, as argmax, detach and numpy are"
-            )
-        return losses.sum() if losses.dim() else losses * samples
+            return summed_cross_entropy(outputs, targets)
+        return summed_own_loss(self.loss, outputs, targets)
 
     def matrix(self, outputs: Any, samples: int) -> Tensor:
         """Return outputs as one row per sample, (n, values).
@@ -232,21 +208,7 @@ class Workload:
         Raises:
             StatisticsError: if the metric fails, or gives anything else.
         """
-        samples, what = count(targets), f"metric {self.metric.name}"
-        found = judged(self.metric.measure, what, outputs, targets)
-        wanted = torch.Size([samples]) if self.metric.per_sample else torch.Size()
-        if not isinstance(found, Tensor) or found.shape != wanted or found.is_complex():
-            needed = (
-                f"one number for each of {samples} samples, as a tensor ({samples},); with "
-                "per_sample=False one for all"
-                if self.metric.per_sample
-                else "one number for all samples, as a tensor ()"
-            )
-            raise StatisticsError(f"{what} must give {needed}; got {described(found)}")
-        missing = int(found.isnan().sum())
-        if missing:
-            raise StatisticsError(f"{what} is not a number for {missing} of {samples} samples")
-        return found.detach().cpu()
+        return metric_values(self.metric, outputs, targets)
 
     def measured(self, batch: int) -> Tensor:
         """Return the metric of the network per sample, or of all of them; see `measured_by`."""
@@ -436,16 +398,3 @@ def workload_of(
     if images is None:
         raise DataError("there are no images: give them beside the network, or give a Workload")
     return Workload(model, images, labels)
-
-
-def _check_judges(forward: object, loss: object, metric: object) -> None:
-    """Refuse a forward, a loss or a metric that are none, before anything is done with them."""
-    if forward is not None:
-        check_function(forward, "forward", "forward(model, inputs)")
-    if loss is not None:
-        check_function(loss, "the loss", "loss(outputs, targets)")
-    if metric is not None and not isinstance(metric, Metric):
-        raise DataError(
-            f"the metric is {type(metric).__name__}, not a gp_emq.Metric(name, function, "
-            "higher_is_better=...)"
-        )
