@@ -21,21 +21,18 @@ from gp_emq.evolution._individual import Individual
 from gp_emq.evolution._islands import Islands
 from gp_emq.evolution._objective import Measurement, Objective, ObjectiveOfParts
 from gp_emq.evolution._prioritisation import Prioritisation
-from gp_emq.evolution._proposal import Proposal, make_toolbox, offspring
+from gp_emq.evolution._proposal import Proposal, make_toolbox
+from gp_emq.evolution._proposer import Proposer
 from gp_emq.evolution._randomness import stream
-from gp_emq.evolution._screening import StructureScreen, depth_of
 from gp_emq.evolution._selection import Newcomers, Selection, best_first, best_of
 from gp_emq.evolution._settings import SearchSettings
 from gp_emq.evolution._tables import NOT_EVALUATED, Outcome
-from gp_emq.proxies import Node, parse_expression, simplified, to_expression
+from gp_emq.proxies import Node, parse_expression
 from gp_emq.store import GenerationRow, IndividualRow
 from primitives import PrimitiveSet
 
 Evaluate = Callable[[list[str]], Sequence[Outcome]]
 """What evaluates: expressions in, screened tables out, in the same order."""
-
-_NO_NUMBER = -1
-"""Proposals are numbered in the order in which they are judged."""
 
 
 class Search:
@@ -73,16 +70,13 @@ class Search:
         self._evaluate = evaluate
         self._selection = selection
         self._settings = settings
-        self._seeds = [self._parsed(text) for text in seeds]
         self._progress = progress
         size = settings.population
         self._islands = Islands(
             settings.islands, size, selection.offspring(size), selection.fresh(size)
         )
         self._breeding: list[list[Individual]] = []
-        self._structure = StructureScreen(primitive_set, settings.max_size, settings.max_depth)
         self._prioritisation = Prioritisation(enabled=settings.prioritisation)
-        self._weights: dict[str, float] = {}
         self._archive = Archive()
         self._attempts: dict[int, int] = {}
         self._open: list[int] = []
@@ -92,6 +86,14 @@ class Search:
         self._newcomers: Newcomers = {}
         self._trees: list[list[Node]] = []
         self.toolbox = make_toolbox(primitive_set, selection, settings)
+        self._proposer = Proposer(
+            primitive_set,
+            settings=settings,
+            toolbox=self.toolbox,
+            islands=self._islands,
+            archive=self._archive,
+            seeds=[self._parsed(text) for text in seeds],
+        )
         self.rows: list[IndividualRow] = []
         self.generation = -1
         self.evaluations = 0
@@ -149,7 +151,8 @@ class Search:
         self.rows, self._trees = [], []
         self.population.sort(key=best_first)
         self._breeding = self._islands.split(self.population)
-        self._weights = self._prioritisation.weights()
+        weights = self._prioritisation.weights()
+        self._proposer.begin(self.generation, self.population, self._breeding, weights)
         wanted = size = self._settings.population
         if self.generation > 0:
             wanted = self._selection.offspring(size) + self._selection.fresh(size)
@@ -290,52 +293,13 @@ class Search:
 
     def _proposed(self, place: int, pending: set[str]) -> Proposal | None:
         """Make a proposal; None if a screen that costs nothing rejects it."""
-        start = time.perf_counter()
-        tree, operator, parents = self._tree(place)
-        is_seed = operator == "seed"
-        nodes, canonical = simplified(tree, self._set)
-        if not self._settings.screening or is_seed:
-            nodes = tree
-        expression = to_expression(nodes, self._set)
-        reason = None if is_seed else self._structure.reason(nodes)
-        repeats = None
-        if reason is None and self._settings.screening:
-            repeats = self._archive.seen(canonical)
-            rejected = canonical in pending or self._archive.is_rejected(expression)
-            reason = reasons.EQUIVALENT if repeats is not None or rejected else None
-        row = IndividualRow(
-            id=_NO_NUMBER,
-            generation=self.generation,
-            place=place,
-            attempt=self._attempts[place],
-            operator=operator,
-            parents=parents,
-            expression=expression,
-            canonical=canonical,
-            size=len(nodes),
-            depth=depth_of(nodes),
-            seconds=time.perf_counter() - start,
-        )
-        proposal = Proposal(nodes, row)
-        if repeats is not None:
-            self._repeats[place] = proposal, repeats
-        if reason is None:
-            return proposal
-        self._record(proposal, reason=reason)
+        made = self._proposer.propose(place, self._attempts[place], pending)
+        if made.repeats is not None:
+            self._repeats[place] = made.proposal, made.repeats
+        if made.reason is None:
+            return made.proposal
+        self._record(made.proposal, reason=made.reason)
         return None
-
-    def _tree(self, place: int) -> tuple[list[Node], str, tuple[int, ...]]:
-        attempt = self._attempts[place]
-        if self.generation == 0 and attempt == 0 and place < len(self._seeds):
-            return self._seeds[place], "seed", ()
-        rng = stream(self._settings.seed, self.generation, place, attempt)
-        if self.generation > 0 and place < self._selection.offspring(self._settings.population):
-            crossover = self._settings.crossover
-            # An island on which nobody was born takes parents from everywhere.
-            parents = self._breeding[self._islands.island_at(self.generation, place)]
-            parents = parents or self.population
-            return offspring(self.toolbox, parents, crossover, rng, self._weights)
-        return self.toolbox.generate(rng=rng, weights=self._weights), "fresh", ()
 
     def _enters(
         self, proposal: Proposal, outcome: Outcome, measurement: Measurement | None
