@@ -1,12 +1,13 @@
 """Ranking proxies on a bench."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.correlation import (
+    Correlation,
     Figure,
     FloatArray,
     PairMask,
@@ -106,47 +107,28 @@ def rank(
     accuracies = target.bench.oriented[chosen]
     _check_rankable(target, accuracies, options.split)
     sizes = target.sizes[chosen]
-    weights = draw_weights(len(chosen), len(chosen), options.resamples, options.seed)
-    budgets = budgets_of(sizes)
+    pairs = target.pairs_at_equal_size(chosen)
+    yardstick = _Yardstick(
+        chosen,
+        accuracies,
+        sizes,
+        weights=draw_weights(len(chosen), len(chosen), options.resamples, options.seed),
+        measures=measures(target.bit_sums[chosen], sizes, pairs),
+        budgets=budgets_of(sizes),
+    )
     inputs = target.proxy_inputs()
     repeats = [
         target.proxy_inputs(options.seed + index) for index in range(options.calibration_repeats)
     ]
-    pairs = target.pairs_at_equal_size(chosen)
-    by_name = measures(target.bit_sums[chosen], sizes, pairs)
     rows, resampled = [], []
     for proxy in proxies:
         form = proxy.form(options.form)
         scored = score(form, inputs, target.bench)
-        figures: dict[str, Figure] = {}
-        regrets: tuple[float, ...] = ()
-        draws = np.full(options.resamples, np.nan)
-        if scored.scores is not None:
-            scores = rounded(scored.scores[chosen])
-            draws = kendall(scores, accuracies, weights)
-            for name, correlation in by_name.items():
-                if name == KENDALL:
-                    value = float(kendall(scores, accuracies, whole(len(chosen)))[0])
-                    figures[name] = Figure(value, *interval(draws))
-                else:
-                    figures[name] = figure(correlation, scores, accuracies, weights)
-            regrets = tuple(regret(scores, accuracies, sizes, budget) for budget in budgets)
-        calibration = tuple(
-            _tau_of(score(form, repeat, target.bench), chosen, accuracies) for repeat in repeats
-        )
-        rows.append(Row(proxy, scored, figures, regrets, Mark.NONE, calibration))
+        again = [score(form, repeat, target.bench) for repeat in repeats]
+        row, draws = yardstick.row(proxy, scored, again)
+        rows.append(row)
         resampled.append(draws)
         progress(proxy.name)
-    found = marks(
-        np.array([row.tau for row in rows]),
-        np.array(resampled),
-        [row.proxy.is_handcrafted for row in rows],
-        len(chosen),
-    )
-    marked = [
-        Row(row.proxy, row.scored, row.figures, row.regrets, mark, row.calibration)
-        for row, mark in zip(rows, found, strict=True)
-    ]
     return Ranking(
         bench=target.bench.name,
         network=target.bench.network,
@@ -156,9 +138,86 @@ def rank(
         accuracies=accuracies,
         quality=bench_quality(target.bench),
         undefined=_undefined(accuracies, pairs, options.split),
-        budgets=budgets,
-        rows=tuple(sorted(marked, key=lambda row: -np.nan_to_num(row.tau, nan=-2.0))),
+        budgets=yardstick.budgets,
+        rows=_marked(rows, resampled, len(chosen)),
     )
+
+
+@dataclass(frozen=True)
+class _Yardstick:
+    """The configurations that scores are held against.
+
+    Attributes:
+        chosen: Their indices in the bench, (n,).
+        accuracies: What was measured of them, (n,).
+        sizes: Of the network at each, (n,).
+        weights: How often each resample draws each, (resamples, n).
+        measures: The correlations by name.
+        budgets: Those of the regrets.
+    """
+
+    chosen: NDArray[np.intp]
+    accuracies: FloatArray
+    sizes: FloatArray
+    weights: FloatArray
+    measures: Mapping[str, Correlation]
+    budgets: tuple[SizeBudget, ...]
+
+    def row(
+        self, proxy: Proxy, scored: Scored, repeats: Sequence[Scored]
+    ) -> tuple[Row, FloatArray]:
+        """Hold a proxy's scores against them.
+
+        Args:
+            proxy: The proxy.
+            scored: Its scores of all configurations of the bench, if it has any.
+            repeats: The same with each half of the calibration batch.
+
+        Returns:
+            Its row, not compared with others yet, and Kendall's tau in each resample (resamples,).
+        """
+        figures: dict[str, Figure] = {}
+        regrets: tuple[float, ...] = ()
+        draws = np.full(len(self.weights), np.nan)
+        if scored.scores is not None:
+            scores = rounded(scored.scores[self.chosen])
+            draws = kendall(scores, self.accuracies, self.weights)
+            figures = {
+                name: Figure(self._tau(scores), *interval(draws))
+                if name == KENDALL
+                else figure(correlation, scores, self.accuracies, self.weights)
+                for name, correlation in self.measures.items()
+            }
+            regrets = tuple(
+                regret(scores, self.accuracies, self.sizes, budget) for budget in self.budgets
+            )
+        calibration = tuple(
+            float("nan") if one.scores is None else self._tau(rounded(one.scores[self.chosen]))
+            for one in repeats
+        )
+        return Row(proxy, scored, figures, regrets, Mark.NONE, calibration), draws
+
+    def _tau(self, scores: FloatArray) -> float:
+        return float(kendall(scores, self.accuracies, whole(len(self.chosen)))[0])
+
+
+def _marked(
+    rows: Sequence[Row], resampled: Sequence[FloatArray], configurations: int
+) -> tuple[Row, ...]:
+    """Compare each proxy with the best hand-crafted one, and sort them best first."""
+    found = marks(
+        np.array([row.tau for row in rows]),
+        np.array(resampled),
+        [row.proxy.is_handcrafted for row in rows],
+        configurations,
+    )
+    marked = [replace(row, mark=mark) for row, mark in zip(rows, found, strict=True)]
+    return tuple(sorted(marked, key=_falling))
+
+
+def _falling(one: "Row | Spread") -> float:
+    """Sort by falling tau, what has none last."""
+    return -float(np.nan_to_num(one.tau, nan=-2.0))
 
 
 @dataclass(frozen=True)
@@ -174,6 +233,11 @@ class Spread:
     proxy: Proxy
     figures: dict[str, Figure]
     note: str
+
+    @property
+    def tau(self) -> float:
+        """Mean Kendall tau, nan without scores."""
+        return self.figures[KENDALL].value if self.figures else float("nan")
 
 
 def rank_as_published(
@@ -223,11 +287,7 @@ def rank_as_published(
         spreads.append(Spread(proxy, figures, scored.note))
         progress(proxy.name)
 
-    def order(spread: Spread) -> float:
-        value = spread.figures[KENDALL].value if spread.figures else float("nan")
-        return -float(np.nan_to_num(value, nan=-2.0))
-
-    return tuple(sorted(spreads, key=order))
+    return tuple(sorted(spreads, key=_falling))
 
 
 def _check_rankable(target: RankedBench, accuracies: FloatArray, split: str) -> None:
@@ -244,9 +304,3 @@ def _undefined(accuracies: FloatArray, pairs: PairMask, split: str) -> dict[str,
 
 def _named(split: str) -> str:
     return "configurations" if split == "all" else f"{split} configurations"
-
-
-def _tau_of(scored: Scored, chosen: NDArray[np.intp], accuracies: FloatArray) -> float:
-    if scored.scores is None:
-        return float("nan")
-    return float(kendall(rounded(scored.scores[chosen]), accuracies, whole(len(chosen)))[0])
