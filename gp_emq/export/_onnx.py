@@ -80,20 +80,7 @@ def export_onnx(
     quantizer.compute_in_integers()
     content = graphs.serialize(model, header_text(header))
     atomic_write_bytes(Path(path), content)
-    sizes = quantizer.sizes()
-    stored = {}
-    for name, grid in weights.items():
-        kind = integer_type(grid.bits, opset, signed=grid.symmetric)
-        # Of layers that share a weight only the first has one.
-        integers = sizes.pop(f"{name}.weight.integers", 0)
-        scales, biases = (
-            sum(sizes.pop(key) for key in list(sizes) if key.startswith(f"{name}.{of}."))
-            for of in ("weight", "bias")
-        )
-        if biases:
-            sizes[f"{name}.bias"] = sizes.get(f"{name}.bias", 0) + biases
-        what = kind.name if name in own else f"that of {owners[name]}"
-        stored[name] = StoredWeight(what, integers, scales)
+    stored, sizes = _stored_weights(weights, owners, quantizer.sizes(), opset)
     return report_of(
         layers,
         weights,
@@ -103,6 +90,39 @@ def export_onnx(
         file_bytes=len(content),
         framing="graph",
     )
+
+
+def _stored_weights(
+    weights: Mapping[str, StoredGrid],
+    owners: Mapping[str, str],
+    sizes: Mapping[str, int],
+    opset: int,
+) -> tuple[dict[str, StoredWeight], dict[str, int]]:
+    """Say what the file has of each weight.
+
+    Args:
+        weights: The grids of all of them.
+        owners: Of each, the first layer that has the same weight.
+        sizes: Bytes of each tensor of the file, by its name.
+        opset: Of the file.
+
+    Returns:
+        The weights, and the bytes of all other tensors; scales of a bias count with the bias.
+    """
+    stored, others = {}, dict(sizes)
+    for name, grid in weights.items():
+        kind = integer_type(grid.bits, opset, signed=grid.symmetric)
+        # Of layers that share a weight only the first has one.
+        integers = others.pop(f"{name}.weight.integers", 0)
+        scales, biases = (
+            sum(others.pop(key) for key in list(others) if key.startswith(f"{name}.{of}."))
+            for of in ("weight", "bias")
+        )
+        if biases:
+            others[f"{name}.bias"] = others.get(f"{name}.bias", 0) + biases
+        what = kind.name if owners[name] == name else f"that of {owners[name]}"
+        stored[name] = StoredWeight(what, integers, scales)
+    return stored, others
 
 
 def _check_groups(weights: Mapping[str, StoredGrid], opset: int) -> None:
