@@ -18,7 +18,7 @@ from types import FrameType
 from gp_emq.errors import GpEmqError
 
 from ._mutations import of_bytes
-from ._targets import Target
+from ._target import Target
 
 MOST_SECONDS = 5.0
 MOST_MEBIBYTES = 500.0

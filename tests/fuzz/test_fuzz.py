@@ -13,7 +13,8 @@ from gp_emq.errors import GpEmqError
 from . import _harness
 from ._harness import LONGEST_MESSAGE, Figures, Fuzzer, fuzz
 from ._scratch import scratch
-from ._targets import TARGETS, Target
+from ._target import Target
+from ._targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
 
