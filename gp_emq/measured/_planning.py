@@ -1,8 +1,9 @@
 """From a table's plan to one that was measured, with its certificate."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def plan_network(
     with _bar("rounding", "step") as bar:
         network = PlanNetwork(
             inputs.calibration(images, seed), held_back, space, settings,
-            cache=cache, progress=_steps(bar),
+            cache=cache, progress=lambda name, done, total: _show(bar, done, total, name),
         )  # fmt: skip
     halves(network)
     return network
@@ -159,24 +160,18 @@ def _calibrated(
     problem: Problem, start: Configuration, network: PlanNetwork, plans: int, seed: int
 ) -> Calibrated:
     with _bar("calibrating", "plan") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        return calibrate(problem, start, network, plans=plans, seed=seed, progress=show)
+        return calibrate(
+            problem, start, network, plans=plans, seed=seed, progress=partial(_show, bar)
+        )
 
 
 def _interacting(
     problem: Problem, start: Configuration, network: PlanNetwork, reach: str, seed: int
 ) -> Interacting:
     with _bar("measuring pairs", "plan") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        return interact(problem, start, network, reach=reach, seed=seed, progress=show)
+        return interact(
+            problem, start, network, reach=reach, seed=seed, progress=partial(_show, bar)
+        )
 
 
 def _searched(
@@ -191,11 +186,9 @@ def _searched(
     seconds = None if asked.minutes is None else 60 * asked.minutes
     settings = SearchSettings(asked.measure, seconds, seed)
     with _bar("measuring", "plan") as bar:
-        bar.total = asked.measure
 
         def show(done: float, gain: float) -> None:
-            bar.set_postfix_str(f"loss {-100 * gain:+.1f} %", refresh=False)
-            bar.update(round(done) - bar.n)
+            _show(bar, round(done), asked.measure, f"loss {-100 * gain:+.1f} %")
 
         return search(problem, start, network, settings, known=known, progress=show)
 
@@ -211,10 +204,9 @@ def _bar(what: str, unit: str) -> "tqdm[Any]":
     )
 
 
-def _steps(bar: "tqdm[Any]") -> Callable[[str, int, int], None]:
-    def show(name: str, done: int, total: int) -> None:
-        bar.total = total
-        bar.set_postfix_str(name, refresh=False)
-        bar.update(done - bar.n)
-
-    return show
+def _show(bar: "tqdm[Any]", done: int, total: int | None, beside: str = "") -> None:
+    """Say on a bar how many of how many are done, and what is beside it."""
+    bar.total = total
+    if beside:
+        bar.set_postfix_str(beside, refresh=False)
+    bar.update(done - bar.n)
