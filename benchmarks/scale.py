@@ -50,13 +50,13 @@ RANKED = {
 }
 
 
-def by_workers() -> dict[str, list[float]]:
+def by_workers() -> dict[str, dict[int, float]]:
     """Hours of the search for each number of workers, by where configurations are ranked."""
     return {
-        name: [
-            simulate(replace(PAPER, workers=workers), replace(plan, generations=2)).hours
+        name: {
+            workers: simulate(replace(PAPER, workers=workers), replace(plan, generations=2)).hours
             for workers in WORKERS
-        ]
+        }
         for name, plan in RANKED.items()
     }
 
@@ -87,10 +87,12 @@ def report(plot: Path) -> Iterator[str]:
     ranked = by_workers()
     layouts = {name: simulate(PAPER, plan) for name, plan in LAYOUTS.items()}
     scenarios = {name: simulate(like, plan) for name, (like, plan) in SCENARIOS.items()}
-    populations = [
-        simulate(PAPER, replace(NOW, population=population, generations=max(2, 2000 // population)))
+    populations = {
+        population: simulate(
+            PAPER, replace(NOW, population=population, generations=max(2, 2000 // population))
+        )
         for population in POPULATIONS
-    ]
+    }
     yield (
         f"{FORMULAS:,} formulas on {NETWORKS} networks, {NOW.hours_of_work:.0f} hours of work; "
         f"{PAPER.workers} workers would need {NOW.hours_of_work / PAPER.workers:.2f}"
@@ -99,12 +101,19 @@ def report(plot: Path) -> Iterator[str]:
     yield f"| hours, by workers | {' | '.join(map(str, WORKERS))} |"
     yield "|---|" + "---:|" * len(WORKERS)
     for name, hours in ranked.items():
-        yield f"| {name} | {' | '.join(f'{hour:.1f}' for hour in hours)} |"
+        yield f"| {name} | {' | '.join(f'{hour:.1f}' for hour in hours.values())} |"
     yield ""
     yield from lines(layouts)
     yield ""
     yield from lines(scenarios)
-    draw(plot, ranked, layouts, scenarios, populations)
+    draw(
+        plot,
+        ranked,
+        layouts,
+        scenarios=scenarios,
+        populations=populations,
+        hours_of_work=NOW.hours_of_work,
+    )
     yield ""
     yield f"plot: {plot}"
 

@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from analysis import _style as style
-from benchmarks.scale import NOW, POPULATIONS, WORKERS
 from benchmarks.simulated_search import Course
 
 COLOURS = {"evaluating": style.BLUE, "lost work": style.VERMILION, "set-up": style.ORANGE,
@@ -16,12 +15,23 @@ COLOURS = {"evaluating": style.BLUE, "lost work": style.VERMILION, "set-up": sty
 
 def draw(
     path: Path,
-    ranked: dict[str, list[float]],
+    ranked: dict[str, dict[int, float]],
     layouts: dict[str, Course],
+    *,
     scenarios: dict[str, Course],
-    populations: Sequence[Course],
+    populations: dict[int, Course],
+    hours_of_work: float,
 ) -> None:
-    """Draw hours by workers, by tasks and by generations, and where the workers' time goes."""
+    """Draw hours by workers, by tasks and by generations, and where the workers' time goes.
+
+    Args:
+        path: Of the figure.
+        ranked: Hours by number of workers, for each place where configurations are ranked.
+        layouts: A search for each way to share work out.
+        scenarios: One for each thing that goes wrong.
+        populations: One for each number of formulas in a generation.
+        hours_of_work: Those of one worker that never waits.
+    """
     import matplotlib as mpl  # noqa: PLC0415
 
     with mpl.rc_context():
@@ -31,20 +41,21 @@ def draw(
         grid = figure.add_gridspec(
             2, 2, left=0.075, right=0.985, bottom=0.075, top=0.94, wspace=0.5, hspace=0.36
         )
-        _by_workers(figure.add_subplot(grid[0, 0]), ranked)
+        _by_workers(figure.add_subplot(grid[0, 0]), ranked, hours_of_work)
         _by_layout(figure.add_subplot(grid[0, 1]), layouts)
         _by_population(figure.add_subplot(grid[1, 0]), populations)
         _shares(figure.add_subplot(grid[1, 1]), scenarios)
         figure.savefig(path, dpi=130, metadata={"Software": None} if path.suffix == ".png" else {})
 
 
-def _by_workers(axes: Axes, ranked: dict[str, list[float]]) -> None:
+def _by_workers(axes: Axes, ranked: dict[str, dict[int, float]], hours_of_work: float) -> None:
     looks = ((style.VERMILION, "s"), (style.ORANGE, "D"), (style.BLUE, "o"))
     for (name, hours), (colour, marker) in zip(ranked.items(), looks, strict=True):
-        axes.plot(WORKERS, hours, color=colour, marker=marker, ms=5, label=name)
-    ideal = [NOW.hours_of_work / workers for workers in WORKERS]
-    axes.plot(WORKERS, ideal, color=style.GREY, ls=(0, (2, 2)), label="work / workers")
-    _logarithmic(axes, WORKERS)
+        axes.plot(list(hours), list(hours.values()), color=colour, marker=marker, ms=5, label=name)
+    crews = list(next(iter(ranked.values())))
+    ideal = [hours_of_work / workers for workers in crews]
+    axes.plot(crews, ideal, color=style.GREY, ls=(0, (2, 2)), label="work / workers")
+    _logarithmic(axes, crews)
     axes.set_xlabel("workers")
     axes.set_ylabel("hours of the whole search")
     axes.set_ylim(0.15, 60_000)
@@ -66,10 +77,10 @@ def _by_layout(axes: Axes, layouts: dict[str, Course]) -> None:
     style.letter(axes, "b", "Tasks of one network, large ones first")
 
 
-def _by_population(axes: Axes, populations: Sequence[Course]) -> None:
-    waiting = [course.shares["waiting"] for course in populations]
-    axes.plot(POPULATIONS, waiting, color=style.GREEN, marker="o", ms=5)
-    _logarithmic(axes, POPULATIONS, both=False)
+def _by_population(axes: Axes, populations: dict[int, Course]) -> None:
+    waiting = [course.shares["waiting"] for course in populations.values()]
+    axes.plot(list(populations), waiting, color=style.GREEN, marker="o", ms=5)
+    _logarithmic(axes, list(populations), both=False)
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.set_xlabel("formulas of a generation, 128 workers")
