@@ -242,21 +242,17 @@ def crash() -> None:
 def test_a_run_that_dies_around_any_commit_resumes_to_the_same(
     moment, start, commits, undisturbed, tmp_path
 ) -> None:
-    number = 0
-    while True:
+    start(tmp_path / "whole")
+    generations = commits.count
+    # Four of the search and at least two of the random search.
+    assert generations >= 6
+    for number in range(generations):
         folder = tmp_path / str(number)
         getattr(commits, moment)[commits.count + number] = crash
-        try:
+        with pytest.raises(Crash):
             start(folder)
-        except Crash:
-            pass
-        else:
-            break
         start(folder)
         assert everything_of(folder) == undisturbed
-        number += 1
-    # Four generations of the search and at least two of the random search.
-    assert number >= 6
 
 
 def press_ctrl_c() -> None:
