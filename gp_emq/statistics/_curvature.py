@@ -10,6 +10,7 @@ from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._seeds import PROBES, generator, rademacher
+from gp_emq.statistics._twice import DerivedTwice
 
 _ALIKE = 8
 """Powers of two between the gradients of two layers within which no estimate swamps another."""
@@ -39,10 +40,11 @@ class Hessian:
             yield self._kept
             return
         for images, labels in self._batch.chunks():
-            loss = self._network.summed_loss(self._weights, images, labels) / len(self._batch)
-            share = torch.autograd.grad(
-                loss, self._weights, create_graph=True, materialize_grads=True
-            )
+            with DerivedTwice():
+                loss = self._network.summed_loss(self._weights, images, labels) / len(self._batch)
+                share = torch.autograd.grad(
+                    loss, self._weights, create_graph=True, materialize_grads=True
+                )
             if len(self._batch) <= self._batch.chunk:
                 self._kept = list(share)
             yield list(share)
@@ -82,15 +84,16 @@ def _derive(
     ]
     if not pairs:
         return [torch.zeros_like(value) for value in weights]
-    return list(
-        torch.autograd.grad(
-            [gradient for gradient, _ in pairs],
-            list(weights),
-            grad_outputs=[vector for _, vector in pairs],
-            retain_graph=True,
-            materialize_grads=True,
+    with DerivedTwice():
+        return list(
+            torch.autograd.grad(
+                [gradient for gradient, _ in pairs],
+                list(weights),
+                grad_outputs=[vector for _, vector in pairs],
+                retain_graph=True,
+                materialize_grads=True,
+            )
         )
-    )
 
 
 def hessian_gradient(hessian: Hessian, gradient: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from gp_emq.errors import NetworkError, StatisticsError
 from gp_emq.networks import Samples
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._seeds import DIRECTIONS, generator
+from gp_emq.statistics._twice import DerivedTwice
 
 _SLOPE_STEPS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 _CURVATURE_STEPS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
@@ -220,15 +221,16 @@ class _Probe:
     def curvature(self, direction: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Its gradient, and the product of its Hessian with a direction, in the same units."""
         leaves = [value.detach().requires_grad_() for value in self.weights]
-        gradients = torch.autograd.grad(
-            self._run(leaves), leaves, create_graph=True, materialize_grads=True
-        )
-        terms = [
-            norm * (one * other).sum()
-            for norm, one, other in zip(self.norms, gradients, direction, strict=True)
-        ]
-        here = [norm * one.detach() for norm, one in zip(self.norms, gradients, strict=True)]
-        return here, self._derived(torch.stack(terms).sum(), leaves)
+        with DerivedTwice():
+            gradients = torch.autograd.grad(
+                self._run(leaves), leaves, create_graph=True, materialize_grads=True
+            )
+            terms = [
+                norm * (one * other).sum()
+                for norm, one, other in zip(self.norms, gradients, direction, strict=True)
+            ]
+            here = [norm * one.detach() for norm, one in zip(self.norms, gradients, strict=True)]
+            return here, self._derived(torch.stack(terms).sum(), leaves)
 
     def _derived(self, value: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
         if not value.requires_grad:
