@@ -1,3 +1,4 @@
+from ._again import check_alike, check_measurer, settings_of
 from ._bench import Bench, check_layers, configuration_sizes
 from ._build import build_bench, check_workers, measured
 from ._file import read_bench, write_bench
@@ -37,7 +38,9 @@ __all__ = [
     "bench_inputs",
     "bench_quality",
     "build_bench",
+    "check_alike",
     "check_layers",
+    "check_measurer",
     "check_sources",
     "check_workers",
     "choose_arithmetic",
@@ -54,6 +57,7 @@ __all__ = [
     "model_sizes",
     "overview",
     "read_bench",
+    "settings_of",
     "split_together",
     "workload_bench",
     "write_bench",

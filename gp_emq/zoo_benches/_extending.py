@@ -10,21 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_emq.errors import BenchError
 from gp_emq.farm import FarmSettings
 from gp_emq.mqbench import (
     Bench,
     Chosen,
-    MeasurementSettings,
     Measurer,
-    Protocol,
     Selection,
-    check_layers,
-    check_sources,
+    check_alike,
+    check_measurer,
     check_workers,
-    choose_arithmetic,
     measured,
     measurer_of,
+    settings_of,
     split_together,
     write_bench,
 )
@@ -34,17 +31,6 @@ from gp_emq.proxies import Proxy
 from gp_emq.zoo_benches._names import NEIGHBOURS
 from gp_emq.zoo_benches._plans import proxy_tables
 from gp_emq.zoo_benches._selecting import select_plans
-
-_MOST_CHANGED = 0.005
-"""Share of images that another machine may label otherwise, or of another metric's size."""
-_CHECKED = {
-    "metric": "another metric",
-    "state_sha256": "other parameters",
-    "calibration_sha256": "other calibration samples",
-    "images_sha256": "other test samples",
-    "weights_sha256": "other weights",
-}
-"""What must be as it was; what functions of a workload do is seen where it is measured again."""
 
 
 def extend_bench(
@@ -91,7 +77,10 @@ def extend_bench(
     check_output_file(out)
     farm = farm or FarmSettings(jobs=1, task_timeout=None)
     check_workers(workload, farm)
-    measurer = _measurer_of(bench, weights, data, network, workload)
+    measurer = measurer_of(
+        settings_of(bench, weights=weights, data=data, network=network, workload=workload)
+    )
+    check_measurer(bench, measurer)
     settings, layers = measurer.settings, measurer.network.layers
     tables = proxy_tables(
         proxies,
@@ -111,7 +100,7 @@ def extend_bench(
     with measured(
         measurer, added.configurations, fingerprint, out, farm, progress=progress
     ) as found:
-        _check_alike(bench, measurer)
+        check_alike(bench, measurer)
         longer = _longer(bench, added, found, measurer, _said(bench, added, proxies))
         write_bench(longer, out)
     return longer
@@ -148,68 +137,6 @@ def _said(bench: Bench, added: Selection, proxies: Sequence[Proxy]) -> dict[str,
     }
     extensions = [*bench.provenance.get("extensions", ()), extension]
     return {**bench.provenance, "extensions": extensions}
-
-
-def _measurer_of(
-    bench: Bench,
-    weights: Path | None,
-    data: Sequence[Path],
-    network: str | None,
-    workload: str | Workload | None,
-) -> Measurer:
-    """Get ready to measure as the bench was measured, and check that it is with the same."""
-    made = bench.provenance
-    if not isinstance(made.get("protocol"), dict):
-        raise BenchError(f"bench {bench.name} was imported: it cannot be measured further")
-    check_sources(bench, network=network, data=data, workload=workload)
-    protocol = Protocol.from_settings(made["protocol"])
-    measurer = measurer_of(
-        MeasurementSettings(
-            network=network or bench.network,
-            weights=weights,
-            data=tuple(data),
-            protocol=protocol,
-            bits=bench.bits,
-            tests=made.get("tests"),
-            seed=int(made.get("seed", 0)),
-            arithmetic=choose_arithmetic(protocol, str(made.get("arithmetic", "auto"))),
-            device=str(made.get("device", "cpu")),
-            workload=workload,
-        )
-    )
-    check_layers(bench, measurer.network.layers, measurer.network.name)
-    here = measurer.provenance()
-    for name, other in _CHECKED.items():
-        if made.get(name) != here.get(name):
-            raise BenchError(
-                f"bench {bench.name} was measured with {other} than are here: "
-                f"{made.get(name)}, not {here.get(name)}"
-            )
-    return measurer
-
-
-def _check_alike(bench: Bench, measurer: Measurer) -> None:
-    """Measure a configuration that the bench has, and compare."""
-    again = measurer.form.fields(measurer.measure(bench.configurations[0])[None])
-    if bench.correct is not None:
-        before, now = (
-            np.unpackbits(packed[0], count=bench.images)
-            for packed in (bench.correct, again["correct"])
-        )
-        changed = float((now != before).mean())
-        if changed > _MOST_CHANGED:
-            raise BenchError(
-                f"bench {bench.name} cannot be measured further here: its first configuration now "
-                f"labels {100 * changed:.1f} % of the images otherwise"
-            )
-        return
-    name = "accuracies" if bench.values is None else "values"
-    old, new = getattr(bench, name)[0], again[name][0]
-    if np.abs(new - old).mean() > _MOST_CHANGED * np.abs(old).mean():
-        raise BenchError(
-            f"bench {bench.name} cannot be measured further here: the {bench.metric} of its first "
-            f"configuration is now {np.mean(new):.6g}, not {np.mean(old):.6g}"
-        )
 
 
 def _chosen_of(bench: Bench) -> tuple[Chosen, ...]:
