@@ -9,6 +9,7 @@ from ._baselines import (
 )
 from ._budgets import BIT_OPERATIONS, FILE_SIZE, CostTable, make_budgets
 from ._costs import Budget, CostSettings
+from ._front import best_within
 from ._groups import grouped_layers, grouped_table
 from ._in_float import kept_in_float
 from ._latency import (
@@ -65,6 +66,7 @@ __all__ = [
     "allocate",
     "axis_costs",
     "best_with_pairs",
+    "best_within",
     "check_modelopt",
     "check_torchao",
     "draw_within",

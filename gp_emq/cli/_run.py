@@ -118,7 +118,9 @@ def _ask_how(how: argparse._ArgumentGroup) -> None:
         "--fitness", choices=FITNESSES,
         help="tau: Kendall tau over all pairs of configurations; equal-cost: over those of about "
         "the same size, as plans are chosen from; plans: the mean of that and of how good the "
-        f"configurations are that a formula picks at each size (default: {_DEFAULTS.fitness})",
+        "configurations are that a formula picks at each size; measured-plans: the mean of that "
+        "tau and of what the plans are worth that a formula makes, each of which is quantized and "
+        f"measured (default: {_DEFAULTS.fitness})",
     )  # fmt: skip
     how.add_argument(
         "--selection", choices=SELECTION_NAMES, help="diversity: tournaments that "

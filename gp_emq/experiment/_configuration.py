@@ -12,9 +12,11 @@ from gp_emq.proxies import DEFAULT_MEMORY
 OWN_OBJECTIVE = "an objective of one's own on "
 """How the bench of a run begins that was searched for no bench, but from Python."""
 
-FITNESSES = ("tau", "equal-cost", "plans")
-"""What a search maximises on a bench: Kendall tau over all pairs of configurations, or over those
-of about the same size alone."""
+MEASURED_PLANS = "measured-plans"
+FITNESSES = ("tau", "equal-cost", "plans", MEASURED_PLANS)
+"""What a search maximises on a bench: Kendall tau over all pairs of configurations; over those of
+about the same size alone; the mean of that and of what a formula picks from configurations of each
+size; the mean of that tau and of what plans are worth that are made and measured."""
 
 _MOST = 10**9
 

@@ -11,7 +11,12 @@ from gp_emq.correlation import why_unrankable
 from gp_emq.errors import ExpressionError, GpEmqError
 from gp_emq.evolution import Objective
 from gp_emq.experiment._collecting import Given, StatisticsJob, bench_statistics, shared_out
-from gp_emq.experiment._configuration import OWN_OBJECTIVE, RunConfiguration
+from gp_emq.experiment._configuration import (
+    MEASURED_PLANS,
+    OWN_OBJECTIVE,
+    RunConfiguration,
+)
+from gp_emq.experiment._plans import objective_for
 from gp_emq.farm import Farm, FarmSettings
 from gp_emq.mqbench import Bench, list_benches, load_bench
 from gp_emq.networks.zoo import refuse_held_out
@@ -20,7 +25,6 @@ from gp_emq.objectives import (
     BenchSource,
     MeanObjective,
     bench_sha256,
-    objective_of,
 )
 from gp_emq.proxies import parse_expression
 from gp_emq.proxies.handcrafted import seed_expressions
@@ -57,22 +61,21 @@ class Setting:
             networks: The statistics of each bench's network.
 
         Raises:
-            GpEmqError: A bench has no pair of training configurations that can be compared.
+            GpEmqError: A bench has no pair of training configurations that can be compared, or
+                its network cannot be measured as it was.
         """
         if self.configuration.fitness == "tau" or not self.benches:
             return self
-        configuration = self.configuration
         parts = tuple(
-            objective_of(
-                bench,
-                statistics.layers,
-                fitness=configuration.fitness,
-                samples=configuration.bench_samples,
-                seed=configuration.seed,
-            )
+            objective_for(bench, statistics, self.configuration, self._where)
             for bench, statistics in zip(self.benches, networks, strict=True)
         )
         return replace(self, parts=parts, objective=_mean_of(parts))
+
+    @property
+    def _where(self) -> Given:
+        asked = self.configuration
+        return Given(asked.weights, asked.data, asked.network, asked.workload)
 
     def collect(self, farm: FarmSettings, *, quiet: bool = True) -> tuple[Statistics, ...]:
         """Collect what the primitive set and the size baselines name, or read it from the cache.
@@ -87,10 +90,7 @@ class Setting:
         Raises:
             GpEmqError: Weights or data are missing, or a statistic is not finite.
         """
-        configuration, cache = self.configuration, default_cache()
-        where = Given(
-            configuration.weights, configuration.data, configuration.network, configuration.workload
-        )
+        configuration, cache, where = self.configuration, default_cache(), self._where
         for given in self.given:
             given.prepare(self.statistic_names)
         if self.given:
@@ -135,8 +135,13 @@ class Setting:
 
     @property
     def sources(self) -> tuple[BenchSource, ...]:
-        """How workers come by what ranks on each bench; none for an objective of one's own."""
+        """How workers come by what ranks on each bench; none where the search does.
+
+        So it is for an objective of one's own, and for plans, of which none is measured twice.
+        """
         configuration = self.configuration
+        if configuration.fitness == MEASURED_PLANS:
+            return ()
         return tuple(
             BenchSource(
                 # A file of a relative path is where this process is, and workers may be elsewhere.

@@ -9,7 +9,9 @@ from gp_emq.correlation import KendallRanker, Ranker, at_equal_cost, rounded
 from gp_emq.errors import GpEmqError, RunError
 from gp_emq.evolution import FloatArray, Individual, centred
 from gp_emq.experiment._collecting import bench_statistics
-from gp_emq.experiment._configuration import RunConfiguration
+from gp_emq.experiment._configuration import MEASURED_PLANS, RunConfiguration
+from gp_emq.experiment._plans import bench_plans
+from gp_emq.measured import SHARE, with_plans
 from gp_emq.mqbench import Bench, configuration_sizes, load_bench
 from gp_emq.networks.zoo import refuse_held_out
 from gp_emq.objectives import PlanRanker
@@ -24,8 +26,8 @@ class Judged:
 
     Args:
         individual: The formula.
-        taus: Kendall tau on each bench, in the orientation that the search found; None where the
-            formula has no table on one of them.
+        taus: What the search maximises, on each bench, in the orientation that it found: Kendall
+            tau, or what stands for it; None where the formula has no table on one of them.
         standard_error: Of their mean, by the jackknife over configurations.
     """
 
@@ -58,6 +60,9 @@ class ValidationNetworks:
         self._rankers = [
             _ranker(bench, statistics, fitness)
             for bench, statistics in zip(benches, networks, strict=True)
+        ]
+        self._plans = [
+            bench_plans(bench) if fitness == MEASURED_PLANS else None for bench in benches
         ]
 
     @classmethod
@@ -93,8 +98,8 @@ class ValidationNetworks:
     def judge(self, individuals: Sequence[Individual], primitive_set: PrimitiveSet) -> list[Judged]:
         """Rank the configurations by each formula; statistics that one names are collected."""
         found: list[list[tuple[float, float]] | None] = [[] for _ in individuals]
-        for statistics, choices, ranker in zip(
-            self._networks, self._choices, self._rankers, strict=True
+        for statistics, choices, ranker, plans in zip(
+            self._networks, self._choices, self._rankers, self._plans, strict=True
         ):
             evaluator = Evaluator(primitive_set, statistics)
             for place, individual in enumerate(individuals):
@@ -104,7 +109,11 @@ class ValidationNetworks:
                     found[place] = None
                 else:
                     scores = configuration_scores(centred(table), choices)
-                    taus.append(_tau(ranker, rounded(scores)))
+                    tau, variance = _tau(ranker, rounded(scores))
+                    if plans is not None:
+                        tau = with_plans(tau, float(plans.worth(table).mean()))
+                        variance *= (1 - SHARE) ** 2
+                    taus.append((tau, variance))
         return [_judged(*one) for one in zip(individuals, found, strict=True)]
 
 

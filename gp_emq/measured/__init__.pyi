@@ -2,8 +2,10 @@ from ._affordable import affordable
 from ._certificate import REGRESSION, Certificate, save_certificate
 from ._names import CONTENDERS, DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
 from ._network import PlanNetwork
+from ._objective import SHARE, MeasuredPlanObjective, with_plans
 from ._options import MeasureOptions
 from ._planning import measured_plan, plan_network, winner_of
+from ._worth import BenchPlans
 
 __all__ = [
     "CONTENDERS",
@@ -13,12 +15,16 @@ __all__ = [
     "LOSSES",
     "REACHES",
     "REGRESSION",
+    "SHARE",
+    "BenchPlans",
     "Certificate",
     "MeasureOptions",
+    "MeasuredPlanObjective",
     "PlanNetwork",
     "affordable",
     "measured_plan",
     "plan_network",
     "save_certificate",
     "winner_of",
+    "with_plans",
 ]
