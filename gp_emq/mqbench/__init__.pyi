@@ -1,5 +1,5 @@
 from ._again import check_alike, check_measurer, settings_of
-from ._bench import Bench, check_layers, configuration_sizes
+from ._bench import Bench, configuration_sizes
 from ._build import build_bench, check_workers, measured
 from ._file import read_bench, write_bench
 from ._import import import_bench
@@ -11,9 +11,8 @@ from ._measure import (
     inputs_of,
     measurer_of,
 )
-from ._origin import check_sources
 from ._overview import overview
-from ._protocol import Protocol, find_protocol
+from ._protocol import find_protocol
 from ._quality import Quality, bench_quality
 from ._registry import load_bench
 from ._report import describe_bench, model_sizes
@@ -32,16 +31,13 @@ __all__ = [
     "Chosen",
     "MeasurementSettings",
     "Measurer",
-    "Protocol",
     "Quality",
     "Selection",
     "bench_inputs",
     "bench_quality",
     "build_bench",
     "check_alike",
-    "check_layers",
     "check_measurer",
-    "check_sources",
     "check_workers",
     "choose_arithmetic",
     "close_names",

@@ -9,9 +9,9 @@ from analysis.bench import write_bench_figure
 from gp_emq import bench
 from gp_emq.command import run_command
 from gp_emq.errors import BenchError, RunError
-from gp_emq.mqbench import Protocol, bench_inputs, find_protocol, load_bench
+from gp_emq.mqbench import bench_inputs, find_protocol, load_bench
 from gp_emq.mqbench._file import write_bench
-from gp_emq.mqbench._protocol import PROTOCOLS
+from gp_emq.mqbench._protocol import PROTOCOLS, Protocol
 from gp_emq.networks import load_images, load_network
 from gp_emq.quantization import WeightQuantizer
 

@@ -9,7 +9,8 @@ import pytest
 from gp_emq.bench import main as bench
 from gp_emq.command import exit_status
 from gp_emq.errors import BenchError
-from gp_emq.mqbench import check_layers, read_bench, write_bench
+from gp_emq.mqbench import read_bench, write_bench
+from gp_emq.mqbench._bench import check_layers
 from gp_emq.networks import load_inputs
 from gp_emq.rank import main as rank
 from gp_emq.run import main as run
