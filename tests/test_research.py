@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+from pathlib import Path
 
 import following
 import numpy as np
@@ -70,3 +72,13 @@ def test_the_objective_of_ones_own_is_spearmans(followed) -> None:
     expected = spearmanr(scores[bench.training], bench.accuracies[bench.training]).statistic
     assert best.training == pytest.approx(expected, abs=1e-6)
     assert best.training > 0.3
+
+
+def test_the_search_for_plans_is_rewarded_by_them(followed) -> None:
+    folder, _, _ = followed
+    with RunStore.open(folder / "planned", readonly=True) as store:
+        tried = [row for row in store.individuals() if row.training_tau is not None]
+    # Half of it is tau at equal cost, so that above a half plans must have won something back.
+    assert max(row.training_tau for row in tried) > 0.5
+    kept = Path(os.environ["GP_EMQ_CACHE"]) / "plans"
+    assert sum(path.is_file() for path in kept.rglob("*")) > 2
