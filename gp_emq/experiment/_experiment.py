@@ -15,6 +15,7 @@ from gp_emq.experiment._found import Formula, Result
 from gp_emq.experiment._interruption import Interruption
 from gp_emq.experiment._parts import make_search, open_store, tabulation
 from gp_emq.experiment._phases import INTERRUPTED, RANDOM_SEARCH, evolve, search_at_random
+from gp_emq.experiment._plans import plan_bar
 from gp_emq.experiment._setting import Setting, load_setting
 from gp_emq.experiment._summary import front_of, hall_of_fame, recommended, summarise
 from gp_emq.experiment._validation import ValidationNetworks, shortest_of_the_best
@@ -46,14 +47,15 @@ def carry_out(setting: Setting, execution: Execution) -> Result:
     with (
         resumption(lambda: how_to_resume(execution.folder, configuration)),
         _folder_of_run(execution.folder),
+        plan_bar(configuration, quiet=execution.quiet) as bar,
     ):
         validation = (
-            ValidationNetworks.load(configuration, setting.benches)
+            ValidationNetworks.load(configuration, setting.benches, bar.update)
             if configuration.validate_on
             else None
         )
         networks = setting.collect(execution.farm, quiet=execution.quiet)
-        setting = setting.measured_on(networks)
+        setting = setting.measured_on(networks, bar.update)
         with open_store(execution.folder, setting, configuration.selection, networks) as store:
             _check_benches(store, setting)
             _check_statistics(store, setting.statistics_sha256(networks))

@@ -1,7 +1,7 @@
 """Everything a search needs, loaded once: benches, statistics, primitive set, objective."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,11 +54,14 @@ class Setting:
     seeds: tuple[str, ...] = ()
     given: tuple[Statistics, ...] = ()
 
-    def measured_on(self, networks: Sequence[Statistics]) -> "Setting":
+    def measured_on(
+        self, networks: Sequence[Statistics], progress: Callable[[], object] = lambda: None
+    ) -> "Setting":
         """Give the setting with what its objective has to know of the networks.
 
         Args:
             networks: The statistics of each bench's network.
+            progress: Called whenever the plan of a formula was measured.
 
         Raises:
             GpEmqError: A bench has no pair of training configurations that can be compared, or
@@ -67,7 +70,7 @@ class Setting:
         if self.configuration.fitness == "tau" or not self.benches:
             return self
         parts = tuple(
-            objective_for(bench, statistics, self.configuration, self._where)
+            objective_for(bench, statistics, self.configuration, self._where, progress)
             for bench, statistics in zip(self.benches, networks, strict=True)
         )
         return replace(self, parts=parts, objective=_mean_of(parts))

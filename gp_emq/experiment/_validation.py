@@ -1,6 +1,6 @@
 """Which of the formulas found is recommended, by networks that the search has not seen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,10 +48,16 @@ class ValidationNetworks:
         benches: The benches.
         networks: Statistics of each one's network.
         fitness: What the search maximises, and what formulas are chosen by here.
+        progress: Called whenever the plan of a formula was measured.
     """
 
     def __init__(
-        self, benches: Sequence[Bench], networks: Sequence[Statistics], *, fitness: str
+        self,
+        benches: Sequence[Bench],
+        networks: Sequence[Statistics],
+        *,
+        fitness: str,
+        progress: Callable[[], object] = lambda: None,
     ) -> None:
         self._networks = tuple(networks)
         self._choices = [
@@ -62,18 +68,22 @@ class ValidationNetworks:
             for bench, statistics in zip(benches, networks, strict=True)
         ]
         self._plans = [
-            bench_plans(bench) if fitness == MEASURED_PLANS else None for bench in benches
+            bench_plans(bench, progress) if fitness == MEASURED_PLANS else None for bench in benches
         ]
 
     @classmethod
     def load(
-        cls, configuration: RunConfiguration, searched: Sequence[Bench]
+        cls,
+        configuration: RunConfiguration,
+        searched: Sequence[Bench],
+        progress: Callable[[], object],
     ) -> "ValidationNetworks":
         """Load the benches and the inputs of their networks; no statistic is collected yet.
 
         Args:
             configuration: Of the run, which names them.
             searched: The benches that the run searches on.
+            progress: Called whenever the plan of a formula was measured.
 
         Raises:
             GpEmqError: One of them is unknown or damaged, named twice, of a test network, or of a
@@ -93,7 +103,7 @@ class ValidationNetworks:
                     f"{known[bench.network]!r}: --validate-on takes benches of other networks"
                 )
         networks = [bench_statistics(bench, default_cache()) for bench in benches]
-        return cls(benches, networks, fitness=configuration.fitness)
+        return cls(benches, networks, fitness=configuration.fitness, progress=progress)
 
     def judge(self, individuals: Sequence[Individual], primitive_set: PrimitiveSet) -> list[Judged]:
         """Rank the configurations by each formula; statistics that one names are collected."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +36,21 @@ class BenchPlans:
         bench: The bench.
         measurer: Measures configurations of its network.
         cache: Folder that keeps metrics and learned roundings; None keeps nothing.
+        progress: Called whenever a plan was measured.
 
     Raises:
         BenchError: The measurer is of another network or of other samples, the protocol learns
             every configuration anew, or the widest width is no better than the least.
     """
 
-    def __init__(self, bench: Bench, measurer: Measurer, *, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        measurer: Measurer,
+        *,
+        cache: Path | None = None,
+        progress: Callable[[], object] = lambda: None,
+    ) -> None:
         if measurer.recipe.round_layer is None:
             raise BenchError(
                 f"bench {bench.name} is of {measurer.recipe.name}, which learns every "
@@ -51,7 +59,7 @@ class BenchPlans:
             )
         check_measurer(bench, measurer)
         layers = measurer.network.layers
-        self._bench, self._measurer = bench, measurer
+        self._bench, self._measurer, self._progress = bench, measurer, progress
         self._space = search_space(layers, bench.bits)
         sizes = size_table(layers, bench.bits)
         self._costs = {
@@ -104,6 +112,7 @@ class BenchPlans:
             if found is None:
                 found = self._measured(plan)
                 self._keep(plan, found)
+                self._progress()
             self._known[plan] = found
         return self._known[plan]
 

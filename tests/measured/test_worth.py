@@ -105,7 +105,7 @@ def test_a_plan_that_breaks_the_network_is_worth_the_least(plans, built, monkeyp
 def test_an_imported_bench_cannot_be_measured_further(built) -> None:
     bench = replace(read_bench(built), provenance={})
     with pytest.raises(BenchError, match="was imported: it cannot be measured further"):
-        bench_plans(bench)
+        bench_plans(bench, lambda: None)
 
 
 def test_a_bench_with_nothing_to_win_says_so(built) -> None:
