@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gp_emq.allocation import Configuration, Problem, draw_within
 from gp_emq.correlation import Figure, bootstrap_interval, kendall_tau
 from gp_emq.errors import AllocationError
-from gp_emq.measured._model import NODES, EffectModel, Hyperparameters, Measurement
+from gp_emq.measured._model import NODES, EffectModel, Measurement
 from gp_emq.measured._names import LEAST_PLANS
 from gp_emq.measured._network import PlanNetwork
 from gp_emq.measured._race import Difference, paired
@@ -38,7 +38,6 @@ class Calibrated:
         tau: Kendall's tau of the corrected table with the measured losses, each plan predicted
             from all the others; with a bootstrap interval.
         table_tau: That of the table as it was, of the same plans.
-        hyperparameters: How far entries and widths are from the table.
     """
 
     problem: Problem
@@ -49,7 +48,6 @@ class Calibrated:
     measured: tuple[Measurement, ...]
     tau: Figure
     table_tau: Figure
-    hyperparameters: Hyperparameters
 
 
 def calibrate(
@@ -114,7 +112,6 @@ def calibrate(
         table_tau=tau_of(
             np.array([-problem.score(item.configuration) for item in measured]), losses
         ),
-        hyperparameters=effects.hyperparameters,
     )
 
 

@@ -40,7 +40,6 @@ class Interacting:
             entries and pairs; with a bootstrap interval.
         single_tau: The same by single entries alone.
         used: Whether the pairs were used: the first tau is higher by more than one standard error.
-        gap: What a better plan could still gain, as the corrected table sees it.
     """
 
     start: Configuration
@@ -52,7 +51,6 @@ class Interacting:
     tau: Figure
     single_tau: Figure
     used: bool
-    gap: float
 
 
 def interact(
@@ -124,7 +122,6 @@ def interact(
         tau=tau,
         single_tau=single_tau,
         used=used,
-        gap=0.0 if choice is None else choice.gap,
     )
 
 

@@ -62,10 +62,7 @@ class Found:
         best: The plan it ends with: the start, where nothing better was confirmed.
         tried: The best plan on the samples that were searched on, confirmed or not.
         start_loss: Mean loss of the start on the samples that confirm.
-        best_loss: That of the plan it ends with, on the same.
         change: Of the tried plan's loss from the start's, on the same, paired.
-        searched: The same on the samples that were searched on, where it is too good by having
-            been chosen.
         plans: How many plans were measured, those that were given up too.
         measurements: How many measurements that took.
         next_best: Other plans that were measured whole, the best first, with their mean loss on
@@ -77,9 +74,7 @@ class Found:
     best: Configuration
     tried: Configuration
     start_loss: Difference
-    best_loss: Difference
     change: Difference
-    searched: Difference
     plans: int
     measurements: float
     next_best: tuple[tuple[Configuration, float], ...]
@@ -196,9 +191,7 @@ def _confirmed(
         best=best,
         tried=tried,
         start_loss=mean_of(losses[start]),
-        best_loss=mean_of(losses[best]),
         change=change,
-        searched=paired(whole[tried], whole[start]),
         plans=plans_measured,
         measurements=done,
         next_best=tuple((plan, float(whole[plan].mean())) for plan in others[:3]),

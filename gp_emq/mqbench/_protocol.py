@@ -199,6 +199,3 @@ def _protocol_of(recipe: Recipe) -> Protocol:
         ),
         **published,
     )
-
-
-PROTOCOLS = tuple(_protocol_of(recipe) for recipe in list_recipes())

@@ -116,10 +116,6 @@ class ProxyInputs:
         }
 
 
-Measure = Callable[[ProxyInputs], Tensor]
-"""Gives an oriented sensitivity table, float64 (entries, bits)."""
-
-
 def negative_sums(inputs: ProxyInputs, values: dict[tuple[str, int], float]) -> Tensor:
     """Make a table of harms: add them over tied layers and turn the sign.
 

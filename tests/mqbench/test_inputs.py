@@ -11,9 +11,10 @@ from gp_emq.command import run_command
 from gp_emq.errors import BenchError, RunError
 from gp_emq.mqbench import bench_inputs, find_protocol, load_bench
 from gp_emq.mqbench._file import write_bench
-from gp_emq.mqbench._protocol import PROTOCOLS, Protocol
+from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import load_images, load_network
 from gp_emq.quantization import WeightQuantizer
+from gp_emq.quantization.recipes import list_recipes
 
 
 def test_inputs_of_the_digits_bench():
@@ -35,7 +36,8 @@ def test_scale_rules_in_files_mean_what_they_meant_when_written():
     assert earlier["weights"]["scale_rule"] == "mse"
     assert Protocol.from_settings(earlier).weights.scale_rule == "mse-shrunk"
     assert find_protocol("rtn").weights.scale_rule == "mse"
-    for protocol in PROTOCOLS:
+    for recipe in list_recipes():
+        protocol = find_protocol(recipe.name)
         again = Protocol.from_settings(json.loads(json.dumps(protocol.settings())))
         assert replace(again, description=protocol.description) == protocol
 
@@ -45,7 +47,7 @@ def test_scale_rules_in_files_mean_what_they_meant_when_written():
 )
 def test_a_protocol_that_does_not_read_is_refused(wrong):
     with pytest.raises(BenchError, match="the protocol"):
-        Protocol.from_settings({**PROTOCOLS[0].settings(), **wrong})
+        Protocol.from_settings({**find_protocol("rtn").settings(), **wrong})
 
 
 def test_other_weights_are_refused(tmp_path):
