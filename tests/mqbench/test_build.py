@@ -18,7 +18,6 @@ from gp_emq.farm import FarmSettings
 from gp_emq.mqbench import (
     MeasurementSettings,
     Measurer,
-    Protocol,
     build_bench,
     choose_arithmetic,
     find_protocol,
@@ -28,6 +27,7 @@ from gp_emq.mqbench import (
 from gp_emq.mqbench._form import Form
 from gp_emq.mqbench._jobs import MeasurementJob, RoundingJob
 from gp_emq.mqbench._partial import PartialResults, partial_results
+from gp_emq.mqbench._protocol import Protocol
 
 ARGUMENTS = "--network digits --calibration-images 64 --configs 12 --test-images 500 --quiet"
 
