@@ -1,5 +1,6 @@
 """What several packages' tests share; the helpers beside this file are imported by name."""
 
+import gc
 import os
 import sys
 from functools import cache, wraps
@@ -10,6 +11,13 @@ import pytest
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays to the end: nobody need look through it for garbage again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
