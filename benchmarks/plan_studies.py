@@ -1,6 +1,6 @@
 """Which plans are compared: networks, sizes, methods, and what the plans are made by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from gp_emq.allocation import (
     search_space,
     uniform_baseline,
 )
+from gp_emq.measured import contenders
 from gp_emq.measured._contest import contest
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.networks import Layer, load_inputs
+from gp_emq.proxies import Proxy
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.ptq import QuantizationSettings
 from gp_emq.quantization import WeightQuantizer
@@ -117,6 +119,15 @@ def make_plans(
         cache: Folder for statistics and tables.
         proxies: Names of the hand-crafted proxies.
     """
+    sources = {name: name for name in proxies} | ({EVOLVED: evolved} if evolved else {})
+    loaded = {name: load_proxy(source) for name, source in sources.items()}
+    return _plans_by(study, loaded, seed=seed, cache=cache)
+
+
+def _plans_by(
+    study: Study, proxies: Mapping[str, Proxy], *, seed: int, cache: Path | None
+) -> list[Planned]:
+    """Plan at all sizes with one width, and by each of some proxies."""
     inputs = load_inputs(study.network)
     layers = inputs.network.layers
     statistics = collect_statistics(
@@ -126,10 +137,7 @@ def make_plans(
         layers=layers,
         cache=cache,
     )
-    sources = {name: name for name in proxies} | ({EVOLVED: evolved} if evolved else {})
-    tables = {
-        name: load_proxy(source).table(statistics, cache=cache) for name, source in sources.items()
-    }
+    tables = {name: proxy.table(statistics, cache=cache) for name, proxy in proxies.items()}
     space, settings = search_space(layers, study.bits), CostSettings()
     meter = Meter(space, settings)
     found = []
@@ -147,7 +155,6 @@ def make_plans(
 
 def raced_plans(
     study: Study,
-    plans: Sequence[Planned],
     method: str,
     settings: QuantizationSettings,
     *,
@@ -159,10 +166,10 @@ def raced_plans(
 
     Args:
         study: The study.
-        plans: As `make_plans` gives them.
         method: What quantizes.
         settings: How.
-        proxies: Names of the proxies; of those that plan the same, the first is the winner.
+        proxies: Names of the proxies, none for those that race in `gp_emq.allocate`; of those that
+            plan the same, the first is the winner.
         seed: Of the draw of images.
         cache: Folder for what is measured.
 
@@ -178,10 +185,12 @@ def raced_plans(
         MeasuringSettings(method, quantization=settings),
         cache=cache,
     )
+    racers = {name: load_proxy(name) for name in proxies} or contenders()
+    plans = _plans_by(study, racers, seed=seed, cache=cache)
     found = []
     for limit in sorted({plan.limit for plan in plans}):
         own = {plan.name: plan for plan in plans if plan.limit == limit and plan.widths}
-        racing = {name: _by_entry(own[name], layers) for name in proxies if name in own}
+        racing = {name: _by_entry(own[name], layers) for name in racers if name in own}
         if not racing:
             found.append(Planned(RACED, limit, {}, 0.0, "no proxy has a plan"))
             continue

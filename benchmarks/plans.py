@@ -27,11 +27,11 @@ from benchmarks.plan_studies import (
     raced_plans,
 )
 from gp_emq.command import run_command
-from gp_emq.errors import RunError
 from gp_emq.measured._race import Difference, mean_of
 from gp_emq.networks import Division, Network, file_sha256, load_inputs
 from gp_emq.options import OptionParser, not_negative, positive
 from gp_emq.outputs import OutputFile
+from gp_emq.proxies.loading import load_proxy
 from gp_emq.ptq import Measured, QuantizationSettings, run_recipe
 from gp_emq.ptq._accuracy import Right, accuracy, difference
 from gp_emq.quantization.recipes import find_recipe
@@ -54,9 +54,8 @@ class Cell:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
-    unknown = sorted({*(options.race or ())} - {*options.proxies})
-    if unknown:
-        raise RunError(f"--race {unknown[0]} must be one of --proxies, {' '.join(options.proxies)}")
+    for name in options.race or ():
+        load_proxy(name)
     rows = Rows(options.rows)
     cells: list[Cell] = []
     for study in STUDIES:
@@ -64,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for line in _study(study, rows, options, cells):
                 sys.stdout.write(line + "\n")
             sys.stdout.flush()
-    rival = RACED if options.race else EVOLVED if options.evolved else options.proxies[0]
+    alone = EVOLVED if options.evolved else options.proxies[0]
+    rival = alone if options.race is None else RACED
     lines = [*_summary(cells), *_differences(cells, rival)]
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0
@@ -91,9 +91,9 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace, cells: list[Ce
         if options.methods and name not in options.methods:
             continue
         plans = [*made]
-        if options.race:
+        if options.race is not None:
             plans += raced_plans(
-                study, made, name, _settings(name, options),
+                study, name, _settings(name, options),
                 proxies=options.race, seed=options.seed, cache=default_cache(),
             )  # fmt: skip
         with tqdm(
@@ -312,9 +312,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"hand-crafted proxies to compare (default: {' '.join(PROXIES)})",
     )  # fmt: skip
     parser.add_argument(
-        "--race", nargs="+", metavar="PROXY",
-        help="of --proxies: their plans race on images that nothing else uses, and what wins is "
-        "compared, too",
+        "--race", nargs="*", metavar="PROXY",
+        help="their plans race on images that nothing else uses, and what wins is compared, too; "
+        "none: those that race in gp_emq.allocate",
     )  # fmt: skip
     parser.add_argument(
         "--methods", nargs="+", metavar="METHOD", help="of each network's (default: all)"

@@ -1,18 +1,21 @@
 """The comparison of plans measures what it says, and measures nothing twice."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import plans
+from benchmarks import plan_studies, plans
 from benchmarks.plan_rows import Rows
-from benchmarks.plan_studies import Study, make_plans
-from gp_emq.errors import RunError
+from benchmarks.plan_studies import Study, make_plans, raced_plans
+from gp_emq.errors import ExpressionError
+from gp_emq.measured import contenders
+from gp_emq.measured._contest import Contest
 from gp_emq.networks import load_network
 from gp_emq.networks._images import load_calibration, load_test
-from gp_emq.ptq import quantize
+from gp_emq.ptq import QuantizationSettings, quantize
 
 STUDY = Study("digits", (2, 3, 4), (0.5,), ("rtn",), 64)
 EXPRESSION = "negate(sum(square(quantization_perturbation)))"
@@ -66,8 +69,24 @@ def test_plans_race_and_the_winner_is_compared_too(tmp_path: Path, monkeypatch, 
     assert shown["raced"] in {shown["ompq"], shown["relative_error"]}
     # What wins was one of the rows: nothing more was measured on the test images.
     assert len(Rows(tmp_path / "rows.jsonl")._known) <= 5
-    with pytest.raises(RunError, match="--race emq must be one of --proxies, fit ompq"):
-        plans.main([*arguments, "--race", "emq"])
+    with pytest.raises(ExpressionError, match="no proxy 'fitt'"):
+        plans.main([*arguments, "--race", "fitt"])
+
+
+def test_without_names_those_race_that_race_in_allocate(monkeypatch) -> None:
+    racing = {}
+
+    def contest(plans, network):
+        racing.update(plans)
+        return Contest(winner=next(iter(plans)), losses={}, samples={}, plans=len(plans))
+
+    monkeypatch.setattr(plan_studies, "contest", contest)
+    monkeypatch.setattr(plan_studies, "PlanNetwork", lambda *_, **__: None)
+    study = replace(STUDY, network="plain-digits")
+    (raced,) = raced_plans(study, "rtn", QuantizationSettings(), proxies=(), seed=0, cache=None)
+    assert list(racing) == list(contenders())
+    assert (raced.name, raced.note) == ("raced", "gp-views")
+    assert {*raced.widths.values()} <= {2, 3, 4}
 
 
 def test_rows_survive_a_line_that_was_cut_off(tabulated, tmp_path: Path) -> None:

@@ -171,9 +171,11 @@ class NetworkScores:
     @cached_property
     def asked_for(self) -> "Mapping[str, Proxy]":
         """The proxies asked for, by what they were asked for by, or those that race by default."""
+        if not self.asked.proxy:
+            return measured.contenders()
         return {
             name: proxies.loading.load_proxy(name, primitives=self.asked.primitives)
-            for name in self.asked.proxy or CONTENDERS
+            for name in self.asked.proxy
         }
 
     @cached_property
@@ -256,7 +258,11 @@ class NetworkScores:
     def _baselines(self) -> tuple[str, ...]:
         if self.asked.baselines is not None:
             return self.asked.baselines
-        return ("uniform", *self.contenders) if self.asked.races else BASELINES
+        if not self.asked.races:
+            return BASELINES
+        # Of those that race by default the pairs are too many to be shown.
+        named = self.asked.proxy or CONTENDERS
+        return ("uniform", *(name for name in self.contenders if name in named))
 
     def table(self, name: str) -> "SensitivityTable":
         """Compute the scores of one of the contenders."""

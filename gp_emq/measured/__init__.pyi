@@ -1,5 +1,6 @@
 from ._affordable import affordable
 from ._certificate import REGRESSION, Certificate, save_certificate
+from ._contenders import contenders
 from ._names import CONTENDERS, DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
 from ._network import PlanNetwork
 from ._objective import SHARE, MeasuredPlanObjective, with_plans
@@ -22,6 +23,7 @@ __all__ = [
     "MeasuredPlanObjective",
     "PlanNetwork",
     "affordable",
+    "contenders",
     "measured_plan",
     "plan_network",
     "save_certificate",

@@ -14,3 +14,13 @@ CONTENDERS = (
     "gp-views", "gp-gradient", "gp-divergence", "fit_diagonal", "fit_trace", "model_optimizer",
 )  # fmt: skip
 """Proxies whose plans race where none is asked for: of ten, the six whose race comes to most."""
+PAIRED = {
+    "gp-gradient": "add(multiply(curvature_form, min_max(channel_output_residual)), "
+    "sqrt(gradient_output_change))",
+    "fit_diagonal": "sum(multiply(fisher_diagonal, square(quantization_perturbation)))",
+    "fit_trace": "multiply(mean(fisher_diagonal), sum(square(quantization_perturbation)))",
+    "model_optimizer": "gradient_output_change",
+    "recipe_divergence": "recipe_divergence",
+    "recipe_divergence_low": "recipe_divergence_low",
+}
+"""Harms whose sums of two race with them: those that the proxies above are made of."""

@@ -1,5 +1,7 @@
 """Certificates, searches and calibrations as text for a terminal."""
 
+from collections.abc import Sequence
+
 from gp_emq.columns import format_columns
 from gp_emq.measured._calibration import Calibrated
 from gp_emq.measured._certificate import Certificate, relative
@@ -9,6 +11,9 @@ from gp_emq.measured._race import Difference
 from gp_emq.measured._search import Found
 from gp_emq.ptq import Measured
 
+_NAMED = 2
+"""Proxies that are named of those that planned the same."""
+
 
 def format_contest(found: Contest) -> str:
     """Say in one line how the plans of several proxies raced, for a plan's provenance too.
@@ -17,9 +22,24 @@ def format_contest(found: Contest) -> str:
         found: What came of it.
     """
     told = ", ".join(
-        f"{name} {loss.value:.4g} on {found.samples[name]}" for name, loss in found.losses.items()
+        f"{_named(names)} {loss:.4g} on {samples}"
+        for (loss, samples), names in _by_plan(found).items()
     )
     return f"{found.plans} plans of {len(found.losses)} proxies raced by loss: {told} images"
+
+
+def _by_plan(found: Contest) -> dict[tuple[float, int], list[str]]:
+    """Put together the proxies that planned the same, by what the plan lost and on how many."""
+    names: dict[tuple[float, int], list[str]] = {}
+    for name, loss in found.losses.items():
+        names.setdefault((loss.value, found.samples[name]), []).append(name)
+    return names
+
+
+def _named(names: Sequence[str]) -> str:
+    """Name the first two of those that planned the same, and count the others."""
+    more = len(names) - _NAMED
+    return " = ".join(names[:_NAMED]) + (f" = {more} more" if more > 0 else "")
 
 
 def format_search(found: Found) -> str:

@@ -82,7 +82,9 @@ def test_plans_of_several_proxies_race_and_the_winners_is_kept(tmp_path, capsys)
 
 
 def _raced(said: str) -> list[tuple[str, str]]:
-    return re.findall(r"(\w+) ([\d.e-]+) on \d+", said)
+    """Give what each lost; those that planned the same stand together."""
+    found = re.findall(r"(\w+(?: = \w+)*) ([\d.e-]+) on \d+", said)
+    return [(name, loss) for names, loss in found for name in names.split(" = ")]
 
 
 def test_a_proxy_that_cannot_rank_stays_out_of_the_race(tmp_path) -> None:
