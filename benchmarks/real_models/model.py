@@ -31,7 +31,8 @@ class RealModel:
         name: What it is called on the command line.
         what: What it does, and where its weights are from.
         make: Gives the workload; the same one each time.
-        calibration: How many samples calibrate, from the first on; all others measure.
+        calibration: How many samples calibrate, from the first on.
+        held_back: On how many, after those, plans race; all others measure.
         method: The recipe.
         group: Weights of an output channel that share a scale; None for all of them.
         form: How the metric is shown, of `FORMS`.
@@ -41,6 +42,7 @@ class RealModel:
     what: str
     make: Callable[[], Workload]
     calibration: int = 32
+    held_back: int = 64
     method: str = "rtn"
     group: int | None = None
     form: str = DIVERGENCE

@@ -21,7 +21,7 @@ CENTS_OF_A_BIN, CENTS_OF_THE_FIRST = 20, 1997.3794084376191
 TOLERANCE = 50
 """Cents, a quarter of a tone: of raw pitch accuracy."""
 LOWEST, HIGHEST = 55.0, 1000.0
-FRAMES = 532
+FRAMES = 596
 _CHANNELS = (1, 128, 16, 16, 16, 32, 64)
 _EPSILON = 0.001
 

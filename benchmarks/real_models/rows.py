@@ -10,7 +10,7 @@ from benchmarks.kept_lines import KeptLines
 from gp_emq.errors import RunError
 from gp_emq.files import decode_document
 
-FLOAT, UNIFORM = "float", "one width"
+FLOAT, UNIFORM, RACED = "float", "one width", "race"
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Row:
 
     Attributes:
         model: Its name.
-        plan: The proxy that planned, or `FLOAT` or `UNIFORM`.
+        plan: The proxy that planned, or `FLOAT`, `UNIFORM` or `RACED`.
         average: Bits of a weight; 0 for the float network.
         origin: sha256 of weights, samples and settings.
         size: Bytes of the layers in a packed file; of the float network four for each number.
@@ -27,6 +27,7 @@ class Row:
         higher_is_better: Its direction.
         values: The metric of each sample; a share has zeros and ones.
         widths: By name of the layer.
+        planned_by: The proxy that planned, or `UNIFORM`: of `RACED` whichever won.
         fault: Why there are no values; empty where there are.
     """
 
@@ -39,6 +40,7 @@ class Row:
     size: int = 0
     values: list[float] = field(default_factory=list)
     widths: dict[str, int] = field(default_factory=dict)
+    planned_by: str = ""
     fault: str = ""
 
 

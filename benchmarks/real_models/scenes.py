@@ -18,13 +18,13 @@ from gp_emq.networks import Workload, import_torchvision
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the pixels of each channel of ImageNet, by which torchvision's networks take pictures."""
 SIDE = 64
-CALIBRATION, TESTS = 16, 64
+CALIBRATION, HELD_BACK, TESTS = 16, 32, 64
 
 
 def pictures() -> Tensor:
     """Give photographs as torchvision's networks take them, (n, 3, 64, 64)."""
     mean, deviation = (torch.tensor(row)[:, None, None] for row in (MEAN, DEVIATION))
-    return (cuts(CALIBRATION + TESTS, SIDE) - mean) / deviation
+    return (cuts(CALIBRATION + HELD_BACK + TESTS, SIDE) - mean) / deviation
 
 
 def settle(model: nn.Module, images: Tensor) -> nn.Module:
@@ -70,14 +70,14 @@ def workload(make: Callable[[], Any]) -> Workload:
 MODELS = (
     RealModel(
         "lraspp-mobilenet-v3", "maps of classes; torchvision, random weights",
-        partial(workload, segmentation), CALIBRATION, "rtn+bn-correction",
+        partial(workload, segmentation), CALIBRATION, HELD_BACK, "rtn+bn-correction",
     ),
     RealModel(
         "ssdlite-backbone", "six maps of features; torchvision, random weights",
-        partial(workload, detection), CALIBRATION, "rtn+bn-correction",
+        partial(workload, detection), CALIBRATION, HELD_BACK, "rtn+bn-correction",
     ),
     RealModel(
         "vit-b-16", "logits, by attention; torchvision, random weights, small pictures",
-        partial(workload, transformer), CALIBRATION,
+        partial(workload, transformer), CALIBRATION, HELD_BACK,
     ),
 )  # fmt: skip

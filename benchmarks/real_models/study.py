@@ -3,20 +3,24 @@
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 
 from torch import Tensor
 
 from benchmarks.real_models.model import RealModel
-from benchmarks.real_models.rows import FLOAT, UNIFORM, Row, Rows
-from gp_emq.allocation import CostSettings, allocate
+from benchmarks.real_models.rows import FLOAT, RACED, UNIFORM, Row, Rows
+from gp_emq.allocation import Configuration, CostSettings, Space, allocate, search_space
 from gp_emq.determinism import one_thread
 from gp_emq.errors import GpEmqError
+from gp_emq.measured import CONTENDERS, PlanNetwork, affordable
+from gp_emq.measured._network import MeasuringSettings
+from gp_emq.measured._race import SHARES, race
 from gp_emq.networks import Granularity, float_sizes, size_table
 from gp_emq.proxies import SensitivityTable
 from gp_emq.proxies.loading import load_proxy
-from gp_emq.ptq import quantize
+from gp_emq.ptq import QuantizationSettings, quantize
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics, collect_statistics, state_sha256
 
@@ -24,7 +28,7 @@ BITS = (2, 3, 4, 5, 6, 8)
 AVERAGES = (3, 4, 5)
 """Bits of a weight: of every layer where all have one width, else at most on average."""
 PROXIES = ("fit", "gp-gradient")
-PLANS = (UNIFORM, *PROXIES)
+PLANS = (UNIFORM, *PROXIES, RACED)
 CELLS = ((FLOAT, 0), *((plan, average) for average in AVERAGES for plan in PLANS))
 BATCH = 32
 
@@ -39,13 +43,15 @@ class Study:
     def __init__(self, model: RealModel) -> None:
         self._model = model
         workload = model.make()
+        raced = model.calibration + model.held_back
         self._calibration = workload.part(slice(0, model.calibration))
-        self._test = workload.part(slice(model.calibration, None))
+        self._held_back = workload.part(slice(model.calibration, raced))
+        self._test = workload.part(slice(raced, None))
         self._granularity = Granularity(per_channel=True, group=model.group)
-        settings = [model.calibration, model.method, str(self._granularity), BITS]
+        self._quantizer = WeightQuantizer.of(self._granularity)
+        settings = [model.calibration, model.held_back, model.method, str(self._granularity), BITS]
         known = (state_sha256(workload.model), workload.samples_sha256(), json.dumps(settings))
         self.origin = hashlib.sha256("".join(known).encode()).hexdigest()
-        self._collected: Statistics | None = None
         self._tables: dict[str, SensitivityTable] = {}
 
     def measure(self, plan: str, average: int) -> Row:
@@ -64,37 +70,63 @@ class Study:
         if row.plan == FLOAT:
             size = int(float_sizes(self._statistics.layers, "stored").sum())
             return replace(row, size=size, values=_numbers(self._test.measured(BATCH)))
-        widths = self._widths(row.plan, row.average)
+        planned_by = self._winner(row.average) if row.plan == RACED else row.plan
+        plan = self._planned(planned_by, row.average)
+        widths = {layer.name: plan[layer.entry] for layer in self._statistics.layers}
         quantized = quantize(
-            self._calibration,
-            widths,
-            method=self._model.method,
-            quantizer=WeightQuantizer.of(self._granularity),
+            self._calibration, widths, method=self._model.method, quantizer=self._quantizer
         )
         values = _numbers(self._test.of(quantized).measured(BATCH))
-        return replace(row, size=self._size(widths), values=values, widths=widths)
+        return replace(
+            row, size=self._size(plan), values=values, widths=widths, planned_by=planned_by
+        )
 
-    def _widths(self, plan: str, average: int) -> dict[str, int]:
-        if plan == UNIFORM:
-            return {layer.name: average for layer in self._statistics.layers}
-        if plan not in self._tables:
-            self._tables[plan] = load_proxy(plan).table(self._statistics)
+    def _planned(self, by: str, average: int) -> Configuration:
+        if by == UNIFORM:
+            return (average,) * len(self._space.widths)
+        if by not in self._tables:
+            self._tables[by] = load_proxy(by).table(self._statistics)
         settings = CostSettings(accounting="stored", granularity=self._granularity)
-        return allocate(self._tables[plan], average_bits=average, settings=settings).widths
+        return allocate(self._tables[by], average_bits=average, settings=settings).configuration
 
-    def _size(self, widths: Mapping[str, int]) -> int:
+    def _winner(self, average: int) -> str:
+        """Let the plans of all proxies race, and one width with them; the first of equal ones."""
+        plans = {self._planned(UNIFORM, average): UNIFORM}
+        for name in self._contenders:
+            with suppress(GpEmqError):  # one that cannot score the network stays out
+                plans.setdefault(self._planned(name, average), name)
+        found = race(self._raced, list(plans), self._raced.count, SHARES[1:])
+        return plans[next(iter(found))]
+
+    @cached_property
+    def _contenders(self) -> tuple[str, ...]:
+        proxies = {name: load_proxy(name) for name in CONTENDERS}
+        layers, samples = self._statistics.layers, self._model.calibration
+        return affordable(proxies, layers, widths=len(BITS), samples=samples)
+
+    @cached_property
+    def _raced(self) -> PlanNetwork:
+        settings = QuantizationSettings(self._quantizer)
+        return PlanNetwork(
+            self._calibration,
+            self._held_back,
+            self._space,
+            MeasuringSettings(self._model.method, quantization=settings),
+        )
+
+    @cached_property
+    def _space(self) -> Space:
+        return search_space(self._statistics.layers, BITS)
+
+    def _size(self, plan: Configuration) -> int:
         """Bytes of the layers in a packed file."""
         layers = self._statistics.layers
         table = size_table(layers, BITS, "stored", granularity=self._granularity)
-        chosen = {layer.entry: widths[layer.name] for layer in layers}
-        return int(sum(table[entry, BITS.index(bits)] for entry, bits in chosen.items()))
+        return int(sum(table[entry, BITS.index(bits)] for entry, bits in enumerate(plan)))
 
-    @property
+    @cached_property
     def _statistics(self) -> Statistics:
-        if self._collected is None:
-            quantizer = WeightQuantizer.of(self._granularity)
-            self._collected = collect_statistics(self._calibration, bits=BITS, quantizer=quantizer)
-        return self._collected
+        return collect_statistics(self._calibration, bits=BITS, quantizer=self._quantizer)
 
 
 def _numbers(values: Tensor) -> list[float]:

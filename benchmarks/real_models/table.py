@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.real_models.model import FORMS, SHARE, RealModel
-from benchmarks.real_models.rows import FLOAT, UNIFORM, Row
+from benchmarks.real_models.rows import FLOAT, RACED, UNIFORM, Row
 from benchmarks.real_models.study import AVERAGES, PLANS
 from gp_emq.ptq import Measured, change, measured
 
@@ -25,7 +25,8 @@ def table(model: RealModel, found: Found) -> Iterator[str]:
     shown = model.form if model.form != SHARE else floating.metric
     yield (
         f"**{model.name}**: {model.what}. {shown.capitalize()}, {better} is better, of "
-        f"{len(floating.values)} samples; {model.calibration} others calibrate; `{model.method}`"
+        f"{len(floating.values)} samples; {model.calibration} others calibrate, plans race on "
+        f"{model.held_back}; `{model.method}`"
         + (f", groups of {model.group}" if model.group else "")
         + f". Float: {_cell(model, floating, floating)}, {_kib(floating)}."
     )
@@ -37,8 +38,12 @@ def table(model: RealModel, found: Found) -> Iterator[str]:
         cells = [
             _cell(model, found[plan, average], found[UNIFORM, average]) for average in AVERAGES
         ]
-        yield f"| {plan if plan == UNIFORM else f'`{plan}`'} | {' | '.join(cells)} |"
+        yield f"| {_name(plan)} | {' | '.join(cells)} |"
     yield ""
+
+
+def _name(plan: str) -> str:
+    return plan if plan in (UNIFORM, RACED) else f"`{plan}`"
 
 
 def _cell(model: RealModel, row: Row, beside: Row) -> str:
@@ -53,9 +58,9 @@ def _cell(model: RealModel, row: Row, beside: Row) -> str:
     text = FORMS[model.form](found.value)
     if found.low is not None and found.high is not None:
         text += f" [{FORMS[model.form](found.low)}, {FORMS[model.form](found.high)}]"
-    if beside.fault or row == beside:
-        return text
-    return _marked(text, change(_values(model, beside), own), row.higher_is_better)
+    if not beside.fault and row != beside:
+        text = _marked(text, change(_values(model, beside), own), row.higher_is_better)
+    return f"{text} {_name(row.planned_by)}" if row.plan == RACED else text
 
 
 def _marked(text: str, changed: Measured, higher_is_better: bool) -> str:

@@ -23,7 +23,7 @@ from gp_emq.networks import Workload
 INSTALL = "'gp_emq[models]'"
 RATE, WINDOW, CONTEXT, WINDOWS = 16_000, 512, 64, 16
 """A window has the last 64 values of the one before it in front."""
-SOUNDS = 132
+SOUNDS = 196
 _HALF = 129
 _NAMES = {
     "stft.forward_basis_buffer": "basis",

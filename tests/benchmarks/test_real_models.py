@@ -1,6 +1,7 @@
 """Real models, from a workload to rows and a table; small ones here, that need no other package."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,21 +18,22 @@ from benchmarks.real_models.model import (
     package,
     packaged_file,
 )
-from benchmarks.real_models.rows import FLOAT, UNIFORM, Row, Rows
+from benchmarks.real_models.rows import FLOAT, RACED, UNIFORM, Row, Rows
 from benchmarks.real_models.study import AVERAGES, CELLS, PLANS, PROXIES, Study, measure
 from benchmarks.real_models.table import table
 from gp_emq.errors import NetworkError
+from gp_emq.measured import CONTENDERS
 
 
 def workload(*, seed: int = 0, factor: float = 1.0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = nn.Sequential(nn.Linear(6, 20), nn.Tanh(), nn.Linear(20, 12), nn.Linear(12, 3))
-    inputs = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+    inputs = torch.randn(72, 6, generator=torch.Generator().manual_seed(1))
     return beside_float(model, factor * inputs)
 
 
-SMALL = RealModel("small", "three layers", workload, calibration=16)
+SMALL = RealModel("small", "three layers", workload, calibration=16, held_back=32)
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +43,11 @@ def rows() -> Rows:
     return found
 
 
-def test_every_cell_has_a_metric_of_every_sample_that_does_not_calibrate(rows) -> None:
+def test_every_cell_has_a_metric_of_every_sample_that_planned_nothing(rows) -> None:
     found = rows.of("small", CELLS)
     assert list(found) == list(CELLS)
-    assert len(CELLS) == 1 + len(AVERAGES) * (1 + len(PROXIES))
-    assert {len(row.values) for row in found.values()} == {40 - 16}
+    assert len(CELLS) == 1 + len(AVERAGES) * (2 + len(PROXIES))
+    assert {len(row.values) for row in found.values()} == {72 - 16 - 32}
     assert {row.fault for row in found.values()} == {""}
     assert max(found[FLOAT, 0].values) < 1e-12
     for plan in PLANS:
@@ -67,6 +69,21 @@ def test_sizes_are_those_of_a_packed_file(rows) -> None:
         assert spent <= row.average * sum(numbers.values())
         if row.plan == UNIFORM:
             assert set(row.widths.values()) == {row.average}
+
+
+def test_the_plan_that_loses_least_on_samples_of_their_own_wins_the_race(rows, monkeypatch) -> None:
+    study = Study(SMALL)
+    kept = dict(rows.of("small", CELLS))
+    for average in AVERAGES:
+        row = kept[RACED, average]
+        assert row.planned_by in (UNIFORM, *CONTENDERS)
+        assert study.measure(row.planned_by, average).widths == row.widths
+    plans = {UNIFORM: (2, 2, 2), "narrow": (2, 2, 3), "wide": (6, 6, 6), "same": (6, 6, 6)}
+    monkeypatch.setattr(study, "_planned", lambda by, _average: plans[by])
+    for names, winner in (("narrow", "wide", "same"), "wide"), (("narrow",), "narrow"):
+        monkeypatch.setattr(study, "_contenders", names)
+        row = study.measure(RACED, 3)
+        assert (row.planned_by, *row.widths.values()) == (winner, *plans[winner])
 
 
 def test_the_metric_is_relative_to_an_answer_that_knows_no_input() -> None:
@@ -104,11 +121,12 @@ def test_cells_of_other_weights_samples_or_settings_are_measured_anew(tmp_path, 
     path, found = tmp_path / "rows.jsonl", rows.of("small", CELLS)
     own = Study(SMALL).origin
     others = {
-        "weights": RealModel("small", "", partial(workload, seed=1), 16),
-        "samples": RealModel("small", "", partial(workload, factor=2.0), 16),
-        "calibration": RealModel("small", "", workload, 17),
-        "method": RealModel("small", "", workload, 16, "adaround"),
-        "groups": RealModel("small", "", workload, 16, group=4),
+        "weights": RealModel("small", "", partial(workload, seed=1), 16, 32),
+        "samples": RealModel("small", "", partial(workload, factor=2.0), 16, 32),
+        "calibration": RealModel("small", "", workload, 17, 32),
+        "method": RealModel("small", "", workload, 16, 32, "adaround"),
+        "race": RealModel("small", "", workload, 16, 33),
+        "groups": RealModel("small", "", workload, 16, 32, group=4),
     }
     assert len({own, *(Study(model).origin for model in others.values())}) == 1 + len(others)
     kept = Rows(path)
@@ -134,7 +152,7 @@ def test_a_fault_is_said_in_its_cell() -> None:
     torch.manual_seed(0)
     model = Early()
     inputs = torch.randn(12, 2)
-    row = Study(RealModel("early", "", lambda: beside_float(model, inputs), 4)).measure(
+    row = Study(RealModel("early", "", lambda: beside_float(model, inputs), 4, 4)).measure(
         "no-such-proxy", 3
     )
     assert row.values == []
@@ -155,18 +173,24 @@ def test_a_table_has_intervals_and_says_what_is_surely_better() -> None:
     found = {cell: of_values(*cell, [*ones, *zeros], True) for cell in CELLS}
     found["fit", 3] = of_values("fit", 3, [*ones, *ones], True)
     found["gp-gradient", 3] = of_values("gp-gradient", 3, [*zeros, *zeros], True)
-    head, _, columns, _, uniform, fit, gradient, _ = table(
+    for average, winner in zip(AVERAGES, ("fit", UNIFORM, "gp-views"), strict=True):
+        found[RACED, average] = replace(found["fit", average], plan=RACED, planned_by=winner)
+    head, _, columns, _, uniform, fit, gradient, raced, _ = table(
         RealModel("m", "what it is", workload, form=SHARE), found
     )
     assert head == (
-        "**m**: what it is. Right, higher is better, of 100 samples; 32 others calibrate; `rtn`. "
-        "Float: 50.0 % [40.4 %, 59.6 %], 2.0 KiB."
+        "**m**: what it is. Right, higher is better, of 100 samples; 32 others calibrate, "
+        "plans race on 64; `rtn`. Float: 50.0 % [40.4 %, 59.6 %], 2.0 KiB."
     )
     assert columns == "| plan by | 3 bits, 2.0 KiB | 4 bits, 2.0 KiB | 5 bits, 2.0 KiB |"
     # Wilson's interval by hand: 50 of 100, and 100 of 100 with 100 / (100 + 1.96²) below.
     assert uniform == "| one width |" + " 50.0 % [40.4 %, 59.6 %] |" * 3
     assert fit.startswith("| `fit` | **100.0 % [96.3 %, 100.0 %]** | 50.0 %")
     assert gradient.startswith("| `gp-gradient` | *0.0 % [0.0 %, 3.7 %]* | 50.0 %")
+    assert raced == (
+        "| race | **100.0 % [96.3 %, 100.0 %]** `fit` | 50.0 % [40.4 %, 59.6 %] one width "
+        "| 50.0 % [40.4 %, 59.6 %] `gp-views` |"
+    )
     assert "*" not in uniform
 
 
@@ -174,7 +198,7 @@ def test_perplexities_are_exponentials_of_mean_losses() -> None:
     losses = [0.5, 1.0, 1.5]
     found = {cell: of_values(*cell, losses, False) for cell in CELLS}
     found["fit", 4] = of_values("fit", 4, [0.49, 0.991, 1.489], False)
-    head, *_, fit, _, _ = table(RealModel("m", "w", workload, form=PERPLEXITY), found)
+    head, *_, fit, _, _, _ = table(RealModel("m", "w", workload, form=PERPLEXITY), found)
     # e, and e to the powers 1 ± 1.96 · 0.5 / √3.
     assert "Perplexity, lower is better" in head
     assert "Float: 2.718 [1.544, 4.786]" in head
