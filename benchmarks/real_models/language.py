@@ -24,7 +24,7 @@ MASK, MASKED = 0, 9
 """The byte that hides others, which no text has, and how many of a sample it hides."""
 CALIBRATION, HELD_BACK, TESTS = 32, 64, 256
 BATCH, TRAINED, RATE = 16, 600, 3e-3
-BERT_TRAINED, BERT_RATE = 4000, 1e-3
+BERT_TRAINED, BERT_RATE = 1000, 1e-3
 """BERT is told 9 bytes of a sample at once, not 63, and learns little until it sees neighbours."""
 GROUP = 64
 

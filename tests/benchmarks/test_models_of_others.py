@@ -18,6 +18,7 @@ from benchmarks.real_models.pictures import cuts
 from gp_emq.errors import NetworkError
 from gp_emq.networks import Granularity, Workload, layers_of, size_table
 from gp_emq.quantization import WeightQuantizer
+from gp_emq.statistics import StatisticsSettings
 
 BITS = (2, 3, 4, 6, 8)
 
@@ -192,6 +193,18 @@ def test_networks_of_torchvision_for_other_tasks(make, samples, outputs) -> None
     workload = beside_float(scenes.settle(make(), images), images)
     assert outputs in (None, workload.targets.shape[1])
     check(workload, samples)
+
+
+def test_a_formula_of_curvature_plans_mobilenet_v3() -> None:
+    images = scenes.pictures()[:2]
+    torch.manual_seed(0)
+    workload = beside_float(scenes.settle(scenes.detection(), images), images)
+    kinds = {type(module).__name__ for module in workload.model.modules()}
+    assert "Hardsigmoid" in kinds
+    statistics = gp_emq.collect_statistics(
+        workload, bits=(2, 4), settings=StatisticsSettings(hessian_probes=1)
+    )
+    assert (statistics.tensor("curvature_form") > 0).any()
 
 
 def test_cuts_of_photographs() -> None:
