@@ -11,12 +11,13 @@ A grid with a zero point z is the same with integers of -z to 2^b - 1 - z, for e
 
 import numpy as np
 
-from gp_emq.quantization._best_grids import BestGrids, Floats, Integers, gains_of, nothing_yet
-from gp_emq.quantization._narrowing import by_narrowing
+from gp_emq.quantization._best_grids import BestGrids, Floats, Integers
+from gp_emq.quantization._bounded_search import BoundedSearch
+from gp_emq.quantization._narrowing import by_narrowing, offsets_of
 
-BREAKPOINTS = 1 << 13
-"""Rows with at most so many breakpoints go through all of them."""
-_CHUNK = 1 << 20
+LONG = 1 << 13
+"""Rows of more elements are sorted."""
+_CHUNK = 1 << 18
 
 
 def least_error_grids(
@@ -43,17 +44,22 @@ def least_error_grids(
     largest = np.abs(rows).max(axis=1)
     exponent = np.where(largest > 0, np.frexp(largest)[1], 0)
     scaled = np.ldexp(rows, -exponent[:, None])
-    counts = np.ones_like(scaled) if counts is None else counts
+    weights = np.ones_like(scaled) if counts is None else counts
     lows = np.array([-levels // 2]) if symmetric else -np.arange(levels)
     scale, low = np.zeros(count), np.zeros(count, dtype=np.int64)
-    alive = np.flatnonzero((largest > 0) & ((counts > 0) & (rows != 0)).any(axis=1))
-    few = elements * (levels // 2 if symmetric else levels - 1) <= BREAKPOINTS
-    for part in np.array_split(alive, max(1, -(-len(alive) * elements * levels // _CHUNK))):
+    alive = np.flatnonzero((largest > 0) & ((weights > 0) & (rows != 0)).any(axis=1))
+    tried = levels if elements > LONG else len(lows)
+    for part in np.array_split(alive, max(1, -(-len(alive) * elements * tried // _CHUNK))):
         if len(part) == 0:
             continue
-        search = _by_breakpoints if few else by_narrowing
-        best = search(scaled[part], counts[part], bits, lows)
-        settled = _settled(scaled[part], counts[part], best, bits)
+        if elements > LONG:
+            best = by_narrowing(scaled[part], weights[part], bits, lows)
+        else:
+            offsets = offsets_of(scaled[part], weights[part], bits, lows)
+            best = BoundedSearch(
+                scaled[part], None if counts is None else counts[part], bits, offsets
+            ).best()
+        settled = _settled(scaled[part], weights[part], best, bits)
         scale[part] = np.ldexp(settled, exponent[part])
         low[part] = best.low
     return scale, (np.zeros(count, dtype=np.int64) if symmetric else -low)
@@ -70,31 +76,3 @@ def _settled(rows: Floats, counts: Floats, best: BestGrids, bits: int) -> Floats
     scale = best.scale.copy()
     np.divide(along, norms, out=scale, where=norms > 0)
     return scale
-
-
-def _by_breakpoints(rows: Floats, counts: Floats, bits: int, lows: Integers) -> BestGrids:
-    """Go through all breakpoints of each row."""
-    levels, size = 1 << bits, np.abs(rows)
-    most = int(max(-lows.min(), levels - 1 + lows.max()))
-    halves = np.arange(most) + 0.5
-    points = (size[:, :, None] / halves).reshape(len(rows), -1)
-    order = np.argsort(-points, axis=1, kind="stable")
-    total = (counts * rows**2).sum(1)
-    products = np.take_along_axis(np.repeat(counts * size, most, axis=1), order, 1)
-    steps = (2 * counts[:, :, None] * halves).reshape(len(rows), -1)
-    squares = np.take_along_axis(steps, order, 1)
-    negative = np.take_along_axis(np.repeat(rows < 0, most, axis=1), order, 1)
-    place = order % most
-    best, every = nothing_yet(rows, counts, lows), np.arange(len(rows))
-    for low in lows:
-        reached = place < np.where(negative, -low, levels - 1 + low)
-        along = np.cumsum(products * reached, axis=1)
-        norms = np.cumsum(squares * reached, axis=1)
-        gains = gains_of(along, norms)
-        chosen = gains.argmax(axis=1)
-        norm = norms[every, chosen]
-        some = norm > 0
-        found = along[every, chosen][some] / norm[some]
-        error = total[some] - gains[every, chosen][some]
-        best = best.offer(every[some], error, found, np.full(len(found), low))
-    return best

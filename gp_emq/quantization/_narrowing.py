@@ -1,14 +1,13 @@
-"""Narrowing down where the scale of least squared error can be.
+"""Narrowing down where the scale of least squared error can be, from sorted rows.
 
-Between two scales s_0 < s_1, E(s) - |q(s_0)|² s² lies above its chord: for fixed integers it is a
-parabola less a steeper one, and the smallest of such functions bends the same way. That bounds
-the error E of all scales between from below, and leaves few breakpoints to go through.
+What `least_between` leaves of the scales has few breakpoints, which are gone through.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.quantization._best_grids import BestGrids, Floats, Integers, gains_of, nothing_yet
+from gp_emq.quantization._error_bounds import least_between, scale_ends
 from gp_emq.quantization._row_sums import Problems, RowSums
 
 POINTS = 64
@@ -31,11 +30,8 @@ def by_narrowing(rows: Floats, counts: Floats, bits: int, lows: Integers) -> Bes
     """Narrow down where the least error can be, then go through the breakpoints there."""
     sums = RowSums(rows, counts)
     best = nothing_yet(rows, counts, lows)
-    least, most = _ends(rows, counts, (1 << bits) - 1)
-    if bits <= CERTAIN_BITS or len(lows) == 1:
-        offsets = np.tile(lows, (len(rows), 1))
-    else:
-        offsets = _leading_offsets(sums, least, most, bits)
+    least, most = scale_ends(rows, counts, (1 << bits) - 1)
+    offsets = offsets_of(rows, counts, bits, lows)
     row, low = np.repeat(np.arange(len(rows)), offsets.shape[1]), offsets.ravel()
     problems = Problems(row, low, low + (1 << bits) - 1)
     least, most = least[row], most[row]
@@ -51,6 +47,14 @@ def by_narrowing(rows: Floats, counts: Floats, bits: int, lows: Integers) -> Bes
         least, most = search.hull(chosen, goes_on)
         problems = problems.take(goes_on)
     return best
+
+
+def offsets_of(rows: Floats, counts: Floats, bits: int, lows: Integers) -> Integers:
+    """Return the smallest integers of the grids to try, (rows, k)."""
+    if bits <= CERTAIN_BITS or len(lows) == 1:
+        return np.tile(lows, (len(rows), 1))
+    ends = scale_ends(rows, counts, (1 << bits) - 1)
+    return _leading_offsets(RowSums(rows, counts), *ends, bits)
 
 
 def _leading_offsets(sums: RowSums, least: Floats, most: Floats, bits: int) -> Integers:
@@ -122,11 +126,8 @@ class _Round:
         total = self._sums.squares[row]
         missing = best.error[row] - _EXACT * total
         errors = total[:, None] - 2 * scales * self._along + scales**2 * self._norms
-        rise = np.diff(errors, axis=1)
         bend = self._norms[:, :-1] * np.diff(scales, axis=1) ** 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            lowest = np.clip(np.where(bend > 0, (bend - rise) / (2 * bend), 0.0), 0.0, 1.0)
-        bound = errors[:, :-1] + lowest * (rise - bend) + lowest**2 * bend
+        bound = least_between(errors[:, :-1], errors[:, 1:], bend)
         open_ones: NDArray[np.bool_] = (bound < missing[:, None]) & (missing > 0)[:, None]
         return open_ones
 
@@ -194,24 +195,6 @@ class _Round:
         error = self._sums.squares[row[of]] - gains[found]
         low = self._problems.low[window][of]
         return best.offer(row[of], error, along[found] / norms[found], low)
-
-
-def _ends(rows: Floats, counts: Floats, steps: int) -> tuple[Floats, Floats]:
-    """Return scales between which the best one lies, (rows,) each.
-
-    It is a mean of |x| / |q| with weights q², hence at most max |x|; and on each side of zero |q|
-    rises with |x|, hence it is at least the smaller side's mean |x| divided by the largest |q|.
-    """
-    size = np.abs(rows)
-    means = []
-    for side in (rows > 0, rows < 0):
-        there = counts * side
-        number = there.sum(1)
-        mean = np.divide(
-            (there * size).sum(1), number, out=np.full(len(rows), np.inf), where=number > 0
-        )
-        means.append(mean)
-    return np.minimum(*means) / steps, size.max(1)
 
 
 def _between(least: Floats, most: Floats) -> Floats:

@@ -65,7 +65,7 @@ def test_short_rows_have_the_least_error_there_is(values, bits, symmetric, narro
     x = np.array(values)
     with pytest.MonkeyPatch.context() as patch:
         if narrowing:
-            patch.setattr(_least_error, "BREAKPOINTS", 0)
+            patch.setattr(_least_error, "LONG", 0)
             patch.setattr(_narrowing, "POINTS", 5)
         found = found_error(x, bits, symmetric)
     assert found <= least_error_of(x, bits, symmetric) + 1e-12 * np.square(x).sum()
@@ -75,7 +75,7 @@ def test_short_rows_have_the_least_error_there_is(values, bits, symmetric, narro
 @pytest.mark.parametrize("bits", [2, 3, 4, 5])
 @pytest.mark.parametrize("kind", ["normal", "heavy", "one-sided", "sparse", "far from zero"])
 def test_long_rows_are_no_worse_than_a_dense_search(bits, symmetric, kind, monkeypatch):
-    monkeypatch.setattr(_least_error, "BREAKPOINTS", 0)
+    monkeypatch.setattr(_least_error, "LONG", 0)
     rng = np.random.default_rng(bits)
     x = {
         "normal": rng.normal(size=80),
