@@ -127,15 +127,14 @@ class BenchPlans:
     def _kept(self, plan: Configuration) -> float | None:
         if self._folder is None:
             return None
-        content = read_entry(self._path(self._folder, plan), self._key(plan))
-        return None if content is None or len(content) != 8 else float(np.frombuffer(content)[0])
+        return read_metric(self._path(self._folder, plan), self._key(plan))
 
     def _keep(self, plan: Configuration, metric: float) -> None:
         if self._folder is None:
             return
         path = self._path(self._folder, plan)
         try:
-            write_entry(path, self._key(plan), np.float64(metric).tobytes())
+            write_entry(path, self._key(plan), np.array(metric, dtype="<f8").tobytes())
         except OSError as error:
             raise RunError(f"cannot write {path}: {one_line(error)}") from error
 
@@ -150,3 +149,17 @@ class BenchPlans:
         modules = ("gp_emq.mqbench._measure", *self._measurer.recipe.modules)
         document = [code_sha256(*modules), self._measurer.provenance(), list(self._bench.bits)]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def read_metric(path: Path, key: str) -> float | None:
+    """Read the metric of a plan; None if it is not there, not whole, or no number.
+
+    Args:
+        path: The file.
+        key: What it is of.
+    """
+    content = read_entry(path, key)
+    if content is None or len(content) != 8:
+        return None
+    metric = float(np.frombuffer(content, dtype="<f8")[0])
+    return None if np.isnan(metric) else metric

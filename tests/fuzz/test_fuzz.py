@@ -132,6 +132,7 @@ def test_mutated_files_read_or_are_refused_in_one_line(target: Target, folder: P
         "layer.safetensors",
         "table.json",
         "answers",
+        "metric",
     }:  # where a damaged one is none
         assert figures.refused > figures.inputs // 10
 
