@@ -45,7 +45,8 @@ def make_parser() -> OptionParser:
         "--proxy", action="append", default=[], metavar="NAME|RUN|EXPRESSION",
         help="a hand-crafted proxy, the folder of a run, or a typed expression; repeatable: the "
         "plans of several race as the group on measuring says, and the one that loses least is "
-        f"taken (default: {', '.join(CONTENDERS)}, less what would take more than minutes)",
+        f"taken (default: {', '.join(CONTENDERS)}, and sums of two of what these see, less what "
+        "would take more than minutes)",
     )  # fmt: skip
     what.add_argument(
         "--table", type=Path, metavar="FILE",
