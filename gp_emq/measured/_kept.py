@@ -34,10 +34,8 @@ class KeptAnswers:
             place: Of the pass.
             samples: How many it has.
         """
-        if self._folder is None:
-            return None
-        key = _key(configuration, place)
-        return read_answers(self._path(self._folder, key), f"{self._identity} {key}", samples)
+        found = self._entry(configuration, place)
+        return None if found is None else read_answers(*found, samples)
 
     def put(self, configuration: Configuration, place: int, found: Answers) -> None:
         """Keep what a plan gave in a pass.
@@ -45,19 +43,40 @@ class KeptAnswers:
         Raises:
             RunError: The disk does not take it.
         """
-        if self._folder is None:
-            return
-        key = _key(configuration, place)
         content = np.stack([found.losses, found.values]).astype("<f8").tobytes()
-        path = self._path(self._folder, key)
-        try:
-            write_entry(path, f"{self._identity} {key}", content)
-        except OSError as error:
-            raise RunError(f"cannot write {path}: {one_line(error)}") from error
+        _keep(self._entry(configuration, place), content)
 
-    @staticmethod
-    def _path(folder: Path, key: str) -> Path:
-        return folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+    def _entry(self, configuration: Configuration, place: int) -> tuple[Path, str] | None:
+        return _entry(self._folder, self._identity, f"{_widths(configuration)} {place}")
+
+
+class KeptMetrics:
+    """Files of what plans came to, one for each plan, as `KeptAnswers` are.
+
+    Args:
+        folder: Where they are kept; None keeps nothing.
+        identity: Hash of everything that decides the metric but the plan.
+    """
+
+    def __init__(self, folder: Path | None, identity: str) -> None:
+        self.folder = None if folder is None else folder / identity[:32]
+        self._identity = identity
+
+    def get(self, configuration: Configuration) -> float | None:
+        """Return what a plan came to; None if that is not known."""
+        found = self._entry(configuration)
+        return None if found is None else read_metric(*found)
+
+    def put(self, configuration: Configuration, metric: float) -> None:
+        """Keep what a plan came to.
+
+        Raises:
+            RunError: The disk does not take it.
+        """
+        _keep(self._entry(configuration), np.array(metric, dtype="<f8").tobytes())
+
+    def _entry(self, configuration: Configuration) -> tuple[Path, str] | None:
+        return _entry(self.folder, self._identity, _widths(configuration))
 
 
 def read_answers(path: Path, key: str, samples: int) -> Answers | None:
@@ -75,5 +94,36 @@ def read_answers(path: Path, key: str, samples: int) -> Answers | None:
     return None if np.isnan(losses).any() else Answers(losses, values)
 
 
-def _key(configuration: Configuration, place: int) -> str:
-    return f"{','.join(map(str, configuration))} {place}"
+def read_metric(path: Path, key: str) -> float | None:
+    """Read what a plan came to; None if it is not there, not whole, or no number.
+
+    Args:
+        path: The file.
+        key: What it is of.
+    """
+    content = read_entry(path, key)
+    if content is None or len(content) != 8:
+        return None
+    metric = float(np.frombuffer(content, dtype="<f8")[0])
+    return None if np.isnan(metric) else metric
+
+
+def _entry(folder: Path | None, identity: str, key: str) -> tuple[Path, str] | None:
+    """Give the file of an entry and what it is of; None where nothing is kept."""
+    if folder is None:
+        return None
+    return folder / hashlib.sha256(key.encode()).hexdigest()[:32], f"{identity} {key}"
+
+
+def _keep(entry: tuple[Path, str] | None, content: bytes) -> None:
+    if entry is None:
+        return
+    path, key = entry
+    try:
+        write_entry(path, key, content)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {one_line(error)}") from error
+
+
+def _widths(configuration: Configuration) -> str:
+    return ",".join(map(str, configuration))

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gp_emq.allocation import Configuration, Problem, best_within, search_space
-from gp_emq.errors import AllocationError, BenchError, RunError
-from gp_emq.files import code_sha256, one_line, read_entry, write_entry
+from gp_emq.errors import AllocationError, BenchError
+from gp_emq.files import code_sha256
+from gp_emq.measured._kept import KeptMetrics
 from gp_emq.mqbench import Bench, Measurer, check_alike, check_measurer
 from gp_emq.networks import size_table
 
@@ -68,9 +69,9 @@ class BenchPlans:
             for width, size in zip(bench.bits, row, strict=True)
         }
         self._ends = float(sizes[:, 0].sum()), float(sizes[:, -1].sum())
-        self._identity = self._hash()
-        self._folder = None if cache is None else cache / "plans" / self._identity[:32]
-        measurer.keep_roundings(None if self._folder is None else self._folder / "roundings")
+        self._kept = KeptMetrics(None if cache is None else cache / "plans", self._hash())
+        folder = self._kept.folder
+        measurer.keep_roundings(None if folder is None else folder / "roundings")
         check_alike(bench, measurer)
         self._known: dict[Configuration, float] = {}
         self._least, self._most = (
@@ -108,10 +109,10 @@ class BenchPlans:
     def _metric(self, plan: Configuration) -> float:
         """Measure a plan, unless that was done before; higher is better."""
         if plan not in self._known:
-            found = self._kept(plan)
+            found = self._kept.get(plan)
             if found is None:
                 found = self._measured(plan)
-                self._keep(plan, found)
+                self._kept.put(plan, found)
                 self._progress()
             self._known[plan] = found
         return self._known[plan]
@@ -124,42 +125,8 @@ class BenchPlans:
         metric = float(self._measurer.form.means(found[None])[0])
         return metric if self._bench.higher_is_better else -metric
 
-    def _kept(self, plan: Configuration) -> float | None:
-        if self._folder is None:
-            return None
-        return read_metric(self._path(self._folder, plan), self._key(plan))
-
-    def _keep(self, plan: Configuration, metric: float) -> None:
-        if self._folder is None:
-            return
-        path = self._path(self._folder, plan)
-        try:
-            write_entry(path, self._key(plan), np.array(metric, dtype="<f8").tobytes())
-        except OSError as error:
-            raise RunError(f"cannot write {path}: {one_line(error)}") from error
-
-    def _key(self, plan: Configuration) -> str:
-        return f"{self._identity} {','.join(map(str, plan))}"
-
-    def _path(self, folder: Path, plan: Configuration) -> Path:
-        return folder / hashlib.sha256(self._key(plan).encode()).hexdigest()[:32]
-
     def _hash(self) -> str:
         """Hash everything that decides what a plan comes to, the code too."""
         modules = ("gp_emq.mqbench._measure", *self._measurer.recipe.modules)
         document = [code_sha256(*modules), self._measurer.provenance(), list(self._bench.bits)]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-
-
-def read_metric(path: Path, key: str) -> float | None:
-    """Read the metric of a plan; None if it is not there, not whole, or no number.
-
-    Args:
-        path: The file.
-        key: What it is of.
-    """
-    content = read_entry(path, key)
-    if content is None or len(content) != 8:
-        return None
-    metric = float(np.frombuffer(content, dtype="<f8")[0])
-    return None if np.isnan(metric) else metric

@@ -5,8 +5,7 @@ import numpy as np
 from gp_emq.ablation import read_study
 from gp_emq.allocation import CostTable, load_latencies, load_plan, load_sweep, load_table
 from gp_emq.files import entry_of
-from gp_emq.measured._kept import read_answers
-from gp_emq.measured._worth import read_metric
+from gp_emq.measured._kept import read_answers, read_metric
 from gp_emq.mqbench import import_bench
 from gp_emq.networks._arrays import read_arrays
 from gp_emq.networks._cifar import read_cifar
@@ -214,7 +213,7 @@ CACHES = (
         lambda path: path.write_bytes(entry_of(_KEY, bytes(8))) and None,
         change.any_of(change.in_entry(_KEY, _ENTRY), change.of_bytes),
         lambda path: read_metric(path, _KEY),
-        ("gp_emq.measured._worth:read_metric",),
+        ("gp_emq.measured._kept:read_metric",),
     ),
     Target(
         "statistics-index",
