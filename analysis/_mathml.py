@@ -11,8 +11,9 @@ from fractions import Fraction
 from xml.etree.ElementTree import Element, tostring
 
 from gp_emq.proxies import Node
-from primitives import PrimitiveSet
+from primitives import EXPONENTS, PrimitiveSet
 
+_DRAWN = frozenset(map(str, EXPONENTS))
 _PLACEHOLDER = re.compile(r"\{(\d+)\}")
 _TOKEN = re.compile(r"[^\W\d_][\w]*|\d+|\S")
 _NAMESPACE = "http://www.w3.org/1998/Math/MathML"
@@ -141,6 +142,10 @@ _LAYOUTS: Mapping[str, Callable[..., _Shape]] = {
     "add": _sum_of,
     "subtract": _difference,
     "multiply": _product,
+    "scaled": lambda x, c: (
+        _row(_decimal(c.element.text or "1"), _text("mo", "·"), _factor(x)),
+        False,
+    ),
     "times_bits": lambda x: (_row(_factor(x), _text("mo", "·"), _text("mi", "b")), False),
     "divide": lambda x, y: _fraction(x.element, y.element),
     "reciprocal": lambda x: _fraction(_text("mn", "1"), x.element),
@@ -156,14 +161,20 @@ _LAYOUTS: Mapping[str, Callable[..., _Shape]] = {
 
 
 def _power(base: _Written, exponent: _Written) -> _Written:
-    value = Fraction(exponent.element.text or "1")
+    text = exponent.element.text or "1"
+    value, drawn = Fraction(text), text in _DRAWN
     if value == 1:
         return base
-    written = _number(value)
+    written = _number(value) if drawn else _decimal(text)
     # An odd power has the sign of its base; any other is said to keep it.
-    if not base.non_negative and value.denominator * value.numerator % 2 == 0:
+    if not base.non_negative and not (drawn and value.denominator * value.numerator % 2):
         written = _fenced(written, "⟨", "⟩")
     return _Written(_around("msup", _base(base), written), non_negative=base.non_negative)
+
+
+def _decimal(text: str) -> Element:
+    number = _text("mn", text.lstrip("-").removesuffix(".0"))
+    return _row(_text("mo", "−", form="prefix"), number) if text.startswith("-") else number
 
 
 def _number(value: Fraction) -> Element:

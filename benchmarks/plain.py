@@ -14,10 +14,10 @@ from torch import Tensor
 from gp_emq.proxies import Node
 from gp_emq.statistics import Statistics
 from primitives import (
+    NUMBER_TYPES,
     PER_BIT_TYPES,
     TENSOR_TYPES,
     BitTable,
-    Exponent,
     LayerVector,
     Matrices,
     Overload,
@@ -40,7 +40,7 @@ class PlainContext:
 
     def leaf(self, node: gp.Terminal) -> PlainValue:
         """Give the value of a leaf."""
-        return float(node.name) if node.ret is Exponent else self._leaves[node.name]
+        return float(node.name) if node.ret in NUMBER_TYPES else self._leaves[node.name]
 
     def _leaf_value(self, name: str) -> PlainValue:
         terminal = self.set.statistics[name]
@@ -133,4 +133,4 @@ class PlainDeap:
         return result
 
 
-_TERMINAL_KINDS = (*TENSOR_TYPES, Matrices, LayerVector, BitTable, Exponent)
+_TERMINAL_KINDS = (*TENSOR_TYPES, Matrices, LayerVector, BitTable, *NUMBER_TYPES)

@@ -17,6 +17,7 @@ from primitives._structures import as_value
 from primitives._terminals import Terminal
 from primitives._types import (
     EXPONENTS,
+    NUMBER_TYPES,
     PER_BIT_TYPES,
     TENSOR_TYPES,
     Activations,
@@ -24,6 +25,7 @@ from primitives._types import (
     BinaryOperator,
     BitTable,
     Exponent,
+    Factor,
     Input,
     LayerVector,
     Matrices,
@@ -34,6 +36,7 @@ from primitives._types import (
 
 __all__ = [
     "EXPONENTS",
+    "NUMBER_TYPES",
     "OPERATORS",
     "PER_BIT_TYPES",
     "STATISTICS",
@@ -44,6 +47,7 @@ __all__ = [
     "BitTable",
     "DependsOnScaleError",
     "Exponent",
+    "Factor",
     "Identity",
     "Input",
     "Kernel",

@@ -1,7 +1,7 @@
 """All built-in operators and terminals by name, and the signatures each kind of operator has."""
 
 from primitives import _scaling
-from primitives._elementwise import BINARY, POWER, UNARY
+from primitives._elementwise import BINARY, POWER, SCALED, UNARY
 from primitives._matrices import LOG_DETERMINANT, MATRIX
 from primitives._normalisers import NORMALISERS
 from primitives._operator import Operator, Role, Signature
@@ -30,10 +30,13 @@ TIMES_BITS = Operator(
 OPERATORS: dict[str, Operator] = {
     operator.name: operator
     for operator in (
-        *UNARY, POWER, *BINARY, *NORMALISERS, *REDUCTIONS, *COMPARISONS, *MATRIX,
+        *UNARY, POWER, SCALED, *BINARY, *NORMALISERS, *REDUCTIONS, *COMPARISONS, *MATRIX,
         LOG_DETERMINANT, TIMES_BITS, SEQUENTIAL, BRANCHED, DAG,
     )
 }  # fmt: skip
+
+READ_BY_ALL: tuple[Operator, ...] = (POWER, SCALED)
+"""Operators with a constant, which expressions of every set may have, whatever its trees draw."""
 
 STATISTICS: dict[str, Terminal] = {terminal.name: terminal for terminal in TERMINALS}
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from primitives import _kernels, _scaling
 from primitives._kernels import EPSILON
 from primitives._operator import Operator, Role
-from primitives._types import TREE_TYPES, Exponent
+from primitives._types import TREE_TYPES, Exponent, Factor
 
 _unary = partial(Operator, arity=1, kind=Role.ELEMENTWISE)
 _binary = partial(Operator, arity=2, kind=Role.ELEMENTWISE)
@@ -25,6 +25,10 @@ def _clamped_sqrt(x: torch.Tensor) -> torch.Tensor:
 
 def _power(x: torch.Tensor, exponent: float) -> torch.Tensor:
     return torch.copysign(x.abs().pow(exponent), x)
+
+
+def _scaled(x: torch.Tensor, factor: float) -> torch.Tensor:
+    return x * factor
 
 
 def _as_number(
@@ -114,6 +118,19 @@ POWER = _binary(
     ))  # fmt: skip
 """A signed power; its second argument is an `Exponent`, never a tensor."""
 
+SCALED = _binary(
+    "scaled", function=_scaled, formula="c·x, c above 0", template="{1}·{0}",
+    scaling=_scaling.multiplied,
+    keeps_non_negative=True, signatures=tuple(((kind, Factor), kind) for kind in TREE_TYPES),
+    kernel=torch.mul,
+    identities=(
+        "scaled(x, 1.0) = x",
+        "scaled(0, c) = 0",
+        "scaled(negate(x), c) = negate(scaled(x, c))",
+        "scaled(scaled(x, c), d) = scaled(x, cd)",
+    ))  # fmt: skip
+"""A weight; its second argument is a `Factor`. Expressions may have it, and no search draws it."""
+
 BINARY: tuple[Operator, ...] = (
     _binary("add", function=torch.add, formula="x + y", template="({0} + {1})", commutative=True,
             scaling=_scaling.summed(1),
@@ -144,6 +161,8 @@ BINARY: tuple[Operator, ...] = (
                 "multiply(0, x) = 0",
                 "multiply(x, 0) = 0",
                 "multiply(x, x) = square(x)",
+                "multiply(scaled(x, c), y) = scaled(multiply(x, y), c)",
+                "multiply(x, scaled(y, c)) = scaled(multiply(x, y), c)",
             )),
     _binary("divide", function=torch.div, formula="x/y", template="({0})/({1})",
             scaling=_scaling.powers(1, -1),

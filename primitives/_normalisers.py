@@ -47,6 +47,7 @@ NORMALISERS: tuple[Operator, ...] = (
     _normaliser("z_normalise", function=_z_normalise, formula="(x − mean x) / std x",
                 scaling=_scaling.normalised,
                 template="z({0})", idempotent=True, odd=True,
+                identities=("z_normalise(scaled(x, c)) = z_normalise(x)",),
                 constant_under=("mean", "sum", "variance", "standard_deviation", "frobenius_norm"),
                 affine=AffineNormaliser(
                     sums(_terms.itself, _terms.mean), partial(Spread, root=True),
@@ -54,6 +55,7 @@ NORMALISERS: tuple[Operator, ...] = (
     _normaliser("min_max", function=_min_max, formula="(x − min x) / (max x − min x)",
                 scaling=_scaling.normalised,
                 template="minmax({0})", idempotent=True, non_negative=True,
+                identities=("min_max(scaled(x, c)) = min_max(x)",),
                 constant_under=("minimum", "maximum"),
                 affine=AffineNormaliser(
                     partial(Extreme, largest=False), partial(Extreme, largest=True),

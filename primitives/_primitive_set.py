@@ -8,18 +8,21 @@ from deap import gp
 
 from gp_emq.errors import PrimitiveSetError
 from gp_emq.statistics import Statistic, add_statistic
-from primitives._catalogue import OPERATORS, STATISTICS, TIMES_BITS, signatures_of
+from primitives._catalogue import OPERATORS, READ_BY_ALL, STATISTICS, TIMES_BITS, signatures_of
+from primitives._elementwise import SCALED
 from primitives._guard import guarded, is_guarded
 from primitives._operator import Operator
 from primitives._probe import check_declared, check_operator
 from primitives._terminals import Terminal, leaf_of
 from primitives._types import (
     EXPONENTS,
+    NUMBER_TYPES,
     Activations,
     ActivationsPerBit,
     BinaryOperator,
     BitTable,
     Exponent,
+    Factor,
     Input,
     LayerVector,
     Matrices,
@@ -32,8 +35,8 @@ _Thing = TypeVar("_Thing", Operator, Terminal)
 
 _ABBREVIATIONS: dict[type, str] = {
     Weights: "w", WeightsPerBit: "wb", Activations: "a", ActivationsPerBit: "ab", Matrices: "m",
-    LayerVector: "v", BitTable: "t", Exponent: "c", Input: "i", UnaryOperator: "u",
-    BinaryOperator: "b",
+    LayerVector: "v", BitTable: "t", Exponent: "c", Factor: "f", Input: "i",
+    UnaryOperator: "u", BinaryOperator: "b",
 }  # fmt: skip
 
 
@@ -59,7 +62,8 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         description: One line for ``--list-primitives``.
         statistics: Terminals, by name (see `primitives.STATISTICS`), as a `Terminal`, or as a
             `Statistic` of one's own, which is then collected like any other.
-        operators: Operators, by name (see `primitives.OPERATORS`) or as an `Operator`.
+        operators: Operators, by name (see `primitives.OPERATORS`) or as an `Operator`. Expressions
+            of every set may have `power` and `scaled`, with any constant; `scaled` is never drawn.
         ends_in_bits: Whether a tree ends in ``LayerVector × bits → BitTable``, as all classical
             proxies do.
         unary_values: Unary operators that fixed structures choose from, by name.
@@ -108,7 +112,8 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         for names, kind in ((unary_values, UnaryOperator), (binary_values, BinaryOperator)):
             for operator_name in names:
                 self._add_operator_value(_look_up(operator_name, OPERATORS, "operator", name), kind)
-        chosen = [_look_up(operator, OPERATORS, "operator", name) for operator in operators]
+        found = [_look_up(operator, OPERATORS, "operator", name) for operator in operators]
+        chosen = [operator for operator in found if operator is not SCALED]
         if ends_in_bits:
             chosen.append(TIMES_BITS)
         if any(operator.name == "power" for operator in chosen):
@@ -128,8 +133,8 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
 
     @property
     def operator_names(self) -> tuple[str, ...]:
-        """The plain names of the operators, in order of registration."""
-        return tuple(self._by_operator)
+        """The plain names of the operators that trees are drawn from, in order of registration."""
+        return self._drawn
 
     def _add_leaf(self, name: str, value: object, kind: type) -> None:
         leaves = self._leaves.setdefault(name, {})
@@ -173,13 +178,26 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         for operator, arguments, result in candidates:
             if buildable.issuperset(arguments):
                 self._add_overload(operator, arguments, result)
+        self._drawn = tuple(self._by_operator)
+        for operator in READ_BY_ALL:
+            if operator in operators:
+                continue
+            self._by_operator[operator.name] = []
+            for arguments, result in signatures_of(operator):
+                if result in buildable and result is not only_at_root:
+                    self._add_overload(operator, arguments, result, drawn=False)
 
-    def _add_overload(self, operator: Operator, arguments: tuple[type, ...], result: type) -> None:
+    def _add_overload(
+        self, operator: Operator, arguments: tuple[type, ...], result: type, *, drawn: bool = True
+    ) -> None:
         abbreviation = "_".join(_ABBREVIATIONS[argument] for argument in arguments)
         overload = Overload(f"{operator.name}__{abbreviation}", operator, arguments, result)
         self.overloads[overload.name] = overload
         self._by_operator[operator.name].append(overload)
-        self.addPrimitive(operator.function, list(arguments), result, name=overload.name)
+        if drawn:
+            self.addPrimitive(operator.function, list(arguments), result, name=overload.name)
+        else:
+            self.mapping[overload.name] = gp.Primitive(overload.name, list(arguments), result)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -194,6 +212,18 @@ class PrimitiveSet(gp.PrimitiveSetTyped):  # type: ignore[misc]
         operators = [overload.operator for overload in self.overloads.values()]
         return any(map(is_guarded, (*operators, *self.operator_values.values()))) or any(
             map(is_guarded, self.statistics.values())
+        )
+
+    def numbers(self, value: float) -> "tuple[gp.Terminal, ...]":
+        """Give the terminals of a number, one for each type that it may have.
+
+        Args:
+            value: Finite. One above 0 may be a `Factor`, and each an `Exponent`.
+        """
+        drawn = self._leaves.get(str(value), {})
+        kinds = NUMBER_TYPES if value > 0 else (Exponent,)
+        return tuple(
+            drawn.get(kind) or gp.Terminal(str(value), symbolic=True, ret=kind) for kind in kinds
         )
 
     def _leaf_types(self) -> set[type]:

@@ -111,7 +111,7 @@ def _check_identity(operator: Operator, text: str, x: torch.Tensor) -> None:
     """Try an identity of an operator of a user's own and built-in ones."""
     identity = Identity.read(text)
     known = {**OPERATORS, operator.name: operator}
-    letters = {"x": x, "y": 1 - x, "z": x * x - 3}
+    letters = {"x": x, "y": 1 - x, "z": x * x - 3, "c": torch.tensor(1.75)}
     if identity.non_negative:
         letters[identity.non_negative] = letters[identity.non_negative].abs()
 

@@ -123,7 +123,17 @@ def raised(arguments: Sequence[Scale | float], kind: type) -> Scale:  # noqa: AR
     base, exponent = arguments
     if not isinstance(base, Power) or isinstance(exponent, Scale):
         raise DependsOnScaleError
-    return Power(base.degree * Fraction(exponent))
+    return Power(base.degree * Fraction(str(exponent)))
+
+
+def multiplied(arguments: Sequence[Scale | float], kind: type) -> Scale:  # noqa: ARG001
+    """Keep a degree, and multiply a shift with the factor that is the second argument."""
+    one, factor = arguments
+    if isinstance(one, Shift) and one.by is not None and not isinstance(factor, Scale):
+        return Shift(one.by * Fraction(str(factor)))
+    if not isinstance(one, Scale):
+        raise DependsOnScaleError
+    return one
 
 
 def bounded(arguments: Sequence[Scale | float], kind: type) -> Scale:  # noqa: ARG001

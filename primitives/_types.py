@@ -38,7 +38,11 @@ class BitTable:
 
 
 class Exponent:
-    """A constant of `EXPONENTS`, the second argument of ``power``."""
+    """A number, the second argument of ``power``; a search draws it from `EXPONENTS`."""
+
+
+class Factor:
+    """A number above 0, the second argument of ``scaled``; expressions have it, no search does."""
 
 
 class Input:
@@ -54,7 +58,9 @@ class BinaryOperator:
 
 
 EXPONENTS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0)
-"""The only constants there are."""
+"""The constants that a search draws."""
+NUMBER_TYPES: tuple[type, ...] = (Exponent, Factor)
+"""What an expression writes as a number."""
 
 TENSOR_TYPES: tuple[type, ...] = (Weights, WeightsPerBit, Activations, ActivationsPerBit)
 PER_BIT_TYPES: tuple[type, ...] = (WeightsPerBit, ActivationsPerBit)

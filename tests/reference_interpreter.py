@@ -17,13 +17,13 @@ from reference_operators import (
 
 from gp_emq.statistics import Statistics
 from primitives import (
+    NUMBER_TYPES,
     PER_BIT_TYPES,
     STATISTICS,
     Activations,
     ActivationsPerBit,
     BinaryOperator,
     BitTable,
-    Exponent,
     Input,
     LayerVector,
     PrimitiveSet,
@@ -77,7 +77,7 @@ class Reference:
             value = self._apply(overload, arguments)
             for part in value if isinstance(value, list) else [value]:
                 self.was_finite &= bool(np.isfinite(part).all())
-        if self._jitter and not callable(value) and node.ret is not Exponent:
+        if self._jitter and not callable(value) and node.ret not in NUMBER_TYPES:
             return self._shaken(value)
         return value
 
@@ -90,7 +90,7 @@ class Reference:
         return (lambda *x: self._shaken(function(*x))) if self._jitter else function
 
     def _leaf(self, node) -> Any:
-        if node.ret is Exponent:
+        if node.ret in NUMBER_TYPES:
             return float(node.name)
         if node.ret is UnaryOperator:
             return self._shaking(unary_value(node.name))
@@ -131,6 +131,8 @@ class Reference:
             return each(UNARY[name], arguments[0])
         if name == "power":
             return each(lambda x: power(x, arguments[1]), arguments[0])
+        if name == "scaled":
+            return each(lambda x: arguments[1] * x, arguments[0])
         if name in BINARY:
             return self._binary(BINARY[name], kinds, arguments)
         if name in NORMALISERS:

@@ -49,7 +49,10 @@ def mut_uniform(
 ) -> list[Node]:
     """Replace a random subtree by a fresh one of its type, at most three levels deep."""
     place = _subtree(individual, rng.randrange(len(individual)))
-    fresh = generate(primitive_set, 0, 3, individual[place.start].ret, rng=rng, weights=weights)
+    kind = individual[place.start].ret
+    if kind not in primitive_set.minimum_depths:  # a constant that a seed brought along
+        return list(individual)
+    fresh = generate(primitive_set, 0, 3, kind, rng=rng, weights=weights)
     return [*individual[: place.start], *fresh, *individual[place.stop :]]
 
 

@@ -16,9 +16,11 @@ from gp_emq.errors import ExpressionError
 from gp_emq.proxies._expression import Node, parse_expression
 from primitives import (
     EXPONENTS,
+    NUMBER_TYPES,
     OPERATORS,
     PER_BIT_TYPES,
     BitTable,
+    Exponent,
     Identity,
     Matrices,
     Operator,
@@ -27,7 +29,7 @@ from primitives import (
     Role,
 )  # fmt: skip
 
-_NUMBERS = frozenset(map(str, EXPONENTS))
+_DRAWN = frozenset(map(str, EXPONENTS))
 _MAGNITUDE, _NEGATE = OPERATORS["abs"], OPERATORS["negate"]
 
 
@@ -67,8 +69,8 @@ def simplified(tree: Sequence[Node], primitive_set: PrimitiveSet) -> tuple[list[
 
     Returns:
         The canonical form as a tree where it is smaller and the set has all it takes, else the
-        tree itself; and what `canonical_form` gives. A negation at the root is dropped: a proxy
-        and its negation are the same.
+        tree itself; and what `canonical_form` gives. A negation or a factor at the root is dropped:
+        a proxy is the same with it.
     """
     term = _canonical_term(tree, primitive_set)
     if term.size < len(tree) and "<" not in term.text:
@@ -89,7 +91,10 @@ def _canonical_term(tree: Sequence[Node], primitive_set: PrimitiveSet) -> "_Term
         overload = primitive_set.overloads[node.name]
         stack.append(_folded(overload.operator, overload.result, arguments))
     root = stack[-1]
-    return root.arguments[0] if root.name == "negate" else root
+    # Neither a sign nor a factor above 0 changes what a proxy is.
+    while root.name in ("negate", "scaled"):
+        root = root.arguments[0]
+    return root
 
 
 def _leaf(node: Node, primitive_set: PrimitiveSet) -> _Term:
@@ -102,7 +107,7 @@ def _plain(operator: Operator, kind: type, arguments: tuple[_Term, ...]) -> _Ter
     """Build a term without folding anything."""
     non_negative = operator.non_negative or (
         operator.keeps_non_negative
-        and all(argument.non_negative for argument in arguments if argument.text not in _NUMBERS)
+        and all(one.non_negative for one in arguments if one.kind not in NUMBER_TYPES)
     )
     text = f"{operator.name}({', '.join(argument.text for argument in arguments)})"
     size = 1 + sum(argument.size for argument in arguments)
@@ -224,15 +229,14 @@ def _matches(found: dict[str, _Term], pattern: Pattern, term: _Term) -> bool:
 
 
 def _built(pattern: Pattern, found: dict[str, _Term], kind: type) -> _Term | None:
-    """Build the right side of an identity; none where a product of exponents is no exponent."""
+    """Build the right side of an identity; none where a product is no exponent that is drawn."""
     if not pattern.arguments:
         if pattern.name in found:
             return found[pattern.name]
         if not pattern.name.isalpha():
             return _constant(kind, pattern.name)
         factors = [found[letter] for letter in pattern.name]
-        product = str(math.prod(float(factor.text) for factor in factors))
-        return _Term(product, factors[0].kind, product) if product in _NUMBERS else None
+        return _product(factors)
     arguments = [_built(argument, found, kind) for argument in pattern.arguments]
     if None in arguments:
         return None
@@ -240,3 +244,12 @@ def _built(pattern: Pattern, found: dict[str, _Term], kind: type) -> _Term | Non
     if pattern.name == _NEGATE.name:
         return _negated(terms[0])
     return _folded(OPERATORS[pattern.name], kind, terms)
+
+
+def _product(factors: Sequence[_Term]) -> _Term | None:
+    """Multiply numbers; None for exponents that a search draws, where it could not draw theirs."""
+    texts, kind = [factor.text for factor in factors], factors[0].kind
+    product = str(float(f"{math.prod(map(float, texts)):.12g}"))
+    if kind is Exponent and _DRAWN.issuperset(texts) and product not in _DRAWN:
+        return None
+    return _Term(product, kind, product)

@@ -4,6 +4,7 @@ The parser knows names, numbers, parentheses and commas, and looks every name up
 set; nothing is ever evaluated. Overloads are resolved by the types of the arguments.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ Node: TypeAlias = gp.Primitive | gp.Terminal
 Nodes: TypeAlias = list[Node]
 """A tree as DEAP stores it: its nodes in prefix order."""
 
-_TOKEN = re.compile(r"\s*([A-Za-z_]\w*|-?\d+(?:\.\d+)?|[(),])")
+_TOKEN = re.compile(r"\s*([A-Za-z_]\w*|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?|[(),])")
 
 
 @dataclass
@@ -149,13 +150,10 @@ class _Parser:
             return
         name, self._pending_name = self._pending_name, None
         if name[0] == "-" or name[0].isdigit():
-            leaves = self._set.leaves(str(float(name)))
-            if not leaves:
-                shown = name[:40]
-                raise ExpressionError(
-                    f"{shown} is no constant of primitive set {self._set.name!r}; the only ones "
-                    "are the exponents -2, -1, -0.5, 0.5, 1, 2 and 3 of power(x, c)"
-                )
+            value = float(name)
+            if not math.isfinite(value):
+                raise ExpressionError(f"{shortened(name)} is too large a number for an expression")
+            leaves = self._set.numbers(value)
         else:
             leaves = self._set.leaves(name)
             if not leaves:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from gp_emq.proxies._expression import Node
-from primitives import EXPONENTS, PrimitiveSet
+from primitives import EXPONENTS, Factor, PrimitiveSet
 
 _EXPONENTS = tuple(map(str, EXPONENTS))
 _SUPERSCRIPTS = dict(zip(_EXPONENTS, ("⁻²", "⁻¹", "^(−½)", "^½", "", "²", "³"), strict=True))
@@ -52,6 +52,8 @@ def to_formula(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
         if node.arity == 0:
             terminal = primitive_set.statistics.get(node.name)
             symbol = terminal.symbol if terminal else node.name
+            if node.ret is Factor:
+                symbol = symbol.removesuffix(".0")
             non_negative = terminal is not None and terminal.non_negative
             stack.append(_Written(symbol, _level_of(symbol), non_negative))
             continue
@@ -59,13 +61,23 @@ def to_formula(tree: Sequence[Node], primitive_set: PrimitiveSet) -> str:
         operator = primitive_set.overloads[node.name].operator
         if operator.name == "power":
             base, exponent = arguments
-            superscripts = _SUPERSCRIPTS if base.non_negative else _SIGNED_SUPERSCRIPTS
-            superscript = superscripts[exponent.text]
+            superscript = _superscript(exponent.text, signed=not base.non_negative)
             template = f"({{0}}){superscript}" if superscript else "{0}"
             stack.append(_filled(template, [base], non_negative=base.non_negative))
         else:
-            stack.append(_filled(operator.template, arguments, non_negative=operator.non_negative))
+            non_negative = operator.non_negative or (
+                operator.name == "scaled" and arguments[0].non_negative
+            )
+            stack.append(_filled(operator.template, arguments, non_negative=non_negative))
     return stack[-1].text
+
+
+def _superscript(exponent: str, *, signed: bool) -> str:
+    usual = _SIGNED_SUPERSCRIPTS if signed else _SUPERSCRIPTS
+    if exponent in usual:
+        return usual[exponent]
+    number = exponent.replace("-", "−").removesuffix(".0")
+    return f"^⟨{number}⟩" if signed else f"^{number}" if "−" not in number else f"^({number})"
 
 
 def _filled(template: str, arguments: Sequence[_Written], *, non_negative: bool) -> _Written:

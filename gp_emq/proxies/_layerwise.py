@@ -9,7 +9,7 @@ from gp_emq.proxies._graph import Vertex
 from gp_emq.proxies._kernels import computed
 from gp_emq.proxies._streaming import ReductionSink
 from gp_emq.statistics import Layout
-from primitives import PER_BIT_TYPES, TENSOR_TYPES, Exponent, Role, as_rows
+from primitives import NUMBER_TYPES, PER_BIT_TYPES, TENSOR_TYPES, Role, as_rows
 from primitives._affine import CHUNK
 from primitives._workspace import Workspace
 
@@ -40,7 +40,7 @@ class Layerwise:
         self._exponents = {
             vertex.identifier: float(vertex.node.name)
             for vertex in vertices
-            if vertex.node.ret is Exponent
+            if vertex.node.ret in NUMBER_TYPES
         }
         place = {vertex.identifier: index for index, vertex in enumerate(vertices)}
         self._sinks_at: dict[int, list[ReductionSink]] = {}
@@ -62,7 +62,7 @@ class Layerwise:
         for layer, entry in enumerate(layout.entries):
             values: dict[int, Tensor] = {}
             for index, vertex in enumerate(self._vertices):
-                if vertex.node.ret is not Exponent:
+                if vertex.node.ret not in NUMBER_TYPES:
                     values[vertex.identifier] = self._value(vertex, layer, values)
                 for sink in self._sinks_at.get(index, ()):
                     _feed(sink, entry, values)
@@ -75,7 +75,7 @@ class Layerwise:
             return self._layer_leaf(vertex, layer)
         function, kind = overload.operator.function, overload.operator.kind
         arguments = [
-            self._exponents[number] if argument is Exponent else values[number]
+            self._exponents[number] if argument in NUMBER_TYPES else values[number]
             for number, argument in zip(vertex.arguments, overload.arguments, strict=True)
         ]
         if kind is Role.ELEMENTWISE:

@@ -13,7 +13,7 @@ def apply_reduced(overload: Overload, arguments: Sequence[Tensor | float], bits:
     Args:
         overload: The operator with the types of its arguments.
         arguments: float64 (entries,) of a `LayerVector`, (entries, bits) of a `BitTable`, or the
-            number of an `Exponent`.
+            number of an `Exponent` or a `Factor`.
         bits: The bit widths, float64 (entries, bits).
 
     Returns:

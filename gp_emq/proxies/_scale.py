@@ -6,8 +6,8 @@ from fractions import Fraction
 from gp_emq.proxies._expression import Node
 from gp_emq.statistics import exponent_of
 from primitives import (
+    NUMBER_TYPES,
     DependsOnScaleError,
-    Exponent,
     Power,
     PrimitiveSet,
     Scale,
@@ -45,7 +45,7 @@ def _scale_of(tree: Sequence[Node], primitive_set: PrimitiveSet) -> Scale | None
             rule = overload.operator.scaling
             known = rule is not None and len(scales) == len(arguments)
             stack.append((rule(scales, arguments[0][1]) if rule and known else None, node.ret))
-        elif node.ret is Exponent:
+        elif node.ret in NUMBER_TYPES:
             stack.append((float(node.name), node.ret))
         elif node.name in primitive_set.statistics:
             stack.append((_of_terminal(primitive_set.statistics[node.name]), node.ret))

@@ -15,7 +15,7 @@ from torch import Tensor
 from gp_emq.proxies._graph import Vertex
 from gp_emq.proxies._kernels import kernel_of
 from gp_emq.statistics import Layout
-from primitives import PER_BIT_TYPES, Exponent, Kernel
+from primitives import NUMBER_TYPES, PER_BIT_TYPES, Kernel
 from primitives._accumulators import Accumulator
 from primitives._affine import AffineKernel
 
@@ -204,7 +204,7 @@ class Stream:
                     layers = block.layers
                     step.affine(arguments[0], layers.first, layers.starts, out=out)  # type: ignore[arg-type]
                 values[vertex.identifier] = out
-            elif vertex.node.ret is Exponent:
+            elif vertex.node.ret in NUMBER_TYPES:
                 values[vertex.identifier] = float(vertex.node.name)
             else:
                 values[vertex.identifier] = self._leaf_block(vertex, block.start, block.stop)

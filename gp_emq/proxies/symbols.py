@@ -27,6 +27,7 @@ _EXACT: Mapping[str, _Build] = {
     "relu": lambda x: sympy.Max(x, 0),
     "sigmoid": lambda x: 1 / (1 + sympy.exp(-x)),
     "power": lambda x, c: sympy.sign(x) * sympy.Abs(x) ** c,
+    "scaled": lambda x, c: c * x,
     "add": lambda x, y: x + y,
     "subtract": lambda x, y: x - y,
     "multiply": lambda x, y: x * y,

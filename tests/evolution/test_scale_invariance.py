@@ -146,6 +146,11 @@ SAYS = [
     ("add(times_bits(depth), log_determinant(gram(weight)))", False),
     ("times_bits(standard_deviation(log_abs(weight)))", False),
     ("add(bits, quantization_mse)", True),
+    ("scaled(relative_output_change, 0.35)", False),
+    ("scaled(log(output_change_energy), 0.35)", False),
+    ("exp(scaled(subtract(log(quantization_mse), log(variance(weight))), 0.1))", False),
+    ("exp(scaled(log(quantization_mse), 0.1))", True),
+    ("divide(power(quantization_mse, 0.3), power(power(variance(weight), 0.1), 3))", False),
     ("times_bits(maximum(softmax(weight)))", True),
     ("power(divide(quantization_mse, variance(weight)), 0.5)", False),
 ]

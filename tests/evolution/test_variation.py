@@ -108,6 +108,20 @@ def test_shrinking_only_takes_away(one, seed) -> None:
     assert depth_of(child) <= depth_of(parent)
 
 
+@pytest.mark.parametrize("mutation", MUTATION_BY_NAME)
+def test_constants_that_a_seed_brings_along_may_stay_move_or_go(mutation) -> None:
+    body = "power(add(scaled(mean(weight), 0.35), maximum(weight)), 1.4)"
+    expressions = {"bit_aware": f"multiply({body}, bits)", "emq": f"times_bits({body})"}
+    for name, text in expressions.items():
+        tree = parse_expression(text, SETS[name])
+        for seed in range(60):
+            mutant = MUTATION_BY_NAME[mutation](
+                tree, primitive_set=SETS[name], rng=random.Random(seed), weights={}
+            )
+            again = to_expression(mutant, SETS[name])
+            assert parse_expression(again, SETS[name]) == mutant
+
+
 def test_mutations_draw_operators_by_their_weights() -> None:
     parent = parse_expression("square(bits)", SETS["bit_aware"])
     weights = {p.name: 0.0 for p in SETS["bit_aware"].primitives[BitTable]} | {"exp__t": 1.0}

@@ -19,14 +19,22 @@ DOUBLES = hnp.arrays(
     elements=st.floats(-100, 100).map(lambda x: round(x, 6)),
 )
 ELEMENTWISE_REFERENCES = {**reference.UNARY, **reference.BINARY}
-WITHOUT_REFERENCE = {"sequential", "branched", "dag", "times_bits", "power", "log_determinant"}
+WITHOUT_REFERENCE = {
+    "sequential",
+    "branched",
+    "dag",
+    "times_bits",
+    "power",
+    "scaled",
+    "log_determinant",
+}
 
 
 def of_kind(*kinds: Role, arity: int | None = None) -> list[str]:
     return [
         name
         for name, operator in OPERATORS.items()
-        if operator.kind in kinds and name not in ("power", "times_bits")
+        if operator.kind in kinds and name not in ("power", "scaled", "times_bits")
         if arity is None or operator.arity == arity
     ]
 

@@ -17,6 +17,7 @@ from primitives import (
     ActivationsPerBit,
     BitTable,
     Exponent,
+    Factor,
     LayerVector,
     Matrices,
     Operator,
@@ -47,6 +48,7 @@ SOME_LEAVES = {
     LayerVector: ("hessian_trace", "hessian_top_eigenvalue"),
     BitTable: ("quantization_mse", "bits"),
     Exponent: ("3", "2"),
+    Factor: ("3", "0.75"),
 }
 DOUBLES = synthetic_statistics(1, dtype=torch.float64)
 SETS = {name: load_primitive_set(name) for name in ("bit_aware", "emq", "weights_only")}

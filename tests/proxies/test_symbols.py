@@ -20,6 +20,8 @@ VALUES = {"tr H": -0.7, "λ": 1.3, "n": 12.0, "m": 40.0, "d": 2.0, "b": 3.0}
         ("divide(hessian_top_eigenvalue, bits)", 1.3 / 3),
         ("power(hessian_trace, 0.5)", -math.sqrt(0.7)),
         ("power(hessian_trace, -2.0)", -(0.7**-2)),
+        ("power(hessian_trace, 1.4)", -(0.7**1.4)),
+        ("add(macs, scaled(hessian_trace, 0.35))", 40 - 0.245),
         ("sqrt(hessian_trace)", 0.0),
         ("relu(hessian_trace)", 0.0),
         ("log_abs(hessian_trace)", math.log(0.7)),
