@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from gp_emq.errors import RunError
 from gp_emq.files import check_document
 from gp_emq.proxies import configuration_scores
-from gp_emq.store import STORE_NAME, GenerationRow, IndividualRow, RunStore, bench_key
+from gp_emq.store import (
+    STORE_NAME,
+    FittedFormula,
+    GenerationRow,
+    IndividualRow,
+    RunStore,
+    bench_key,
+)
 
 RANDOM_SEARCH = "random_search"
 """The folder within a run that holds the random search of equal evaluations."""
@@ -150,7 +157,8 @@ def best_individual(store: RunStore) -> IndividualRow:
     """
     summary = _summary(store)
     if summary is not None:
-        return store.individual(summary.best)
+        found = store.individual(summary.best)
+        return found if summary.fitted is None else summary.fitted.row(found)
     evaluated = evaluated_individuals(store)
     if not evaluated:
         raise RunError(f"the run {store.folder} has evaluated nothing yet")
@@ -177,13 +185,15 @@ class _Recommended:
 
     best: int
     front: tuple[int, ...]
+    fitted: FittedFormula | None = None
+    """The best formula, where its constants were fitted: the best is then what they were of."""
 
 
 def _summary(store: RunStore) -> _Recommended | None:
     if "summary" not in store.meta_keys():
         return None
     found = store.meta_as("summary", dict[str, Any])
-    asked = {name: found.get(name) for name in ("best", "front")}
+    asked = {name: found.get(name) for name in ("best", "front", "fitted")}
     return check_document(asked, _Recommended, RunError, f"the summary of {store.folder}")
 
 

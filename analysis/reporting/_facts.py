@@ -18,7 +18,11 @@ _FLAGS = {
     "weights": "--weights", "network": "--network", "workload": "--workload",
 }  # fmt: skip
 _LISTS = {"data": "--data", "seed_proxies": "--seed-proxies", "validate_on": "--validate-on"}
-_SWITCHES = {"screening": "--no-screening", "prioritisation": "--no-prioritisation"}
+_SWITCHES = {
+    "screening": (False, "--no-screening"),
+    "prioritisation": (False, "--no-prioritisation"),
+    "fit_constants": (True, "--fit-constants"),
+}
 
 
 def facts_of(run: RunSource) -> list[tuple[str, str]]:
@@ -104,7 +108,7 @@ def command_of(run: RunSource) -> str:
     for name, flag in _LISTS.items():
         if config.get(name):
             words += [flag, *map(str, config[name])]
-    words += [flag for name, flag in _SWITCHES.items() if config.get(name) is False]
+    words += [flag for name, (value, flag) in _SWITCHES.items() if config.get(name) is value]
     words += ["--gens", str(run.search.generations[-1].generation)]
     return shlex.join(words)
 

@@ -94,6 +94,12 @@ def _formula(run: RunSource) -> list[str]:
 def _why(run: RunSource) -> str:
     if run.summary is None:
         return "The run has not finished: it is the best so far on the training configurations."
+    if run.summary.get("fitted"):
+        return (
+            "Recommended with constants, which were fitted on the networks of the search: on the "
+            "validation networks it is better than what would be recommended without, by more "
+            "than twice the paired standard error."
+        )
     if on_validation_networks(run):
         return (
             "Recommended, of the front, as the shortest within one standard error of the best on "

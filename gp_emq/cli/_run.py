@@ -37,6 +37,7 @@ _FIXED = {
     "workload": "workload",
     "seed_proxies": "seed_proxies",
     "islands": "islands", "migration_every": "migration_every",
+    "fit_constants": "fit_constants",
 }  # fmt: skip
 """Flags that define the result, by the field of `RunConfiguration` they set."""
 _LONGEST_NAME = 100
@@ -132,6 +133,12 @@ def _ask_how(how: argparse._ArgumentGroup) -> None:
         help="benches of networks that the search does not see: of the formulas found, the "
         "shortest within one standard error of the best on them is recommended (default: the one "
         "that is best on the search's own validation configurations)",
+    )  # fmt: skip
+    how.add_argument(
+        "--fit-constants", action="store_const", const=True,
+        help="at the end, fit weights and exponents of the shortest formulas that are close to the "
+        "best, on the networks of the search; one with constants is recommended where it is better "
+        "on the networks of --validate-on by more than twice the paired standard error",
     )  # fmt: skip
     add_number(how, "--seed", f"seed of everything random (default: {_DEFAULTS.seed})", kind=seed)
     add_number(

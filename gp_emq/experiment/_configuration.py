@@ -50,6 +50,8 @@ class RunConfiguration:
             found; empty where the search's own validation configurations do.
         islands: Into how many islands the population is divided.
         migration_every: Generations between two migrations.
+        fit_constants: Whether constants are fitted to the best formulas at the end, and taken where
+            they pay on the validation networks.
 
     Raises:
         RunError: A number is out of its range, or several benches are to share the files of one.
@@ -76,6 +78,7 @@ class RunConfiguration:
     workload: str | None = None
     islands: int = 1
     migration_every: int = 10
+    fit_constants: bool = False
 
     def __post_init__(self) -> None:
         if self.workload and (self.weights or self.data or self.network):
@@ -84,6 +87,11 @@ class RunConfiguration:
             raise RunError(
                 "weights, data, network and workload belong to one bench; several benches must "
                 "bring their own, or find them through GP_EMQ_DATA"
+            )
+        if self.fit_constants and not self.validate_on:
+            raise RunError(
+                "constants are taken where they pay on networks that the search has not seen: "
+                "--fit-constants needs --validate-on with benches of two networks at least"
             )
         if self.fitness not in FITNESSES:
             raise RunError(
@@ -127,7 +135,7 @@ class RunConfiguration:
         """
         # A run that was started before there were these says nothing of them.
         later = {"network", "more_benches", "fitness", "validate_on", "workload", "islands",
-                 "migration_every"}  # fmt: skip
+                 "migration_every", "fit_constants"}  # fmt: skip
         names = {item.name for item in fields(cls)} - later
         if not isinstance(values, dict) or set(values) - later != names:
             raise RunError("the run's stored configuration is damaged or of another version")

@@ -10,6 +10,7 @@ from typing import Any
 
 from gp_emq.command import resumption
 from gp_emq.errors import RunError
+from gp_emq.experiment._choosing import choose
 from gp_emq.experiment._configuration import OWN_OBJECTIVE, Execution, RunConfiguration
 from gp_emq.experiment._found import Formula, Result
 from gp_emq.experiment._interruption import Interruption
@@ -17,8 +18,8 @@ from gp_emq.experiment._parts import make_search, open_store, tabulation
 from gp_emq.experiment._phases import INTERRUPTED, RANDOM_SEARCH, evolve, search_at_random
 from gp_emq.experiment._plans import plan_bar
 from gp_emq.experiment._setting import Setting, load_setting
-from gp_emq.experiment._summary import front_of, hall_of_fame, recommended, summarise
-from gp_emq.experiment._validation import ValidationNetworks, shortest_of_the_best
+from gp_emq.experiment._summary import hall_of_fame, summarise
+from gp_emq.experiment._validation import ValidationNetworks
 from gp_emq.files import is_code
 from gp_emq.objectives import bench_sha256
 from gp_emq.statistics import Statistics
@@ -172,11 +173,8 @@ def _search(
         search = make_search(setting, evaluate, selection)
         validated = setting.is_validated
         reason = evolve(search, store, execution, interruption, validated=validated)
-        judged = []
-        if validation is not None and not interruption.requested:
-            judged = validation.judge(front_of(search), setting.primitive_set)
-        best = shortest_of_the_best(judged).individual if judged else recommended(front_of(search))
-        found = hall_of_fame(search, setting, store.meta_as("statistics_sha256", str), best)
+        choice = choose(search, setting, validation, evaluate, interruption, quiet=execution.quiet)
+        found = hall_of_fame(search, setting, store.meta_as("statistics_sha256", str), choice.best)
         write_hall_of_fame(folder / "hall_of_fame.json", found)
         formulas = tuple(Formula.of(member, setting.primitive_set) for member in found.members)
         write_logbook(folder / "logbook.csv", store.generations())
@@ -194,6 +192,6 @@ def _search(
                 )
         if interruption.requested:
             return Result(folder, False, search.generation, None, INTERRUPTED, formulas)
-    summary = summarise(search, random_search, setting, networks, judged)
+    summary = summarise(search, random_search, setting, networks, choice)
     store.set_meta("summary", summary)
     return Result(folder, True, search.generation, summary, reason, formulas)

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from gp_emq.correlation import among, bootstrap_interval, tau_on, why_unrankable
 from gp_emq.evolution import FloatArray, Individual, Measurement, Search, centred
+from gp_emq.experiment._choosing import Choice, constants_of
+from gp_emq.experiment._front import front_of, recommended
 from gp_emq.experiment._setting import Setting, joint_sha256
-from gp_emq.experiment._validation import Judged, shortest_of_the_best
+from gp_emq.experiment._validation import Judged
 from gp_emq.objectives import bench_sha256
 from gp_emq.proxies import Evaluator, configuration_scores, language, parse_expression, to_formula
 from gp_emq.statistics import Statistics
@@ -21,9 +23,6 @@ SIZE_BASELINES = {
     "BParams": "multiply(parameter_count, bits)",
 }
 """Hand-crafted proxies that every run is compared with; higher sums predict higher accuracy."""
-
-CLOSE_TO_BEST = 0.02
-"""Members of the front this close to the best training tau compete on validation tau."""
 
 
 @dataclass(frozen=True)
@@ -49,30 +48,16 @@ class SummaryRow:
     high: float | None
 
 
-def front_of(search: Search) -> list[Individual]:
-    """Give the Pareto front of training tau against size, smallest first, one per size."""
-    members: dict[int, Individual] = {}
-    for individual in sorted(search.hall_of_fame, key=lambda i: (len(i), i.identifier)):
-        members.setdefault(len(individual), individual)
-    return list(members.values())
-
-
-def recommended(front: Sequence[Individual]) -> Individual:
-    """Choose the formula that a run recommends, without looking at the test configurations.
-
-    Of the front's members within `CLOSE_TO_BEST` of the best training tau, the one with the
-    highest validation tau; of equals the smallest.
-    """
-    best = max(individual.tau for individual in front)
-    close = [individual for individual in front if best - individual.tau <= CLOSE_TO_BEST]
-    return max(close, key=lambda i: (i.measurement.validation, -len(i)))
-
-
 def hall_of_fame(
     search: Search, setting: Setting, statistics_sha256: str, best: Individual
 ) -> HallOfFame:
-    """Make the hall of fame of a search, of which one formula is recommended."""
+    """Make the hall of fame of a search, of which one formula is recommended.
+
+    One with fitted constants is none of the front, and joins it.
+    """
     front = front_of(search)
+    if not any(individual is best for individual in front):
+        front.append(best)
     provenance = Provenance(
         bench=" + ".join(setting.objective.networks),
         bench_sha256=joint_sha256([bench_sha256(bench) for bench in setting.benches]),
@@ -106,7 +91,7 @@ def summarise(
     random_search: Search | None,
     setting: Setting,
     networks: Sequence[Statistics],
-    judged: Sequence[Judged] = (),
+    choice: Choice,
 ) -> dict[str, Any]:
     """Measure the recommended formula, the random search's and the size baselines on the test.
 
@@ -115,14 +100,12 @@ def summarise(
         random_search: Of equal evaluations, or None.
         setting: What they are about.
         networks: The statistics of each bench's network.
-        judged: How the front ranks on validation networks, if there are any.
+        choice: What is recommended.
 
     Returns:
         The summary that the store keeps and the report shows.
     """
-    front = front_of(search)
-    chosen = shortest_of_the_best(judged) if judged else None
-    best = recommended(front) if chosen is None else chosen.individual
+    front, best, judged = front_of(search), choice.best, choice.judged
     rows = _rows(f"evolved ({setting.configuration.selection})", best, setting)
     if random_search is not None:
         name = f"random search, {random_search.evaluations} evaluations"
@@ -146,7 +129,8 @@ def summarise(
         undefined["test"] = "an objective of one's own has no test configurations"
     return {
         **({"undefined": undefined} if undefined else {}),
-        **({} if chosen is None else {"validation_networks": _on_networks(chosen, setting)}),
+        **({} if judged is None else {"validation_networks": _on_networks(judged, setting)}),
+        **constants_of(choice),
         "best": best.identifier,
         "front": [individual.identifier for individual in front],
         "rows": [asdict(row) for row in rows],

@@ -49,6 +49,9 @@ class ValidationNetworks:
         networks: Statistics of each one's network.
         fitness: What the search maximises, and what formulas are chosen by here.
         progress: Called whenever the plan of a formula was measured.
+
+    Attributes:
+        network_names: The network of each bench.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class ValidationNetworks:
         fitness: str,
         progress: Callable[[], object] = lambda: None,
     ) -> None:
+        self.network_names = tuple(bench.network for bench in benches)
         self._networks = tuple(networks)
         self._choices = [
             np.searchsorted(np.asarray(bench.bits), bench.configurations) for bench in benches
@@ -87,7 +91,8 @@ class ValidationNetworks:
 
         Raises:
             GpEmqError: One of them is unknown or damaged, named twice, of a test network, or of a
-                network that is searched on, or its weights or images are missing.
+                network that is searched on, or its weights or images are missing; or constants are
+                to be fitted, and they are all of one network.
         """
         if len(set(configuration.validate_on)) < len(configuration.validate_on):
             raise RunError(
@@ -102,6 +107,12 @@ class ValidationNetworks:
                     f"bench {bench.name!r} is of {bench.network}, which the search sees on bench "
                     f"{known[bench.network]!r}: --validate-on takes benches of other networks"
                 )
+        if configuration.fit_constants and len({bench.network for bench in benches}) < 2:
+            raise RunError(
+                f"--fit-constants needs --validate-on with benches of two networks at least, to "
+                f"tell what pays from chance; {' '.join(configuration.validate_on)} are of "
+                f"{benches[0].network} alone"
+            )
         networks = [bench_statistics(bench, default_cache()) for bench in benches]
         return cls(benches, networks, fitness=configuration.fitness, progress=progress)
 

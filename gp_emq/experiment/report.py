@@ -1,6 +1,6 @@
 """The summary that a run ends with, as lines of text."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
         f"recommended ({_why_recommended(summary)}):",
         f"  {best.formula}",
         f"  {best.expression}",
+        *_constants(summary),
         "",
         (
             f"Kendall tau on {summary['test_configurations']} test configurations, read once, "
@@ -62,6 +63,20 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
     return lines
 
 
+def _constants(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Say what fitting constants came to."""
+    if summary.get("constants") == []:
+        yield "  constants: of none of the formulas that were fitted do any help in training"
+    for one in summary.get("constants", ()):
+        where = "no table on the validation networks"
+        if one["gain"] is not None:
+            where = f"{one['gain']:+.3f} ± {one['standard_error']:.3f} on the validation networks"
+        yield (
+            f"  constants {'pay' if one['pays'] else 'do not pay'}: training "
+            f"{one['before']:.3f} to {one['training']:.3f}, {where}, of {one['expression']}"
+        )
+
+
 def _why_recommended(summary: Mapping[str, Any]) -> str:
     found = summary.get("validation_networks")
     if found is None:
@@ -69,6 +84,8 @@ def _why_recommended(summary: Mapping[str, Any]) -> str:
     count = len(found["taus"])
     benches = f"{count} bench{'es' if count > 1 else ''} of validation networks"
     tau = f"{found['mean']:.3f} ± {found['standard_error']:.3f}"
+    if summary.get("fitted"):
+        return f"with fitted constants, which pay on {benches}: mean tau {tau}"
     return f"the shortest within one standard error of the best on {benches}: mean tau {tau}"
 
 

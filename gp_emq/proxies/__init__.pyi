@@ -1,5 +1,6 @@
 from . import handcrafted, loading
 from ._canonical import simplified
+from ._constants import Site, constant_sites, with_constants
 from ._evaluator import DEFAULT_CACHE_BYTES, Evaluator, TreeError
 from ._expression import Node, parse_expression, to_expression
 from ._forms import ALIGNED, AS_PUBLISHED, EVOLVED, FORMS
@@ -25,8 +26,10 @@ __all__ = [
     "Proxy",
     "ProxyInputs",
     "SensitivityTable",
+    "Site",
     "TreeError",
     "configuration_scores",
+    "constant_sites",
     "depends_on_scale",
     "handcrafted",
     "language",
@@ -36,4 +39,5 @@ __all__ = [
     "simplified",
     "to_expression",
     "to_formula",
+    "with_constants",
 ]

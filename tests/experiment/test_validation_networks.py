@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.reporting import report_page
 from gp_emq.correlation import kendall_tau
 from gp_emq.errors import GpEmqError, RunError
-from gp_emq.experiment import Execution, RunConfiguration, run
+from gp_emq.experiment import Execution, Result, RunConfiguration, run
 from gp_emq.experiment._validation import Judged, shortest_of_the_best
 from gp_emq.experiment.report import summary_lines
 from gp_emq.mqbench import load_bench
 from gp_emq.proxies import configuration_scores
+from gp_emq.proxies.loading import load_proxy
 from gp_emq.ranking import RankedBench
 from gp_emq.statistics import default_cache
 from gp_emq.store import read_hall_of_fame
@@ -102,3 +104,60 @@ def test_what_cannot_validate_is_refused_before_the_search(
         searched(tmp_path / "run", bench=searched_on, validate_on=(validated_on,))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+VALIDATION = (OTHER, "wide-digits-rtn-channel")
+
+
+def fitted(folder: Path, **settings: object) -> Result:
+    """Run a search that finds a formula whose constants help in training."""
+    configuration = RunConfiguration(
+        population=3,
+        primitives="weights_only",
+        max_size=12,
+        seed_proxies=("sum(square(quantization_perturbation))", "quantization_mse"),
+        validate_on=VALIDATION,
+        **settings,
+    )
+    execution = Execution(folder=folder, generations=1, figures=False, quiet=True)
+    return run(configuration, execution)
+
+
+def test_a_formula_with_constants_is_recommended_where_it_pays(tmp_path, monkeypatch) -> None:
+    # One that is better in training alone stays out, and all is as it is without.
+    plain, unsure = (
+        fitted(tmp_path / name, fit_constants=fits)
+        for name, fits in (("plain", False), ("unsure", True))
+    )
+    (said,) = unsure.summary["constants"]
+    assert said["training"] > said["before"] + 0.02
+    assert not said["pays"]
+    halls = [(tmp_path / name / "hall_of_fame.json").read_text() for name in ("plain", "unsure")]
+    assert halls[0] == halls[1]
+    assert "  constants do not pay: training 0." in "\n".join(summary_lines(unsure, []))
+
+    # As if whatever is better in training did pay.
+    monkeypatch.setattr("gp_emq.experiment._fitting.SURE", -np.inf)
+    result = fitted(tmp_path / "sure", fit_constants=True)
+    assert result.summary["constants"] == [{**said, "pays": True}]
+    best = read_hall_of_fame(tmp_path / "sure").best
+    assert best.expression == said["expression"] != plain.best.expression
+    assert result.best.training == said["training"]
+    assert len(result.formulas) == len(plain.formulas) + 1
+    assert load_proxy(tmp_path / "sure").expression == best.expression
+    lines = "\n".join(summary_lines(result, []))
+    assert "with fitted constants, which pay on 2 benches of validation networks" in lines
+    page = report_page([tmp_path / "sure"])
+    assert "Recommended with constants, which were fitted" in page
+    assert "--fit-constants" in page
+
+    # A run that was stopped meanwhile comes to the same.
+    first = (tmp_path / "sure" / "hall_of_fame.json").read_text()
+    (tmp_path / "sure" / "hall_of_fame.json").unlink()
+    assert fitted(tmp_path / "sure", fit_constants=True).summary == result.summary
+    assert (tmp_path / "sure" / "hall_of_fame.json").read_text() == first
+
+
+def test_constants_are_not_fitted_where_one_network_would_judge(tmp_path) -> None:
+    with pytest.raises(RunError, match="of two networks at least"):
+        searched(tmp_path / "run", validate_on=(OTHER,), fit_constants=True)
