@@ -20,11 +20,12 @@ TEST_READY := $(VENV)/.ready-to-test
 BIN := $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
-.PHONY: help run test coverage lint format docs clean
+.PHONY: help run test test-all coverage lint format docs clean
 
 help:
 	@echo "make run    search for a proxy (GENS=$(GENS), PYTHON=$(PYTHON), ARGS: further options)"
-	@echo "make test   run the whole test suite (WORKERS=$(WORKERS))"
+	@echo "make test   run the tests that are quick (WORKERS=$(WORKERS))"
+	@echo "make test-all  and those that start commands and workers, or measure networks"
 	@echo "make coverage  the same, and which lines of gp_emq it runs: up to twice the time"
 	@echo "make lint   check style and types"
 	@echo "make format format the code"
@@ -35,10 +36,13 @@ run: $(RUN_READY)
 	$(BIN)/python -m gp_emq.run --gens $(GENS) $(ARGS)
 
 # Each of the processes that share the tests has one thread: more would wait for each other.
-test coverage: export OMP_NUM_THREADS ?= 1
-test coverage: export MKL_NUM_THREADS ?= 1
+test test-all coverage: export OMP_NUM_THREADS ?= 1
+test test-all coverage: export MKL_NUM_THREADS ?= 1
 
 test: $(TEST_READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
+
+test-all: $(TEST_READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 # Counting lines makes tests of small networks, whose time is Python's, take twice as long.

@@ -17,6 +17,8 @@ from gp_emq.errors import GpEmqError, RunError, StatisticsError
 from gp_emq.experiment import RunConfiguration, how_to_resume
 from gp_emq.mqbench import read_bench
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 LIST = ["gp_emq.run", "--list-primitives"]
 BUILD = [

@@ -9,6 +9,8 @@ import torch
 
 import gp_emq
 
+pytestmark = pytest.mark.slow
+
 GUIDE = following.DOCS / "guide.md"
 
 

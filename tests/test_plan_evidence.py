@@ -39,6 +39,7 @@ def tabulated(tmp_path_factory: pytest.TempPathFactory):
     return rows, first
 
 
+@pytest.mark.slow
 def test_the_table_has_the_accuracies_of_the_plans(tabulated) -> None:
     _, text = tabulated
     cells = re.findall(r"^\| (\w+) \| \**([\d.]+) %", text, re.MULTILINE)

@@ -113,6 +113,7 @@ def test_options_decide_the_grids(capsys, plan: Path, tmp_path: Path) -> None:
     assert float(quantized.weights["linear"].parameters.scale) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_a_killed_call_goes_on_and_gives_the_same_bytes(
     plan: Path, tmp_path: Path, own_cache: Path
 ) -> None:

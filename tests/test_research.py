@@ -14,6 +14,8 @@ from scipy.stats import spearmanr
 from gp_emq.mqbench import read_bench
 from gp_emq.store import RunStore, read_hall_of_fame
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory):

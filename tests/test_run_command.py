@@ -70,6 +70,7 @@ def hall_of_fame(folder: Path) -> bytes:
 
 
 class TestTheSameRun:
+    @pytest.mark.slow
     def test_jobs_and_hash_seed_change_nothing_and_quiet_runs_print_nothing(
         self, undisturbed, tmp_path
     ) -> None:
@@ -79,6 +80,7 @@ class TestTheSameRun:
         assert process.returncode == 0
         assert hall_of_fame(tmp_path / "run") == hall_of_fame(undisturbed)
 
+    @pytest.mark.slow
     def test_a_killed_run_resumes_to_the_same(self, undisturbed, tmp_path) -> None:
         process = started(*SMALL, "--out", tmp_path / "run")
         wait_for_generations(tmp_path / "run", 2, process)
@@ -90,6 +92,7 @@ class TestTheSameRun:
         with RunStore.open(tmp_path / "run") as one, RunStore.open(undisturbed) as other:
             assert one.meta("summary") == other.meta("summary")
 
+    @pytest.mark.slow
     def test_after_ctrl_c_a_run_says_how_to_resume_and_then_comes_to_the_same(
         self, undisturbed, tmp_path
     ) -> None:

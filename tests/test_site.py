@@ -15,9 +15,12 @@ ROOT = Path(__file__).parents[1]
 NEEDED = ("sphinx", "myst_parser", "furo", "sphinx_argparse_cli")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"{', '.join(MISSING)} missing: pip install 'gp_emq[docs]'"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"{', '.join(MISSING)} missing: pip install 'gp_emq[docs]'"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ import yaml
 
 import gp_emq
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("gp_emq", "primitives", "analysis")
 NO_SOURCE = ("__pycache__", "*.pyc", "*.partial", "*.part", ".*")

@@ -147,7 +147,7 @@ def untrained_network(name: str, seed: int = 0) -> Network:
 
 @cache
 def registered_layers(name: str) -> tuple[Layer, ...]:
-    """Return the layers of a registered network without making its weights.
+    """Return the layers of a registered network, whatever its weights.
 
     Args:
         name: a registered name.
@@ -156,10 +156,9 @@ def registered_layers(name: str) -> tuple[Layer, ...]:
         NetworkError: if the name is unknown.
     """
     specification = _find(name)
-    with torch.device("meta"):
-        model = seeded(specification.factory)
-        example = torch.zeros(1, *specification.input_shape)
-    return find_layers(model, example, specification.ties)
+    # Not on the meta device, for which torch loads its compiler: that takes longer.
+    model = seeded(specification.factory)
+    return find_layers(model, torch.zeros(1, *specification.input_shape), specification.ties)
 
 
 def _find(name: str) -> NetworkSpecification:

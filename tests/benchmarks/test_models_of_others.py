@@ -182,6 +182,7 @@ def test_the_networks_of_mtcnn(make) -> None:
         assert workload.measured(50).float().mean() >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "samples", "outputs"),
     [(scenes.segmentation, 6, 21 * 64 * 64), (scenes.detection, 6, None),
@@ -195,6 +196,7 @@ def test_networks_of_torchvision_for_other_tasks(make, samples, outputs) -> None
     check(workload, samples)
 
 
+@pytest.mark.slow
 def test_a_formula_of_curvature_plans_mobilenet_v3() -> None:
     images = scenes.pictures()[:2]
     torch.manual_seed(0)

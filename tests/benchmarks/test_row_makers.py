@@ -14,6 +14,7 @@ ROW = re.compile(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
@@ -38,6 +39,7 @@ def test_every_benchmark_has_its_quick_form() -> None:
     assert list(all_benchmarks.QUICK) == list(all_benchmarks.BENCHMARKS)
 
 
+@pytest.mark.slow
 def test_a_generation_is_measured_in_a_process_of_its_own() -> None:
     found = scaling.measure_apart("digits", 5)
     assert (found.network, found.population) == ("digits", 5)
@@ -68,6 +70,7 @@ def test_the_probe_is_held_against_full_tables(capsys: pytest.CaptureFixture) ->
     assert int(false) <= min(int(rejected), int(valid))
 
 
+@pytest.mark.slow
 def test_measured_plans_are_compared_once(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,12 +103,14 @@ def test_ratios_are_of_pairs_and_scaled_by_the_share(monkeypatch: pytest.MonkeyP
     assert row == Row("ours", 2, "theirs", 2, 1)
 
 
+@pytest.mark.slow
 def test_convolutions_of_a_file_run_in_integers() -> None:
     found = latency.measure("resnet20", 8, repeats=1)
     assert found.operators["QLinearConv"] == 9
     assert found.row.ours > 0
 
 
+@pytest.mark.slow
 def test_a_file_agrees_with_the_network_in_torch() -> None:
     cells = agreement.line("digits", (2, 3, 4, 8)).split("|")
     same, right, right_in_file = (float(cell.strip(" %")) for cell in cells[5:8])

@@ -155,6 +155,7 @@ def test_lines_have_what_a_course_says() -> None:
     assert line == "| two | 138.9 | 2 | 100 % | 0 % | 0 % | 0 % |"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", [False, True])
 def test_a_dask_cluster_takes_what_its_simulation_does(slow) -> None:
     pytest.importorskip("distributed", reason="needs pip install gp_emq[dask]")

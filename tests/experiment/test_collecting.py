@@ -16,6 +16,7 @@ SEVERAL = (
 """Of every kind: of weights and of activations, with widths and without, tables and vectors."""
 
 
+@pytest.mark.slow
 def test_workers_collect_what_one_process_does(write_set, tmp_path, monkeypatch) -> None:
     own = write_set(statistics=SEVERAL, operators=["multiply", "square", "sum", "times_bits"])
     setting = load_setting(RunConfiguration(bench="digits", primitives=own))

@@ -35,6 +35,7 @@ def search(built: Path, out: Path, *more: str) -> bytes:
     return (out / "hall_of_fame.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_metric_that_should_fall_is_searched_for(built, tmp_path) -> None:
     alone = search(built, tmp_path / "one", *WORKLOAD)
     # Workers are given nothing but names.

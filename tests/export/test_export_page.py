@@ -1,9 +1,12 @@
 import re
 from pathlib import Path
 
+import pytest
 import torch
 from onnxruntime import InferenceSession
 from quantized_networks import blank
+
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 

@@ -62,6 +62,7 @@ def test_a_mistake_in_the_work_is_no_secret() -> None:
         Farm([Failing("failing")]).map([1, 2])
 
 
+@pytest.mark.slow
 def test_a_search_is_the_same_for_any_number_of_jobs_and_devices(tiny) -> None:
     job = TableJob("bit_aware", (tiny.folder,))
     found = []

@@ -11,6 +11,8 @@ from gp_emq.farm import FarmSettings
 from gp_emq.proxies import to_expression
 from primitives import load_primitive_set
 
+pytestmark = pytest.mark.slow
+
 CONFIGURATION = RunConfiguration(bench="tiny", population=6, max_size=15, max_depth=5)
 
 

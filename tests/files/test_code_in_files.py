@@ -134,6 +134,7 @@ def test_a_hall_of_fame_runs_no_primitive_set(mark, tmp_path) -> None:
     assert mark.exists()
 
 
+@pytest.mark.slow
 def test_a_store_runs_nothing_and_resumes_with_the_option_alone(mark, tmp_path, capsys) -> None:
     own, folder = tmp_path / "code" / "mine.py", tmp_path / "run"
     quick = ["--pop", "6", "--no-random-search", "--no-figures", "--quiet", "--jobs", "1"]

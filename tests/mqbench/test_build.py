@@ -95,12 +95,14 @@ def test_the_shipped_digits_bench_was_measured_like_this():
     assert (again != bench.correctness()[0]).sum() <= 8
 
 
+@pytest.mark.slow
 def test_the_file_is_the_same_for_any_number_of_jobs(whole, tmp_path):
     out = tmp_path / "b.safetensors"
     assert build_here(out, "--jobs", 2) == 0
     assert out.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_nothing_but_its_configuration(whole, tmp_path, monkeypatch):
     job = partial(MortalMeasurements, mark=tmp_path / "mark")
     monkeypatch.setattr("gp_emq.mqbench._build.MeasurementJob", job)
@@ -120,6 +122,7 @@ def test_what_is_lost_again_and_again_is_told_and_the_rest_kept(tmp_path):
         RoundingJob(settings(), None).failed((4, 2), "worker died")
 
 
+@pytest.mark.slow
 def test_a_killed_build_goes_on_where_it_was(whole, tmp_path):
     out, partial = tmp_path / "b.safetensors", tmp_path / "b.safetensors.partial"
     measured = []

@@ -17,9 +17,12 @@ DATA = Path(os.environ.get("GP_EMQ_DATA", Path(__file__).parents[3] / "shared" /
 WEIGHTS = DATA / "cifar10" / "resnet20-12fca82f.th"
 RESNET20 = [name for name in list_benches() if name.startswith("resnet20-cifar10")]
 
-pytestmark = pytest.mark.skipif(
-    not WEIGHTS.is_file(), reason=f"no published weights at {WEIGHTS}: set GP_EMQ_DATA"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not WEIGHTS.is_file(), reason=f"no published weights at {WEIGHTS}: set GP_EMQ_DATA"
+    ),
+]
 
 
 def test_float_resnet20_has_its_published_accuracy():

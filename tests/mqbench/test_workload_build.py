@@ -108,6 +108,7 @@ def test_the_float_networks_metric_is_in_the_provenance(built) -> None:
     assert f"{float(error.mean()):.3g}"[:4] in describe_bench(bench)
 
 
+@pytest.mark.slow
 def test_an_object_and_workers_measure_the_same(built, tmp_path) -> None:
     _, bench = built
     for name, workload, farm in (

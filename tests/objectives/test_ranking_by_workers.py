@@ -121,6 +121,7 @@ def test_a_search_is_the_same_whoever_ranks(networks, fitness, selection) -> Non
             assert searched(networks, objective, evaluate, selection) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "islands"), [("loky", 1), ("dask", 1), ("loky", 2)])
 def test_processes_rank_and_the_search_is_the_same(networks, backend, islands) -> None:
     if backend == "dask":

@@ -12,6 +12,8 @@ from gp_emq.quantization import WeightQuantizer
 from gp_emq.quantization._blocks import find_blocks
 from gp_emq.quantization.recipes import find_recipe
 
+pytestmark = pytest.mark.slow
+
 FAST = WeightQuantizer(per_channel=True, scale_rule="minmax")
 
 

@@ -189,6 +189,7 @@ def test_arrays_of_ones_own_need_no_labels(tmp_path) -> None:
     assert summary["accuracy"] > 0.8
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_changes_no_byte(tmp_path) -> None:
     arguments = ["--network", "digits", "--bits", "2", "--data", some_digits(tmp_path), "--images",
                  "64",
@@ -209,6 +210,7 @@ def test_a_kill_at_any_moment_changes_no_byte(tmp_path) -> None:
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path) -> None:
     """Without batch norm the gradient of a batch is the mean of those of its halves."""
     images = some_digits(tmp_path)

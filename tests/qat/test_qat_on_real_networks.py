@@ -16,10 +16,13 @@ DATA = Path(os.environ.get("GP_EMQ_DATA", Path(__file__).parents[3] / "shared" /
 WEIGHTS = DATA / "cifar10" / "resnet20-12fca82f.th"
 IMAGES = DATA / "cifar10" / "train_a.npz"
 
-pytestmark = pytest.mark.skipif(
-    not (WEIGHTS.is_file() and IMAGES.is_file()),
-    reason=f"no published weights and images at {DATA}/cifar10: set GP_EMQ_DATA",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (WEIGHTS.is_file() and IMAGES.is_file()),
+        reason=f"no published weights and images at {DATA}/cifar10: set GP_EMQ_DATA",
+    ),
+]
 
 
 def test_eight_steps_at_two_and_three_bits() -> None:

@@ -9,6 +9,8 @@ import pytest
 from ._cycle import Count, Victim, cycle
 from ._targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:

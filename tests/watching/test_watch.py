@@ -238,6 +238,7 @@ def found(folder: Path) -> list[object]:
     return results
 
 
+@pytest.mark.slow
 def test_a_run_is_followed_to_its_end_and_does_not_notice(tmp_path) -> None:
     assert run_command.main([*SMALL, "--out", str(tmp_path / "alone")]) == 0
     run = started("gp_emq.run", *SMALL, "--out", tmp_path / "run")
