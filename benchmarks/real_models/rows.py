@@ -28,6 +28,7 @@ class Row:
         values: The metric of each sample; a share has zeros and ones.
         widths: By name of the layer.
         planned_by: The proxy that planned, or `UNIFORM`: of `RACED` whichever won.
+        contenders: sha256 of names and formulas of all that may race; of `RACED` alone.
         fault: Why there are no values; empty where there are.
     """
 
@@ -41,6 +42,7 @@ class Row:
     values: list[float] = field(default_factory=list)
     widths: dict[str, int] = field(default_factory=dict)
     planned_by: str = ""
+    contenders: str = ""
     fault: str = ""
 
 

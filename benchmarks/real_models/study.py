@@ -5,7 +5,7 @@ import json
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 
 from torch import Tensor
 
@@ -14,11 +14,11 @@ from benchmarks.real_models.rows import FLOAT, RACED, UNIFORM, Row, Rows
 from gp_emq.allocation import Configuration, CostSettings, Space, allocate, search_space
 from gp_emq.determinism import one_thread
 from gp_emq.errors import GpEmqError
-from gp_emq.measured import CONTENDERS, PlanNetwork, affordable
+from gp_emq.measured import PlanNetwork, affordable, contenders
 from gp_emq.measured._network import MeasuringSettings
 from gp_emq.measured._race import SHARES, race
 from gp_emq.networks import Granularity, float_sizes, size_table
-from gp_emq.proxies import SensitivityTable
+from gp_emq.proxies import Proxy, SensitivityTable
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.ptq import QuantizationSettings, quantize
 from gp_emq.quantization import WeightQuantizer
@@ -58,7 +58,13 @@ class Study:
         """Plan, quantize and measure; a fault of the software is what the row then says."""
         metric = self._test.metric
         empty = Row(
-            self._model.name, plan, average, self.origin, metric.name, metric.higher_is_better
+            self._model.name,
+            plan,
+            average,
+            self.origin,
+            metric.name,
+            metric.higher_is_better,
+            contenders=_raced_by(plan),
         )
         with one_thread():
             try:
@@ -85,7 +91,8 @@ class Study:
         if by == UNIFORM:
             return (average,) * len(self._space.widths)
         if by not in self._tables:
-            self._tables[by] = load_proxy(by).table(self._statistics)
+            proxy = racing()[by] if by in racing() else load_proxy(by)
+            self._tables[by] = proxy.table(self._statistics)
         settings = CostSettings(accounting="stored", granularity=self._granularity)
         return allocate(self._tables[by], average_bits=average, settings=settings).configuration
 
@@ -100,9 +107,8 @@ class Study:
 
     @cached_property
     def _contenders(self) -> tuple[str, ...]:
-        proxies = {name: load_proxy(name) for name in CONTENDERS}
         layers, samples = self._statistics.layers, self._model.calibration
-        return affordable(proxies, layers, widths=len(BITS), samples=samples)
+        return affordable(racing(), layers, widths=len(BITS), samples=samples)
 
     @cached_property
     def _raced(self) -> PlanNetwork:
@@ -129,9 +135,26 @@ class Study:
         return collect_statistics(self._calibration, bits=BITS, quantizer=self._quantizer)
 
 
+@cache
+def racing() -> dict[str, Proxy]:
+    """Give the proxies whose plans race, by name: those of `gp_emq.allocate`."""
+    return contenders()
+
+
+@cache
+def racing_sha256() -> str:
+    """Hash the names and formulas of those, so that cells of other races are told from theirs."""
+    formulas = [f"{name}={proxy.expression or proxy.formula}" for name, proxy in racing().items()]
+    return hashlib.sha256("\n".join(formulas).encode()).hexdigest()
+
+
 def _numbers(values: Tensor) -> list[float]:
     found: list[float] = values.double().tolist()
     return found
+
+
+def _raced_by(plan: str) -> str:
+    return racing_sha256() if plan == RACED else ""
 
 
 def measure(model: RealModel, rows: Rows) -> None:
@@ -144,7 +167,11 @@ def measure(model: RealModel, rows: Rows) -> None:
     Raises:
         GpEmqError: The model cannot be made.
     """
-    known = rows.of(model.name, CELLS)
+    known = {
+        cell: row
+        for cell, row in rows.of(model.name, CELLS).items()
+        if row.contenders == _raced_by(row.plan)
+    }
     if len(known) == len(CELLS):
         return
     study = Study(model)

@@ -33,7 +33,7 @@ from gp_emq.networks import (
 from gp_emq.ptq import QuantizationSettings, make_task
 from gp_emq.quantization import QuantizedNetwork
 from gp_emq.quantization.recipes import Progress, RoundedNetwork, find_recipe
-from gp_emq.statistics import sha256_of, state_sha256
+from gp_emq.statistics import network_sha256, sha256_of
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ class PlanNetwork:
             "loss": self.settings.loss,
             "quantization": self.settings.quantization.document(),
             "layers": [layer.name for layer in layers],
-            "state": state_sha256(calibration.private().model),
+            "state": network_sha256(calibration.private().model),
             "calibration": sha256_of(tensors_of(calibration.samples, "images")),
             "images": sha256_of([*tensors_of(held_back.samples, "images"), *targets]),
         }

@@ -27,6 +27,7 @@ from gp_emq.networks import (
     Workload,
     file_sha256,
     load_inputs,
+    sha256_of_behaviour,
     unwrapped,
 )
 from gp_emq.quantization import (
@@ -254,14 +255,23 @@ class Measurer:
         }
 
     def _own_provenance(self) -> dict[str, Any]:
-        """Return what else decides measurements of samples that are no data set's."""
-        if self.data_set not in (OWN_ARRAYS, OWN_WORKLOAD):
+        """Return what else decides measurements of a network, or of samples, of one's own."""
+        own_samples = self.data_set in (OWN_ARRAYS, OWN_WORKLOAD)
+        if not own_samples and ":" not in self.network.name:
             return {}
+        model = unwrapped(self.network.model)
         return {
-            "labelled": self.labelled,
-            "metric": self.test.metric.name,
-            "state_sha256": state_sha256(unwrapped(self.network.model)),
-            "workload_sha256": self.test.identity(),
+            "network_code_sha256": sha256_of_behaviour(model),
+            "state_sha256": state_sha256(model),
+            **(
+                {
+                    "labelled": self.labelled,
+                    "metric": self.test.metric.name,
+                    "workload_sha256": self.test.identity(),
+                }
+                if own_samples
+                else {}
+            ),
         }
 
 

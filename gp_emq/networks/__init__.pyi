@@ -10,6 +10,7 @@ from ._activations import activation_elements
 from ._aliases import places_beside
 from ._arrays import drawn, fitting_arrays
 from ._augmentation import Augmentation
+from ._behaviour import sha256_of_behaviour
 from ._containers import Images, Labels
 from ._finite import check_finite
 from ._granularity import LEAST_GROUP, PER_CHANNEL, PER_TENSOR, Granularity
@@ -120,6 +121,7 @@ __all__ = [
     "places_beside",
     "private_copy",
     "registered_layers",
+    "sha256_of_behaviour",
     "size_table",
     "split",
     "take",

@@ -31,7 +31,7 @@ def read_arrays(path: Path) -> tuple[Tensor, Tensor | None] | None:
     if images.dtype != np.float32 or images.ndim != 4 or not len(images):
         raise DataError(
             f"{path}: x must be float32 (n, C, H, W), or pixels as uint8, "
-            f"not {images.dtype} {images.shape}"
+            f"not {images.dtype} {images.shape}; other inputs come in a workload (--workload)"
         )
     if labels is not None and labels.shape != (len(images),):
         raise DataError(f"{path}: y has shape {labels.shape}, but there are {len(images)} images")

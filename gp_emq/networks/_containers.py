@@ -168,7 +168,10 @@ def _labels(labels: object) -> Tensor:
 
 def _check_images(images: Tensor) -> Tensor:
     if images.dim() in {0, 1, 3} or images.numel() == 0:
-        raise DataError(f"images must be (n, channels, height, width), got {tuple(images.shape)}")
+        raise DataError(
+            f"images must be (n, channels, height, width), got {tuple(images.shape)}; other inputs "
+            "are given as a gp_emq.Workload"
+        )
     if _are_indices(images):
         return images
     images = in_single_precision(images, "images")

@@ -50,8 +50,12 @@ def unwrapped(model: nn.Module) -> nn.Module:
             f"{type(model).__name__}"
         )
     for name, module in model.named_modules():
+        where = f"its module {name!r}" if name else "the network"
+        if hasattr(module, "_packed_params") or hasattr(module, "_all_weight_values"):
+            raise NetworkError(
+                f"{where} was quantized by torch, whose weights are packed: give the float network"
+            )
         if isinstance(module, torch.jit.ScriptModule):
-            where = f"its module {name!r}" if name else "the network"
             raise NetworkError(
                 f"{where} was scripted or traced, so that its layers cannot be watched: give the "
                 "Python module it was made from"

@@ -20,7 +20,7 @@ from gp_emq.networks._efficientnet import (
 )
 from gp_emq.networks._layer import Layer
 from gp_emq.networks._layers import find_layers
-from gp_emq.networks._own_code import made_by, seeded
+from gp_emq.networks._own_code import made_by, said, seeded
 from gp_emq.networks._torchvision import import_torchvision
 from gp_emq.networks._weights import load_weights
 from gp_emq.networks.zoo import ZOO
@@ -188,7 +188,10 @@ def _network(
     ties: Ties,
     weights: Path | None,
 ) -> Network:
-    model.eval()
+    try:
+        model.eval()
+    except Exception as error:
+        raise NetworkError(f"{name} does not go into eval mode: {said(error)}") from error
     layers = find_layers(model, torch.zeros(1, *input_shape), ties)
     return Network(name, model, layers, input_shape, weights)
 

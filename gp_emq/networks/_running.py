@@ -20,6 +20,7 @@ from gp_emq.networks._hints import described_samples, hint_on
 from gp_emq.networks._own_code import said
 from gp_emq.networks._private import private_copy
 from gp_emq.networks._samples import Samples
+from gp_emq.networks._watching import is_linear_map
 
 Forward = Callable[[nn.Module, Any], Any]
 """Feeds inputs to a network, and returns what it gives."""
@@ -216,7 +217,7 @@ class PrivateNetwork:
         try:
             for place in self._held:
                 place.replace(replaced)
-            with self._same_attributes():
+            with self._same_attributes(module if is_linear_map(module) else None):
                 return functional_call(
                     module,
                     state,
@@ -229,9 +230,14 @@ class PrivateNetwork:
                 place.restore()
 
     @contextlib.contextmanager
-    def _same_attributes(self) -> Iterator[None]:
-        """Put the attributes of all modules back that a pass sets on them, or adds to."""
-        before = [(module, dict(module.__dict__)) for module in self.model.modules()]
+    def _same_attributes(self, called: nn.Module | None = None) -> Iterator[None]:
+        """Put the attributes of all modules back that a pass sets on them, or adds to.
+
+        Args:
+            called: The only module whose code runs; None where that of any may.
+        """
+        modules = self.model.modules() if called is None else (called,)
+        before = [(module, dict(module.__dict__)) for module in modules]
         kept = [
             (value, value.copy())
             for _, attributes in before

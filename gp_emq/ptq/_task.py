@@ -29,7 +29,7 @@ from gp_emq.quantization import (
     usual_images,
 )
 from gp_emq.quantization.recipes import Progress, Recipe, Task
-from gp_emq.statistics import sha256_of, state_sha256
+from gp_emq.statistics import network_sha256, sha256_of
 
 
 def make_task(
@@ -150,7 +150,7 @@ def _folder(
     document = {
         "code": code_sha256(*recipe.modules),
         "method": recipe.name,
-        "state": state_sha256(model),
+        "state": network_sha256(model),
         "images": sha256_of(tensors_of(images, "images")),
         "weights": settings.weights.document(),
         "activations": None if activations is None else asdict(activations),

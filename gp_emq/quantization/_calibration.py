@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gp_emq.errors import NetworkError
+from gp_emq.errors import NetworkError, QuantizationError
 from gp_emq.networks import (
     Layer,
     PrivateNetwork,
@@ -75,6 +75,7 @@ def calibrate_activations(
                     f"input: give images that do, leave the layer in float ({name!r}: 32), or the "
                     "inputs of all (activation_bits=32)"
                 )
+        _check_finite(extremes)
         kept = {name: _without_outliers(parts) for name, parts in extremes.items()}
         if quantizer.scale_rule in ("minmax", "robust"):
             grids = {name: _spanning(kept[name], quantizer) for name in names}
@@ -139,6 +140,17 @@ def _extremes(
 
         watch_inputs(network, layers, batch, see)
     return dict(found)
+
+
+def _check_finite(extremes: dict[str, _Extremes]) -> None:
+    """Refuse layers whose inputs are no numbers, which no grid spans."""
+    for name, parts in extremes.items():
+        ends = torch.tensor(list(parts.values()), dtype=torch.float64)
+        if not bool(ends.isfinite().all()):
+            raise QuantizationError(
+                f"the inputs of layer {name!r} are not finite on the calibration images, so that "
+                "there is no grid for them: the float network gives inf or nan before that layer"
+            )
 
 
 def _without_outliers(parts: _Extremes) -> _Extremes:

@@ -2,7 +2,7 @@ from ._cache import default_cache
 from ._catalogue import STATISTICS, add_statistic, exponent_of, is_own
 from ._collect import collect_statistics
 from ._context import Context
-from ._header import sha256_of, state_sha256
+from ._header import network_sha256, sha256_of, state_sha256
 from ._layout import Layout
 from ._record import Aspect, Kind, Statistic
 from ._settings import StatisticsSettings
@@ -23,6 +23,7 @@ __all__ = [
     "default_cache",
     "exponent_of",
     "is_own",
+    "network_sha256",
     "open_statistics",
     "sha256_of",
     "state_sha256",

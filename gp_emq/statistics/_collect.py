@@ -34,13 +34,15 @@ from gp_emq.statistics._catalogue import (
     kind_of,
 )
 from gp_emq.statistics._context import Context, Inputs
-from gp_emq.statistics._header import Header, check_bits, fingerprint, state_sha256
+from gp_emq.statistics._header import Header, check_bits, fingerprint, network_sha256
 from gp_emq.statistics._layout import Layout, Shape
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._record import Kind
 from gp_emq.statistics._settings import StatisticsSettings
 from gp_emq.statistics._statistics import Origin, Statistics
 
+_REPEATED = 1e-4
+"""Share of the largest output up to which two passes of the same image may differ."""
 DEFAULT_QUANTIZER = WeightQuantizer(per_channel=True)
 """One scale of least squared error per output channel."""
 
@@ -103,7 +105,7 @@ def collect_statistics(
     settings = settings or StatisticsSettings()
     workload = workload_of(model, images, labels).settled()
     taken, answers = workload.samples, workload.targets
-    private, state = workload.private(), state_sha256(unwrapped(workload.model))
+    private, state = workload.private(), network_sha256(unwrapped(workload.model))
     workload = workload.of(private.model)
     check_finite(private.model)
     if layers is None:
@@ -122,6 +124,22 @@ def collect_statistics(
     origin = Origin(private, workload, quantizer)
     inputs = Inputs(taken, answers, quantizer, settings)
     return Statistics(header, _Collector(private, header, inputs, workload, cache), origin=origin)
+
+
+def _check_repeatable(outputs: Tensor, again: Tensor) -> None:
+    """Refuse a network whose outputs differ by more than what sums in another order do.
+
+    What is drawn from the generators of torch, numpy and Python is the same in every pass.
+    """
+    same = (outputs == again) | (outputs.isnan() & again.isnan())
+    if bool(same.all()):
+        return
+    apart = float((outputs - again).abs().max())
+    if not apart <= _REPEATED * float(outputs.abs().max()):
+        raise StatisticsError(
+            "the network gives other outputs for the same image each time, as one does that draws "
+            "from a generator of its own: let it draw from torch's, which starts anew in each pass"
+        )
 
 
 class _Collector:
@@ -150,7 +168,9 @@ class _Collector:
         self._header = header
         network = FunctionalNetwork(private, header.ordered_layers, workload)
         with undisturbed(), torch.no_grad():
-            logits = network.logits(network.weights(), take(inputs.images, slice(0, 1)))
+            first = take(inputs.images, slice(0, 1))
+            logits, again = (network.logits(network.weights(), first) for _ in range(2))
+        _check_repeatable(logits, again)
         if inputs.labels is not None and workload.gives_logits:
             classes = check_classes(logits).shape[1]
             labels = check_labels(inputs.labels, len(workload), classes)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gp_emq.errors import StatisticsError
 from gp_emq.files import code_sha256, shortened
-from gp_emq.networks import Layer, Samples, tensors_of, weight_layers
+from gp_emq.networks import Layer, Samples, sha256_of_behaviour, tensors_of, weight_layers
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._settings import StatisticsSettings
@@ -101,6 +101,12 @@ def state_sha256(model: nn.Module) -> str:
     return hashlib.sha256(f"{structure}\n{sha256_of(named)}".encode()).hexdigest()
 
 
+def network_sha256(model: nn.Module) -> str:
+    """Hash all that decides what a network computes: `state_sha256`, and code and attributes."""
+    known = f"{state_sha256(model)} {sha256_of_behaviour(model)}"
+    return hashlib.sha256(known.encode()).hexdigest()
+
+
 def fingerprint(
     state: str,
     images: Samples,
@@ -115,7 +121,7 @@ def fingerprint(
     """Hash everything that statistics depend on, the code that collects them too.
 
     Args:
-        state: Hash of the model.
+        state: Hash of the model, see `network_sha256`.
         images: (n, C, H, W).
         labels: (n,), or None for the network's own predictions.
         layers: The layers.

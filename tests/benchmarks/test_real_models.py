@@ -22,7 +22,7 @@ from benchmarks.real_models.rows import FLOAT, RACED, UNIFORM, Row, Rows
 from benchmarks.real_models.study import AVERAGES, CELLS, PLANS, PROXIES, Study, measure
 from benchmarks.real_models.table import table
 from gp_emq.errors import NetworkError
-from gp_emq.measured import CONTENDERS
+from gp_emq.measured import contenders
 
 
 def workload(*, seed: int = 0, factor: float = 1.0):
@@ -76,7 +76,7 @@ def test_the_plan_that_loses_least_on_samples_of_their_own_wins_the_race(rows, m
     kept = dict(rows.of("small", CELLS))
     for average in AVERAGES:
         row = kept[RACED, average]
-        assert row.planned_by in (UNIFORM, *CONTENDERS)
+        assert row.planned_by in (UNIFORM, *contenders())
         assert study.measure(row.planned_by, average).widths == row.widths
     plans = {UNIFORM: (2, 2, 2), "narrow": (2, 2, 3), "wide": (6, 6, 6), "same": (6, 6, 6)}
     monkeypatch.setattr(study, "_planned", lambda by, _average: plans[by])
@@ -135,6 +135,22 @@ def test_cells_of_other_weights_samples_or_settings_are_measured_anew(tmp_path, 
     measure(others["weights"], kept)
     again = kept.of("small", CELLS)
     assert {row.origin for row in again.values()} == {Study(others["weights"]).origin}
+
+
+def test_cells_of_a_race_of_others_are_measured_anew_and_no_other_cells(rows) -> None:
+    kept, found = Rows(), rows.of("small", CELLS)
+    for cell, row in found.items():
+        kept.put(replace(row, contenders="") if cell == (RACED, 4) else row)
+    asked: list[str] = []
+
+    def made():
+        asked.append("made")
+        return workload()
+
+    measure(replace(SMALL, make=made), kept)
+    assert asked == ["made"]
+    assert kept.of("small", CELLS) == found
+    assert {row.plan for row in found.values() if row.contenders} == {RACED}
 
 
 def test_a_fault_is_said_in_its_cell() -> None:

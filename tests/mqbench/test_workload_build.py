@@ -25,7 +25,7 @@ from gp_emq.mqbench import (
     read_bench,
 )
 from gp_emq.mqbench._partial import PartialResults
-from gp_emq.networks import load_images
+from gp_emq.networks import Workload, load_images
 from gp_emq.ptq import quantize
 from gp_emq.quantization import WeightQuantizer
 
@@ -227,6 +227,25 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     np.savez(folder / "with.npz", x=images, y=labels)
     np.savez(folder / "without.npz", x=images)
     return folder / "with.npz", folder / "without.npz"
+
+
+def test_a_bench_of_a_network_with_another_forward_is_not_taken_for_its_own(tmp_path) -> None:
+    class Bent(torch.nn.Sequential):
+        def forward(self, x):
+            return super().forward(x).sin()
+
+    def asked() -> MeasurementSettings:
+        torch.manual_seed(0)
+        model = Bent(torch.nn.Linear(6, 8), torch.nn.Linear(8, 3))
+        return settings(Workload(model, torch.randn(SAMPLES, 6)))
+
+    build_bench(asked(), count=2, out=tmp_path / "own")
+    known = (tmp_path / "own").read_bytes()
+    build_bench(asked(), count=2, out=tmp_path / "own")
+    Bent.forward = torch.nn.Sequential.forward
+    with pytest.raises(BenchError, match="holds a bench with other settings"):
+        build_bench(asked(), count=2, out=tmp_path / "own")
+    assert (tmp_path / "own").read_bytes() == known
 
 
 def test_arrays_of_ones_own_are_measured(digits, tmp_path) -> None:

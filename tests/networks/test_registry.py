@@ -20,6 +20,17 @@ def small_network():
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 10)), (3, 8, 8)
 
 
+class WithoutModes(nn.Sequential):
+    """As graphs of torch.export are."""
+
+    def eval(self):
+        raise NotImplementedError("Calling eval() is not supported yet.")
+
+
+def network_without_modes():
+    return WithoutModes(*small_network()[0]), (3, 8, 8)
+
+
 def no_network():
     return "not a module"
 
@@ -111,6 +122,10 @@ def test_a_factory_brings_its_own_weights_and_shape(tmp_path):
         ("resnet21", "unknown network 'resnet21': known are digits, resnet20"),
         ("nowhere.at_all:build", "no network factory 'nowhere.at_all:build'"),
         (f"{__name__}:absent", "no network factory"),
+        (
+            f"{__name__}:network_without_modes",
+            "network_without_modes does not go into eval mode: NotImplementedError: Calling eval",
+        ),
         (f"{__name__}:no_network", "returned str, not a torch.nn.Module"),
     ],
 )

@@ -425,11 +425,17 @@ def test_wrapped_networks_are_quantized_as_what_they_wrap(wrap):
     assert torch.equal(found(images), gp_emq.quantize(made(Normed), widths, images)(images))
 
 
+def packed_by_torch():
+    model = nn.Sequential(nn.Conv2d(2, 4, 8), nn.Flatten(), nn.Linear(4, 3))
+    return torch.ao.quantization.quantize_dynamic(model, {nn.Linear})
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [
         (lambda: torch.jit.script(made(Normed)), "was scripted or traced"),
         (lambda: nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten()), "has no shape yet"),
+        (packed_by_torch, "its module '2' was quantized by torch, .* give the float network"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -581,6 +587,17 @@ def test_what_is_not_finite_is_refused_by_name(where):
     images[3, 0, 0, 0] = float("inf")
     with pytest.raises(GpEmqError, match="image 3"):
         gp_emq.quantize(made(Normed), {"conv": 4}, images)
+
+
+@pytest.mark.parametrize("rule", ["robust", "minmax", "mse"])
+@pytest.mark.parametrize("change", ["log", "reciprocal"])
+def test_inputs_of_layers_that_are_not_finite_are_refused_by_name(rule, change):
+    class Changed(AllAtOnce):
+        def forward(self, x):
+            return self.head(getattr(self.conv(x).relu(), change)().mean((2, 3)))
+
+    with pytest.raises(QuantizationError, match="inputs of layer 'head' are not finite"):
+        gp_emq.quantize(made(Changed), {"conv": 4, "head": 4}, pictures(), activation_rule=rule)
 
 
 def test_outputs_that_quantization_makes_infinite_are_refused():

@@ -457,6 +457,24 @@ def test_an_output_that_is_not_finite_names_the_image(pictures) -> None:
         collect(made(Log), pictures).tensor("weight_gradient")
 
 
+class Noisy(Small):
+    """Draws from a generator: that of torch, or one of its own."""
+
+    numbers: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + torch.randn(x.shape, generator=self.numbers))
+
+
+def test_a_network_that_says_something_else_each_time_is_refused(pictures, answers) -> None:
+    network = made(Noisy)
+    first, again = (collect(network, pictures, answers).tensor("weight_gradient") for _ in "12")
+    assert torch.equal(first, again)
+    network.numbers = torch.Generator().manual_seed(0)
+    with pytest.raises(StatisticsError, match="other outputs for the same image each time"):
+        collect(network, pictures, answers)
+
+
 class Straight(torch.autograd.Function):
     """Rounds, and says that it does not."""
 
