@@ -22,6 +22,7 @@ _SWITCHES = {
     "screening": (False, "--no-screening"),
     "prioritisation": (False, "--no-prioritisation"),
     "fit_constants": (True, "--fit-constants"),
+    "spare_plans": (True, "--spare-plans"),
 }
 
 

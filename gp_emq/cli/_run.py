@@ -37,7 +37,7 @@ _FIXED = {
     "workload": "workload",
     "seed_proxies": "seed_proxies",
     "islands": "islands", "migration_every": "migration_every",
-    "fit_constants": "fit_constants",
+    "fit_constants": "fit_constants", "spare_plans": "spare_plans",
 }  # fmt: skip
 """Flags that define the result, by the field of `RunConfiguration` they set."""
 _LONGEST_NAME = 100
@@ -139,6 +139,12 @@ def _ask_how(how: argparse._ArgumentGroup) -> None:
         help="at the end, fit weights and exponents of the shortest formulas that are close to the "
         "best, on the networks of the search; one with constants is recommended where it is better "
         "on the networks of --validate-on by more than twice the paired standard error",
+    )  # fmt: skip
+    how.add_argument(
+        "--spare-plans", action="store_const", const=True,
+        help="with measured-plans: measure the benches where plans are cheap first, and a formula "
+        "no further than it may still win, taking plans that were not measured to be as good as "
+        "the population's best",
     )  # fmt: skip
     add_number(how, "--seed", f"seed of everything random (default: {_DEFAULTS.seed})", kind=seed)
     add_number(

@@ -62,10 +62,15 @@ def log(logbook: tools.Logbook, row: GenerationRow) -> None:
     )
 
 
+def is_complete(row: IndividualRow) -> bool:
+    """Say whether an individual was measured to its end on all benches, or not at all."""
+    return row.training_tau is None or all(one.validation_tau is not None for one in row.benches)
+
+
 def best_of_sizes(rows: Iterable[IndividualRow]) -> list[IndividualRow]:
     """Give the first of the best individuals of each size, which hold the Pareto front."""
     best: dict[int, IndividualRow] = {}
-    for row in rows:
+    for row in filter(is_complete, rows):
         known = best.get(row.size)
         if row.training_tau is not None and (
             known is None or row.training_tau > (known.training_tau or 0.0)

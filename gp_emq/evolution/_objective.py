@@ -42,9 +42,14 @@ class Measurement:
             0.
         validation: The same on the validation configurations, oriented.
         by_network: Training and validation of each network, in the one orientation that all share;
-            a network alone may be below 0.
+            a network alone may be below 0. Not a number where a network was not measured to its
+            end.
         make_left_out: Gives `left_out`.
         make_ranks: Gives `ranks`.
+        dear: What of it takes long to measure came to, see `Frugal`, for each network that has
+            such; not a number where that was not measured.
+        is_complete: Whether everything was measured; otherwise `training` is what it comes to
+            without, and the formula could not win by it.
     """
 
     sign: int
@@ -53,6 +58,8 @@ class Measurement:
     by_network: tuple[tuple[float, float], ...]
     make_left_out: Callable[[], FloatArray]
     make_ranks: Callable[[], FloatArray]
+    dear: tuple[float, ...] = ()
+    is_complete: bool = True
 
     @cached_property
     def left_out(self) -> FloatArray:
@@ -107,6 +114,25 @@ class ObjectiveOfParts(Objective, Protocol):
         Args:
             tables: Finite tables of one formula, one for each of `networks`.
             figures: What the part of each network made of its table.
+        """
+
+
+@runtime_checkable
+class Frugal(Objective, Protocol):
+    """An objective that spares what takes long, of formulas that cannot win by it."""
+
+    def measure_above(
+        self, formulas: Sequence[Tables], bars: Sequence[float], most: Sequence[float]
+    ) -> list[Measurement]:
+        """Measure formulas, each as long as it may come to a bar.
+
+        Args:
+            formulas: As for `measure`.
+            bars: What each has to come to in training.
+            most: What each of `Measurement.dear` is taken to come to at most.
+
+        Returns:
+            What `measure` gives, of those that may come to their bar; of others less was measured.
         """
 
 

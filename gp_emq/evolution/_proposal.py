@@ -1,5 +1,6 @@
 """Proposals: trees made by DEAP's toolbox, with every choice drawn from a stream of its own."""
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,10 +60,16 @@ class Proposal:
             reason=reason,
             seconds=self.row.seconds + outcome.seconds,
             benches=tuple(
-                BenchRow(name, *both, table)
-                for name, both, table in zip(networks, taus, outcome.tables, strict=False)
+                BenchRow(name, _known(training), _known(validation), table)
+                for name, (training, validation), table in zip(
+                    networks, taus, outcome.tables, strict=False
+                )
             ),
         )
+
+
+def _known(tau: float | None) -> float | None:
+    return None if tau is None or math.isnan(tau) else tau
 
 
 def make_toolbox(

@@ -17,9 +17,10 @@ from gp_emq.evolution._account import (
     log,
 )
 from gp_emq.evolution._archive import Archive
+from gp_emq.evolution._bars import Bars
 from gp_emq.evolution._individual import Individual
 from gp_emq.evolution._islands import Islands
-from gp_emq.evolution._objective import Measurement, Objective, ObjectiveOfParts
+from gp_emq.evolution._objective import Frugal, Measurement, Objective, ObjectiveOfParts, Tables
 from gp_emq.evolution._prioritisation import Prioritisation
 from gp_emq.evolution._proposal import Proposal, make_toolbox
 from gp_emq.evolution._proposer import Proposer
@@ -76,6 +77,7 @@ class Search:
             settings.islands, size, selection.offspring(size), selection.fresh(size)
         )
         self._breeding: list[list[Individual]] = []
+        self._bars = Bars(selection, self._islands)
         self._prioritisation = Prioritisation(enabled=settings.prioritisation)
         self._archive = Archive()
         self._attempts: dict[int, int] = {}
@@ -151,6 +153,8 @@ class Search:
         self.rows, self._trees = [], []
         self.population.sort(key=best_first)
         self._breeding = self._islands.split(self.population)
+        if self._settings.frugal:
+            self._bars.begin(self.generation, self._breeding, list(self.hall_of_fame))
         weights = self._prioritisation.weights()
         self._proposer.begin(self.generation, self.population, self._breeding, weights)
         wanted = size = self._settings.population
@@ -205,7 +209,11 @@ class Search:
         """Let selection choose among the population and the newcomers."""
         if self.generation > 0 and self.generation % self._settings.migration_every == 0:
             self._migrate()
-        newcomers = dict(sorted(self._newcomers.items()))
+        newcomers = {
+            place: one
+            for place, one in sorted(self._newcomers.items())
+            if one.measurement.is_complete
+        }
         if self.generation == 0:
             self.population = list(newcomers.values())
             check_first_population(self.population, self.rows, self._set.name)
@@ -277,8 +285,12 @@ class Search:
         """Measure what passed, all but what whoever evaluated it has ranked already."""
         objective = self._objective
         parts = objective if isinstance(objective, ObjectiveOfParts) else None
-        unranked = [one.tables for one in outcomes if one.tables and not (parts and one.figures)]
-        measured = iter(objective.measure(unranked))
+        unranked = [
+            (proposal, one.tables)
+            for proposal, one in zip(self._waiting, outcomes, strict=True)
+            if one.tables and not (parts and one.figures)
+        ]
+        measured = iter(self._measured(unranked))
         return [
             None
             if not one.tables
@@ -287,6 +299,14 @@ class Search:
             else next(measured)
             for one in outcomes
         ]
+
+    def _measured(self, proposed: Sequence[tuple[Proposal, Tables]]) -> list[Measurement]:
+        """Measure tables, where that is asked as far as their formulas may win."""
+        tables = [own for _, own in proposed]
+        if not (self._settings.frugal and self._bars.most and isinstance(self._objective, Frugal)):
+            return self._objective.measure(tables)
+        bars = [self._bars.bar(one.row.place, len(one.nodes)) for one, _ in proposed]
+        return self._objective.measure_above(tables, bars, self._bars.most)
 
     def _parsed(self, expression: str) -> list[Node]:
         return list(parse_expression(expression, self._set))
@@ -338,7 +358,7 @@ class Search:
             seconds=0.0,
         )
         proposal = Proposal(self._parsed(known.expression), row)
-        (measurement,) = self._objective.measure([known.tables])
+        (measurement,) = self._measured([(proposal, known.tables)])
         self._accept(proposal, replace(NOT_EVALUATED, tables=known.tables), measurement)
 
     def _accept(self, proposal: Proposal, outcome: Outcome, measurement: Measurement) -> None:

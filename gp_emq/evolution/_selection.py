@@ -40,6 +40,18 @@ class Selection(ABC):
         """How many fresh individuals come with them."""
         return round(self.fresh_share * size)
 
+    def bar(self, population: Sequence[Individual], size: int) -> float:  # noqa: ARG002
+        """Say what a newcomer has to come to, so that it need be measured to its end.
+
+        Args:
+            population: The present one.
+            size: How many may stay.
+
+        Returns:
+            -inf where each newcomer counts, whatever it comes to.
+        """
+        return -np.inf
+
     @abstractmethod
     def parent(self, population: Sequence[Individual], rng: random.Random) -> Individual:
         """Draw one parent from a population sorted best first."""
@@ -77,6 +89,10 @@ class EmqSelection(Selection):
     name = "emq"
     fresh_share = 1.0
 
+    def bar(self, population: Sequence[Individual], size: int) -> float:
+        """Ask for the worst of a full population: who is below it would leave at once."""
+        return _worst(population, size)
+
     def parent(self, population: Sequence[Individual], rng: random.Random) -> Individual:
         """Draw uniformly from the better half."""
         return population[rng.randrange(max(1, len(population) // 2))]
@@ -113,6 +129,10 @@ class TournamentSelection(Selection):
     def __init__(self, contestants: int = 3, fresh_share: float = 0.1) -> None:
         self.contestants = contestants
         self.fresh_share = fresh_share
+
+    def bar(self, population: Sequence[Individual], size: int) -> float:  # noqa: ARG002
+        """Ask for the median of the population; below it few win a tournament."""
+        return float(np.median([one.tau for one in population])) if population else -np.inf
 
     def parent(self, population: Sequence[Individual], rng: random.Random) -> Individual:
         """Draw the winner of a tournament."""
@@ -190,6 +210,10 @@ class LexicaseSelection(TournamentSelection):
 
     name = "lexicase"
 
+    def bar(self, population: Sequence[Individual], size: int) -> float:  # noqa: ARG002
+        """Ask for nothing: who is bad on the whole may be the best on some bench."""
+        return -np.inf
+
     def parent(self, population: Sequence[Individual], rng: random.Random) -> Individual:
         """Draw one parent, bench by bench."""
         return population[_last_in_the_running(_cases(population), rng)]
@@ -234,6 +258,10 @@ class RandomSelection(Selection):
 
     name = "random"
     fresh_share = 1.0
+
+    def bar(self, population: Sequence[Individual], size: int) -> float:
+        """Ask for the worst of a full population, as EMQ's selection does."""
+        return _worst(population, size)
 
     def offspring(self, size: int) -> int:  # noqa: ARG002 - random search breeds nobody
         """No offspring."""
@@ -285,6 +313,10 @@ def best_first(individual: Individual) -> tuple[float, int, int]:
 def best_of(individuals: Sequence[Individual]) -> Individual:
     """The fittest; equal ones by size, then by age."""
     return min(individuals, key=best_first)
+
+
+def _worst(population: Sequence[Individual], size: int) -> float:
+    return min(one.tau for one in population) if len(population) >= size else -np.inf
 
 
 def worst_of(individuals: Sequence[Individual]) -> Individual:

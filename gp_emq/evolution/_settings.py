@@ -22,6 +22,8 @@ class SearchSettings:
         prioritisation: Whether operators that keep failing are drawn less often.
         islands: Into how many parts the population is divided; see `gp_emq.evolution._islands`.
         migration_every: Generations between two migrations.
+        frugal: Whether what takes long is measured only of formulas that may win by it, where the
+            objective can tell; see `gp_emq.evolution._bars`.
     """
 
     population: int = 60
@@ -35,3 +37,4 @@ class SearchSettings:
     prioritisation: bool = True
     islands: int = 1
     migration_every: int = 10
+    frugal: bool = False

@@ -52,6 +52,8 @@ class RunConfiguration:
         migration_every: Generations between two migrations.
         fit_constants: Whether constants are fitted to the best formulas at the end, and taken where
             they pay on the validation networks.
+        spare_plans: Whether plans are measured bench by bench, cheap ones first, and no further
+            than a formula may win by them; for the fitness `measured-plans`.
 
     Raises:
         RunError: A number is out of its range, or several benches are to share the files of one.
@@ -79,6 +81,7 @@ class RunConfiguration:
     islands: int = 1
     migration_every: int = 10
     fit_constants: bool = False
+    spare_plans: bool = False
 
     def __post_init__(self) -> None:
         if self.workload and (self.weights or self.data or self.network):
@@ -96,6 +99,11 @@ class RunConfiguration:
         if self.fitness not in FITNESSES:
             raise RunError(
                 f"fitness cannot be {shortened(self.fitness)}: it is one of {', '.join(FITNESSES)}"
+            )
+        if self.spare_plans and self.fitness != MEASURED_PLANS:
+            raise RunError(
+                f"--spare-plans is for --fitness {MEASURED_PLANS}: with {self.fitness} there are "
+                "no plans to spare"
             )
         samples = self.bench_samples
         for name, right in (
@@ -135,7 +143,7 @@ class RunConfiguration:
         """
         # A run that was started before there were these says nothing of them.
         later = {"network", "more_benches", "fitness", "validate_on", "workload", "islands",
-                 "migration_every", "fit_constants"}  # fmt: skip
+                 "migration_every", "fit_constants", "spare_plans"}  # fmt: skip
         names = {item.name for item in fields(cls)} - later
         if not isinstance(values, dict) or set(values) - later != names:
             raise RunError("the run's stored configuration is damaged or of another version")

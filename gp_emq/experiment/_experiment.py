@@ -18,6 +18,7 @@ from gp_emq.experiment._parts import make_search, open_store, tabulation
 from gp_emq.experiment._phases import INTERRUPTED, RANDOM_SEARCH, evolve, search_at_random
 from gp_emq.experiment._plans import plan_bar
 from gp_emq.experiment._setting import Setting, load_setting
+from gp_emq.experiment._spared import spared_of
 from gp_emq.experiment._summary import hall_of_fame, summarise
 from gp_emq.experiment._validation import ValidationNetworks
 from gp_emq.files import is_code
@@ -177,7 +178,9 @@ def _search(
         found = hall_of_fame(search, setting, store.meta_as("statistics_sha256", str), choice.best)
         write_hall_of_fame(folder / "hall_of_fame.json", found)
         formulas = tuple(Formula.of(member, setting.primitive_set) for member in found.members)
-        write_logbook(folder / "logbook.csv", store.generations())
+        spared = spared_of(store) if setting.configuration.spare_plans else None
+        by_generation = None if spared is None else spared.formulas
+        write_logbook(folder / "logbook.csv", store.generations(), by_generation)
         random_search = None
         if execution.random_search and selection != "random" and not interruption.requested:
             random_search = make_search(setting, evaluate, "random")
@@ -193,5 +196,7 @@ def _search(
         if interruption.requested:
             return Result(folder, False, search.generation, None, INTERRUPTED, formulas)
     summary = summarise(search, random_search, setting, networks, choice)
+    if spared is not None:
+        summary["spared"] = spared.to_json()
     store.set_meta("summary", summary)
     return Result(folder, True, search.generation, summary, reason, formulas)

@@ -104,6 +104,7 @@ def make_search(setting: Setting, evaluate: Tabulation, selection: str) -> Searc
             # Random search has nothing to keep apart.
             islands=configuration.islands if selection != "random" else 1,
             migration_every=configuration.migration_every,
+            frugal=configuration.spare_plans,
         ),
         seeds=setting.seeds if selection != "random" else (),
     )

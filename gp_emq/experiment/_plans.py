@@ -48,7 +48,9 @@ def objective_for(
     if configuration.fitness == MEASURED_PLANS:
         costs = configuration_sizes(bench, statistics.layers)
         plans = bench_plans(bench, progress, given)
-        return MeasuredPlanObjective(bench, costs, plans, samples=samples, seed=seed)
+        # Of a plan every sample passes through all layers.
+        cost = float(sum(layer.macs for layer in statistics.layers) * bench.images)
+        return MeasuredPlanObjective(bench, costs, plans, cost=cost, samples=samples, seed=seed)
     return objective_of(
         bench, statistics.layers, fitness=configuration.fitness, samples=samples, seed=seed
     )

@@ -56,6 +56,14 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
     )
     undefined: Mapping[str, str] = summary.get("undefined", {})
     lines.extend(f"  –: {reason}" for reason in undefined.values())
+    if (spared := summary.get("spared")) is not None:
+        lines += [
+            "",
+            (
+                f"{spared['formulas']} of {spared['evaluated']} formulas could not win, and were "
+                f"not measured to their end; plans on {spared['benches']} of {spared['of']} benches"
+            ),
+        ]
     lines += ["", f"run:     {result.folder}"]
     # The report comes last, where it is seen.
     drawn = sorted(figures, key=lambda path: path.suffix == ".html")

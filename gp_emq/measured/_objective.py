@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from gp_emq.evolution import FloatArray, Measurement, Tables
 from gp_emq.measured._worth import BETWEEN, SHARES
 from gp_emq.mqbench import Bench
-from gp_emq.objectives import EqualCostObjective
+from gp_emq.objectives import EqualCostObjective, measure_above
 
 SHARE = 0.5
 """How much plans count, beside tau at equal cost."""
@@ -40,6 +40,7 @@ class MeasuredPlanObjective(EqualCostObjective):
         bench: The bench.
         costs: Cost of each of its configurations, (n,).
         plans: Says what plans are worth on it.
+        cost: What measuring a plan of it costs, beside those of other benches.
         samples: As for `EqualCostObjective`.
         seed: Likewise.
 
@@ -53,11 +54,13 @@ class MeasuredPlanObjective(EqualCostObjective):
         costs: FloatArray,
         plans: Judge,
         *,
+        cost: float = 1.0,
         samples: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(bench, costs, samples=samples, seed=seed)
         self._plans = plans
+        self.cost = cost
 
     def measure(self, formulas: Sequence[Tables]) -> list[Measurement]:
         """Measure formulas side by side; what each comes to depends on no other.
@@ -66,25 +69,64 @@ class MeasuredPlanObjective(EqualCostObjective):
             formulas: The one finite sensitivity table of each, (entries, bits).
         """
         return [
-            self._with_plans(one, table)
-            for one, (table,) in zip(super().measure(formulas), formulas, strict=True)
+            self.together(one, tables, self.dear(one, tables), validated=True)
+            for one, tables in zip(self.ranked(formulas), formulas, strict=True)
         ]
 
-    def _with_plans(self, ranked: Measurement, table: FloatArray) -> Measurement:
-        worths, between = np.zeros(len(SHARES)), np.zeros(len(BETWEEN))
-        if ranked.training >= LEAST_TAU:
-            worths, between = (
-                self._plans.worth(ranked.sign * table, shares) for shares in (SHARES, BETWEEN)
-            )
+    def measure_above(
+        self, formulas: Sequence[Tables], bars: Sequence[float], most: Sequence[float]
+    ) -> list[Measurement]:
+        """Measure formulas, but the plans only of those that may come to a bar by them.
+
+        Args:
+            formulas: As for `measure`.
+            bars: What each has to come to in training.
+            most: What plans are worth at most, (1,).
+        """
+        split = [(tables,) for tables in formulas]
+        return [one for (one,) in measure_above((self,), split, bars, most)]
+
+    def ranked(self, formulas: Sequence[Tables]) -> list[Measurement]:
+        """Give tau at equal cost alone; see `gp_emq.objectives.measure_above`."""
+        return super().measure(formulas)
+
+    def bound(self, ranked: Measurement, most: float) -> float:
+        """Say what a formula comes to at most in training, if plans are worth so much."""
+        worth = most if ranked.training >= LEAST_TAU else 0.0
+        return max(0.0, with_plans(ranked.training, worth))
+
+    def dear(self, ranked: Measurement, tables: Tables) -> FloatArray:
+        """Measure what the plans of a formula are worth, (sizes,)."""
+        return self._worth(ranked, tables, SHARES)
+
+    def together(
+        self, ranked: Measurement, tables: Tables, dear: FloatArray | None, *, validated: bool
+    ) -> Measurement:
+        """Put tau and plans together; see `gp_emq.objectives.measure_above`."""
+        worths = np.zeros(len(SHARES)) if dear is None else dear
+        between = self._worth(ranked, tables, BETWEEN) if validated else np.zeros(len(BETWEEN))
         training = max(0.0, with_plans(ranked.training, worths.mean()))
         validation = with_plans(ranked.validation, between.mean())
         return replace(
             ranked,
             training=training,
             validation=validation,
-            by_network=((training, validation),),
+            by_network=(
+                (
+                    np.nan if dear is None else training,
+                    validation if validated else np.nan,
+                ),
+            ),
             make_left_out=partial(_left_out, ranked, worths),
+            dear=(np.nan if dear is None else float(dear.mean()),),
+            is_complete=validated,
         )
+
+    def _worth(self, ranked: Measurement, tables: Tables, shares: Sequence[float]) -> FloatArray:
+        if ranked.training < LEAST_TAU:
+            return np.zeros(len(shares))
+        (table,) = tables
+        return self._plans.worth(ranked.sign * table, shares)
 
 
 def with_plans(tau: float, worth: float) -> float:

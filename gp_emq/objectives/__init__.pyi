@@ -1,4 +1,5 @@
 from ._bench import BenchObjective
+from ._dear import measure_above
 from ._equal_cost import EqualCostObjective
 from ._mean import MeanObjective
 from ._plans import PlanObjective, PlanRanker
@@ -12,5 +13,6 @@ __all__ = [
     "PlanObjective",
     "PlanRanker",
     "bench_sha256",
+    "measure_above",
     "objective_of",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from gp_emq.errors import GpEmqError
 from gp_emq.evolution import Figures, FloatArray, Measurement, Objective, ObjectiveOfParts, Tables
+from gp_emq.objectives._dear import measure_above
 
 
 class MeanObjective:
@@ -53,6 +54,20 @@ class MeanObjective:
             one.measure([tables[own] for tables in formulas]) for one, own in self._with_places()
         ]
         return [_mean(parts) for parts in zip(*measured, strict=True)]
+
+    def measure_above(
+        self, formulas: Sequence[Tables], bars: Sequence[float], most: Sequence[float]
+    ) -> list[Measurement]:
+        """Measure formulas, the dear parts as far as they may come to a bar; see `measure_above`.
+
+        Args:
+            formulas: As for `measure`.
+            bars: What each has to come to in training.
+            most: What the dear part of each dear objective comes to at most, in their order.
+        """
+        places = [own for _, own in self._with_places()]
+        split = [[tables[own] for own in places] for tables in formulas]
+        return [_mean(parts) for parts in measure_above(self._objectives, split, bars, most)]
 
     def measured(self, tables: Tables, figures: Sequence[Figures]) -> Measurement:
         """Give what `measure` gives, from what was found on each network.
@@ -100,4 +115,6 @@ def _mean(parts: Sequence[Measurement]) -> Measurement:
     by_network = tuple(
         (turn * one, turn * other) for turn, part in turned for one, other in part.by_network
     )
-    return Measurement(sign, training, validation, by_network, left_out, ranks)
+    dear = tuple(one for part in parts for one in part.dear)
+    complete = all(part.is_complete for part in parts)
+    return Measurement(sign, training, validation, by_network, left_out, ranks, dear, complete)

@@ -8,7 +8,7 @@ import pytest
 
 from gp_emq import bench as bench_command
 from gp_emq.allocation import Budget, Problem, search_space
-from gp_emq.errors import BenchError
+from gp_emq.errors import BenchError, RunError
 from gp_emq.experiment import Execution, RunConfiguration, run
 from gp_emq.experiment._plans import bench_plans
 from gp_emq.measured import BenchPlans, MeasuredPlanObjective
@@ -193,3 +193,58 @@ def test_a_search_is_rewarded_by_plans_and_resumes_to_the_same(
     (row,) = [row for row in whole.summary["rows"] if row["name"].startswith("evolved")]
     worth = 2 * best.training_tau - row["training"]
     assert -1 <= worth <= 1.0 + 1e-9
+
+
+def test_sparing_plans_changes_nothing_of_what_emq_finds(built, tmp_path, monkeypatch) -> None:
+    measured: list[int] = []
+    monkeypatch.setattr(
+        BenchPlans, "_measured", counted(BenchPlans._measured, measured), raising=True
+    )
+
+    def searched(folder: str, generations: int = 3, **settings) -> tuple[str, int]:
+        monkeypatch.setenv("GP_EMQ_CACHE", str(tmp_path / f"cache of {folder}"))
+        measured.clear()
+        execution = Execution(
+            folder=tmp_path / folder, generations=generations, random_search=False, figures=False,
+            quiet=True,
+        )  # fmt: skip
+        run(emq_on(built, **settings), execution)
+        return (tmp_path / folder / "hall_of_fame.json").read_text(), len(measured)
+
+    whole, all_plans = searched("whole")
+    spared, few_plans = searched("spared", spare_plans=True)
+    assert spared == whole
+    assert few_plans < all_plans
+    # The same after an interruption.
+    searched("parts", 1, spare_plans=True)
+    parts, _ = searched("parts", 3, spare_plans=True)
+    assert parts == whole
+    counts = []
+    for folder in ("spared", "parts"):
+        with RunStore.open(tmp_path / folder, readonly=True) as store:
+            counts.append(store.meta("summary")["spared"])
+            rows = store.individuals(accepted_only=True)
+    assert counts[0] == counts[1]
+    unfinished = [row for row in rows if row.benches[0].validation_tau is None]
+    assert len(unfinished) == counts[0]["formulas"] > 0
+    assert "not measured to the end" in (tmp_path / "spared" / "logbook.csv").read_text()
+
+
+def counted(function, log: list[int]):
+    def call(*arguments):
+        log.append(1)
+        return function(*arguments)
+
+    return call
+
+
+def emq_on(built: Path, **settings) -> RunConfiguration:
+    return RunConfiguration(
+        bench=str(built), primitives="weights_only", population=8, max_size=8, selection="emq",
+        fitness="measured-plans", **settings,
+    )  # fmt: skip
+
+
+def test_plans_are_spared_where_there_are_any(built) -> None:
+    with pytest.raises(RunError, match="--spare-plans is for --fitness measured-plans"):
+        RunConfiguration(bench=str(built), spare_plans=True)
