@@ -19,7 +19,7 @@ from gp_emq.outputs import OutputFile
 PAPER = Cluster(workers=128, latency=0.001, message=0.002, per_item=0.00002, set_up=20.0)
 RANKING, RANKING_SAMPLED = 0.5, 0.05
 """Seconds to rank 50 networks' configurations for a formula: half of 10,000, and 500 of them."""
-HERE, PAIRED = 0.005, 0.08
+HERE, PAIRED = 0.005, 0.02
 """Seconds that the one process takes for a formula: to propose, remember and store it; and for what
 the default selection compares, of 500 configurations of each network."""
 WORKERS = (1, 4, 16, 64, 256, 1024)

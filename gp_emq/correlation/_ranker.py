@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_emq.correlation._listed import ListedPairs
-from gp_emq.correlation._pairs import PairMask, signs
+from gp_emq.correlation._pairs import PairMask
 from gp_emq.correlation._scores import FloatArray
 
 BitArray = NDArray[np.uint64]
@@ -75,10 +75,11 @@ class _AllPairs:
 
     def __init__(self, accuracies: FloatArray) -> None:
         better = accuracies[:, None] > accuracies[None, :]
-        self._accuracies, self._count = accuracies, len(accuracies)
+        self._count = len(accuracies)
         self._beats = _packed(better)
         self._beaten_by = _packed(better.T)
         self._untied = int(np.count_nonzero(better))
+        self._untied_others = np.count_nonzero(better | better.T, axis=1).astype(np.float64)
         self._single = _packed(np.eye(self._count, dtype=bool))
 
     def taus(self, scores: FloatArray) -> FloatArray:
@@ -90,12 +91,21 @@ class _AllPairs:
 
     def left_out(self, scores: FloatArray) -> FloatArray:
         """See `Ranker`."""
-        by_score, by_accuracy = signs(scores), signs(self._accuracies)
-        concordance = np.einsum("ij,ij->i", by_score, by_accuracy)
+        order, lower, visited = self._in_order(scores[None])
+        order, lower = order[:, 0], lower[:, 0]
+        # Those with a strictly higher score begin where the group of equal scores ends.
+        upper = np.append(lower[1:][lower[1:] > lower[:-1]], self._count)
+        upper = upper[np.searchsorted(upper, lower, side="right")]
+        below, above = visited[lower, 0], visited[-1] & ~visited[upper, 0]
+        beats, beaten_by = self._beats[order], self._beaten_by[order]
+        agreeing = _bits((below & beats) | (above & beaten_by), 1)
+        agreeing -= _bits((below & beaten_by) | (above & beats), 1)
+        concordance, untied = np.empty((2, self._count))
+        concordance[order], untied[order] = agreeing, self._count - upper + lower
         # Sums over ordered pairs; leaving i out takes away row i and column i.
-        numerator = concordance.sum() - 2 * concordance
-        untied, untied_others = np.abs(by_score).sum(axis=1), np.abs(by_accuracy).sum(axis=1)
-        left, right = untied.sum() - 2 * untied, untied_others.sum() - 2 * untied_others
+        numerator, left, right = (
+            of_each.sum() - 2 * of_each for of_each in (concordance, untied, self._untied_others)
+        )
         denominator = np.sqrt(left * right)
         taus: FloatArray = np.divide(
             numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0
@@ -103,6 +113,27 @@ class _AllPairs:
         return taus
 
     def _chunk(self, scores: FloatArray) -> FloatArray:
+        order, lower, visited = self._in_order(scores)
+        below = visited[lower, np.arange(len(scores))]
+        concordant = _bits(below & self._beats[order], (0, 2))
+        discordant = _bits(below & self._beaten_by[order], (0, 2))
+        untied = lower.sum(axis=0, dtype=np.float64)
+        pairs = np.sqrt(untied * self._untied)
+        difference = (concordant - discordant).astype(np.float64)
+        taus: FloatArray = np.divide(difference, pairs, out=np.zeros(len(scores)), where=pairs > 0)
+        return taus
+
+    def _in_order(self, scores: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], BitArray]:
+        """Visit configurations in order of score.
+
+        Args:
+            scores: (candidates, n).
+
+        Returns:
+            The configurations in order, (n, candidates); how many have a strictly lower score than
+            each of these; and the set of those visited before any number of visits, (n + 1,
+            candidates, words).
+        """
         by_configuration = np.ascontiguousarray(scores.T)
         order = np.argsort(by_configuration, axis=0, kind="stable")
         ordered = np.take_along_axis(by_configuration, order, axis=0)
@@ -113,14 +144,7 @@ class _AllPairs:
         lower = np.maximum.accumulate(np.where(rises, positions, 0), axis=0)
         visited = np.zeros((self._count + 1, len(scores), self._single.shape[1]), dtype=np.uint64)
         np.bitwise_or.accumulate(self._single[order], axis=0, out=visited[1:])
-        below = visited[lower, np.arange(len(scores))]
-        concordant = _bits(below & self._beats[order])
-        discordant = _bits(below & self._beaten_by[order])
-        untied = lower.sum(axis=0, dtype=np.float64)
-        pairs = np.sqrt(untied * self._untied)
-        difference = (concordant - discordant).astype(np.float64)
-        taus: FloatArray = np.divide(difference, pairs, out=np.zeros(len(scores)), where=pairs > 0)
-        return taus
+        return order, lower, visited
 
 
 def _packed(mask: NDArray[np.bool_]) -> BitArray:
@@ -131,7 +155,7 @@ def _packed(mask: NDArray[np.bool_]) -> BitArray:
     return np.packbits(padded, axis=1).view(np.uint64)
 
 
-def _bits(words: BitArray) -> NDArray[np.int64]:
-    """Count the bits of each candidate: (n, candidates, words) to (candidates,)."""
-    counts: NDArray[np.int64] = np.bitwise_count(words).sum(axis=(0, 2), dtype=np.int64)
+def _bits(words: BitArray, axis: int | tuple[int, ...]) -> NDArray[np.int64]:
+    """Count the bits along some axes."""
+    counts: NDArray[np.int64] = np.bitwise_count(words).sum(axis=axis, dtype=np.int64)
     return counts
