@@ -31,6 +31,23 @@ def benchmark(candidates: int = 200) -> list[Row]:
             taus.append(float((by_score * by_accuracy).sum() / np.sqrt(untied)))
         return taus
 
+    def left_out() -> list[object]:
+        """Signs of all pairs, of which each configuration's own row and column are taken away."""
+        by_accuracy = np.sign(accuracies[:, None] - accuracies)
+        taus: list[object] = []
+        for row in scores:
+            by_score = np.sign(row[:, None] - row)
+            agreement, untied, others = (
+                of_each.sum() - 2 * of_each
+                for of_each in (
+                    np.einsum("ij,ij->i", by_score, by_accuracy),
+                    np.abs(by_score).sum(axis=1),
+                    np.abs(by_accuracy).sum(axis=1),
+                )
+            )
+            taus.append(agreement / np.sqrt(untied * others))
+        return taus
+
     what = f"{candidates} candidates, {CONFIGURATIONS} configurations"
     return [
         compare(
@@ -46,5 +63,12 @@ def benchmark(candidates: int = 200) -> list[Row]:
             "numpy over the pairs in a loop",
             masked_loop,
             repeats=9,
+        ),
+        compare(
+            f"tau with each configuration left out in turn, of {what}",
+            lambda: list(map(KendallRanker(accuracies).left_out, scores)),
+            "numpy over the matrix of all pairs",
+            left_out,
+            repeats=3,
         ),
     ]

@@ -22,7 +22,7 @@ ROW = re.compile(
         ("search", 1),
         ("procedure", 1),
         ("planning", 2),
-        ("ranking", 2),
+        ("ranking", 3),
         ("jobs", 1),
     ],
 )
