@@ -23,7 +23,7 @@ from gp_emq.allocation import Plan, allocate
 from gp_emq.determinism import one_thread
 from gp_emq.networks import Layer, split, untrained_network
 from gp_emq.proxies.loading import load_proxy
-from gp_emq.quantization import WeightQuantizer, _scales, quantize_weights
+from gp_emq.quantization import WeightQuantizer, quantize_weights
 from gp_emq.statistics import collect_statistics
 
 BITS = (4, 5, 6, 8)
@@ -105,17 +105,24 @@ def procedure(
     return scores.sums
 
 
-def plan(model: nn.Module, images: Tensor, labels: Tensor, proxy: str) -> Plan:
+def plan(
+    model: nn.Module, images: Tensor, labels: Tensor, layers: Sequence[Layer], proxy: str
+) -> Plan:
     """Plan 6 bits on average by a proxy.
 
     Args:
-        model: The network.
+        model: The network; its weights are moved a little.
         images: (n, 3, H, W).
         labels: int64 (n,).
+        layers: Its layers.
         proxy: Its name.
     """
-    _scales.forget()
-    statistics = collect_statistics(model, images, labels, bits=BITS)
+    with torch.no_grad():
+        for layer in layers:
+            weight = model.get_submodule(layer.name).weight
+            assert isinstance(weight, Tensor)  # noqa: S101 - layers have one
+            weight.mul_(1 + 2.0**-10 * torch.rand_like(weight))
+    statistics = collect_statistics(model, images, labels, bits=BITS, layers=layers)
     return allocate(load_proxy(proxy).table(statistics), average_bits=6)
 
 
@@ -134,7 +141,7 @@ def benchmark(
             rows += [
                 compare(
                     f"a plan of {name} by `{proxy}`, {images} images of {side} × {side}",
-                    partial(plan, model, samples, labels, proxy),
+                    partial(plan, model, samples, labels, layers, proxy),
                     "scores as by `auto_quantize`",
                     partial(procedure, model, samples, labels, layers),
                     repeats=1,

@@ -242,7 +242,7 @@ class PrivateNetwork:
             (value, value.copy())
             for _, attributes in before
             for name, value in attributes.items()
-            if isinstance(value, _CONTAINERS) and name not in _OF_EVERY_MODULE
+            if name not in _OF_EVERY_MODULE and isinstance(value, _CONTAINERS)
         ]
         try:
             yield

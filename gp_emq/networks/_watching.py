@@ -91,10 +91,9 @@ def watching(
     def after(
         module: nn.Module, _arguments: tuple[Any, ...], _named: dict[str, Any], output: Any
     ) -> Tensor:
-        if not isinstance(output, Tensor):
-            raise NetworkError(f"a {type(module).__name__} gave {type(output).__name__}: no tensor")
-        records[module].append(Call(*taken.pop(module), output))
-        return output.clone()
+        given = _tensor_of(module, output)
+        records[module].append(Call(*taken.pop(module), given))
+        return given.clone()
 
     with contextlib.ExitStack() as stack:
         for module in records:
@@ -103,6 +102,34 @@ def watching(
             last = module.register_forward_hook(after, prepend=not around_hooks, with_kwargs=True)
             stack.callback(last.remove)
         yield [records[module] for module in modules]
+
+
+@contextlib.contextmanager
+def showing(
+    modules: Sequence[nn.Module], see: Callable[[nn.Module, Tensor], None]
+) -> Iterator[None]:
+    """Show what some modules give inside the block, before the user's hooks and what follows.
+
+    Nothing is copied: what is to be kept is for the one who sees it to copy.
+
+    Args:
+        modules: the modules.
+        see: called with a module and its output, each time that it gives one.
+    """
+
+    def after(module: nn.Module, _arguments: tuple[Any, ...], output: Any) -> None:
+        see(module, _tensor_of(module, output))
+
+    with contextlib.ExitStack() as stack:
+        for module in dict.fromkeys(modules):
+            stack.callback(module.register_forward_hook(after, prepend=True).remove)
+        yield
+
+
+def _tensor_of(module: nn.Module, output: Any) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise NetworkError(f"a {type(module).__name__} gave {type(output).__name__}: no tensor")
+    return output
 
 
 def zero_bias(module: nn.Module) -> dict[str, Tensor]:

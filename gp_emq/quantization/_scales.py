@@ -112,8 +112,3 @@ def shaped_parameters(
     return QuantizationParameters(
         scale.reshape(shape), zero_point.reshape(shape), quant_min, quant_max
     )
-
-
-def forget() -> None:
-    """Forget the grids that were found, so that they are searched for anew."""
-    _known.clear()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gp_emq.networks import (
     Call,
@@ -21,6 +22,9 @@ from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._network import FunctionalNetwork
 
+_OPERATORS = {nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear}
+"""Layers whose forward is an operator on their input, weight and bias, and reads nothing else."""
+
 
 @dataclass(frozen=True)
 class Changed:
@@ -28,11 +32,12 @@ class Changed:
 
     Attributes:
         output: What the layer gave, before a user's hooks.
-        changes: For each width, what quantizing its weight alone adds to that.
+        changes: For each width, what quantizing its weight alone adds to that; each is computed
+            when it is asked for, and once.
     """
 
     output: Tensor
-    changes: tuple[Tensor, ...]
+    changes: Iterator[Tensor]
 
 
 def changed(
@@ -71,17 +76,32 @@ def changed_call(
     """
     moved = perturbation.to(network.device)
     if is_linear_map(module):
-        bias = zero_bias(module)
-        return Changed(
-            call.output.detach().float(),
-            tuple(_own_output(network, module, call, {"weight": one, **bias}) for one in moved),
-        )
+        found = _of_operator if type(module) in _OPERATORS else _of_linear_map
+        return Changed(call.output.detach().float(), found(network, module, call, moved))
     parameter = module._parameters["weight"]  # or what a pass put in its place
     assert parameter is not None  # noqa: S101 - layers have one
     weight = parameter.detach()
     output = _own_output(network, module, call, {"weight": weight})
     quantized = (_own_output(network, module, call, {"weight": weight + one}) for one in moved)
-    return Changed(output, tuple(value - output for value in quantized))
+    return Changed(output, (value - output for value in quantized))
+
+
+def _of_operator(
+    _network: PrivateNetwork, module: nn.Module, call: Call, moved: Tensor
+) -> Iterator[Tensor]:
+    value = call.input.detach().float()
+    for one in moved:
+        if isinstance(module, nn.Linear):
+            yield functional.linear(value, one)
+        else:
+            yield module._conv_forward(value, one, None)  # type: ignore[operator]
+
+
+def _of_linear_map(
+    network: PrivateNetwork, module: nn.Module, call: Call, moved: Tensor
+) -> Iterator[Tensor]:
+    bias = zero_bias(module)
+    return (_own_output(network, module, call, {"weight": one, **bias}) for one in moved)
 
 
 def _own_output(
@@ -120,11 +140,14 @@ def output_change(
     widths = range(len(perturbations[0]))
     parts: list[list[list[list[Tensor]]]] = [[] for _ in widths]
     for some in split(images, len(kept) if by_rows else 1):
-        layers = list(changed(network, some, perturbations))
+        layers = [
+            [tuple(call.changes) for call in calls]
+            for calls in changed(network, some, perturbations)
+        ]
         for width in widths:
             parts[width].append(
                 [
-                    by_image(layer, [call.changes[width] for call in calls], by_rows=by_rows)
+                    by_image(layer, [changes[width] for changes in calls], by_rows=by_rows)
                     for layer, calls in zip(network.layers, layers, strict=True)
                 ]
             )

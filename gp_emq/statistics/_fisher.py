@@ -1,16 +1,15 @@
 """The empirical Fisher diagonal from one backward pass per chunk."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gp_emq.errors import StatisticsError
 from gp_emq.networks import Samples, gives_rows, split, watching
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten, gradients_by
+from gp_emq.statistics._image_gradients import ImageGradients
 from gp_emq.statistics._network import FunctionalNetwork
 
 _Adding = Callable[[FunctionalNetwork, list[Tensor], Samples, Samples, list[Tensor]], None]
@@ -134,7 +133,7 @@ def _add_chunk(
     outputs = [call.output for record in records for call in record]
     gradients = gradients_by(loss, outputs)
     owners = [layer.shares or layer.name for layer in network.layers]
-    factors = {owner: _Factors() for owner in owners}
+    factors = {owner: ImageGradients() for owner in owners}
     with torch.no_grad():
         for owner, module, record in zip(owners, network.modules, records, strict=True):
             for call in record:
@@ -143,92 +142,3 @@ def _add_chunk(
             found = factors[layer.name].squares(squares.shape)
             if found is not None:
                 squares.add_(found.to(squares.device))
-
-
-@dataclass
-class _Factors:
-    """What makes up the gradients by one weight, which may have several calls, for each image.
-
-    Attributes:
-        products: (n, groups, rows, positions) of the gradient, and of what it is multiplied by.
-        looked_up: Indices (n, positions), and the gradient by the row that each gave.
-    """
-
-    products: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    looked_up: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-
-    def add(self, module: nn.Module, value: Tensor, gradient: Tensor) -> None:
-        """Add a call of a layer, by what went in and the gradient by what came out."""
-        if isinstance(module, nn.Embedding):
-            rows = gradient.reshape(len(value), -1, gradient.shape[-1])
-            self.looked_up.append((value.reshape(len(value), -1).long(), rows))
-        else:
-            self.products.append(_factors(module, value.float(), gradient))
-
-    def squares(self, shape: torch.Size) -> Tensor | None:
-        """Sum over images the squared gradient, which itself sums over all calls with the weight.
-
-        Args:
-            shape: Of the weight.
-
-        Returns:
-            The sums, of that shape; None where nothing called it.
-        """
-        size = shape[0]
-        if not self.products:
-            if not self.looked_up:
-                return None
-            places, rows = self._rows(size)
-            return torch.zeros(shape).index_add_(0, places % size, rows.square_())
-        looked_up = self._rows(size) if self.looked_up else None
-        total: Tensor | None = None
-        for image in range(len(self.products[0][0])):
-            gradient = sum(
-                torch.matmul(left[image], right[image].transpose(-1, -2))
-                for left, right in self.products
-            )
-            assert isinstance(gradient, Tensor)  # noqa: S101
-            if looked_up is not None:
-                places, rows = looked_up
-                here = places // size == image
-                where = (places[here] % size).to(gradient.device)
-                gradient.view(shape).index_add_(0, where, rows[here].to(gradient.device))
-            total = gradient.square_() if total is None else total.addcmul_(gradient, gradient)
-        assert total is not None  # noqa: S101
-        return total.view(shape)
-
-    def _rows(self, size: int) -> tuple[Tensor, Tensor]:
-        """Add up the gradients by the rows of a table that each image looked up.
-
-        On the CPU, where the order of a sum is always the same.
-
-        Args:
-            size: How many rows the table has.
-
-        Returns:
-            int64 (k,), `size` times the image plus the row, each once; and float32 (k, numbers).
-        """
-        indices = torch.cat([index for index, _ in self.looked_up], dim=1).cpu()
-        rows = torch.cat([row for _, row in self.looked_up], dim=1).cpu()
-        keys = indices + size * torch.arange(len(indices))[:, None]
-        places, inverse = torch.unique(keys, return_inverse=True)
-        sums = torch.zeros(len(places), rows.shape[-1])
-        return places, sums.index_add_(0, inverse.reshape(-1), rows.flatten(0, 1))
-
-
-def _factors(module: nn.Module, value: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring input and output gradient to (n, groups, rows, positions) each."""
-    count = len(value)
-    if not isinstance(module, nn.Conv2d):
-        left = gradient.reshape(count, 1, -1, gradient.shape[-1]).transpose(-1, -2)
-        return left, value.reshape(count, 1, -1, value.shape[-1]).transpose(-1, -2)
-    padding = module._reversed_padding_repeated_twice
-    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-    columns = functional.unfold(
-        functional.pad(value, padding, mode=mode),
-        kernel_size=module.kernel_size,
-        dilation=module.dilation,
-        stride=module.stride,
-    )
-    right = columns.view(count, module.groups, -1, columns.shape[-1])
-    return gradient.reshape(count, module.groups, -1, right.shape[-1]), right

@@ -1,6 +1,7 @@
 """Sums, over all images, of gradients times what quantizing a layer changes."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._changes import changed_call
 from gp_emq.statistics._gradients import gradients_by
 from gp_emq.statistics._network import FunctionalNetwork
+from gp_emq.statistics._products import Products
 
 WEIGHTED, FORM = range(2)
 """The places of what `gradient_sums` gives."""
@@ -71,10 +73,12 @@ class _Sums:
             (images, entries, bits), or zeros where that is not wanted.
         """
         network = self._network
-        with (
-            watching(network.modules, around_hooks=True) as fed,
-            watching(network.modules) as given,
-        ):
+        hooked = not all(map(is_linear_map, network.modules))
+        with ExitStack() as stack:
+            given = stack.enter_context(watching(network.modules))
+            fed = given
+            if hooked:
+                fed = stack.enter_context(watching(network.modules, around_hooks=True))
             loss = network.summed_loss(network.weights(), images, labels)
         gradients = gradients_by(loss, [call.output for calls in given for call in calls])
         weighted = torch.zeros(self.shape, dtype=torch.float64)
@@ -83,14 +87,13 @@ class _Sums:
         with torch.no_grad():
             for layer, module, calls, moved in layers:
                 for call in calls:
-                    gradient = gradients.pop(0).double()
+                    gradient = Products(gradients.pop(0))
                     changes = changed_call(network.network, module, call, moved).changes
                     for width, change in enumerate(changes):
-                        product = gradient * change
-                        weighted[layer.entry, width] += product.square().sum().cpu()
+                        squares, sums = gradient.sums(change)
+                        weighted[layer.entry, width] += squares.sum().cpu()
                         if along:
-                            rows = product.flatten(1).sum(dim=1)
-                            products[:, layer.entry, width] += rows.cpu()
+                            products[:, layer.entry, width] += sums.cpu()
         return weighted, products
 
     def of_images(self, images: Samples, labels: Samples) -> Tensor:

@@ -1,14 +1,15 @@
 """Whether a network treats an image in a batch as it treats the image alone."""
 
 import contextlib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError, StatisticsError
-from gp_emq.networks import Call, Samples, count, split, watching
+from gp_emq.networks import Samples, count, showing, split
 from gp_emq.statistics._network import FunctionalNetwork
 
 _SINGLE, _DOUBLE = 1e-5, 1e-9
@@ -54,34 +55,42 @@ def _compared(
     network: FunctionalNetwork, images: Samples, dtype: torch.dtype, first: int
 ) -> Tensor:
     """Compare one chunk, in one floating type."""
-    with torch.no_grad():
-        together, rows = _run(network, images, dtype)
-        _check_finite(together, first)
-        answer = torch.ones(2 + len(rows), dtype=torch.int64)
-        left = [sum(call.output.numel() for call in calls) for calls in rows]
-        outputs = _Together(together)
-        batches = [[_Together(call.output) for call in calls] for calls in rows]
-        alone = (_run(network, image, dtype) for image in split(images, 1))
-        for index, (logits, calls) in enumerate(alone):
-            _check_finite(logits, first + index)
-            answer[0] &= outputs.is_close(index, logits)
-            for place, (batch, single) in enumerate(zip(batches, calls, strict=True)):
-                left[place] -= sum(call.output.numel() for call in single)
-                answer[2 + place] &= len(batch) == len(single) and all(
-                    one.has_row(index, other.output, count(images))
-                    for one, other in zip(batch, single, strict=True)
-                )
-        answer[1] = not any(left)
-    return answer
-
-
-def _run(
-    network: FunctionalNetwork, images: Samples, dtype: torch.dtype
-) -> tuple[Tensor, list[list[Call]]]:
     weights = [value.detach().to(dtype) for value in network.weights()]
-    with watching(network.modules) as records:
-        logits = network.logits(weights, images, dtype=dtype)
-    return logits, list(records)
+    modules = network.modules
+    together: dict[nn.Module, list[_Together]] = {module: [] for module in modules}
+    calls: Counter[nn.Module] = Counter()
+    differ: set[nn.Module] = set()
+
+    def keep(module: nn.Module, output: Tensor) -> None:
+        together[module].append(_Together(output.clone()))
+
+    def compare(module: nn.Module, output: Tensor) -> None:
+        place, batch = calls[module], together[module]
+        calls[module] += 1
+        left[module] -= output.numel()
+        if place >= len(batch) or not batch[place].has_row(index, output, count(images)):
+            differ.add(module)
+
+    with torch.no_grad():
+        with showing(modules, keep):
+            logits = network.logits(weights, images, dtype=dtype)
+        _check_finite(logits, first)
+        outputs = _Together(logits)
+        left = {
+            module: sum(call.values.numel() for call in batch) for module, batch in together.items()
+        }
+        is_alike = True
+        with showing(modules, compare):
+            for index, image in enumerate(split(images, 1)):
+                calls.clear()
+                logits = network.logits(weights, image, dtype=dtype)
+                _check_finite(logits, first + index)
+                is_alike &= outputs.is_close(index, logits)
+                differ |= {
+                    module for module, batch in together.items() if len(batch) != calls[module]
+                }
+    rows = [module not in differ for module in modules]
+    return torch.tensor([is_alike, not any(left.values()), *rows], dtype=torch.int64)
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,7 @@ class _Together:
     @cached_property
     def largest(self) -> float:
         """The largest value, by size; looked for once for all images."""
-        return float(self.values.abs().max())
+        return _largest(self.values)
 
     def has_row(self, index: int, alone: Tensor, count: int) -> bool:
         """Say whether row `index`, of `count`, is what the image gives alone."""
@@ -111,7 +120,13 @@ class _Together:
         types = {torch.float64: _DOUBLE, torch.float32: _SINGLE}
         # Under autocast a number may round up in one order of summation and down in another.
         relative = types.get(row.dtype, 8 * torch.finfo(row.dtype).eps)
-        return float((row - alone).abs().max()) <= relative * self.largest
+        return _largest(row - alone) <= relative * self.largest
+
+
+def _largest(values: Tensor) -> float:
+    """Return the largest value, by size; NaN where there is one."""
+    low, high = torch.aminmax(values)
+    return float(torch.maximum(-low, high))
 
 
 def _check_finite(logits: Tensor, first: int) -> None:
