@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gp_emq.allocation import allocate, load_plan
     from gp_emq.experiment import search
     from gp_emq.export import load_quantized, save_quantized
+    from gp_emq.measured import best_plan
     from gp_emq.networks import Metric, Workload
     from gp_emq.proxies import SensitivityTable
     from gp_emq.proxies.loading import load_proxy
@@ -24,6 +25,7 @@ __all__ = [
     "Workload",
     "__version__",
     "allocate",
+    "best_plan",
     "collect_statistics",
     "load_plan",
     "load_proxy",
@@ -38,6 +40,7 @@ _HOMES = {
     "SensitivityTable": "gp_emq.proxies",
     "Workload": "gp_emq.networks",
     "allocate": "gp_emq.allocation",
+    "best_plan": "gp_emq.measured",
     "collect_statistics": "gp_emq.statistics",
     "load_plan": "gp_emq.allocation",
     "load_proxy": "gp_emq.proxies.loading",
@@ -51,8 +54,8 @@ _HOMES = {
 
 _PACKAGES = frozenset(
     {
-        "allocation", "errors", "export", "mqbench", "networks", "proxies", "ptq", "qat",
-        "quantization", "ranking", "statistics", "store",
+        "allocation", "errors", "export", "measured", "mqbench", "networks", "proxies", "ptq",
+        "qat", "quantization", "ranking", "statistics", "store",
     }
 )  # fmt: skip
 """What `import gp_emq` alone makes reachable, as in `gp_emq.networks.find_layers`."""

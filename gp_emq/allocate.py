@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from gp_emq.cli._allocate_files import (
 )
 from gp_emq.cli._allocate_scores import NetworkScores, Source, source_of
 from gp_emq.command import KEPT_STATISTICS, REGRESSES, make_callable, resumption, run_command
-from gp_emq.errors import AllocationError, GpEmqError
+from gp_emq.errors import AllocationError
 from gp_emq.outputs import check_output_file
 
 if TYPE_CHECKING:
@@ -155,43 +156,9 @@ def _scored(
     compared = asked.has_budget or asked.save_table is not None
     if network is None or not asked.races or not isinstance(source, NetworkScores):
         return source.scored(compared=compared), ""
-    winner, raced = _winner(source, space, budgets, network)
+    tables = {name: partial(_table_of, source, space, name) for name in source.contenders}
+    winner, raced = measured.winner_of(tables, space, budgets, network)
     return source.scored_by(winner, compared=compared), raced
-
-
-def _winner(
-    source: NetworkScores,
-    space: "Space",
-    budgets: "Sequence[Budget]",
-    network: "PlanNetwork",
-) -> tuple[str, str]:
-    """Find the proxy to plan by, of several: the one whose plan loses least on the network.
-
-    Those that cannot score the network, or whose scores cannot rank, stay out of the race.
-
-    Returns:
-        Its name, and what to say of the race.
-
-    Raises:
-        GpEmqError: None of them gives a plan.
-    """
-    plans, without = {}, {}
-    for name in source.contenders:
-        try:
-            table = _grouped(source.table(name), source, space)
-            choice = allocation.Problem.of(table, space, budgets).best()
-        except GpEmqError as error:
-            without[name] = error
-            continue
-        if choice is None:
-            return name, ""  # the budgets cannot be met, which solving says in detail
-        plans[name] = choice.configuration
-    if not plans:
-        raise next(iter(without.values()))
-    winner, said = measured.winner_of(plans, network)
-    return winner, "; ".join(
-        [said, *(f"{name} gives no plan: {error}" for name, error in without.items())]
-    )
 
 
 def _draw(
@@ -273,6 +240,11 @@ def _space(asked: AllocateSettings, source: Source) -> "Space":
 def _grouped(table: "SensitivityTable", source: Source, space: "Space") -> ArrayLike:
     """Give the table rows for the decisions of a space."""
     return allocation.grouped_table(table, source.layers, space.layers, space.bits)
+
+
+def _table_of(source: NetworkScores, space: "Space", name: str) -> ArrayLike:
+    """Give one proxy's table rows for the decisions of a space."""
+    return _grouped(source.table(name), source, space)
 
 
 def _baselines(

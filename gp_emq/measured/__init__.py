@@ -1,4 +1,7 @@
-"""Plans by measurement: what a plan really loses on images that it was not made by."""
+"""Plans by measurement: what a plan really loses on images that it was not made by.
+
+A `MeasuredPlan` is what comes of it.
+"""
 
 import lazy_loader
 

@@ -1,11 +1,13 @@
 from ._affordable import affordable
+from ._best import best_plan
 from ._certificate import REGRESSION, Certificate, save_certificate
 from ._contenders import contenders
 from ._names import CONTENDERS, DIVERGENCE, HELD_BACK, LEAST_PLANS, LOSSES, REACHES
 from ._network import PlanNetwork
 from ._objective import SHARE, MeasuredPlanObjective, with_plans
 from ._options import MeasureOptions
-from ._planning import measured_plan, plan_network, winner_of
+from ._planning import MeasuredPlan, measured_plan, plan_network
+from ._winner import winner_of
 from ._worth import BenchPlans
 
 __all__ = [
@@ -20,9 +22,11 @@ __all__ = [
     "BenchPlans",
     "Certificate",
     "MeasureOptions",
+    "MeasuredPlan",
     "MeasuredPlanObjective",
     "PlanNetwork",
     "affordable",
+    "best_plan",
     "contenders",
     "measured_plan",
     "plan_network",

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from gp_emq.errors import AllocationError
-from gp_emq.measured._names import LEAST_PLANS
+from gp_emq.measured._names import DIVERGENCE, HELD_BACK, LEAST_PLANS
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureOptions:
-    """What the command line asks to measure.
+    """What to measure of plans, and by.
 
     Attributes:
         measure: Measurements of a search; None for none.
@@ -25,14 +25,14 @@ class MeasureOptions:
         AllocationError: There are too few plans to calibrate by.
     """
 
-    measure: int | None
-    minutes: float | None
-    calibrate: int | None
-    interactions: str | None
-    measure_images: int
-    measure_loss: str
-    measure_method: str
-    max_drop: float | None
+    measure: int | None = None
+    minutes: float | None = None
+    calibrate: int | None = None
+    interactions: str | None = None
+    measure_images: int = HELD_BACK
+    measure_loss: str = DIVERGENCE
+    measure_method: str = "rtn"
+    max_drop: float | None = None
 
     def __post_init__(self) -> None:
         if self.calibrate is not None and self.calibrate < LEAST_PLANS:

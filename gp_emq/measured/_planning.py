@@ -1,7 +1,6 @@
 """From a table's plan to one that was measured, with its certificate."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,6 @@ from tqdm import tqdm
 from gp_emq.allocation import Configuration, CostSettings, Plan, Problem, Space, replanned
 from gp_emq.measured._calibration import Calibrated, calibrate
 from gp_emq.measured._certificate import Certificate, certify
-from gp_emq.measured._contest import contest
 from gp_emq.measured._interactions import Interacting, interact
 from gp_emq.measured._model import Measurement
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
@@ -21,7 +19,6 @@ from gp_emq.measured._search import Found, SearchSettings, halves, search
 from gp_emq.measured._text import (
     format_calibration,
     format_certificate,
-    format_contest,
     format_interactions,
     format_search,
 )
@@ -84,23 +81,6 @@ def plan_network(
         )  # fmt: skip
     halves(network)
     return network
-
-
-def winner_of(plans: Mapping[str, Configuration], network: PlanNetwork) -> tuple[str, str]:
-    """Let the plans of several proxies race.
-
-    Args:
-        plans: By name of the proxy.
-        network: Measures.
-
-    Returns:
-        The name of the proxy to plan by, and what to say of the race.
-
-    Raises:
-        AllocationError: As `contest` says.
-    """
-    found = contest(plans, network)
-    return found.winner, format_contest(found)
 
 
 def measured_plan(

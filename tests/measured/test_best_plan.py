@@ -1,0 +1,84 @@
+"""The best plan in one call is the one that the command makes."""
+
+import pytest
+import torch
+from torch import nn
+
+import gp_emq
+from gp_emq.allocate import main
+from gp_emq.allocation import CostSettings, load_plan
+from gp_emq.errors import AllocationError, DataError
+from gp_emq.measured import MeasureOptions
+from gp_emq.networks import Granularity
+
+MODULE = """
+import gp_emq
+import torch
+from torch import nn
+
+def tables():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 12), nn.ReLU(), nn.Linear(12, 6))
+    return gp_emq.Workload(model, torch.randn(160, 16))
+"""  # noqa: E501
+PROXIES = ("fit_trace", "relative_error", "model_optimizer")
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    (tmp_path / "of_tables.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("GP_EMQ_CACHE", str(tmp_path / "cache"))
+    return __import__("of_tables").tables()
+
+
+def test_the_call_makes_the_plan_of_the_command(tables, tmp_path, capsys) -> None:
+    line = ["--workload", "of_tables:tables", "--bits", "2,3,4", "--choices", "4=3,8"]
+    line += ["--average-bits", "3.2", "--fix", "0=4", "--measure", "5", "--no-plot"]
+    for name in PROXIES:
+        line += ["--proxy", name]
+    assert main([*line, "--out", str(tmp_path / "plan.json")]) == 0
+    expected, said = load_plan(tmp_path / "plan.json"), capsys.readouterr().out
+    found = gp_emq.best_plan(
+        tables, average_bits=3.2, fix={"0": 4}, choices={"4": (3, 8)}, proxies=PROXIES,
+        measuring=MeasureOptions(measure=5),
+    )  # fmt: skip
+    assert found.plan.widths == expected.widths
+    assert found.plan.provenance["raced"] == expected.provenance["raced"]
+    assert found.text in said
+    assert found.certificate.verdict == "ACCEPT"
+
+
+def test_bytes_count_what_belongs_to_no_layer(tables) -> None:
+    settings = CostSettings(granularity=Granularity(per_channel=True, group=8))
+    found = gp_emq.best_plan(tables, size_bytes=900, settings=settings, proxies=["relative_error"])
+    quantized = gp_emq.quantize(tables, found.plan)
+    assert found.plan.scale_group == 8
+    assert found.plan.targets[0].achieved <= 900
+    for row in quantized.network[0].weight.detach():
+        levels = 2 ** found.plan.widths["0"]
+        assert all(len(group.unique()) <= levels for group in row.reshape(2, 8))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "no budget: give at least one of size, average bits"),
+        ({"average_bits": 1}, "cannot be met"),
+        ({"average_bits": 3, "proxies": ["fitt"]}, "no proxy 'fitt': did you mean 'fit'"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(tables, given, said) -> None:
+    with pytest.raises(gp_emq.errors.GpEmqError, match=said) as error:
+        gp_emq.best_plan(tables, **{"proxies": ["relative_error"], **given})
+    assert "\n" not in str(error.value)
+
+
+def test_samples_are_needed_and_not_given_twice(tables) -> None:
+    network = nn.Sequential(nn.Linear(4, 4))
+    with pytest.raises(DataError, match="there are no images"):
+        gp_emq.best_plan(network, average_bits=3)
+    with pytest.raises(DataError, match="a workload brings its samples along"):
+        gp_emq.best_plan(tables, torch.zeros(4, 16), average_bits=3)
+    with pytest.raises(AllocationError, match="at least 32"):
+        gp_emq.best_plan(network, torch.randn(40, 4), average_bits=3, proxies=["relative_error"])
