@@ -16,17 +16,14 @@ _ROOTS = {"sqrt": 0.5, "square": 2.0}
 
 
 class Site(NamedTuple):
-    """A place for a constant.
-
-    Attributes:
-        is_exponent: Whether it is an exponent, or else a weight.
-        position: Of the node, in prefix order, whose argument it is at; -1 for the root itself.
-        argument: Which argument.
-    """
+    """A place for a constant."""
 
     is_exponent: bool
+    """Whether it is an exponent, or else a weight."""
     position: int
+    """Of the node, in prefix order, whose argument it is at; -1 for the root itself."""
     argument: int
+    """Which argument."""
 
 
 @dataclass(frozen=True)
