@@ -106,6 +106,8 @@ def _allocate(asked: AllocateSettings) -> int:
             _draw(asked.out, plan, front, problem, settings)
         if made is not None:
             write_certificate(made.certificate, asked.out)
+    for remark in source.remarks:
+        sys.stderr.write(f"note: {remark}\n")
     texts = [] if plan is None else [allocation.format_plan(plan)]
     texts += [f"{raced}\n"] if raced else []
     texts += [] if made is None else [made.text]

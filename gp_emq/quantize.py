@@ -82,7 +82,10 @@ def _quantized(asked: QuantizeSettings) -> "Report":
         floating=ptq.measured(before, groups),
         results=results,
         in_float=_in_float(plan, network),
-        notes=_notes(plan, network, asked, training, settings),
+        notes=[
+            *_notes(plan, network, asked, training, settings),
+            *filter(None, [inputs.remark]),
+        ],
         float_bytes=export.float_bytes(network.model),
         metric=test.metric.name,
         higher_is_better=test.metric.higher_is_better,

@@ -146,6 +146,14 @@ def test_the_function_may_be_called_beside_the_command() -> None:
         ),
         (lambda plan: plan.update(score=None), "score is None, not a number"),
         (lambda plan: plan["baselines"][0].update(bits=[3]), "needs 14 widths"),
+        (
+            lambda plan: [layer.update(bits=8) for layer in plan["layers"]],
+            r"come to 8 bits on average, and the plan says [0-9.]+: it was changed .*--fix",
+        ),
+        (
+            lambda plan: plan["measures"].update(average_bits=2.5),
+            "and the plan says 2.5: it was changed",
+        ),
     ],
 )
 def test_damaged_plans_are_refused(written: Path, tmp_path: Path, change, message: str) -> None:

@@ -1,5 +1,6 @@
 """Plans as JSON files: equal plans give equal bytes, and nothing is read unchecked."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -87,6 +88,7 @@ def _checked(plan: Plan, where: str) -> Plan:
     for number, planned in enumerate(plan.layers):
         _check_layer(planned, f"{where}: layer {number}")
     _check_entries(plan.layers, where)
+    _check_average(plan, where)
     for baseline in plan.baselines:
         if baseline.bits and len(baseline.bits) != len(plan.layers):
             _fail(
@@ -104,6 +106,26 @@ def _check_layer(planned: PlannedLayer, where: str) -> None:
             _fail(where, f"is excluded, but has {planned.bits} bits")
     elif not MIN_BITS <= planned.bits <= MAX_BITS:
         _fail(where, f"has {planned.bits} bits, not {MIN_BITS} to {MAX_BITS}")
+
+
+def _check_average(plan: Plan, where: str) -> None:
+    """Refuse widths that are no longer those that the plan's measures are of."""
+    counted = [
+        (planned.layer.parameters, planned.bits)
+        for planned in plan.layers
+        if planned.decision != EXCLUDED
+    ]
+    whole = sum(parameters for parameters, _ in counted)
+    if whole == 0:
+        return
+    found = sum(parameters * bits for parameters, bits in counted) / whole
+    said = plan.measures.average_bits
+    if not math.isclose(found, said, rel_tol=1e-6):
+        _fail(
+            f"{where}:",
+            f"the widths come to {found:.6g} bits on average, and the plan says {said:.6g}: it was "
+            "changed since it was made; plan again, and fix widths of your own (--fix LAYER=BITS)",
+        )
 
 
 def _check_entries(layers: tuple[PlannedLayer, ...], where: str) -> None:

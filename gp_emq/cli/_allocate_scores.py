@@ -53,6 +53,10 @@ class Source(Protocol):
     def activations(self) -> "Mapping[str, tuple[int, int]]":
         """Numbers of each layer's input and output, for one sample."""
 
+    @property
+    def remarks(self) -> list[str]:
+        """What is odd about the samples, and may yet be meant."""
+
     def scored(self, *, compared: bool) -> "ScoredNetwork":
         """Give the scores.
 
@@ -122,6 +126,11 @@ class FileScores:
             AllocationError: The table does not say.
         """
         return self._known(self._scored.activations, "--activation-kib")
+
+    @property
+    def remarks(self) -> list[str]:
+        """Nothing: there are no samples."""
+        return []
 
     def _known(self, value: V | None, option: str) -> V:
         if value is None:
@@ -203,6 +212,16 @@ class NetworkScores:
         if own is None or not (asked.races or asked.measuring.wanted):
             return asked.images
         return max(1, min(asked.images, len(own) // 2))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is odd about samples of one's own, and may yet be meant."""
+        own, found = self.inputs.own, [self.inputs.remark]
+        if own is not None and (few := min(self.images, len(own))) < self.asked.images:
+            found.append(
+                f"{few} of {len(own)} samples calibrate, not the {self.asked.images} of --images"
+            )
+        return [remark for remark in found if remark]
 
     @property
     def layers(self) -> "tuple[Layer, ...]":

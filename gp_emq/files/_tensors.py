@@ -17,7 +17,7 @@ from gp_emq.files._pickles import check_pickle, check_pickles
 _TYPES = frozenset(
     {
         torch.float32, torch.float64, torch.float16, torch.bfloat16,
-        torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool,
+        torch.complex64, torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool,
     }
 )  # fmt: skip
 
@@ -116,5 +116,5 @@ def _check_types(tensors: dict[str, Tensor], error: type[GpEmqError], where: str
         if tensor.dtype not in _TYPES:
             raise error(
                 f"{where} has a tensor of type {str(tensor.dtype).removeprefix('torch.')}, "
-                f"{name[:80]!r}: what is read is floats of 16 to 64 bits, and whole numbers"
+                f"{name[:80]!r}: read are floats of 16 to 64 bits, complex64 and whole numbers"
             )

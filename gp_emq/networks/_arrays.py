@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gp_emq.errors import DataError
 from gp_emq.files import read_npz
 from gp_emq.networks._registry import Network
+
+_BRIGHT, _BRIGHTEST = 32, 255
+"""The largest pixel of some pictures is hardly less than the first, and at most the second."""
 
 
 def read_arrays(path: Path) -> tuple[Tensor, Tensor | None] | None:
@@ -35,10 +40,21 @@ def read_arrays(path: Path) -> tuple[Tensor, Tensor | None] | None:
         )
     if labels is not None and labels.shape != (len(images),):
         raise DataError(f"{path}: y has shape {labels.shape}, but there are {len(images)} images")
-    if labels is not None and not np.array_equal(labels, labels.astype(np.int64)):
+    if labels is not None and not _are_whole(labels):
         raise DataError(f"{path}: y must be {len(images)} whole numbers, not {labels.dtype}")
     as_tensor = None if labels is None else torch.from_numpy(labels.astype(np.int64))
     return torch.from_numpy(images), as_tensor
+
+
+def _are_whole(values: NDArray[Any]) -> bool:
+    with np.errstate(invalid="ignore"):  # of what is no number
+        return np.array_equal(values, values.astype(np.int64))
+
+
+def look_like_pixels(images: Tensor) -> bool:
+    """Tell whether images hold the numbers of pixels: whole ones of 0 to 255, and large ones."""
+    low, high = (float(end) for end in images.aminmax())
+    return low >= 0 and _BRIGHT < high <= _BRIGHTEST and bool((images == images.round()).all())
 
 
 def own_arrays(data: Sequence[Path]) -> tuple[Tensor, Tensor | None] | None:

@@ -30,8 +30,8 @@ def rows_of(outputs: Any, samples: int) -> Tensor:
     ]
     if not rows:
         raise StatisticsError(
-            f"the network gives no tensor with a row for each of {samples} samples, it gives "
-            f"{described(outputs)}"
+            f"the network gives no tensor of floats with a row for each of {samples} samples, it "
+            f"gives {described(outputs)}; a forward of Workload can make one of its outputs"
         )
     return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
 
@@ -39,9 +39,12 @@ def rows_of(outputs: Any, samples: int) -> Tensor:
 def described(outputs: Any) -> str:
     """Say what a network gave, for a complaint."""
     if isinstance(outputs, Tensor):
-        return f"a tensor of shape {tuple(outputs.shape)}"
+        kind = "" if outputs.is_floating_point() else f" of {outputs.dtype}"
+        return f"a tensor{kind} of shape {tuple(outputs.shape)}"
     if isinstance(outputs, Mapping):
         return f"{type(outputs).__name__} of {', '.join(map(str, outputs)) or 'nothing'}"
+    if isinstance(outputs, (list, tuple)) and outputs:
+        return f"{type(outputs).__name__} of {len(outputs)}, the first {described(outputs[0])}"
     return type(outputs).__name__
 
 

@@ -50,7 +50,7 @@ def _refuse(name: str, value: Tensor, is_finite: bool) -> None:
     wrong = ~value.detach().isfinite()
     where = tuple(int(index) for index in torch.nonzero(wrong)[0])
     raise NetworkError(
-        f"{name} holds {float(value.detach()[where])} at {list(where)} and {int(wrong.sum())} "
+        f"{name} holds {value.detach()[where].item()} at {list(where)} and {int(wrong.sum())} "
         "such values in all: weights and statistics must be finite"
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from gp_emq.errors import DataError
-from gp_emq.networks._arrays import check_fit, drawn, own_arrays
+from gp_emq.networks._arrays import check_fit, drawn, look_like_pixels, own_arrays
 from gp_emq.networks._augmentation import Augmentation
 from gp_emq.networks._images import (
     ImageSet,
@@ -18,10 +18,12 @@ from gp_emq.networks._images import (
 )
 from gp_emq.networks._loading import load_workload, network_of
 from gp_emq.networks._registry import Network, load_network
+from gp_emq.networks._samples import take
 from gp_emq.networks._workload import Workload
 
 OWN_ARRAYS = "own"
 OWN_WORKLOAD = "workload"
+_SOME = slice(0, 16)
 _DISTORTED = ("digits", "cifar10")
 """Data sets whose images are kept as the network takes them, and can be distorted."""
 
@@ -75,6 +77,18 @@ class Inputs:
                 f"are labels, y; or the files of {self.data_set}, if it was made for them"
             )
         return self.data
+
+    @property
+    def remark(self) -> str:
+        """What is odd about images of one's own, and may yet be meant; empty where nothing is."""
+        if self.own is None or self.data_set != OWN_ARRAYS:
+            return ""
+        if not look_like_pixels(take(self.own.samples, _SOME)):
+            return ""
+        return (
+            f"{self.data[0]}: x holds whole numbers up to 255, as pixels are; it must be what the "
+            "network takes, normalized as in training"
+        )
 
     def calibration(self, count: int, seed: int) -> Workload:
         """Draw samples to calibrate on, where none are needed to measure on.

@@ -12,6 +12,7 @@ from gp_emq.networks._tracing import QUANTIZABLE
 
 EXCLUDED = "the plan leaves its layer in float"
 _RENORMED = "max_norm changes it as it is used"
+_COMPLEX = "complex numbers"
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, _NormBase)
 _KINDS: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], str], ...] = (
@@ -48,6 +49,8 @@ def weights_kept(
             reason = EXCLUDED
         elif id(value) in renormed:
             reason = _RENORMED
+        elif value.is_complex():
+            reason = _COMPLEX
         else:
             path, _, attribute = name.rpartition(".")
             reason = _reason(modules[path], attribute)

@@ -66,7 +66,7 @@ class Trace:
 
     def _hooks(self, name: str, module: nn.Module) -> Iterator[RemovableHandle]:
         """Hook into a module, if it is one to record."""
-        if isinstance(module, QUANTIZABLE) and not self._is_renormed(module):
+        if isinstance(module, QUANTIZABLE) and not self._is_left(module):
 
             def on_layer(
                 module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], output: object
@@ -84,8 +84,10 @@ class Trace:
 
             yield module.register_forward_pre_hook(on_norm, with_kwargs=True)
 
-    def _is_renormed(self, module: nn.Module) -> bool:
-        return id(module._parameters.get("weight")) in self._renormed
+    def _is_left(self, module: nn.Module) -> bool:
+        """Tell whether a weight changes as it is used, or is none of real numbers."""
+        weight = module._parameters.get("weight")
+        return id(weight) in self._renormed or (weight is not None and weight.is_complex())
 
     def _layer(self, name: str, module: nn.Module, taken: Tensor, output: object) -> None:
         """Record a call of a layer.

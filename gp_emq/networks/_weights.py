@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
@@ -65,10 +66,16 @@ def take_state_dict(model: nn.Module, state: Mapping[str, Tensor], source: Path)
     misshapen = sorted(
         key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape
     )
+    unlike = sorted(
+        key
+        for key in expected.keys() & state.keys()
+        if not _holds(expected[key].dtype, state[key].dtype)
+    )
     for what, keys in (
         ("lacks", missing),
         ("has no place for", unexpected),
         ("has other shapes for", misshapen),
+        ("has numbers of another kind, such as integers for floats, for", unlike),
     ):
         if keys:
             subject = "the network" if keys is unexpected else "the file"
@@ -82,6 +89,15 @@ def take_state_dict(model: nn.Module, state: Mapping[str, Tensor], source: Path)
         raise NetworkError(
             f"{source} does not fit {type(model).__name__}: {one_line(error)}"
         ) from error
+
+
+def _holds(own: torch.dtype, given: torch.dtype) -> bool:
+    """Tell whether a tensor takes numbers of a type, which are whole, real or complex."""
+    if own.is_complex:
+        return given.is_complex or given.is_floating_point
+    if own.is_floating_point:
+        return given.is_floating_point
+    return not given.is_complex
 
 
 def file_sha256(path: Path) -> str:

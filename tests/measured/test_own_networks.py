@@ -11,6 +11,7 @@ from gp_emq.allocate import main
 from gp_emq.allocation import load_plan
 from gp_emq.errors import GpEmqError
 from gp_emq.networks import load_inputs
+from gp_emq.quantize import main as quantize
 
 FACTORY = """
 import torch
@@ -59,3 +60,20 @@ def test_at_most_half_of_few_images_calibrate_where_plans_race(options: list[str
     first = re.search(r"raced by loss: [^,]+ on (\d+)", plan.provenance["raced"])
     assert first is not None
     assert int(first[1]) + confirm == (80 if options else 50)
+
+
+def test_images_that_look_like_pixels_are_remarked_on_and_how_few_calibrate(capsys) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 3, 10, 8)).astype(np.float32)
+    np.savez("pixels.npz", x=pixels)
+    np.savez("scaled.npz", x=pixels / 255)
+    np.savez("whole.npz", x=pixels % 4)
+    said = "note: pixels.npz: x holds whole numbers up to 255, as pixels are; it must be what"
+    for name in "pixels", "scaled", "whole":
+        line = ["--network", "own_factories:bare", "--data", f"{name}.npz", "--out", "plan.json"]
+        assert main([*line, "--proxy", "fit", "--average-bits", "3", "--no-plot"]) == 0
+        told = capsys.readouterr().err
+        assert (said in told) == (name == "pixels")
+        assert "note: 40 of 40 samples calibrate, not the 256 of --images" in told
+    line = ["--network", "own_factories:bare", "--data", "pixels.npz", "--plan", "plan.json"]
+    assert quantize([*line, "--images", "8", "--format", "json"]) == 0
+    assert said.removeprefix("note: ") in capsys.readouterr().out

@@ -145,7 +145,9 @@ class Harmful:
         return (print, ("ran",))
 
 
-@pytest.mark.parametrize("case", ["missing", "text", "pickle", "list", "misfit", "shape", "extra"])
+@pytest.mark.parametrize("case", [
+    "missing", "text", "pickle", "list", "misfit", "shape", "extra", "integers", "complex",
+])  # fmt: skip
 def test_weights_that_do_not_read_or_fit_give_one_line(tmp_path, case, capsys):
     file = tmp_path / "weights.pt"
     state = untrained_network("digits").model.state_dict()
@@ -161,6 +163,9 @@ def test_weights_that_do_not_read_or_fit_give_one_line(tmp_path, case, capsys):
         torch.save({**state, "conv1.weight": torch.zeros(8, 3, 3, 3)}, file)
     elif case == "extra":
         torch.save({**state, "more": torch.zeros(1)}, file)
+    elif case in ("integers", "complex"):
+        kind = torch.int8 if case == "integers" else torch.complex64
+        torch.save({**state, "conv1.weight": torch.zeros(8, 1, 3, 3, dtype=kind)}, file)
     with pytest.raises(NetworkError, match=r"weights\.pt") as caught:
         load_network("digits", file)
     assert "\n" not in str(caught.value)

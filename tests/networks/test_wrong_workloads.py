@@ -45,6 +45,16 @@ class Reader(nn.Module):
         return self.last(self.letters(tokens).mean(dim=1))
 
 
+class Detector(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 8)
+
+    def forward(self, images: Tensor) -> list[dict[str, Tensor]]:
+        boxes = self.conv(images).flatten(1)
+        return [{"boxes": box[None], "scores": box.sum()[None]} for box in boxes]
+
+
 class Bare(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -171,6 +181,15 @@ FEEDING = {
         "fails on images of shape .12, 6.: AttributeError: .*'none'",
     ),
     "no model": (lambda: Workload("model.pt", INPUTS), "must be a torch.nn.Module .* not str"),
+    "outputs in a list of dicts": (
+        lambda: whole(Workload(Detector(), {"images": PICTURES})),
+        "no tensor of floats with a row .* list of 12, the first dict of boxes, scores; a forward",
+    ),
+    "answers instead of scores": (
+        lambda: whole(Workload(Detector(), PICTURES, forward=lambda model, x: x.argmax(1))),
+        r"of torch.int64 of shape",
+    ),
+    "three axes": (lambda: whole(bad.made(), PICTURES[:, 0]), "other inputs .* gp_emq.Workload"),
     "a class": (lambda: whole(TwoInputs, INPUTS), "must be a torch.nn.Module .* not type"),
     "a model without memory": (
         lambda: gp_emq.quantize(bad.made().to("meta"), {"0": 4}, INPUTS), "0.weight is on the meta",

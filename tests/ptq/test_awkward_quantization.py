@@ -589,6 +589,39 @@ def test_what_is_not_finite_is_refused_by_name(where):
         gp_emq.quantize(made(Normed), {"conv": 4}, images)
 
 
+class Fourier(nn.Module):
+    """Turns what each channel has of every wave, and multiplies complex numbers by a matrix."""
+
+    def __init__(self):
+        super().__init__()
+        self.turns = nn.Parameter(torch.randn(2, 8, 5, dtype=torch.complex64))
+        self.register_buffer("phase", torch.exp(1j * torch.arange(5.0)))
+        self.conv, self.mixed = nn.Conv2d(2, 4, 3), nn.Linear(4, 4, dtype=torch.complex64)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        waves = torch.fft.rfft2(x) * self.turns * self.phase
+        found = self.conv(torch.fft.irfft2(waves, s=(8, 8))).relu().mean((2, 3))
+        return self.head(self.mixed(found.to(torch.complex64)).abs())
+
+
+def test_complex_weights_stay_as_they_are_and_come_back_from_a_file(tmp_path):
+    model, images = made(Fourier), pictures()
+    layers = find_layers(model, images[:1])
+    assert [layer.name for layer in layers] == ["conv", "head"]
+    kept = gp_emq.allocation.kept_in_float(model, layers)
+    assert kept == {"turns": "complex numbers", "mixed.weight": "complex numbers"}
+    quantized = gp_emq.quantize(model, {"conv": 8, "head": 8}, images, activation_bits=32)
+    assert torch.equal(quantized.network.turns, model.turns)
+    torch.testing.assert_close(quantized(images), model(images), atol=0.05, rtol=0)
+    gp_emq.save_quantized(quantized, tmp_path / "fourier.safetensors")
+    loaded = gp_emq.load_quantized(tmp_path / "fourier.safetensors", model)
+    assert torch.equal(loaded(images), quantized(images))
+    model.turns.data[1, 2, 3] = complex(0, torch.inf)
+    with pytest.raises(NetworkError, match=r"turns holds infj at \[1, 2, 3\]"):
+        gp_emq.quantize(model, {"conv": 8}, images)
+
+
 @pytest.mark.parametrize("rule", ["robust", "minmax", "mse"])
 @pytest.mark.parametrize("change", ["log", "reciprocal"])
 def test_inputs_of_layers_that_are_not_finite_are_refused_by_name(rule, change):
