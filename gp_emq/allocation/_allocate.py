@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from gp_emq.allocation._budgets import CostTable, make_budgets
 from gp_emq.allocation._costs import CostSettings
 from gp_emq.allocation._groups import grouped_layers, grouped_table
-from gp_emq.allocation._labels import layers_and_bits
+from gp_emq.allocation._labels import labelled, layers_and_bits
 from gp_emq.allocation._measures import Meter
 from gp_emq.allocation._plan import Plan, PlannedLayer, Target
 from gp_emq.allocation._problem import Choice, Problem, infeasible
@@ -101,7 +101,9 @@ def allocate(
         raise AllocationError(
             "no budget: give at least one of size, average bits, bit operations or costs"
         )
-    return solve(Problem.of(values, space, budgets), settings)
+    plan = solve(Problem.of(values, space, budgets), settings)
+    own = labelled(table)
+    return plan if own is None else replace(plan, kept_in_float=own.kept_in_float)
 
 
 def solve(problem: Problem, settings: CostSettings) -> Plan:

@@ -88,7 +88,9 @@ def grouped_table(
     known = labelled(table)
     if known is None:
         return sums
-    return SensitivityTable(sums, bits=bits, layers=grouped, **known.provenance)
+    return SensitivityTable(
+        sums, bits=bits, layers=grouped, kept_in_float=known.kept_in_float, **known.provenance
+    )
 
 
 def _shown(group: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks import Layer, in_own_form, private_copy, weights_kept
+from gp_emq.networks import Layer, private_copy, reasons_kept
 
 
 def kept_in_float(
@@ -26,16 +26,7 @@ def kept_in_float(
         NetworkError: The layers are not those of the network.
     """
     copied = private_copy(model)  # where weights that are computed from others are plain
-    quantized, left = (_weights(copied, some) for some in (layers, excluded))
-    values: dict[str, Tensor] = {}
-    reasons: dict[str, str] = {}
-    for name, value, reason in weights_kept(copied, quantized, left):
-        values[name], reasons[name] = value, reason
-    # What is packed in the network has the reason of the first that was packed in it.
-    return {
-        name: reasons.get(name) or next(of for part, of in reasons.items() if _within(part, name))
-        for name in in_own_form(copied, values)
-    }
+    return reasons_kept(copied, *(_weights(copied, some) for some in (layers, excluded)))
 
 
 def _weights(model: nn.Module, layers: Sequence[Layer]) -> list[Tensor]:
@@ -44,7 +35,3 @@ def _weights(model: nn.Module, layers: Sequence[Layer]) -> list[Tensor]:
     except AttributeError as error:
         raise NetworkError(f"the layers are not those of the network: {error}") from error
     return [value for value in found if isinstance(value, Tensor)]
-
-
-def _within(part: str, name: str) -> bool:
-    return part.startswith(f"{name.rpartition('.')[0]}.")

@@ -75,7 +75,7 @@ def save_table(scored: ScoredNetwork | SensitivityTable, path: Path) -> None:
     if isinstance(scored, SensitivityTable):
         if not scored.is_labelled:
             raise AllocationError("an array that does not know its layers and widths is not saved")
-        scored = ScoredNetwork(scored)
+        scored = ScoredNetwork(scored, kept_in_float=scored.kept_in_float)
     document = _Document(
         layers=scored.layers,
         bits=scored.bits,

@@ -17,7 +17,7 @@ from ._granularity import LEAST_GROUP, PER_CHANNEL, PER_TENSOR, Granularity
 from ._images import RESIZED, ImageSet, batch_size, load_images
 from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
 from ._judging import TOP_1
-from ._kept import weights_kept
+from ._kept import reasons_kept
 from ._layer import Layer, entry_layers, weight_layers, with_shared_embeddings
 from ._layers import find_layers, layers_of
 from ._loading import load_workload
@@ -121,6 +121,7 @@ __all__ = [
     "own_names",
     "places_beside",
     "private_copy",
+    "reasons_kept",
     "registered_layers",
     "sha256_of_behaviour",
     "showing",
@@ -136,7 +137,6 @@ __all__ = [
     "values_per_sample",
     "watching",
     "weight_layers",
-    "weights_kept",
     "with_input",
     "with_shared_embeddings",
     "workload_of",

@@ -8,6 +8,7 @@ from torch.nn.modules.rnn import RNNBase, RNNCellBase
 
 from gp_emq.networks._attention import Projection
 from gp_emq.networks._embeddings import renormed_weights
+from gp_emq.networks._own_form import in_own_form
 from gp_emq.networks._tracing import QUANTIZABLE
 
 EXCLUDED = "the plan leaves its layer in float"
@@ -55,6 +56,31 @@ def weights_kept(
             path, _, attribute = name.rpartition(".")
             reason = _reason(modules[path], attribute)
         yield name, value.detach(), reason
+
+
+def reasons_kept(
+    model: nn.Module, quantized: Collection[Tensor], left: Collection[Tensor] = ()
+) -> dict[str, str]:
+    """Give the reasons of `weights_kept` by the names in the network that a copy is of.
+
+    Args:
+        model: A private copy.
+        quantized: Weights of the layers that are quantized.
+        left: Weights of layers that could be.
+    """
+    values: dict[str, Tensor] = {}
+    reasons: dict[str, str] = {}
+    for name, value, reason in weights_kept(model, quantized, left):
+        values[name], reasons[name] = value, reason
+    # What is packed in the network has the reason of the first that was packed in it.
+    return {
+        name: reasons.get(name) or next(of for part, of in reasons.items() if _within(part, name))
+        for name in in_own_form(model, values)
+    }
+
+
+def _within(part: str, name: str) -> bool:
+    return part.startswith(f"{name.rpartition('.')[0]}.")
 
 
 def _reason(module: nn.Module, attribute: str) -> str:

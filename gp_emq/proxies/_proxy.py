@@ -164,6 +164,7 @@ class Proxy:
             formula=self.formula,
             expression=self.expression,
             statistics=statistics.fingerprint,
+            kept_in_float=statistics.kept_in_float,
         )
 
     @cached_property

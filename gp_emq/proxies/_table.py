@@ -28,6 +28,7 @@ class _Labels:
     expression: str
     statistics: str
     sha256: str
+    kept_in_float: tuple[tuple[str, str], ...] = ()
 
 
 class SensitivityTable(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
@@ -46,6 +47,8 @@ class SensitivityTable(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
         formula: The proxy as readable mathematics.
         expression: The proxy as a typed expression, if it is one.
         statistics: Fingerprint of the statistics that the values were computed from.
+        kept_in_float: Weights of the network that are in none of the layers, with the reason of
+            each.
 
     Raises:
         AllocationError: Values that are no numbers, or do not fit the layers and widths.
@@ -73,6 +76,7 @@ class SensitivityTable(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
         formula: str = "",
         expression: str = "",
         statistics: str = "",
+        kept_in_float: Mapping[str, str] | None = None,
     ) -> Self:
         """See the class."""
         own = table_values(values)
@@ -80,7 +84,8 @@ class SensitivityTable(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
         check_shape(own, known, widths)
         table = own.view(cls)
         mark = _sha256(own)
-        table._labels = _Labels(widths, known, proxy, formula, expression, statistics, mark)
+        kept = tuple((kept_in_float or {}).items())
+        table._labels = _Labels(widths, known, proxy, formula, expression, statistics, mark, kept)
         return table
 
     def __array_finalize__(self, source: object) -> None:
@@ -121,6 +126,11 @@ class SensitivityTable(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
     def statistics(self) -> str:
         """Fingerprint of the statistics that the values were computed from."""
         return self._known.statistics
+
+    @property
+    def kept_in_float(self) -> Mapping[str, str]:
+        """Weights of the network that are in none of the layers, with the reason of each."""
+        return dict(self._known.kept_in_float)
 
     @property
     def is_edited(self) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer, PrivateNetwork, Workload
+from gp_emq.networks import Layer, PrivateNetwork, Workload, reasons_kept
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._cache import StatisticsFolder
 from gp_emq.statistics._catalogue import kind_of
@@ -74,6 +74,7 @@ class Statistics:
         self._seconds: dict[str, float] = {}
         self._grids: WeightGrids | None = None
         self._weight: Tensor | None = None
+        self._kept_in_float: dict[str, str] | None = None
 
     @property
     def origin(self) -> Origin | None:
@@ -84,6 +85,24 @@ class Statistics:
     def layers(self) -> tuple[Layer, ...]:
         """The layers in forward order."""
         return self._header.layers
+
+    @property
+    def kept_in_float(self) -> Mapping[str, str]:
+        """Weights of the network that are in none of the layers, with the reason of each.
+
+        Empty where the network is not at hand; see `origin`.
+        """
+        if self._kept_in_float is None:
+            self._kept_in_float = {}
+            if self._origin is not None:
+                model = self._origin.network.model
+                # A pass may have left other tensors in the parameters' places.
+                held = [model.get_submodule(layer.name)._parameters for layer in self.layers]
+                weights = [found["weight"] for found in held]
+                self._kept_in_float = reasons_kept(
+                    model, [weight for weight in weights if weight is not None]
+                )
+        return MappingProxyType(self._kept_in_float)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -1,5 +1,6 @@
 """What stays in float is listed with its reason: in Python, in plans, and in the files of old."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,10 @@ from gp_emq.allocation import (
     told_reasons,
 )
 from gp_emq.errors import AllocationError
-from gp_emq.networks import find_layers
+from gp_emq.networks import Workload, find_layers
 from gp_emq.proxies import SensitivityTable
+from gp_emq.proxies.loading import load_proxy
+from gp_emq.statistics import collect_statistics
 
 
 class Mixed(nn.Module):
@@ -149,3 +152,21 @@ def test_saved_scores_keep_them_too(mixed, kept: dict[str, str], tmp_path: Path)
     save_table(ScoredNetwork(table, kept_in_float=kept), tmp_path / "table.json")
     assert load_table(tmp_path / "table.json").kept_in_float == kept
     assert json.loads((tmp_path / "table.json").read_text())["kept_in_float"] == (kept or [])
+
+
+@pytest.mark.parametrize("model", [Mixed(), Aside()], ids=["mixed", "aside"])
+def test_plans_of_a_proxys_table_say_what_stays_in_float(model: nn.Module, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    given = torch.randint(0, 9, (6, 3)) if isinstance(model, Mixed) else torch.randn(6, 4)
+    statistics = collect_statistics(Workload(model, given), bits=(2, 4, 8))
+    table = load_proxy("fit").table(statistics)
+    wanted = kept_in_float(model, statistics.layers)
+    assert wanted
+    assert table.kept_in_float == statistics.kept_in_float == wanted
+    assert copy.deepcopy(table).kept_in_float == wanted
+    plan = allocate(table, average_bits=4)
+    assert plan.kept_in_float == wanted
+    assert "stay in float and are not counted" in format_plan(plan)
+    save_table(table, tmp_path / "table.json")
+    assert load_table(tmp_path / "table.json").kept_in_float == wanted
+    assert not allocate(table.copy(), table.layers, bits=table.bits, average_bits=4).kept_in_float
