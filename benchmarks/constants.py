@@ -20,15 +20,17 @@ from scipy import stats
 from gp_emq.command import run_command
 from gp_emq.errors import GpEmqError
 from gp_emq.evolution import Individual, Measurement, Outcome, Tables
+from gp_emq.evolution._judging import judged
 from gp_emq.experiment import RunConfiguration
-from gp_emq.experiment._fitting import Evaluate, Fitting
-from gp_emq.experiment._parts import tabulation
+from gp_emq.experiment._fitting import Fitting
 from gp_emq.experiment._setting import Setting, load_setting
 from gp_emq.experiment._validation import ValidationNetworks
 from gp_emq.farm import FarmSettings
 from gp_emq.objectives import MeanObjective
-from gp_emq.proxies import parse_expression, to_formula
+from gp_emq.options import OptionParser
+from gp_emq.proxies import Evaluator, parse_expression, to_formula
 from gp_emq.proxies.loading import load_proxy
+from gp_emq.statistics import Statistics
 from gp_emq.store import IndividualRow
 
 
@@ -53,18 +55,32 @@ class Study:
 
     Args:
         setting: Of the search.
-        evaluate: Gives the tables of expressions on all its networks.
+        statistics: Of the network of each of its benches.
     """
 
-    def __init__(self, setting: Setting, evaluate: Evaluate) -> None:
-        self._setting, self._evaluate = setting, evaluate
+    def __init__(self, setting: Setting, statistics: Sequence[Statistics]) -> None:
+        self._setting = setting
+        # Benches of one network share their statistics, and then their tables.
+        folders = {one.folder: one for one in statistics}
+        self._evaluators = {
+            folder: Evaluator(setting.primitive_set, one) for folder, one in folders.items()
+        }
+        self._folders = [one.folder for one in statistics]
         self._tables: dict[str, Outcome] = {}
         self.networks = tuple(dict.fromkeys(bench.network for bench in setting.benches))
 
     def outcome(self, expression: str) -> Outcome:
         """Give the tables of an expression on all networks; they are kept."""
         if expression not in self._tables:
-            (self._tables[expression],) = self._evaluate([expression])
+            tree = parse_expression(expression, self._setting.primitive_set)
+            found = {folder: judged(one.table(tree)) for folder, one in self._evaluators.items()}
+            reasons = [one for one in found.values() if isinstance(one, str)]
+            tables = [found[folder] for folder in self._folders]
+            self._tables[expression] = (
+                Outcome((), reasons[0], 0.0)
+                if reasons
+                else Outcome(tuple(one for one in tables if not isinstance(one, str)), None, 0.0)
+            )
         return self._tables[expression]
 
     def individual(self, expression: str, places: Sequence[int]) -> Individual:
@@ -129,13 +145,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     setting = load_setting(configuration)
     validation = ValidationNetworks.load(configuration, setting.benches, lambda: None)
-    farm = FarmSettings(jobs=1)
-    networks = setting.collect(farm)
+    networks = setting.collect(FarmSettings(jobs=1))
     setting = setting.measured_on(networks)
-    with tabulation(setting, networks, farm, 256) as evaluate:
-        study = Study(setting, evaluate)
-        for name in options.formulas:
-            _report(name, study, setting, validation, folds=not options.no_folds)
+    study = Study(setting, networks)
+    for name in options.formulas:
+        _report(name, study, setting, validation, folds=not options.no_folds)
     return 0
 
 
@@ -149,7 +163,7 @@ def _report(
     everything = range(len(setting.benches))
     before = study.individual(expression, everything)
     after = study.fitted(expression)
-    print(f"{name}: {to_formula(after, setting.primitive_set)}")
+    print(f"{name}: {to_formula(after, setting.primitive_set)}", flush=True)
     print(f"  {after.expression}")
     print(f"  search: {before.tau:.4f} to {after.tau:.4f} with {_constants(after)} constants")
     old, new = validation.judge([before, after], setting.primitive_set)
@@ -157,7 +171,7 @@ def _report(
         own = np.array(validation.network_names)
         gains = np.subtract(new.taus, old.taus)
         gain = Gain(tuple(float(gains[own == one].mean()) for one in dict.fromkeys(own)))
-        print(f"  validation: {old.mean:.4f} to {new.mean:.4f}, {gain}")
+        print(f"  validation: {old.mean:.4f} to {new.mean:.4f}, {gain}", flush=True)
     if folds:
         found = []
         for network in study.networks:
@@ -171,7 +185,9 @@ def _constants(individual: Individual) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = OptionParser(
+        prog="python -m benchmarks.constants", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--bench", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--validate-on", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--formulas", nargs="+", required=True, metavar="NAME|EXPRESSION")

@@ -40,6 +40,7 @@ from gp_emq.quantization import LearnedRoundings
 from gp_emq.statistics import Statistics, collect_statistics
 from gp_emq.store import (
     BenchRow,
+    FittedFormula,
     GenerationRow,
     HallOfFame,
     IndividualRow,
@@ -249,7 +250,8 @@ def store(path: Path) -> None:
                 proposals=2, rejections={"duplicate": 1}, seconds=0.5,
             )  # fmt: skip
             made.commit_generation(rows[2 * number : 2 * number + 2], generation)
-        made.set_meta("summary", {"best": 3, "front": [0, 3], "rows": []})
+        fitted = asdict(FittedFormula.of(rows[3]))
+        made.set_meta("summary", {"best": 3, "front": [0, 3], "rows": [], "fitted": fitted})
 
 
 def costs() -> str:

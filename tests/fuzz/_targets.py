@@ -357,6 +357,7 @@ RUNS = (
             "gp_emq.store._schema:generation_row",
             "gp_emq.store._schema:array_value",
             "gp_emq.store._schema:_ids",
+            "gp_emq.store._fitted:FittedFormula.row",
         ),
     ),
     Target(
