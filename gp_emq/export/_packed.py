@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gp_emq.allocation import Plan, plan_document
+from gp_emq.errors import ExportError
 from gp_emq.export._bits import pack_integers
 from gp_emq.export._container import write_container
 from gp_emq.export._contents import norm_tensor_names, sharing_modules, tensors_beside_weights
@@ -44,9 +45,13 @@ def save_quantized(
 
     Raises:
         ExportError: A grid cannot be stored, an integer lies off its grid, or the settings do not
-            fit into JSON.
+            fit into JSON, or the plan is none.
         RunError: The file cannot be written.
     """
+    if plan is not None and not isinstance(plan, Plan):
+        raise ExportError(
+            f"the plan is {type(plan).__name__}: give what allocate or load_plan returns, or none"
+        )
     document = None if plan is None else plan_document(plan)
     provenance = {"method": method, "settings": dict(settings or {}), "plan": document}
     contents = _contents(quantized)

@@ -27,6 +27,7 @@ from gp_emq.measured._planning import MeasuredPlan, measured_plan, plan_network
 from gp_emq.measured._winner import winner_of
 from gp_emq.networks import Images, Labels, Layer, Workload, load_inputs, workload_of
 from gp_emq.proxies import Proxy
+from gp_emq.proxies._table import check_bits
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics import Statistics, collect_statistics
@@ -107,6 +108,12 @@ def best_plan(
         'ACCEPT'
     """
     settings, measuring = settings or CostSettings(), measuring or MeasureOptions()
+    if isinstance(proxies, str):
+        raise AllocationError(f"proxies is {proxies!r}: give a list of them, as [{proxies!r}]")
+    if isinstance(calibration, bool) or not isinstance(calibration, int) or calibration < 1:
+        raise AllocationError(f"calibration must be a whole number from 1 on, not {calibration!r}")
+    cache = None if cache is None else Path(cache)
+    bits = check_bits(bits)
     inputs = load_inputs(None, workload=workload_of(model, images, labels))
     own, layers = inputs.own, inputs.network.layers
     assert own is not None  # noqa: S101 - it is what was given

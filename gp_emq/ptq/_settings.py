@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gp_emq.errors import QuantizationError
 from gp_emq.quantization import (
     INPUT_RULES,
@@ -13,6 +15,8 @@ from gp_emq.quantization import (
     WeightQuantizer,
 )
 
+_MOST = 2**63 - 1
+"""Largest seed of torch's generators."""
 FLOAT_ACTIVATIONS = 32
 """Bits of activations that are not quantized."""
 
@@ -55,10 +59,9 @@ class QuantizationSettings:
                 f"the rule for activations must be one of {', '.join(INPUT_RULES)}, not "
                 f"{self.activation_rule!r}"
             )
-        if self.iterations is not None and self.iterations < 1:
-            raise QuantizationError(f"iterations must be at least 1, not {self.iterations}")
-        if self.seed < 0:
-            raise QuantizationError(f"seed must be at least 0, not {self.seed}")
+        if self.iterations is not None:
+            _check("iterations", self.iterations, 1)
+        _check("seed", self.seed, 0)
 
     @property
     def activations(self) -> ActivationQuantizer | None:
@@ -70,3 +73,12 @@ class QuantizationSettings:
     def document(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return asdict(self) | {"weights": self.weights.document()}
+
+
+def _check(what: str, value: object, least: int) -> None:
+    """Refuse what is no whole number that torch takes."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise QuantizationError(f"{what} must be a whole number, not {value!r}")
+    if not least <= value <= _MOST:
+        bound = f"at least {least}" if value < least else f"at most {_MOST}"
+        raise QuantizationError(f"{what} must be {bound}, not {value}")

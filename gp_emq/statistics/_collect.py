@@ -101,7 +101,7 @@ def collect_statistics(
         >>> statistics.tensor("parameter_count").tolist()
         [40.0, 725.0]
     """
-    check_bits(bits)
+    bits = check_bits(bits)
     settings = settings or StatisticsSettings()
     workload = workload_of(model, images, labels).settled()
     taken, answers = workload.samples, workload.targets

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gp_emq.errors import StatisticsError
 from gp_emq.files import code_sha256, shortened
 from gp_emq.networks import Layer, Samples, sha256_of_behaviour, tensors_of, weight_layers
-from gp_emq.quantization import WeightQuantizer
+from gp_emq.quantization import MAX_BITS, MIN_BITS, WeightQuantizer
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._settings import StatisticsSettings
 
@@ -67,20 +67,27 @@ class Header:
         return Layout(tuple(shapes), tuple(layer.entry for layer in self.ordered_layers))
 
 
-def check_bits(bits: object) -> None:
-    """Refuse what are no widths.
+def check_bits(bits: object) -> tuple[int, ...]:
+    """Return widths as plain integers.
 
     Raises:
-        StatisticsError: They are no whole numbers, or do not rise.
+        StatisticsError: They are no whole numbers, out of range, or do not rise.
     """
     if isinstance(bits, (str, bytes)) or not isinstance(bits, Iterable):
         raise StatisticsError(f"bits are {shortened(bits)}: give several widths, as (2, 3, 4)")
     widths = list(bits)
-    whole = all(isinstance(width, (int, np.integer)) for width in widths)
+    whole = all(
+        isinstance(width, (int, np.integer)) and not isinstance(width, bool) for width in widths
+    )
     if not whole or not widths or widths != sorted(set(widths)):
         raise StatisticsError(
             f"bit widths must rise, and be whole numbers, as (2, 3, 4); got {shortened(widths)}"
         )
+    if widths[0] < MIN_BITS or widths[-1] > MAX_BITS:
+        raise StatisticsError(
+            f"bit widths must be {MIN_BITS} to {MAX_BITS}, got {shortened(widths)}"
+        )
+    return tuple(map(int, widths))
 
 
 def sha256_of(named: Iterable[tuple[str, Tensor]]) -> str:

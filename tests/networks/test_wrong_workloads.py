@@ -262,6 +262,43 @@ CALLS = {
     "a plan in halves": (
         lambda: gp_emq.quantize(bad.made(), {"0": 4.5}, INPUTS), "'0' 4.5 bits, which is no whole",
     ),
+    "widths out of range": (
+        lambda: gp_emq.collect_statistics(bad.made(), INPUTS, bits=(2, 16)),
+        r"bit widths must be 2 to 8, got \[2, 16\]",
+    ),
+    "a width of no bits": (
+        lambda: gp_emq.collect_statistics(bad.made(), INPUTS, bits=(0, 4)), "must be 2 to 8",
+    ),
+    "true as a width": (
+        lambda: gp_emq.collect_statistics(bad.made(), INPUTS, bits=(True, 4)), "whole numbers",
+    ),
+    "half an iteration": (
+        lambda: gp_emq.quantize(bad.made(), {"0": 4}, INPUTS, method="adaround", iterations=1.5),
+        "iterations must be a whole number, not 1.5",
+    ),
+    "half a seed": (
+        lambda: gp_emq.quantize(bad.made(), {"0": 4}, INPUTS, seed=1.5), "seed must be a whole",
+    ),
+    "a seed beyond torch's": (
+        lambda: gp_emq.quantize(bad.made(), {"0": 4}, INPUTS, seed=2**70), "seed must be at most",
+    ),
+    "widths in place of a plan": (
+        lambda: gp_emq.save_quantized(
+            gp_emq.quantize(bad.made(), {"0": 4}, INPUTS), "q.safetensors", plan={"0": 4}
+        ),
+        "the plan is dict: give what allocate or load_plan returns",
+    ),
+    "one proxy in place of several": (
+        lambda: gp_emq.best_plan(bad.made(), INPUTS, average_bits=4, proxies="fit"),
+        r"proxies is 'fit': give a list of them, as \['fit'\]",
+    ),
+    "no samples to calibrate": (
+        lambda: gp_emq.best_plan(bad.made(), INPUTS, average_bits=4, calibration=0),
+        "calibration must be a whole number from 1 on, not 0",
+    ),
+    "one width to choose from": (
+        lambda: gp_emq.best_plan(bad.made(), INPUTS, average_bits=4, bits=4), "must be whole",
+    ),
     "a number as proxy": (lambda: gp_emq.load_proxy(7), "not int"),
     "a table of a model": (
         lambda: gp_emq.load_proxy("fit").table(bad.made()), "collect_statistics gives, not of Seq",
@@ -283,6 +320,14 @@ def test_what_is_wrong_is_named_with_what_is_expected(
     with pytest.raises(GpEmqError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_widths_may_be_numbers_of_numpy() -> None:
+    found = gp_emq.collect_statistics(bad.made(), INPUTS, bits=np.array([2, 4]))
+    assert found.bits == (2, 4)
+    assert (
+        found.fingerprint == gp_emq.collect_statistics(bad.made(), INPUTS, bits=(2, 4)).fingerprint
+    )
 
 
 def test_tokens_stay_token_ids_whatever_they_come_in() -> None:
