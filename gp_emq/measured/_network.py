@@ -211,7 +211,7 @@ class PlanNetwork:
         self._now = None
         self._quantized.configure(widths)
         if self._correct is not None:
-            self._correct(RoundedNetwork(self._quantized.norms, self._run))
+            self._correct(RoundedNetwork(self._quantized.model, self._quantized.norms, self._run))
         self._now = configuration
 
     def _run(self, samples: Samples) -> Any:

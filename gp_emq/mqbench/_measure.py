@@ -139,7 +139,7 @@ class Measurer:
             quantized = self._quantized_for(widths)
             quantized.configure(widths)
             if self._correct is not None:
-                self._correct(RoundedNetwork(quantized.norms, quantized.run))
+                self._correct(RoundedNetwork(quantized.model, quantized.norms, quantized.run))
             return self._kept(quantized.run, f"configuration {widths}")
 
     def uniform_accuracy(self, bits: int) -> float:
@@ -287,7 +287,8 @@ def choose_arithmetic(protocol: Protocol, wanted: str = "auto") -> str:
     """Return the arithmetic to measure in.
 
     Args:
-        protocol: what is measured; integers need symmetric weights without groups.
+        protocol: what is measured; integers need symmetric weights without groups, and biases
+            that stay as they are.
         wanted: `"integer"`, `"float"`, or `"auto"` for integers where protocol, torch and
             machine have them.
 
@@ -297,11 +298,12 @@ def choose_arithmetic(protocol: Protocol, wanted: str = "auto") -> str:
     if wanted not in ("auto", *ARITHMETICS):
         raise BenchError(f"arithmetic must be auto, integer or float, not {wanted!r}")
     plain = protocol.weights.symmetric and protocol.weights.group is None
+    plain = plain and not find_recipe(protocol.recipe).moves_biases
     available = plain and integer_convolution_available()
     if wanted == "integer" and not available:
         raise BenchError(
-            "integer arithmetic needs symmetric weights without groups and a torch with an 8-bit "
-            "convolution: use --arithmetic float"
+            "integer arithmetic needs symmetric weights without groups, a method that moves no "
+            "biases and a torch with an 8-bit convolution: use --arithmetic float"
         )
     if wanted == "auto":
         return "integer" if available else "float"

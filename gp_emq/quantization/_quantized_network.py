@@ -107,6 +107,11 @@ class QuantizedNetwork:
         self.model = private_copy(model).to(self._device)
         check_finite(self.model)
         self._entries = entry_layers(layers)
+        self._biases = [
+            (bias, bias.data)
+            for layer in layers
+            if (bias := self.model.get_submodule(layer.name)._parameters.get("bias")) is not None
+        ]
         self.norms = batch_norms(self.model)
         self._statistics = copy.deepcopy(
             [(norm.running_mean, norm.running_var) for norm in self.norms]
@@ -132,7 +137,7 @@ class QuantizedNetwork:
             self.model = fuse_integer_convolutions(self.model)
 
     def configure(self, configuration: Sequence[int]) -> None:
-        """Take on a bit configuration, with the float network's batch-norm statistics.
+        """Take on a bit configuration, with the float network's batch-norm statistics and biases.
 
         Args:
             configuration: one width per entry.
@@ -147,6 +152,8 @@ class QuantizedNetwork:
         # One deep copy of all, so that what norms share stays shared.
         for norm, fresh in zip(self.norms, copy.deepcopy(self._statistics), strict=True):
             norm.running_mean, norm.running_var = fresh
+        for bias, values in self._biases:
+            bias.data = values
         for width, indices in zip(configuration, self._entries, strict=True):
             for index in indices:
                 self._slots[index](int(width))

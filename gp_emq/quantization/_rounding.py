@@ -205,7 +205,7 @@ def _optimize(
             for output, kept in part.outputs(network, values, chosen[count]):
                 error = ((output - kept) / unit).square()
                 total = total + error.sum()
-                places += error.numel() / error.shape[_channel_axis(part.module, kept)]
+                places += error.numel() / error.shape[channel_axis(part.module, kept)]
         if step_done is not None:
             step_done()
         if places == 0:
@@ -240,7 +240,7 @@ def _unit(parts: Sequence[Reconstructed]) -> float:
     return math.sqrt(squares / max(count, 1)) or 1.0
 
 
-def _channel_axis(module: nn.Module, output: Tensor) -> int:
+def channel_axis(module: nn.Module, output: Tensor) -> int:
     """Return the axis of the channels: the last of products, embeddings and token sequences."""
     if isinstance(module, _CONVOLUTIONS):
         return output.dim() + 1 - module.weight.dim()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from gp_emq.networks import Layer, Samples, undisturbed
@@ -20,10 +21,12 @@ class RoundedNetwork:
     """A network whose weights are rounded already, for what is corrected then.
 
     Attributes:
+        model: The network, whose layers have the names of the float network's.
         norms: Its batch norms, in the order of those of the float network.
         run: Runs images (n, C, H, W), or other samples, on one thread and without gradients.
     """
 
+    model: nn.Module
     norms: Sequence[_NormBase]
     run: Callable[[Samples], Any]
 
@@ -46,6 +49,8 @@ class Recipe:
             rounded; what the float network gives is computed once.
         iterations: Steps of learning for each layer or block unless the user says otherwise;
             0 where nothing is learned.
+        moves_biases: Whether `correct` moves the biases of layers: otherwise it moves statistics of
+            batch norms alone.
     """
 
     name: str
@@ -54,6 +59,7 @@ class Recipe:
     round_network: Callable[[Task, Mapping[str, int]], Mapping[str, QuantizedWeight]] | None = None
     correct: Callable[[Task], Callable[[RoundedNetwork], None]] | None = None
     iterations: int = 0
+    moves_biases: bool = False
 
     def __post_init__(self) -> None:
         if (self.round_layer is None) == (self.round_network is None):
@@ -131,7 +137,16 @@ class Recipe:
             network = task.network.copy_of(made.network)
             norms = batch_norms(network.model)
             with undisturbed(), torch.no_grad():
-                self.correct(task)(RoundedNetwork(norms, network.run))
+                self.correct(task)(RoundedNetwork(network.model, norms, network.run))
             for norm, corrected in zip(batch_norms(made.network), norms, strict=True):
                 norm.running_mean, norm.running_var = corrected.running_mean, corrected.running_var
+            if self.moves_biases:
+                for name in made.weights:
+                    _take_bias(made.network.get_submodule(name), network.model.get_submodule(name))
         return made
+
+
+def _take_bias(module: nn.Module, corrected: nn.Module) -> None:
+    bias, other = getattr(module, "bias", None), getattr(corrected, "bias", None)
+    if isinstance(bias, nn.Parameter) and isinstance(other, nn.Parameter):
+        bias.data = other.data.to(bias)
