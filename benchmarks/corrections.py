@@ -216,7 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--tests", type=int, default=TESTS, help="test images (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
-    rows, found = Rows(options.rows), []
+    rows = Rows(options.rows)
+    found: list[Row] = []
     chosen = [study for study in STUDIES if options.only is None or study.network in options.only]
     with one_thread(), tqdm(chosen, unit="network", disable=None) as bar:
         for study in bar:

@@ -45,11 +45,15 @@ def _kept(asked: QuantizeSettings) -> str:
 
 def _quantized(asked: QuantizeSettings) -> "Report":
     plan = allocation.load_plan(asked.plan)
-    files = _files(asked)
+    if asked.method:
+        _files(asked)
     settings, training = _settings(asked, plan), _training(asked, plan)
     name = None if asked.workload is not None else _network(asked, plan)
     inputs = networks.load_inputs(name, asked.weights, asked.data, workload=asked.workload)
     network = inputs.network
+    if not asked.method:
+        asked = replace(asked, method=(quantization.recipes.usual_method(network.model),))
+    files = _files(asked)
     divided = inputs.divided(asked.images, asked.tests, asked.seed, seen=_seen(plan))
     test, groups = divided.test, divided.groups
     if asked.onnx is not None and not network.input_shape:
@@ -57,7 +61,12 @@ def _quantized(asked: QuantizeSettings) -> "Report":
             f"--onnx is for networks of one tensor of floats, as {network.name} does not take"
         )
     before = test.measured(test.batch).numpy()
-    results = []
+    results, notes = [], _notes(plan, network, asked, training, settings)
+    notes += filter(None, [inputs.remark])
+    if "rtn+bn" in asked.method:
+        norms = ptq.with_own_statistics(divided.calibration)
+        lost = ptq.change(before, test.of(norms).measured(test.batch).numpy(), groups)
+        notes += ptq.told_of_statistics(lost, test.metric)
     for method, file in zip(asked.method, files, strict=True):
         quantized, made = _made(asked, method, plan, network, divided, file=file)
         after = test.of(quantized).measured(test.batch).numpy()
@@ -82,10 +91,7 @@ def _quantized(asked: QuantizeSettings) -> "Report":
         floating=ptq.measured(before, groups),
         results=results,
         in_float=_in_float(plan, network),
-        notes=[
-            *_notes(plan, network, asked, training, settings),
-            *filter(None, [inputs.remark]),
-        ],
+        notes=notes,
         float_bytes=export.float_bytes(network.model),
         metric=test.metric.name,
         higher_is_better=test.metric.higher_is_better,

@@ -47,7 +47,7 @@ def test_the_commands_plan_quantize_and_write(followed) -> None:
     report = json.loads(outputs[6])
     assert report["methods"][0]["method"] == "adaround"
     assert (report["calibration_images"], report["test_images"]) == (100, 100)
-    for name in ("rtn", "rtn+bn", "adaround"):
+    for name in ("rtn+bn-correction", "adaround"):
         assert (folder / f"plan-{name}.safetensors").is_file()
 
 

@@ -204,7 +204,7 @@ def test_packed_and_onnx_files_hold_the_same_network(capsys, plan: Path, tmp_pat
     quantized = load_quantized(out, network.model)
     assert torch.equal(load_quantized(packed, network.model)(images), quantized(images))
     provenance = load_provenance(packed)
-    assert provenance["method"] == "rtn"
+    assert provenance["method"] == "rtn+bn-correction"
     assert provenance["network"] == "digits"
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
@@ -265,7 +265,10 @@ def test_excluded_layers_are_listed(capsys, tmp_path: Path) -> None:
         ([], "--plan is missing"),
         (["--plan", "none.json"], r"cannot read the plan none\.json"),
         (["--plan", "PLAN", "--method", "rtm"], "invalid choice: 'rtm'"),
-        (["--plan", "PLAN", "--iterations", "5"], "for methods that learn rounding, not rtn"),
+        (
+            ["--plan", "PLAN", "--iterations", "5"],
+            "for methods that learn rounding, not the default one",
+        ),
         (["--plan", "PLAN", "--activation-bits", "9"], "2 to 8, or 32 for float, not 9"),
         (["--plan", "PLAN", "--method", "rtn", "adaround", "--out", "a"], "one --method"),
         (["--plan", "PLAN", "--method", "rtn", "qat", "--onnx", "a"], "--onnx names one file"),
@@ -321,9 +324,9 @@ def test_methods_are_listed(capsys) -> None:
     assert ended.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
-        "rtn", "rtn+bn", "rtn+bn-correction", "adaround", "brecq", "qat",
+        "rtn", "rtn+bias-correction", "rtn+bn", "rtn+bn-correction", "adaround", "brecq", "qat",
     ]  # fmt: skip
-    assert "20,000 iterations" in lines[4]
+    assert "20,000 iterations" in lines[5]
 
 
 def test_the_function_may_be_called_beside_the_command() -> None:
@@ -331,3 +334,11 @@ def test_the_function_may_be_called_beside_the_command() -> None:
     images = load_images("digits", part="training").images[:8]
     quantized = command(network.model, {"linear": 2}, images)
     assert set(quantized.weights) == {"linear"}
+
+
+def test_statistics_of_too_few_images_are_said(capsys, plan: Path) -> None:
+    line = ("--plan", plan, "--method", "rtn+bn", "--tests", "300", "--images")
+    few, many = run(capsys, *line, "4"), run(capsys, *line, "256")
+    assert "note: batch norms re-estimated alone change the float network's top-1 by -" in few
+    assert "rtn+bn-correction keeps what was trained" in few
+    assert "re-estimated" not in many

@@ -202,8 +202,8 @@ def _add_measuring(parser: OptionParser) -> None:
         f"labels (default: {DIVERGENCE})",
     )  # fmt: skip
     group.add_argument(
-        "--measure-method", default="rtn", metavar="METHOD",
-        help="what quantizes, as for gp_emq.quantize (default: rtn)",
+        "--measure-method", metavar="METHOD",
+        help="what quantizes, as for gp_emq.quantize, and by default as there",
     )  # fmt: skip
     add_number(
         group, "--max-drop",

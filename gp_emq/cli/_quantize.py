@@ -77,7 +77,8 @@ def read_quantize(given: Sequence[str] | None) -> QuantizeSettings:
             )
     if settings.iterations is not None and not settings.learns:
         raise QuantizationError(
-            f"--iterations is for methods that learn rounding, not {', '.join(methods)}"
+            "--iterations is for methods that learn rounding, not "
+            f"{', '.join(methods) or 'the default one'}"
         )
     if settings.workload is not None:
         if settings.network is not None or settings.data:
@@ -128,7 +129,8 @@ def make_parser() -> OptionParser:
     how = parser.add_argument_group("how to quantize")
     how.add_argument(
         "--method", nargs="+", choices=[name for name, _, _ in _methods()],
-        default=["rtn"], metavar="METHOD", help="one or several, see --list-methods (default: rtn)",
+        default=[], metavar="METHOD", help="one or several, see --list-methods (default: "
+        "rtn+bn-correction, or rtn+bias-correction where there is no batch norm)",
     )  # fmt: skip
     add_number(
         how, "--iterations",

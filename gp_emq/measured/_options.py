@@ -18,7 +18,7 @@ class MeasureOptions:
             none.
         measure_images: Images to measure on.
         measure_loss: One of `LOSSES`.
-        measure_method: The recipe that quantizes.
+        measure_method: The recipe that quantizes; None for the network's usual one.
         max_drop: How much of the metric may be lost; None where that is not asked.
 
     Raises:
@@ -31,7 +31,7 @@ class MeasureOptions:
     interactions: str | None = None
     measure_images: int = HELD_BACK
     measure_loss: str = DIVERGENCE
-    measure_method: str = "rtn"
+    measure_method: str | None = None
     max_drop: float | None = None
 
     def __post_init__(self) -> None:

@@ -1,4 +1,5 @@
 from ._accuracy import Measured, change, measured
+from ._norms import told_of_statistics, with_own_statistics
 from ._planned import planned_activation_bits, planned_granularity
 from ._quantize import quantize, run_recipe
 from ._settings import QuantizationSettings
@@ -17,4 +18,6 @@ __all__ = [
     "planned_granularity",
     "quantize",
     "run_recipe",
+    "told_of_statistics",
+    "with_own_statistics",
 ]

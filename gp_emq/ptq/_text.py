@@ -107,14 +107,14 @@ class Report:
         is_share = self.metric == TOP_1.name
         name = "agreement" if is_share and not self.labelled else self.metric
         head = ["network", name, "95 % interval", "change", "95 % interval", "file, KiB"]
-        floating = [_told(self.floating.value, is_share), _interval(self.floating, is_share)]
+        floating = [shown(self.floating.value, is_share), _interval(self.floating, is_share)]
         body = [["float", *floating, "", "", _kib(self.float_bytes)]]
         body += [
             [
                 result.method,
-                _told(result.accuracy.value, is_share),
+                shown(result.accuracy.value, is_share),
                 _interval(result.accuracy, is_share),
-                _told(result.change.value, is_share, "+"),
+                shown(result.change.value, is_share, "+"),
                 _interval(result.change, is_share),
                 _kib(result.file_bytes),
             ]
@@ -151,7 +151,8 @@ def _kib(size: int) -> str:
     return f"{size / 1024:,.1f}"
 
 
-def _told(value: float, is_share: bool, sign: str = "") -> str:
+def shown(value: float, is_share: bool, sign: str = "") -> str:
+    """Write a metric, or a difference of two: a share in percent."""
     return f"{100 * value:{sign}.2f} %" if is_share else f"{value:{sign}.4g}"
 
 

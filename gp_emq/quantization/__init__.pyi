@@ -1,5 +1,5 @@
 from . import recipes
-from ._batch_norm import batch_norms
+from ._batch_norm import batch_norms, estimating
 from ._calibration import calibrate_activations, grids_by_name, usual_images
 from ._integer import integer_convolution_available
 from ._learned import LearnedRoundings
@@ -37,6 +37,7 @@ __all__ = [
     "ask_for_gradients",
     "batch_norms",
     "calibrate_activations",
+    "estimating",
     "fake_quantize",
     "first_not_finite",
     "floating_type",

@@ -1,5 +1,5 @@
 from ._recipe import Recipe, RoundedNetwork
-from ._registry import find_recipe, list_recipes
+from ._registry import find_recipe, list_recipes, usual_method
 from ._task import Progress, Task
 
 __all__ = [
@@ -9,4 +9,5 @@ __all__ = [
     "Task",
     "find_recipe",
     "list_recipes",
+    "usual_method",
 ]

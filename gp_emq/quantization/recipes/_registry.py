@@ -3,7 +3,11 @@
 import importlib
 import pkgutil
 
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from gp_emq.errors import QuantizationError
+from gp_emq.quantization._batch_norm import batch_norms
 from gp_emq.quantization.recipes._recipe import Recipe
 
 
@@ -32,3 +36,14 @@ def find_recipe(name: str) -> Recipe:
     if name == "qat":
         raise QuantizationError(f"qat needs training images: use gp_emq.qat.train, or {known}")
     raise QuantizationError(f"unknown method {name!r}: known are {known}")
+
+
+def usual_method(model: nn.Module) -> str:
+    """Name the recipe for a network where nobody names one, which needs no labels and few images.
+
+    Args:
+        model: The network: one with batch norms that keep statistics has those corrected, any other
+            the biases of its layers.
+    """
+    has_norms = any(isinstance(norm, _BatchNorm) for norm in batch_norms(model))
+    return "rtn+bn-correction" if has_norms else "rtn+bias-correction"
