@@ -21,7 +21,7 @@ def rows_of(outputs: Any, samples: int) -> Tensor:
         StatisticsError: if there is none with a row for each sample.
     """
     rows = [
-        leaf.reshape(samples, -1)
+        in_single(leaf).reshape(samples, -1)
         for leaf in _pytree.tree_leaves(outputs)
         if isinstance(leaf, Tensor)
         and leaf.is_floating_point()
@@ -34,6 +34,11 @@ def rows_of(outputs: Any, samples: int) -> Tensor:
             f"gives {described(outputs)}; a forward of Workload can make one of its outputs"
         )
     return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+
+
+def in_single(values: Tensor) -> Tensor:
+    """Bring numbers of half precision to float32, in which their differences are told apart."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def described(outputs: Any) -> str:
@@ -65,7 +70,7 @@ def logits_in(outputs: Any, samples: int, *, of_tokens: bool) -> Tensor | None:
         return None
     most = 3 if of_tokens or named else 2
     fits = len(found) == samples and found.shape[-1] > 1 and found.dim() <= most
-    return found if fits else None
+    return in_single(found) if fits else None
 
 
 def reference_of(outputs: Any, samples: int, *, of_tokens: bool) -> Tensor:

@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils import _pytree
 
 from gp_emq.errors import DataError, StatisticsError
-from gp_emq.networks._divergence import described
+from gp_emq.networks._divergence import described, in_single
 from gp_emq.networks._logits import check_classes, check_range, logits_of
 from gp_emq.networks._metric import Loss, Metric, check_function, judged
 from gp_emq.networks._samples import Samples, are_labels, count
@@ -99,4 +99,4 @@ def metric_values(metric: Metric, outputs: Any, targets: Samples) -> Tensor:
     missing = int(found.isnan().sum())
     if missing:
         raise StatisticsError(f"{what} is not a number for {missing} of {samples} samples")
-    return found.detach().cpu()
+    return in_single(found.detach()).cpu()

@@ -224,3 +224,28 @@ def test_what_is_wrong_and_what_is_expected_is_said(call, error, message: str) -
     with pytest.raises(error, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_outputs_of_half_precision_are_compared_in_float32(kind: torch.dtype) -> None:
+    class Halved(nn.Module):
+        def __init__(self, asked: torch.dtype) -> None:
+            super().__init__()
+            self.layer, self.asked = nn.Linear(4, 3), asked
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x).to(self.asked)  # as autocast within a forward leaves it
+
+    inputs = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, other = Halved(kind), Halved(kind)
+    with torch.no_grad():
+        before, after = (one.layer(inputs).to(kind).float() for one in (model, other))
+    wanted = (before.softmax(1) * (before.log_softmax(1) - after.log_softmax(1))).sum(1)
+    found = Workload(model, {"x": inputs}).of(other).measured(4)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted.detach(), atol=1e-6, rtol=1e-3)
+    metric = Metric("first", lambda outputs, _targets: outputs[:, 0])
+    values = Workload(model, {"x": inputs}, metric=metric).measured(4)
+    assert torch.equal(values, before[:, 0])
