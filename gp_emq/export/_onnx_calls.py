@@ -96,7 +96,7 @@ def find_calls(
 
 
 def _call(layer: str, node: ir.Node, weight: GraphWeight) -> Call | None:
-    input_scale = _input_scale(node.inputs[0])
+    input_scale = find_input_scale(node.inputs[0])
     out = len(weight.integers)
     given = node.inputs[2] if len(node.inputs) > 2 else None
     bias = np.zeros(out) if given is None else constant(given)
@@ -114,7 +114,7 @@ def _call(layer: str, node: ir.Node, weight: GraphWeight) -> Call | None:
     return Call(layer, node, weight, input_scale, scale, bias, norm.outputs[0])
 
 
-def _input_scale(value: ir.Value | None) -> float | None:
+def find_input_scale(value: ir.Value | None) -> float | None:
     """Return the scale of a value that comes dequantized from integers held in 8 bits."""
     node = None if value is None else value.producer()
     if node is None or node.op_type != "DequantizeLinear":

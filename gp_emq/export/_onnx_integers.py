@@ -6,7 +6,6 @@ norms go into scales and biases, activation functions that the rounding to the n
 itself go, several roundings to one grid become one, and integers of narrow types become int8.
 """
 
-import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 from gp_emq.export._folding import Folded, fold
 from gp_emq.export._onnx_calls import BYTES, Call, GraphWeight, find_calls
 from gp_emq.export._onnx_float import keep_in_float
+from gp_emq.export._onnx_maker import Maker
+from gp_emq.export._onnx_products import find_products, multiply
 from gp_emq.export._onnx_values import constant, discard, readers, settle_constants
 
 _ORDINARY = 2.0**24
@@ -25,7 +26,7 @@ _ORDINARY = 2.0**24
 def compute_in_integers(
     graph: ir.Graph, weights: Mapping[ir.Value, GraphWeight], inputs: Mapping[ir.Value, str]
 ) -> None:
-    """Rewrite the convolutions that can be computed in integers.
+    """Rewrite the convolutions and products that can be computed in integers.
 
     Args:
         graph: With quantized weights and inputs; it is changed.
@@ -35,8 +36,9 @@ def compute_in_integers(
     settle_constants(graph)
     places = {node: place for place, node in enumerate(graph)}
     calls: dict[str, int] = {}
-    for call in find_calls(graph, weights, inputs):
-        if _fuse(call, places, f".{calls[call.layer]}" if call.layer in calls else ""):
+    for call in [*find_calls(graph, weights, inputs), *find_products(graph, weights, inputs)]:
+        suffix = f".{calls[call.layer]}" if call.layer in calls else ""
+        if _fuse(call, places, suffix) or multiply(call, suffix):
             calls[call.layer] = calls.get(call.layer, 0) + 1
     for value, weight in weights.items():
         _settle(graph, value, weight)
@@ -45,6 +47,8 @@ def compute_in_integers(
 
 def _fuse(call: Call, places: Mapping[ir.Node, int], suffix: str) -> bool:
     """Rewrite a convolution whose output is read by roundings to one 8-bit grid alone."""
+    if call.node.op_type != "Conv":
+        return False
     output = call.output
     while (node := _bound(output)) is not None:
         output = node.outputs[0]
@@ -87,7 +91,7 @@ def _settle(graph: ir.Graph, value: ir.Value, weight: GraphWeight) -> None:
     # onnxruntime multiplies what it computed once by factors that follow, which may overflow.
     if not ((weight.scale >= 1 / _ORDINARY) & (weight.scale <= _ORDINARY)).all():
         return
-    maker = _Maker(graph, dequantize, "")
+    maker = Maker(graph, dequantize, "")
     name, kind, shape = f"{weight.name}.weight", ir.DataType.FLOAT, weight.stored.shape
     column = (-1, *[1] * (weight.integers.ndim - 1))
     found = maker.node("Cast", [weight.stored], f"{name}.whole", kind, shape, to=int(kind))
@@ -112,7 +116,7 @@ def _put(call: Call, folded: Folded, suffix: str) -> None:
     """Give a convolution its new weight and bias."""
     name, graph = call.layer, call.node.graph
     assert graph is not None  # noqa: S101 - narrows; it was found in one
-    maker = _Maker(graph, call.node, suffix)
+    maker = Maker(graph, call.node, suffix)
     old = call.node.inputs[1:]
     integers = maker.multiplied(call.layer, call.weight, folded.multipliers)
     scale = maker.numbers(f"{name}.weight.folded_scale", folded.scale)
@@ -134,60 +138,6 @@ def _put(call: Call, folded: Folded, suffix: str) -> None:
         call.node.replace_input_with(place, value)
     for replaced in old:
         discard(replaced)
-
-
-class _Maker:
-    """Puts nodes and initializers before a node.
-
-    Args:
-        graph: That has it.
-        before: The node.
-        suffix: Of all names.
-    """
-
-    def __init__(self, graph: ir.Graph, before: ir.Node, suffix: str) -> None:
-        self._graph, self._before, self._suffix = graph, before, suffix
-
-    def numbers(self, name: str, values: NDArray[np.int32] | NDArray[np.float32]) -> ir.Value:
-        """Put in an initializer."""
-        name += self._suffix
-        tensor = ir.Tensor(values, name=name)
-        value = ir.Value(
-            name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor
-        )
-        self._graph.register_initializer(value)
-        return value
-
-    def node(
-        self, operator: str, inputs: list[ir.Value], name: str, kind: ir.DataType,
-        shape: ir.Shape | None, **attributes: int,
-    ) -> ir.Value:  # fmt: skip
-        """Put in a node of one output."""
-        name += self._suffix
-        value = ir.Value(name=name, type=ir.TensorType(kind), shape=shape)
-        node = ir.node(operator, inputs, attributes, outputs=[value], name=f"{name}.{operator}")
-        self._graph.insert_before(self._before, node)
-        return value
-
-    def multiplied(
-        self, layer: str, weight: GraphWeight, multipliers: NDArray[np.int32]
-    ) -> ir.Value:
-        """Put in what makes int8 of the integers of a weight."""
-        put = functools.partial(self.node, shape=weight.stored.shape)
-        name, values = f"{layer}.weight", weight.stored
-        plain = values.dtype == ir.DataType.INT8 and weight.zero_point is None
-        if plain and (multipliers == 1).all():
-            return values
-        wide = ir.DataType.INT32
-        values = put("Cast", [values], f"{name}.wide", wide, to=int(wide))
-        if weight.zero_point is not None:
-            zero_point = self.numbers(f"{name}.wide_zero_point", weight.zero_point)
-            values = put("Sub", [values, zero_point], f"{name}.centred", wide)
-        shaped = multipliers.reshape(-1, *[1] * (weight.integers.ndim - 1))
-        column = self.numbers(f"{name}.multipliers", shaped)
-        values = put("Mul", [values, column], f"{name}.multiplied", wide)
-        narrow = ir.DataType.INT8
-        return put("Cast", [values], f"{name}.narrow", narrow, to=int(narrow))
 
 
 def _bound(value: ir.Value) -> ir.Node | None:

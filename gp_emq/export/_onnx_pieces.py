@@ -12,6 +12,7 @@ _FOLLOWING = frozenset({
 })  # fmt: skip
 """What goes with a layer where nothing else reads its output: biases, norms and activations."""
 _LIMITS = ("Max", "Min")
+_MOVES = ("Transpose", "Slice")
 
 
 def cut_pieces(graph: ir.Graph, owners: Mapping[str, str]) -> dict[str, list[ir.Graph]]:
@@ -60,19 +61,22 @@ def _given(node: ir.Node) -> Iterator[ir.Value]:
 
 def _begin(value: ir.Value, fixed: set[ir.Value]) -> ir.Value:
     """Follow a layer's input back over its rounding, as far as that is the layer's own."""
-    integers = _taken(_before_limits(value, fixed), "DequantizeLinear")
-    before = None if integers is None else _taken(integers, "QuantizeLinear")
-    if integers is None or before is None:
+    integers = _taken(_before(_LIMITS, value, fixed), "DequantizeLinear")
+    if integers is None:
+        return value
+    integers = _before(_MOVES, integers, fixed)
+    before = _taken(integers, "QuantizeLinear")
+    if before is None:
         return value
     maker = before.producer()
     if maker is not None and _in_integers(maker):
         return integers
-    return _before_limits(before, fixed)
+    return _before(_LIMITS, before, fixed)
 
 
-def _before_limits(value: ir.Value, fixed: set[ir.Value]) -> ir.Value:
-    """Follow a value back over limits that are the same for all inputs."""
-    while (maker := value.producer()) is not None and maker.op_type in _LIMITS:
+def _before(operators: tuple[str, ...], value: ir.Value, fixed: set[ir.Value]) -> ir.Value:
+    """Follow a value back over some operators that do the same to all inputs."""
+    while (maker := value.producer()) is not None and maker.op_type in operators:
         others = [given for given in _given(maker) if given not in fixed]
         if len(others) != 1:
             break
@@ -93,7 +97,12 @@ def _end(node: ir.Node, fixed: set[ir.Value]) -> ir.Value:
             break
         value = following.outputs[0]
     rounding = readers(value)
-    if _in_integers(node) and rounding and rounding[0].op_type == "QuantizeLinear":
+    if (
+        value is node.outputs[0]
+        and _in_integers(node)
+        and rounding
+        and rounding[0].op_type == "QuantizeLinear"
+    ):
         return rounding[0].outputs[0]
     return value
 
@@ -101,7 +110,7 @@ def _end(node: ir.Node, fixed: set[ir.Value]) -> ir.Value:
 def _in_integers(node: ir.Node) -> bool:
     """Say whether runtimes compute a node in integers, if its output is rounded."""
     made = [value.producer() for value in _given(node)][:2]
-    return node.op_type == "Conv" and all(
+    return node.op_type in ("Conv", "MatMul") and all(
         maker is not None and maker.op_type == "DequantizeLinear" for maker in made
     )
 

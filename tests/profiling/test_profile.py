@@ -87,7 +87,8 @@ def test_every_layer_has_every_width_and_takes_time(table) -> None:
 
 def test_rows_say_what_runs(table) -> None:
     rows = {(found.layer, found.bits): found for found in table.layers}
-    # docs/export.md: convolutions run in integers between two grids, and not before a sum.
+    # docs/export.md: convolutions of several positions run in integers between two grids, and not
+    # before a sum; linear layers wherever they are.
     for bits in (2, 8):
         assert rows["first", bits].operators == "QuantizeLinear, DequantizeLinear, Max, Conv"
     assert "QLinearConv" in rows["second", 8].operators.split("; ")[0]
@@ -96,9 +97,10 @@ def test_rows_say_what_runs(table) -> None:
     # What is the same graph is timed once.
     assert rows["second", 2].as_bits == 8
     assert rows["second", 2].milliseconds == rows["second", 8].milliseconds
-    assert rows["head", 2].as_bits == 2  # integers of 4 bits are another graph
+    assert rows["head", 2].as_bits == 8
+    assert rows["head", 2].operators == "QuantizeLinear, MatMulIntegerToFloat, Sub"
     told = format_latencies(table)
-    assert "2 bits: first, second as at 8 bits" in told
+    assert "2 bits: first, second, head as at 8 bits" in told
     assert "float" in told
 
 
