@@ -17,6 +17,8 @@ from gp_emq.files import refuse_code
 from gp_emq.outputs import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gp_emq.allocation import Plan
     from gp_emq.networks import Division, Network
     from gp_emq.ptq import QuantizationSettings, Report
@@ -61,12 +63,7 @@ def _quantized(asked: QuantizeSettings) -> "Report":
             f"--onnx is for networks of one tensor of floats, as {network.name} does not take"
         )
     before = test.measured(test.batch).numpy()
-    results, notes = [], _notes(plan, network, asked, training, settings)
-    notes += filter(None, [inputs.remark])
-    if "rtn+bn" in asked.method:
-        norms = ptq.with_own_statistics(divided.calibration)
-        lost = ptq.change(before, test.of(norms).measured(test.batch).numpy(), groups)
-        notes += ptq.told_of_statistics(lost, test.metric)
+    results = []
     for method, file in zip(asked.method, files, strict=True):
         quantized, made = _made(asked, method, plan, network, divided, file=file)
         after = test.of(quantized).measured(test.batch).numpy()
@@ -91,7 +88,11 @@ def _quantized(asked: QuantizeSettings) -> "Report":
         floating=ptq.measured(before, groups),
         results=results,
         in_float=_in_float(plan, network),
-        notes=notes,
+        notes=[
+            *_notes(plan, network, asked, training, settings),
+            *filter(None, [inputs.remark]),
+            *_of_statistics(asked, divided, before),
+        ],
         float_bytes=export.float_bytes(network.model),
         metric=test.metric.name,
         higher_is_better=test.metric.higher_is_better,
@@ -138,6 +139,17 @@ def _made(
         onnx=asked.onnx,
     )
     return quantized, made
+
+
+def _of_statistics(
+    asked: QuantizeSettings, divided: "Division", before: "NDArray[Any]"
+) -> list[str]:
+    """Say where re-estimating batch norms alone makes the float network worse."""
+    if "rtn+bn" not in asked.method:
+        return []
+    test, norms = divided.test, ptq.with_own_statistics(divided.calibration)
+    lost = ptq.change(before, test.of(norms).measured(test.batch).numpy(), divided.groups)
+    return ptq.told_of_statistics(lost, test.metric)
 
 
 def _seen(plan: "Plan") -> int:
