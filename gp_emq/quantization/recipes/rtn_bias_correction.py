@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gp_emq.networks import undisturbed
+from gp_emq.quantization._moments import channel_means
 from gp_emq.quantization._rounding import channel_axis
 from gp_emq.quantization.recipes._recipe import Recipe, RoundedNetwork
 from gp_emq.quantization.recipes._task import Task
@@ -84,7 +85,7 @@ def _seeing(
                 module: nn.Module, _arguments: tuple[Any, ...], output: Tensor, number: int = number
             ) -> Tensor | None:
                 axis = channel_axis(module, output)
-                mean = output.movedim(axis, 0).flatten(1).double().mean(1)
+                mean = channel_means(output, axis)
                 if shift is None:
                     found[number].append(mean)
                     return None

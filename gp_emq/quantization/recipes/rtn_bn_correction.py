@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gp_emq.networks import input_of, undisturbed
 from gp_emq.quantization._batch_norm import batch_norms, check_enough_images
+from gp_emq.quantization._moments import channel_moments
 from gp_emq.quantization.recipes._recipe import Recipe, RoundedNetwork
 from gp_emq.quantization.recipes._task import Task
 from gp_emq.quantization.recipes.rtn import round_to_nearest
@@ -99,8 +100,7 @@ def _deciding(
                 assert module.running_mean is not None  # noqa: S101 - batch_norms asks for them
                 assert module.running_var is not None  # noqa: S101
                 fed = input_of(arguments, named)
-                channels = fed.transpose(0, 1).flatten(1).double()
-                seen = channels.mean(1), channels.var(1)
+                seen = channel_moments(fed, 1)
                 trained = module.running_mean.double(), module.running_var.double()
                 decided = decide(number, len(calls[number]), trained, seen)
                 calls[number].append((decided, seen))
