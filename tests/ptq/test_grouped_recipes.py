@@ -56,7 +56,7 @@ def quantized(model: nn.Module, method: str, **options):
 
 
 def test_all_recipes_are_held_to_something_here() -> None:
-    tested = {"rtn", "rtn+bn", "rtn+bn-correction", "adaround", "brecq"}
+    tested = {"rtn", "rtn+bias-correction", "rtn+bn", "rtn+bn-correction", "adaround", "brecq"}
     assert {recipe.name for recipe in list_recipes()} == tested
 
 
@@ -67,7 +67,7 @@ def fed(model: nn.Module) -> np.ndarray:
     return outputs.transpose(1, 0, 2, 3).reshape(4, -1)
 
 
-@pytest.mark.parametrize("method", ["rtn", "rtn+bn", "rtn+bn-correction"])
+@pytest.mark.parametrize("method", ["rtn", "rtn+bias-correction", "rtn+bn", "rtn+bn-correction"])
 def test_rounding_to_nearest_is_that_of_a_loop_over_groups(method: str) -> None:
     model = made(Normed)
     expected = by_hand(model)
@@ -78,6 +78,10 @@ def test_rounding_to_nearest_is_that_of_a_loop_over_groups(method: str) -> None:
     if method == "rtn+bn-correction":
         mean = mean + seen.mean(1) - before.mean(1)
         variance = variance * seen.var(1) / before.var(1)
+    if method == "rtn+bias-correction":
+        with torch.no_grad():
+            expected.conv.bias += torch.from_numpy(before.mean(1) - seen.mean(1)).float()
+            expected.head.bias += (model(pictures()) - expected(pictures())).mean(0)
     expected.norm.running_mean.copy_(torch.from_numpy(mean))
     expected.norm.running_var.copy_(torch.from_numpy(variance))
     found = quantized(model, method)
