@@ -685,6 +685,36 @@ def test_a_layer_that_no_image_calls_is_refused_unless_its_input_stays_in_float(
     assert learned(images).isfinite().all()
 
 
+class Autocast(Normed):
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return super().forward(x)
+
+
+class WithoutRows(AllAtOnce):
+    """Feeds its last layer single vectors, without an axis of images."""
+
+    def forward(self, x):
+        return torch.stack([self.head(found) for found in self.conv(x).relu().mean((2, 3))])
+
+
+@pytest.mark.parametrize(
+    ("kind", "plain", "method"),
+    [
+        (Autocast, Normed, "rtn+bn"), (Autocast, Normed, "rtn+bn-correction"),
+        (Autocast, Normed, "rtn+bias-correction"), (WithoutRows, AllAtOnce, "rtn+bias-correction"),
+    ],
+)  # fmt: skip
+def test_methods_take_what_layers_and_norms_are_fed_as_it_comes(kind, plain, method):
+    images = pictures(8)
+    widths = {layer.name: 8 for layer in find_layers(made(plain), images[:1])}
+    found, wanted = (
+        gp_emq.quantize(made(one), widths, images, method=method, activation_bits=32)(images)
+        for one in (kind, plain)
+    )
+    torch.testing.assert_close(found.float(), wanted, atol=0.05 * float(wanted.detach().std()), rtol=0.03)
+
+
 def test_dead_layers_and_constant_inputs_stay_exactly_zero():
     model, images = made(Normed), torch.zeros(4, 2, 8, 8)
     with torch.no_grad():

@@ -104,7 +104,8 @@ def _deciding(
                 trained = module.running_mean.double(), module.running_var.double()
                 decided = decide(number, len(calls[number]), trained, seen)
                 calls[number].append((decided, seen))
-                mean, variance = (of.to(fed) for of in decided)
+                # Inputs may be in half precision, as within autocast, where these are not.
+                mean, variance = (of.to(module.running_mean) for of in decided)
                 return nn.functional.batch_norm(
                     fed, mean, variance, module.weight, module.bias, eps=module.eps
                 )
