@@ -712,7 +712,8 @@ def test_methods_take_what_layers_and_norms_are_fed_as_it_comes(kind, plain, met
         gp_emq.quantize(made(one), widths, images, method=method, activation_bits=32)(images)
         for one in (kind, plain)
     )
-    torch.testing.assert_close(found.float(), wanted, atol=0.05 * float(wanted.detach().std()), rtol=0.03)
+    spread = float(wanted.detach().std())
+    torch.testing.assert_close(found.float(), wanted, atol=0.05 * spread, rtol=0.03)
 
 
 def test_dead_layers_and_constant_inputs_stay_exactly_zero():
