@@ -15,6 +15,7 @@ from gp_emq.export._onnx_calls import GraphWeight, graph_weight
 from gp_emq.export._onnx_integers import compute_in_integers
 from gp_emq.export._onnx_trace import DOMAIN, LAYER, MARKER
 from gp_emq.export._onnx_types import IntegerType, integer_type
+from gp_emq.files import one_line
 from gp_emq.quantization import QuantizedModel
 
 METADATA_KEY = "gp_emq"
@@ -201,7 +202,8 @@ def serialize(model: ir.Model, description: str) -> bytes:
         description: JSON.
 
     Raises:
-        ExportError: It is larger than the 2 GiB that a file may have.
+        ExportError: It is larger than the 2 GiB that a file may have, or is no graph that ONNX
+            knows.
     """
     _strip_origins(model)
     model.producer_name, model.producer_version = "gp_emq", gp_emq.__version__
@@ -216,7 +218,13 @@ def serialize(model: ir.Model, description: str) -> bytes:
             f"the network takes {proto.ByteSize():,} bytes, and an ONNX file at most "
             f"{onnx.checker.MAXIMUM_PROTOBUF:,}"
         )
-    onnx.checker.check_model(proto, full_check=True)
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(
+            f"opset {model.opset_imports['']} of ONNX does not have what the network computes: "
+            f"{one_line(error)}"
+        ) from error
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
 

@@ -28,6 +28,18 @@ class Deciding(Small):
         return self.last(hidden if hidden.mean() > 0 else -hidden)
 
 
+class Halved(nn.Module):
+    """Has a convolution of bfloat16, which ONNX knows from opset 22 on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 3, 2), nn.Linear(3, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.last(self.first(images).flatten(1)).float()
+
+
 class Counting(Small):
     """Makes a constant of the number of images."""
 
@@ -98,3 +110,11 @@ def test_a_missing_folder_is_named(tmp_path) -> None:
     with pytest.raises(RunError, match="cannot write"):
         export_onnx(*small(), tmp_path / "missing" / "x.onnx", (1, 2, 2))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_opset_does_not_have_is_said_in_one_line(tmp_path) -> None:
+    path = tmp_path / "half.onnx"
+    with pytest.raises(ExportError, match=r"opset 21 of ONNX does not have .*bfloat16") as caught:
+        export_onnx(*small(Halved()), path, (1, 2, 2))
+    assert "\n" not in str(caught.value)
+    assert not path.exists()
