@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 
 from gp_emq.store import _schema as schema
 
@@ -60,6 +61,7 @@ def _sha256(connection: sqlite3.Connection, part: str) -> str:
         queries["generation"] = queries["generation"][:2]
     digest = hashlib.sha256(part.encode())
     for query in queries.get(kind, []):
-        for record in connection.execute(query, (name,) if "?" in query else ()):
-            digest.update(repr(tuple(record)).encode(errors="backslashreplace"))
+        with closing(connection.execute(query, (name,) if "?" in query else ())) as records:
+            for record in records:
+                digest.update(repr(tuple(record)).encode(errors="backslashreplace"))
     return digest.hexdigest()

@@ -110,8 +110,11 @@ def _checked(folder: Path, connection: sqlite3.Connection, *, readonly: bool) ->
     with one_clear_line(folder):
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous = FULL")
-        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        if not {row["name"] for row in found} >= _TABLE_NAMES:
+        with contextlib.closing(
+            connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ) as found:
+            names = {row["name"] for row in found}
+        if not names >= _TABLE_NAMES:
             raise RunError(f"{folder} is no run: {STORE_NAME} lacks the tables of one")
         version = _format_of(folder, connection)
         if version not in {schema.FORMAT, schema.FORMAT - 1}:

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -154,10 +155,18 @@ class RunStore:
         )
         with one_clear_line(self._folder):
             benches: dict[int, list[BenchRow]] = {}
-            for row in self._connection.execute(measurements, values):
-                benches.setdefault(row["individual"], []).append(schema.bench_row(row))
-            found = self._connection.execute(query, values)
-            return [schema.individual_row(row, benches.get(row["id"], ())) for row in found]
+            with self._reading(measurements, values) as found:
+                for row in found:
+                    benches.setdefault(row["individual"], []).append(schema.bench_row(row))
+            with self._reading(query, values) as found:
+                return [schema.individual_row(row, benches.get(row["id"], ())) for row in found]
+
+    def _reading(self, query: str, values: Sequence[object] = ()) -> closing[sqlite3.Cursor]:
+        """Read rows, and let go of the file where one of them does not read.
+
+        What was read in part would hold a lock on it as long as the error is known to anybody.
+        """
+        return closing(self._connection.execute(query, values))
 
     def best_of(self, ids: Sequence[int]) -> IndividualRow | None:
         """Of some individuals, the one of the highest training tau; of equals the smallest.
@@ -180,8 +189,8 @@ class RunStore:
         """The completed generations, in order; only those after one of them if asked."""
         with one_clear_line(self._folder):
             query = "SELECT * FROM generations WHERE generation > ? ORDER BY generation"
-            rows = self._connection.execute(query, (after,))
-            return [schema.generation_row(row) for row in rows]
+            with self._reading(query, (after,)) as rows:
+                return [schema.generation_row(row) for row in rows]
 
     def last_generation(self) -> GenerationRow | None:
         """The last completed generation, None before the first."""
@@ -207,8 +216,8 @@ class RunStore:
 
     def array_names(self) -> list[str]:
         """The names of the arrays, sorted."""
-        with one_clear_line(self._folder):
-            rows = self._connection.execute("SELECT name FROM arrays ORDER BY name")
+        query = "SELECT name FROM arrays ORDER BY name"
+        with one_clear_line(self._folder), self._reading(query) as rows:
             return [row["name"] for row in rows]
 
     def meta(self, key: str) -> Any:
@@ -240,8 +249,8 @@ class RunStore:
 
     def meta_keys(self) -> list[str]:
         """The keys that `meta` knows, sorted."""
-        with one_clear_line(self._folder):
-            rows = self._connection.execute("SELECT key FROM meta ORDER BY key")
+        query = "SELECT key FROM meta ORDER BY key"
+        with one_clear_line(self._folder), self._reading(query) as rows:
             return [row["key"] for row in rows]
 
     def set_meta(self, key: str, value: object) -> None:

@@ -186,6 +186,33 @@ def test_reading_only_changes_nothing(store, make_generation):
             reader.set_meta("summary", {})
 
 
+@pytest.mark.parametrize(
+    ("reader", "row"),
+    [
+        ("generations", "generation_row"),
+        ("individuals", "individual_row"),
+        ("individuals", "bench_row"),
+    ],
+)
+def test_what_does_not_read_holds_no_lock(
+    store, make_generation, monkeypatch, reader: str, row: str
+) -> None:
+    for number in range(2):
+        store.commit_generation(*make_generation(number))
+
+    def fail(*_: object) -> None:
+        raise ValueError("not a row")
+
+    monkeypatch.setattr(f"gp_emq.store._schema.{row}", fail)
+    with pytest.raises(RunError, match="not a row") as error:
+        getattr(store, reader)()
+    # The error, and all that it has seen, is still held.
+    with sqlite3.connect(store.folder / STORE_NAME, timeout=0, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+    other.close()
+    assert error.value.__traceback__ is not None
+
+
 def test_what_cannot_be_stored_is_refused(store, make_generation, tmp_path):
     individuals, generation = make_generation(0, members=1)
     flat = (BenchRow("digits", table=np.zeros(3)),)
