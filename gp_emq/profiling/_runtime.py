@@ -11,6 +11,9 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from gp_emq.errors import ExportError
+from gp_emq.files import one_line
+
 _INTEGERS = frozenset({
     "QLinearConv", "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "QLinearMatMul",
     "DynamicQuantizeMatMul", "QGemm", "MatMulNBits",
@@ -51,6 +54,9 @@ class Runnable:
 
     Attributes:
         form: What onnxruntime makes of it.
+
+    Raises:
+        ExportError: onnxruntime does not run it.
     """
 
     def __init__(self, content: bytes, threads: int, seed: int = 0) -> None:
@@ -60,9 +66,14 @@ class Runnable:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "optimized.onnx"
             options.optimized_model_filepath = str(path)
-            self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
-            )
+            try:
+                self._session = onnxruntime.InferenceSession(
+                    content, options, providers=["CPUExecutionProvider"]
+                )
+            # Its kinds of errors have nothing in common.
+            except Exception as error:
+                reason = one_line(error)
+                raise ExportError(f"onnxruntime does not run the graph: {reason}") from error
             self.form = _form(onnx.load(path).graph)
         self._binding = self._session.io_binding()
         generator = np.random.default_rng(seed)

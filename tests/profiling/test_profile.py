@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -31,6 +32,7 @@ from gp_emq.networks import Granularity, Layer, Network, find_layers
 from gp_emq.profile import main
 from gp_emq.profiling import ProfileSettings, format_latencies, profile
 from gp_emq.profiling._rounds import RUNS, time_in_rounds
+from gp_emq.profiling._runtime import Runnable
 from gp_emq.quantization import (
     ActivationQuantizer,
     QuantizedModel,
@@ -295,3 +297,15 @@ def test_the_command_writes_what_it_prints(tmp_path, capsys) -> None:
     found = capsys.readouterr()
     assert found.out == format_latencies(load_latencies(out))
     assert f"wrote {out}" in found.err
+
+
+def test_a_graph_that_onnxruntime_does_not_run_is_refused_in_one_line() -> None:
+    make, kind = onnx.helper, onnx.TensorProto.BFLOAT16
+    shapes = {"x": [1, 1, 2, 2], "w": [1, 1, 2, 2], "y": [1, 1, 1, 1]}
+    values = [make.make_tensor_value_info(name, kind, shape) for name, shape in shapes.items()]
+    node = make.make_node("Conv", ["x", "w"], ["y"])
+    graph = make.make_graph([node], "g", values[:2], values[2:])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 21)], ir_version=10)
+    with pytest.raises(ExportError, match=r"does not run the graph: .*bfloat16") as told:
+        Runnable(model.SerializeToString(), threads=1)
+    assert "\n" not in str(told.value)
