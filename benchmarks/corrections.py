@@ -37,7 +37,8 @@ METHODS = ("rtn", "rtn+bn", "rtn+bn-correction", "rtn+bias-correction")
 WITHOUT_NORMS = METHODS[0], METHODS[-1]
 """What differs where there are no batch norms."""
 IMAGES = (16, 64, 256, 512)
-TESTS = 1000
+TESTS, FEW_TESTS = 1000, 300
+"""Test images, and those where there are only few."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def measure(study: Study, tests: int, rows: Rows) -> Iterator[Row]:
     Raises:
         GpEmqError: Its weights or images are not here.
     """
+    if counts(study) != IMAGES:
+        tests = min(tests, FEW_TESTS)
     inputs = load_inputs(study.network)
     norms = bool(batch_norms(inputs.network.model))
     for images in counts(study):
