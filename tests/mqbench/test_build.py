@@ -289,7 +289,7 @@ def test_two_builds_cannot_write_the_same_file(tmp_path):
     [
         (
             ["--protocol", "none"],
-            "unknown protocol 'none': known are rtn, rtn+bn, rtn+bn-correction, adaround, brecq",
+            "unknown protocol 'none': known are rtn, rtn+bias-correction, rtn+bn, ",
         ),
         (["--bits", "2,9"], "--bits must be widths of 2 to 8 as in 2,3,4, not '2,9'"),
         (["--configs", "0"], "--configs: must be a whole number of at least 1, got '0'"),
