@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         Sweep,
         Target,
     )
-    from gp_emq.measured import PlanNetwork
+    from gp_emq.measured import PlanNetwork, Winner
     from gp_emq.networks import Layer
     from gp_emq.proxies import SensitivityTable
 
@@ -69,7 +69,8 @@ def _allocate(asked: AllocateSettings) -> int:
     network = None
     if isinstance(source, NetworkScores) and (asked.races or asked.measuring.wanted):
         network = source.plan_network(space, settings)
-    scored, raced = _scored(asked, source, space, budgets, network)
+    scored, winner = _scored(asked, source, space, budgets, network)
+    raced = "" if winner is None else winner.said
     if asked.save_table is not None:
         allocation.save_table(scored, asked.save_table)
         tell(asked.save_table)
@@ -91,6 +92,8 @@ def _allocate(asked: AllocateSettings) -> int:
             baselines=_baselines(scored, problem, allocation.Meter(space, settings), source),
             kept_in_float=scored.kept_in_float,
         )
+        if winner is not None:
+            plan = winner.taken(plan, problem, settings)
         if network is not None and isinstance(source, NetworkScores):
             made = measured.measured_plan(
                 problem, plan, network, asked.measuring, settings,
@@ -153,14 +156,14 @@ def _scored(
     space: "Space",
     budgets: "Sequence[Budget]",
     network: "PlanNetwork | None",
-) -> "tuple[ScoredNetwork, str]":
-    """Give the scores to plan by, and what to say of the race that chose the proxy."""
+) -> "tuple[ScoredNetwork, Winner | None]":
+    """Give the scores to plan by, and what came of the race that chose the proxy."""
     compared = asked.has_budget or asked.save_table is not None
     if network is None or not asked.races or not isinstance(source, NetworkScores):
-        return source.scored(compared=compared), ""
+        return source.scored(compared=compared), None
     tables = {name: partial(_table_of, source, space, name) for name in source.contenders}
-    winner, raced = measured.winner_of(tables, space, budgets, network)
-    return source.scored_by(winner, compared=compared), raced
+    winner = measured.winner_of(tables, space, budgets, network)
+    return source.scored_by(winner.proxy, compared=compared), winner
 
 
 def _draw(

@@ -7,7 +7,7 @@ from ._network import PlanNetwork
 from ._objective import SHARE, MeasuredPlanObjective, with_plans
 from ._options import MeasureOptions
 from ._planning import MeasuredPlan, measured_plan, plan_network
-from ._winner import winner_of
+from ._winner import Winner, winner_of
 from ._worth import BenchPlans
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "MeasuredPlan",
     "MeasuredPlanObjective",
     "PlanNetwork",
+    "Winner",
     "affordable",
     "best_plan",
     "contenders",

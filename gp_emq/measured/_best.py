@@ -59,8 +59,8 @@ def best_plan(
     """Plan a network by the proxy whose plan loses least on it, and measure what it loses.
 
     What ``python -m gp_emq.allocate`` does where no proxy is named. No proxy plans best for every
-    network, and which does nothing but the network tells: the plans of several are quantized, and
-    race on samples that none of them was made by, without labels. Half of those samples choose, and
+    network, and which does nothing but the network tells: the plans of several, and one width
+    everywhere, are quantized, and race on samples that none of them was made by, without labels. Half of those samples choose, and
     the other half says what the plan loses.
 
     Args:
@@ -154,15 +154,16 @@ def best_plan(
     tables = {
         name: partial(_table, proxy, statistics, space, cache) for name, proxy in racing.items()
     }
-    winner, raced = winner_of(tables, space, budgets, network)
-    problem = Problem.of(tables[winner](), space, budgets)
+    winner = winner_of(tables, space, budgets, network)
+    problem = Problem.of(tables[winner.proxy](), space, budgets)
     plan = allocation.solve(problem, settings)
     plan = replace(
         plan,
         baselines=(allocation.uniform_baseline(problem, Meter(space, settings)),),
         kept_in_float=allocation.kept_in_float(inputs.network.model, layers),
-        provenance={**plan.provenance, "network": inputs.network.name, "raced": raced},
+        provenance={**plan.provenance, "network": inputs.network.name, "raced": winner.said},
     )
+    plan = winner.taken(plan, problem, settings)
     return measured_plan(problem, plan, network, measuring, settings, images=count, seed=seed)
 
 

@@ -14,6 +14,8 @@ CONTENDERS = (
     "gp-views", "gp-gradient", "gp-divergence", "fit_diagonal", "fit_trace", "model_optimizer",
 )  # fmt: skip
 """Proxies whose plans race where none is asked for: of ten, the six whose race comes to most."""
+ONE_WIDTH = "one width"
+"""What races beside the plans of proxies: the widest width that fits, everywhere."""
 PAIRED = {
     "gp-gradient": "add(multiply(curvature_form, min_max(channel_output_residual)), "
     "sqrt(gradient_output_change))",

@@ -7,6 +7,7 @@ from gp_emq.measured._calibration import Calibrated
 from gp_emq.measured._certificate import Certificate, relative
 from gp_emq.measured._contest import Contest
 from gp_emq.measured._interactions import Interacting
+from gp_emq.measured._names import ONE_WIDTH
 from gp_emq.measured._race import Difference
 from gp_emq.measured._search import Found
 from gp_emq.ptq import Measured
@@ -25,7 +26,9 @@ def format_contest(found: Contest) -> str:
         f"{_named(names)} {loss:.4g} on {samples}"
         for (loss, samples), names in _by_plan(found).items()
     )
-    return f"{found.plans} plans of {len(found.losses)} proxies raced by loss: {told} images"
+    proxies = len(found.losses.keys() - {ONE_WIDTH})
+    beside = " and of one width" if ONE_WIDTH in found.losses else ""
+    return f"{found.plans} plans of {proxies} proxies{beside} raced by loss: {told} images"
 
 
 def _by_plan(found: Contest) -> dict[tuple[float, int], list[str]]:

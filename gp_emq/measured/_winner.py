@@ -1,14 +1,52 @@
 """From the scores of several proxies to the one to plan by."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
-from gp_emq.allocation import Budget, Problem, Space
+from gp_emq.allocation import (
+    Budget,
+    Configuration,
+    CostSettings,
+    Plan,
+    Problem,
+    Space,
+    replanned,
+    uniform_configuration,
+)
 from gp_emq.errors import GpEmqError
 from gp_emq.measured._contest import contest
+from gp_emq.measured._names import ONE_WIDTH
 from gp_emq.measured._network import PlanNetwork
 from gp_emq.measured._text import format_contest
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What came of a race between the plans of several proxies, and one width everywhere.
+
+    Attributes:
+        proxy: Name of the proxy whose plan loses least.
+        one_width: One width everywhere, where that loses less than the plans of all proxies.
+        said: What to say of the race; nothing where no plan is within the budgets.
+    """
+
+    proxy: str
+    one_width: Configuration | None
+    said: str
+
+    def taken(self, plan: Plan, problem: Problem, settings: CostSettings) -> Plan:
+        """Give the plan that won.
+
+        Args:
+            plan: The proxy's.
+            problem: That it is of.
+            settings: How its costs are counted.
+        """
+        if self.one_width is None:
+            return plan
+        return replanned(plan, problem, self.one_width, settings)
 
 
 def winner_of(
@@ -16,7 +54,7 @@ def winner_of(
     space: Space,
     budgets: Sequence[Budget],
     network: PlanNetwork,
-) -> tuple[str, str]:
+) -> Winner:
     """Find the proxy to plan by, of several: the one whose plan loses least on the network.
 
     Those that cannot score the network, or whose scores cannot rank, stay out of the race.
@@ -27,24 +65,30 @@ def winner_of(
         budgets: What they must keep.
         network: Measures.
 
-    Returns:
-        Its name, and what to say of the race; nothing where no plan is within the budgets.
-
     Raises:
         GpEmqError: None of them gives a plan, or as `contest` says.
     """
-    plans, without = {}, {}
+    plans: dict[str, Configuration] = {}
+    without: dict[str, GpEmqError] = {}
     for name, table in tables.items():
         try:
-            choice = Problem.of(table(), space, budgets).best()
+            problem = Problem.of(table(), space, budgets)
+            choice = problem.best()
         except GpEmqError as error:
             without[name] = error
             continue
         if choice is None:
-            return name, ""  # the budgets cannot be met, which solving says in detail
+            return Winner(name, None, "")  # no plan fits, which solving says in detail
         plans[name] = choice.configuration
     if not plans:
         raise next(iter(without.values()))
+    of_one_width = (uniform_configuration(problem, width) for width in reversed(space.bits))
+    if (widest := next(filter(problem.fits, of_one_width), None)) is not None:
+        plans[ONE_WIDTH] = widest
     found = contest(plans, network)
-    lines = [f"{name} gives no plan: {error}" for name, error in without.items()]
-    return found.winner, "; ".join([format_contest(found), *lines])
+    proxy = next(name for name in found.losses if name != ONE_WIDTH)
+    lines = [format_contest(found)]
+    lines += ["the plan is one width everywhere"] if found.winner == ONE_WIDTH else []
+    lines += [f"{name} gives no plan: {error}" for name, error in without.items()]
+    one_width = widest if found.winner == ONE_WIDTH else None
+    return Winner(proxy, one_width, "; ".join(lines))

@@ -85,11 +85,12 @@ def test_plans_of_several_proxies_race_and_the_winners_is_kept(tmp_path, capsys)
 
 def _raced(said: str) -> list[tuple[str, float, int]]:
     """Give what each lost, and on how many images; those that planned the same stand together."""
-    found = re.findall(r"(\w+(?: = \w+)*) ([\d.e-]+) on (\d+)", said)
+    found = re.findall(r"(?:, |: )([\w ]+?(?: = [\w ]+)*) ([\d.e-]+) on (\d+)", said)
     return [
         (name, float(loss), int(images))
         for names, loss, images in found
         for name in names.split(" = ")
+        if name != "one width"
     ]
 
 
