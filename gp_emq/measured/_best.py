@@ -60,8 +60,8 @@ def best_plan(
 
     What ``python -m gp_emq.allocate`` does where no proxy is named. No proxy plans best for every
     network, and which does nothing but the network tells: the plans of several, and one width
-    everywhere, are quantized, and race on samples that none of them was made by, without labels. Half of those samples choose, and
-    the other half says what the plan loses.
+    everywhere, are quantized, and race on samples that none of them was made by, without labels.
+    Half of those samples choose, and the other half says what the plan loses.
 
     Args:
         model: The network, or a `Workload`, which brings its samples along.
