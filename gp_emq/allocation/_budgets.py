@@ -136,6 +136,16 @@ def make_budgets(
     Raises:
         AllocationError: A limit that is no positive number, or costs that are missing.
     """
+    if not isinstance(settings, CostSettings):
+        raise AllocationError(
+            f"settings is {type(settings).__name__}: give gp_emq.allocation.CostSettings(...)"
+        )
+    for cost in costs:
+        if not isinstance(cost, CostTable):
+            raise AllocationError(
+                f"costs has {type(cost).__name__}: give gp_emq.allocation.CostTable, which holds "
+                "costs and their limit"
+            )
     size = size_costs(space, settings, settings.accounting)
     given: list[tuple[str, str, float | None, Costs]] = [
         ("size", "MiB", size_mib, scaled(size, MEBIBYTE)),

@@ -50,9 +50,11 @@ def load_plan(path: Path | str) -> Plan:
         The plan.
 
     Raises:
-        AllocationError: The file is missing, damaged or of another format; the message says
-            where.
+        AllocationError: The file is missing, damaged or of another format, and the message says
+            where; or what is given is no path.
     """
+    if not isinstance(path, (str, Path)):
+        raise AllocationError(f"a plan is a file: give its path, not {type(path).__name__}")
     path = Path(path)
     values = read_document(path, dict[str, Any], AllocationError, "the plan", form=FORMAT)
     plan = check_document(with_reasons(values), Plan, AllocationError, str(path))

@@ -108,6 +108,10 @@ def best_plan(
         'ACCEPT'
     """
     settings, measuring = settings or CostSettings(), measuring or MeasureOptions()
+    if measuring is not None and not isinstance(measuring, MeasureOptions):
+        raise AllocationError(
+            f"measuring is {type(measuring).__name__}: give gp_emq.measured.MeasureOptions(...)"
+        )
     if isinstance(proxies, str):
         raise AllocationError(f"proxies is {proxies!r}: give a list of them, as [{proxies!r}]")
     if isinstance(calibration, bool) or not isinstance(calibration, int) or calibration < 1:

@@ -82,3 +82,23 @@ def test_samples_are_needed_and_not_given_twice(tables) -> None:
         gp_emq.best_plan(tables, torch.zeros(4, 16), average_bits=3)
     with pytest.raises(AllocationError, match="at least 32"):
         gp_emq.best_plan(network, torch.randn(40, 4), average_bits=3, proxies=["relative_error"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"costs": [1]}, "costs has int: give gp_emq.allocation.CostTable"),
+        ({"settings": 3}, "settings is int: give gp_emq.allocation.CostSettings"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_named(tables, given, said) -> None:
+    layers = gp_emq.networks.find_layers(tables.model, tables.samples)
+    scores = [[-3.0, -2.0, -1.0]] * len(layers)
+    with pytest.raises(AllocationError, match=said):
+        gp_emq.allocate(scores, layers, bits=(2, 3, 4), average_bits=3, **given)
+    with pytest.raises(AllocationError, match=said):
+        gp_emq.best_plan(tables, average_bits=3, **given)
+    with pytest.raises(AllocationError, match=r"measuring is dict: .*MeasureOptions"):
+        gp_emq.best_plan(tables, average_bits=3, measuring={"measure": 3})
+    with pytest.raises(AllocationError, match="give its path, not int"):
+        gp_emq.load_plan(3)
