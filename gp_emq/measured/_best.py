@@ -107,15 +107,8 @@ def best_plan(
         >>> found.certificate.verdict
         'ACCEPT'
     """
+    _check_kinds(measuring, proxies, calibration)
     settings, measuring = settings or CostSettings(), measuring or MeasureOptions()
-    if measuring is not None and not isinstance(measuring, MeasureOptions):
-        raise AllocationError(
-            f"measuring is {type(measuring).__name__}: give gp_emq.measured.MeasureOptions(...)"
-        )
-    if isinstance(proxies, str):
-        raise AllocationError(f"proxies is {proxies!r}: give a list of them, as [{proxies!r}]")
-    if isinstance(calibration, bool) or not isinstance(calibration, int) or calibration < 1:
-        raise AllocationError(f"calibration must be a whole number from 1 on, not {calibration!r}")
     cache = None if cache is None else Path(cache)
     bits = check_bits(bits)
     inputs = load_inputs(None, workload=workload_of(model, images, labels))
@@ -169,6 +162,18 @@ def best_plan(
     )
     plan = winner.taken(plan, problem, settings)
     return measured_plan(problem, plan, network, measuring, settings, images=count, seed=seed)
+
+
+def _check_kinds(measuring: object, proxies: object, calibration: object) -> None:
+    """Refuse arguments of the wrong kind."""
+    if measuring is not None and not isinstance(measuring, MeasureOptions):
+        raise AllocationError(
+            f"measuring is {type(measuring).__name__}: give gp_emq.measured.MeasureOptions(...)"
+        )
+    if isinstance(proxies, str):
+        raise AllocationError(f"proxies is {proxies!r}: give a list of them, as [{proxies!r}]")
+    if isinstance(calibration, bool) or not isinstance(calibration, int) or calibration < 1:
+        raise AllocationError(f"calibration must be a whole number from 1 on, not {calibration!r}")
 
 
 def _racing(
