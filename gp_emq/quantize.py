@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gp_emq.allocation import Plan
-    from gp_emq.networks import Division, Network
+    from gp_emq.networks import Division, Network, Workload
     from gp_emq.ptq import QuantizationSettings, Report
     from gp_emq.qat import QatSettings
     from gp_emq.quantization import QuantizedModel
@@ -87,7 +87,7 @@ def _quantized(asked: QuantizeSettings) -> "Report":
         labelled=divided.labelled,
         floating=ptq.measured(before, groups),
         results=results,
-        in_float=_in_float(plan, network),
+        in_float=_in_float(plan, network, divided.calibration),
         notes=[
             *_notes(plan, network, asked, training, settings),
             *filter(None, [inputs.remark]),
@@ -261,12 +261,12 @@ def _saved_settings(
     }
 
 
-def _in_float(plan: "Plan", network: "Network") -> dict[str, str]:
+def _in_float(plan: "Plan", network: "Network", samples: "Workload") -> dict[str, str]:
     """Say which of the network's weights the plan leaves alone, and why."""
     widths = networks.with_shared_embeddings(network.layers, plan.widths)
     quantized = [layer for layer in network.layers if layer.name in widths]
     others = [layer for layer in network.layers if layer.name not in widths]
-    return allocation.kept_in_float(network.model, quantized, others)
+    return allocation.kept_in_float(samples, quantized, others)
 
 
 def _notes(

@@ -5,16 +5,23 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks import Layer, private_copy, reasons_kept
+from gp_emq.networks import (
+    Layer,
+    PrivateNetwork,
+    Workload,
+    multiplied_beside,
+    reasons_kept,
+)
 
 
 def kept_in_float(
-    model: nn.Module, layers: Sequence[Layer], excluded: Sequence[Layer] = ()
+    model: nn.Module | Workload, layers: Sequence[Layer], excluded: Sequence[Layer] = ()
 ) -> dict[str, str]:
     """Say which of a network's weights (two axes or more) are in none of its layers, and why.
 
     Args:
-        model: The network.
+        model: The network; a `Workload` of it, whose first samples are run, tells of its buffers
+            and other tensors that it multiplies with, too.
         layers: What is quantized of it, or can be.
         excluded: Layers that could be quantized too, but are not.
 
@@ -25,8 +32,12 @@ def kept_in_float(
     Raises:
         NetworkError: The layers are not those of the network.
     """
-    copied = private_copy(model)  # where weights that are computed from others are plain
-    return reasons_kept(copied, *(_weights(copied, some) for some in (layers, excluded)))
+    # In a private copy weights that are computed from others are plain.
+    workload = model if isinstance(model, Workload) else None
+    network = PrivateNetwork(model) if isinstance(model, nn.Module) else model.private()
+    weights = [_weights(network.model, some) for some in (layers, excluded)]
+    beside = () if workload is None else multiplied_beside(network, workload.samples)
+    return reasons_kept(network.model, *weights, beside=beside)
 
 
 def _weights(model: nn.Module, layers: Sequence[Layer]) -> list[Tensor]:

@@ -16,7 +16,7 @@ from gp_emq.measured import CONTENDERS
 if TYPE_CHECKING:
     from gp_emq.allocation import CostSettings, ScoredNetwork, Space
     from gp_emq.measured import PlanNetwork
-    from gp_emq.networks import Granularity, Inputs, Layer
+    from gp_emq.networks import Granularity, Inputs, Layer, Workload
     from gp_emq.proxies import Proxy, SensitivityTable
     from gp_emq.statistics import Statistics
 
@@ -258,15 +258,17 @@ class NetworkScores:
     @cached_property
     def activations(self) -> "Mapping[str, tuple[int, int]]":
         """Numbers of each layer's input and output, the most among some samples."""
-        asked = self.asked
-        samples = self.inputs.calibration(self.images, asked.seed)
-        return networks.activation_elements(samples.part(slice(0, _LOOKED_AT)), self.layers)
+        samples = self._samples.part(slice(0, _LOOKED_AT))
+        return networks.activation_elements(samples, self.layers)
+
+    @cached_property
+    def _samples(self) -> "Workload":
+        return self.inputs.calibration(self.images, self.asked.seed)
 
     @cached_property
     def _statistics(self) -> "Statistics":
-        asked = self.asked
         return statistics.collect_statistics(
-            self.inputs.calibration(self.images, asked.seed),
+            self._samples,
             bits=self.bits,
             quantizer=quantization.WeightQuantizer.of(self.granularity),
             layers=self.layers,
@@ -304,7 +306,7 @@ class NetworkScores:
         )
         if not compared:
             return scored
-        kept = allocation.kept_in_float(network.model, network.layers)
+        kept = allocation.kept_in_float(self._samples, network.layers)
         baselines = {name: self._baseline(name) for name in self._baselines if name != winner}
         scored = replace(scored, baselines=baselines, kept_in_float=kept)
         if self.asked.save_table is None:

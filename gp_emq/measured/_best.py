@@ -141,8 +141,9 @@ def best_plan(
         )
     racing = _racing(proxies, layers, len(widths), count)
     network = plan_network(space, inputs, measuring, settings, images=count, seed=seed, cache=cache)
+    samples = inputs.calibration(count, seed)
     statistics = collect_statistics(
-        inputs.calibration(count, seed),
+        samples,
         bits=widths,
         quantizer=WeightQuantizer.of(settings.granularity),
         layers=layers,
@@ -157,7 +158,7 @@ def best_plan(
     plan = replace(
         plan,
         baselines=(allocation.uniform_baseline(problem, Meter(space, settings)),),
-        kept_in_float=allocation.kept_in_float(inputs.network.model, layers),
+        kept_in_float=allocation.kept_in_float(samples, layers),
         provenance={**plan.provenance, "network": inputs.network.name, "raced": winner.said},
     )
     plan = winner.taken(plan, problem, settings)

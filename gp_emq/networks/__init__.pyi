@@ -11,13 +11,14 @@ from ._aliases import places_beside
 from ._arrays import drawn, fitting_arrays
 from ._augmentation import Augmentation
 from ._behaviour import sha256_of_behaviour
+from ._beside import multiplied_beside
 from ._containers import Images, Labels
 from ._finite import check_finite
 from ._granularity import LEAST_GROUP, PER_CHANNEL, PER_TENSOR, Granularity
 from ._images import RESIZED, ImageSet, batch_size, load_images
 from ._inputs import OWN_ARRAYS, OWN_WORKLOAD, Division, Inputs, load_inputs
 from ._judging import TOP_1
-from ._kept import reasons_kept
+from ._kept import NOT_CALLED, NOT_GIVEN, reasons_kept
 from ._layer import Layer, entry_layers, weight_layers, with_shared_embeddings
 from ._layers import find_layers, layers_of
 from ._loading import load_workload
@@ -66,6 +67,8 @@ __all__ = [
     "DATA_VARIABLE",
     "LEAST_GROUP",
     "MEBIBYTE",
+    "NOT_CALLED",
+    "NOT_GIVEN",
     "OWN_ARRAYS",
     "OWN_WORKLOAD",
     "PER_CHANNEL",
@@ -115,6 +118,7 @@ __all__ = [
     "load_network",
     "load_workload",
     "logits_of",
+    "multiplied_beside",
     "network_specifications",
     "ones_like_one",
     "output_types",

@@ -1,12 +1,13 @@
 """Why a weight of a network is in no layer, and so stays in float."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.rnn import RNNBase, RNNCellBase
 
 from gp_emq.networks._attention import Projection
+from gp_emq.networks._beside import Beside
 from gp_emq.networks._embeddings import renormed_weights
 from gp_emq.networks._own_form import in_own_form
 from gp_emq.networks._tracing import QUANTIZABLE
@@ -23,12 +24,13 @@ _KINDS: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], str], ...] = 
     (_NORMS, "normalisation"),
     (nn.Bilinear, "a product of two inputs"),
 )
-_NOT_CALLED = "no sample calls it: its weight is used outside of it, or not at all"
+NOT_CALLED = "no sample calls it: its weight is used outside of it, or not at all"
+NOT_GIVEN = "it is none of the layers that were asked for"
 _OTHER_FORM = "it computes by itself, or its weight is elsewhere in another form"
 
 
 def weights_kept(
-    model: nn.Module, quantized: Collection[Tensor], left: Collection[Tensor]
+    model: nn.Module, quantized: Collection[Tensor], left: Collection[Tensor], *, unlisted: str
 ) -> Iterator[tuple[str, Tensor, str]]:
     """Give the weights (two axes or more) that are not quantized, with the reason of each.
 
@@ -36,6 +38,7 @@ def weights_kept(
         model: A private copy.
         quantized: Weights of the layers that are.
         left: Weights of layers that could be.
+        unlisted: The reason of other weights of modules that may be layers.
 
     Yields:
         Name, weight and reason.
@@ -54,12 +57,17 @@ def weights_kept(
             reason = _COMPLEX
         else:
             path, _, attribute = name.rpartition(".")
-            reason = _reason(modules[path], attribute)
+            reason = _reason(modules[path], attribute, unlisted)
         yield name, value.detach(), reason
 
 
 def reasons_kept(
-    model: nn.Module, quantized: Collection[Tensor], left: Collection[Tensor] = ()
+    model: nn.Module,
+    quantized: Collection[Tensor],
+    left: Collection[Tensor] = (),
+    *,
+    unlisted: str = NOT_CALLED,
+    beside: Iterable[Beside] = (),
 ) -> dict[str, str]:
     """Give the reasons of `weights_kept` by the names in the network that a copy is of.
 
@@ -67,29 +75,38 @@ def reasons_kept(
         model: A private copy.
         quantized: Weights of the layers that are quantized.
         left: Weights of layers that could be.
+        unlisted: The reason of other weights of modules that may be layers; by default that no
+            sample calls these, which is so where `quantized` and `left` are all that are called.
+        beside: What the network multiplies with and is no parameter, see `multiplied_beside`.
     """
     values: dict[str, Tensor] = {}
     reasons: dict[str, str] = {}
-    for name, value, reason in weights_kept(model, quantized, left):
+    for name, value, reason in weights_kept(model, quantized, left, unlisted=unlisted):
         values[name], reasons[name] = value, reason
     # What is packed in the network has the reason of the first that was packed in it.
-    return {
+    own = {
         name: reasons.get(name) or next(of for part, of in reasons.items() if _within(part, name))
         for name in in_own_form(model, values)
     }
+    return own | {tensor.name: _reason_beside(tensor) for tensor in beside}
 
 
 def _within(part: str, name: str) -> bool:
     return part.startswith(f"{name.rpartition('.')[0]}.")
 
 
-def _reason(module: nn.Module, attribute: str) -> str:
+def _reason_beside(tensor: Beside) -> str:
+    what = "a buffer of its own" if tensor.is_buffer else "a tensor of its own, no parameter"
+    return f"{tensor.kind}: {what}, that it multiplies with"
+
+
+def _reason(module: nn.Module, attribute: str, unlisted: str) -> str:
     kind = (nn.MultiheadAttention if isinstance(module, Projection) else type(module)).__name__
     for kinds, what in _KINDS:
         if isinstance(module, kinds):
             return f"{kind}: {what}"
     if attribute == "weight" and isinstance(module, QUANTIZABLE):
-        return f"{kind}: {_NOT_CALLED}"
+        return f"{kind}: {unlisted}"
     if attribute == "weight" and (isinstance(module, _TRANSPOSED) or kind == "Conv1D"):
         return f"{kind}: {_OTHER_FORM}"
     return f"{kind}: a parameter of its own, which is no layer's weight"

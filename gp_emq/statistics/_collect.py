@@ -108,6 +108,7 @@ def collect_statistics(
     private, state = workload.private(), network_sha256(unwrapped(workload.model))
     workload = workload.of(private.model)
     check_finite(private.model)
+    are_chosen = layers is not None
     if layers is None:
         layers = layers_of(private, taken, ties)
     mark = fingerprint(
@@ -121,7 +122,7 @@ def collect_statistics(
         judged=workload.identity(),
     )
     header = Header(tuple(layers), tuple(bits), mark)
-    origin = Origin(private, workload, quantizer)
+    origin = Origin(private, workload, quantizer, are_chosen=are_chosen)
     inputs = Inputs(taken, answers, quantizer, settings)
     return Statistics(header, _Collector(private, header, inputs, workload, cache), origin=origin)
 

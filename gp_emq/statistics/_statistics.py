@@ -10,7 +10,15 @@ from torch import Tensor
 
 from gp_emq.determinism import one_thread
 from gp_emq.errors import StatisticsError
-from gp_emq.networks import Layer, PrivateNetwork, Workload, reasons_kept
+from gp_emq.networks import (
+    NOT_CALLED,
+    NOT_GIVEN,
+    Layer,
+    PrivateNetwork,
+    Workload,
+    multiplied_beside,
+    reasons_kept,
+)
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._cache import StatisticsFolder
 from gp_emq.statistics._catalogue import kind_of
@@ -39,11 +47,13 @@ class Origin:
         network: A private copy of the network, which is what is run.
         workload: Its samples and how it is judged; its model is the private copy.
         quantizer: Quantizer of the weights.
+        are_chosen: Whether the caller named the layers, so that the network may call others.
     """
 
     network: PrivateNetwork
     workload: Workload
     quantizer: WeightQuantizer
+    are_chosen: bool = False
 
 
 class Statistics:
@@ -95,12 +105,16 @@ class Statistics:
         if self._kept_in_float is None:
             self._kept_in_float = {}
             if self._origin is not None:
-                model = self._origin.network.model
+                network = self._origin.network
+                model = network.model
                 # A pass may have left other tensors in the parameters' places.
                 held = [model.get_submodule(layer.name)._parameters for layer in self.layers]
                 weights = [found["weight"] for found in held]
                 self._kept_in_float = reasons_kept(
-                    model, [weight for weight in weights if weight is not None]
+                    model,
+                    [weight for weight in weights if weight is not None],
+                    unlisted=NOT_GIVEN if self._origin.are_chosen else NOT_CALLED,
+                    beside=multiplied_beside(network, self._origin.workload.samples),
                 )
         return MappingProxyType(self._kept_in_float)
 

@@ -98,6 +98,19 @@ def test_every_weight_of_no_layer_has_its_reason(mixed) -> None:
     assert weights == set(REASONS) | {"head.weight", "tail.weight"}
 
 
+def test_layers_that_statistics_were_not_asked_for_are_not_said_to_be_unused() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))
+    images = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
+    every = find_layers(model, images)
+    some = collect_statistics(Workload(model, images), bits=(2, 4), layers=every[:1])
+    assert dict(some.kept_in_float) == {
+        "2.weight": "Linear: it is none of the layers that were asked for"
+    }
+    aside = collect_statistics(Workload(Aside(), images), bits=(2, 4))
+    assert all("no sample calls it" in reason for reason in aside.kept_in_float.values())
+    assert len(aside.kept_in_float) == 2
+
+
 def test_weights_in_other_forms_say_so() -> None:
     turned = nn.ConvTranspose1d(4, 4, 3)
     turned.forward = lambda x: x  # computes by itself
