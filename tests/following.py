@@ -45,16 +45,24 @@ def followed(page: str, folder: Path) -> Iterator[tuple[dict[str, object], list[
                 exec(compile(text, page, "exec"), names)  # noqa: S102 - our own page
             else:
                 assert kind == "sh"
-                outputs += [_said(words) for words in commands(text)]
+                for words in commands(text):
+                    assert words[:2] == ["python", "-m"]
+                    outputs.append(said(words[2], words[3:]))
     yield names, outputs
     for name in modules:
         sys.modules.pop(name, None)
 
 
-def _said(words: list[str]) -> str:
-    assert words[:2] == ["python", "-m"]
-    said: list[str] = []
+def said(module: str, words: list[str]) -> str:
+    """Run a command, which has to succeed, and give what it says."""
+    found = importlib.import_module(module)
+    main = found if hasattr(found, "main") else importlib.import_module(f"{module}.__main__")
+    heard: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.stdout, "write", said.append)
-        assert importlib.import_module(words[2]).main(words[3:]) == 0
-    return "".join(said)
+        patch.setattr(sys.stdout, "write", heard.append)
+        try:
+            status = main.main(words)
+        except SystemExit as end:  # what only lists something ends so
+            status = end.code
+    assert not status, (module, words)
+    return "".join(heard)
