@@ -21,10 +21,10 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.kept_lines import KeptLines
-from benchmarks.plan_studies import STUDIES, Study
+from benchmarks.plan_studies import STUDIES, Study, present
 from gp_emq.command import run_command
 from gp_emq.determinism import one_thread
-from gp_emq.errors import GpEmqError, RunError
+from gp_emq.errors import RunError
 from gp_emq.files import code_sha256, decode_document
 from gp_emq.networks import load_inputs
 from gp_emq.networks.zoo import part_of
@@ -222,13 +222,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = Rows(options.rows)
     found: list[Row] = []
     chosen = [study for study in STUDIES if options.only is None or study.network in options.only]
+    chosen = present(chosen)
     with one_thread(), tqdm(chosen, unit="network", disable=None) as bar:
         for study in bar:
             bar.set_postfix_str(study.network)
-            try:
-                found += measure(study, options.tests, rows)
-            except GpEmqError as error:
-                sys.stderr.write(f"{study.network} is left out: {error}\n")
+            found += measure(study, options.tests, rows)
     for line in report(found):
         sys.stdout.write(f"{line}\n")
     return 0

@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from benchmarks.measured_rows import (
     Way,
 )
 from benchmarks.measured_table import table_of
+from benchmarks.plan_studies import HELD_BACK, STUDIES, Study
 from gp_emq.allocation import (
     Configuration,
     CostSettings,
@@ -42,9 +44,9 @@ from gp_emq.measured._contest import contest
 from gp_emq.measured._interactions import interact
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.measured._search import SearchSettings, search
-from gp_emq.networks import Inputs, load_inputs
+from gp_emq.networks import Inputs, Network, load_inputs
 from gp_emq.networks.zoo import part_of
-from gp_emq.options import OptionParser, not_negative, positive
+from gp_emq.options import OptionParser, not_negative, positive, share
 from gp_emq.outputs import OutputFile
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.ptq import change, measured
@@ -60,11 +62,12 @@ NETWORKS = (
     "excite-cifar10", "wide-cifar10", "transformer-cifar10", "modern-cifar10", "dense-cifar10",
 )  # fmt: skip
 """Of the search and validation, by which the rules were chosen, and test networks."""
+LARGE = tuple(study.network for study in STUDIES if study.held_back < HELD_BACK)
+"""Networks of ImageNet, with the widths, images and methods of the comparison of plans."""
 SHARES = (0.25, 0.5, 0.75)
 """Sizes: 0 for all layers at the least width, 1 for all at the widest."""
 BITS = (2, 3, 4)
 CALIBRATION = 256
-HELD_BACK = 1024
 
 FloatArray = NDArray[np.float64]
 
@@ -76,18 +79,21 @@ class _Study:
         self.options = options
         self.inputs: Inputs = load_inputs(name)
         network = self.inputs.network
-        self.method = "rtn+bn" if batch_norms(network.model) else "rtn"
-        self.space = search_space(network.layers, BITS)
-        divided = self.inputs.divided(CALIBRATION, options.tests, options.seed)
+        study = _study_of(name, network)
+        (self.method,), self.bits = study.methods, study.bits
+        self.space = search_space(network.layers, study.bits)
+        divided = self.inputs.divided(
+            study.calibration, options.tests, options.seed, seen=study.seen
+        )
         self.groups, self.images = divided.groups, len(divided.test)
         settings, cache = MeasuringSettings(self.method), default_cache()
-        held_back = self.inputs.held_back(CALIBRATION, HELD_BACK, options.seed)
+        held_back = self.inputs.held_back(study.calibration, study.held_back, options.seed)
         self.search = PlanNetwork(divided.calibration, held_back, self.space, settings, cache=cache)
         self.test = PlanNetwork(
             divided.calibration, divided.test, self.space, settings, cache=cache
         )
         statistics = collect_statistics(
-            divided.calibration, bits=BITS, quantizer=WeightQuantizer(per_channel=True),
+            divided.calibration, bits=study.bits, quantizer=WeightQuantizer(per_channel=True),
             layers=network.layers, cache=cache,
         )  # fmt: skip
         self.tables = {
@@ -108,7 +114,7 @@ class _Study:
         seconds = time.process_time() - begun
         plans = {START: start, MEASURED: found.best, CALIBRATED: fitted.best}
         together = self._together(problem, start, plans)
-        uniform = _uniform(problem)
+        uniform = _uniform(problem, self.bits)
         if uniform is not None:
             plans = {UNIFORM: uniform} | plans
         before = self.test.floating().values.astype(np.bool_)
@@ -145,7 +151,9 @@ class _Study:
     def _raced(self, share: float) -> tuple[Problem, Configuration]:
         """Plan by every proxy, and go on with the one whose plan wins the race."""
         meter, entries = Meter(self.space, CostSettings()), len(self.space.widths)
-        least, most = (meter.measure((width,) * entries).size_mib for width in (BITS[0], BITS[-1]))
+        least, most = (
+            meter.measure((width,) * entries).size_mib for width in (self.bits[0], self.bits[-1])
+        )
         size = least + share * (most - least)
         budgets = make_budgets(self.space, CostSettings(), size_mib=size)
         problems = {
@@ -170,8 +178,17 @@ class _Study:
         )
 
 
-def _uniform(problem: Problem) -> Configuration | None:
-    for width in reversed(BITS):
+def _study_of(name: str, network: Network) -> Study:
+    """Give widths, images and the one method by which a network's plans are measured."""
+    if name in LARGE:
+        study = next(study for study in STUDIES if study.network == name)
+        return replace(study, methods=study.methods[-1:])
+    method = "rtn+bn" if batch_norms(network.model) else "rtn"
+    return Study(name, BITS, SHARES, (method,), CALIBRATION, HELD_BACK)
+
+
+def _uniform(problem: Problem, bits: Sequence[int]) -> Configuration | None:
+    for width in reversed(bits):
         configuration = uniform_configuration(problem, width)
         if problem.fits(configuration):
             return configuration
@@ -187,16 +204,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
     rows = Rows(options.rows)
-    wanted = [(name, share) for name in options.only for share in SHARES]
+    wanted = [(name, size) for name in options.only for size in options.sizes]
     study: _Study | None = None
-    for name, share in tqdm(
+    for name, size in tqdm(
         wanted, unit="size", file=sys.stderr, leave=False, disable=not sys.stderr.isatty()
     ):
-        if (name, share) in rows.known:
+        if (name, size) in rows.known:
             continue
         if study is None or study.inputs.network.name != name:
             study = _Study(name, options)
-        rows.add(study.row(share))
+        rows.add(study.row(size))
     sys.stdout.write("\n".join(table_of([rows.known[key] for key in wanted])) + "\n")
     return 0
 
@@ -212,12 +229,16 @@ def _parser() -> argparse.ArgumentParser:
         help="where finished rows are kept; what it has is not measured again",
     )  # fmt: skip
     parser.add_argument(
-        "--only", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NETWORK",
-        help=f"of {', '.join(NETWORKS)} (default: all)",
+        "--only", nargs="+", choices=NETWORKS + LARGE, default=NETWORKS, metavar="NETWORK",
+        help=f"of {', '.join(NETWORKS)} (default: all of these), {', '.join(LARGE)}",
     )  # fmt: skip
     parser.add_argument(
         "--proxy", nargs="+", default=["fit"], metavar="PROXY",
         help="what plans at the start; of several, what wins a race (default: fit)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sizes", nargs="+", type=share, default=SHARES, metavar="SHARE",
+        help="0 for all layers at the least width, 1 for all at the widest (default: three)",
     )  # fmt: skip
     parser.add_argument("--measure", type=positive, default=100, metavar="N", help="default: 100")
     parser.add_argument("--calibrate", type=positive, default=16, metavar="N", help="default: 16")

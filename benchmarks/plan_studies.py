@@ -1,5 +1,6 @@
 """Which plans are compared: networks, sizes, methods, and what the plans are made by."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from gp_emq.allocation import (
     search_space,
     uniform_baseline,
 )
+from gp_emq.errors import GpEmqError
 from gp_emq.measured import contenders
 from gp_emq.measured._contest import contest
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
@@ -26,7 +28,7 @@ from gp_emq.statistics import collect_statistics
 
 UNIFORM, EVOLVED, RACED = "uniform", "evolved", "raced"
 HELD_BACK = 1024
-"""Images that plans race on; half of them, as in `gp_emq.allocate`."""
+"""Images to race and to confirm on, as in `gp_emq.allocate`."""
 PROXIES = ("hawq_v2", "fit", "ompq", "emq", "loss_change")
 
 
@@ -41,6 +43,8 @@ class Study:
             widest.
         methods: Names of the methods.
         calibration: Images that statistics are collected on and that quantizing takes.
+        held_back: Images that plans race on, half of them, and are confirmed on. They measure
+            nothing; where there are training images, they are of those.
     """
 
     network: str
@@ -48,11 +52,17 @@ class Study:
     shares: tuple[float, ...]
     methods: tuple[str, ...]
     calibration: int
+    held_back: int = HELD_BACK
+
+    @property
+    def seen(self) -> int:
+        """How many images choose something where plans race."""
+        return self.calibration + self.held_back
 
 
 STUDIES = (
     Study("resnet20", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 512),
-    Study("mobilenet_v2", (4, 5, 6, 8), (0.25, 0.5, 0.75), ("rtn",), 100),
+    Study("mobilenet_v2", (4, 5, 6, 8), (0.25, 0.5, 0.75), ("rtn", "rtn+bn-correction"), 100, 256),
     Study("digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
     # Networks of the search, of which some are broken with all layers at two bits.
     Study("plain-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
@@ -77,6 +87,9 @@ STUDIES = (
     Study("latent-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 256),
     Study("dilated-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 256),
     Study("multiscale-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 256),
+    Study(
+        "efficientnet_lite0", (4, 5, 6, 8), (0.25, 0.5, 0.75), ("rtn", "rtn+bn-correction"), 64, 256
+    ),
     Study("dense-cifar10", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 512),
     Study("modern-cifar10", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 512),
     Study("transformer-cifar10", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 512),
@@ -100,6 +113,29 @@ class Planned:
     widths: dict[str, int]
     size: float
     note: str
+
+
+def present(studies: Sequence[Study]) -> list[Study]:
+    """Leave out networks whose weights or images are not here, and say why.
+
+    Args:
+        studies: Those that are asked for.
+
+    Raises:
+        GpEmqError: None is here.
+    """
+    found, missing = [], None
+    for study in studies:
+        try:
+            load_inputs(study.network).calibration(1, 0)
+        except GpEmqError as error:
+            missing = error
+            sys.stderr.write(f"{study.network} is left out: {error}\n")
+        else:
+            found.append(study)
+    if missing is not None and not found:
+        raise missing
+    return found
 
 
 def make_plans(
@@ -180,7 +216,7 @@ def raced_plans(
     layers = inputs.network.layers
     network = PlanNetwork(
         inputs.calibration(study.calibration, seed),
-        inputs.held_back(study.calibration, HELD_BACK, seed),
+        inputs.held_back(study.calibration, study.held_back, seed),
         search_space(layers, study.bits),
         MeasuringSettings(method, quantization=settings),
         cache=cache,

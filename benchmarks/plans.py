@@ -24,6 +24,7 @@ from benchmarks.plan_studies import (
     Planned,
     Study,
     make_plans,
+    present,
     raced_plans,
 )
 from gp_emq.command import run_command
@@ -58,11 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load_proxy(name)
     rows = Rows(options.rows)
     cells: list[Cell] = []
-    for study in STUDIES:
-        if study.network in options.only:
-            for line in _study(study, rows, options, cells):
-                sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+    for study in present([study for study in STUDIES if study.network in options.only]):
+        for line in _study(study, rows, options, cells):
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
     alone = EVOLVED if options.evolved else options.proxies[0]
     rival = alone if options.race is None else RACED
     lines = [*_summary(cells), *_differences(cells, rival)]
@@ -83,7 +83,8 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace, cells: list[Ce
         study, options.evolved, seed=options.seed, cache=default_cache(), proxies=options.proxies
     )
     inputs = load_inputs(study.network)
-    divided = inputs.divided(study.calibration, options.tests, options.seed)
+    seen = 0 if options.race is None else study.seen
+    divided = inputs.divided(study.calibration, options.tests, options.seed, seen=seen)
     network, groups = inputs.network, divided.groups
     floating = _measure("float", {}, network, divided, rows=rows, options=options)
     lines = []

@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks import plan_studies, plans
 from benchmarks.plan_rows import Rows
-from benchmarks.plan_studies import Study, make_plans, raced_plans
-from gp_emq.errors import ExpressionError
+from benchmarks.plan_studies import Study, make_plans, present, raced_plans
+from gp_emq.errors import ExpressionError, NetworkError
 from gp_emq.measured import contenders
 from gp_emq.measured._contest import Contest
-from gp_emq.networks import load_network
+from gp_emq.networks import Division, Inputs, load_inputs, load_network
 from gp_emq.networks._images import load_calibration, load_test
 from gp_emq.ptq import QuantizationSettings, quantize
 
@@ -59,10 +59,19 @@ def test_the_table_has_the_accuracies_of_the_plans(tabulated) -> None:
 
 
 def test_plans_race_and_the_winner_is_compared_too(tmp_path: Path, monkeypatch, capsys) -> None:
+    divided, seen = Inputs.divided, []
+
+    def watched(self: Inputs, *arguments: object, **named: int) -> Division:
+        seen.append(named["seen"])
+        return divided(self, *arguments, **named)
+
+    monkeypatch.setattr(Inputs, "divided", watched)
     monkeypatch.setattr(plans, "STUDIES", (STUDY,))
     arguments = ["--rows", str(tmp_path / "rows.jsonl"), "--only", "digits", "--tests", "100"]
     arguments += ["--proxies", "fit", "ompq", "relative_error"]
     plans.main([*arguments, "--race", "ompq", "relative_error"])
+    # Where all images are of one kind, those that calibrate and those of the race measure nothing.
+    assert seen == [64 + 1024]
     text = capsys.readouterr().out
     cells = re.findall(r"^\| (\w+) \| \**([\d.]+) %", text, re.MULTILINE)
     shown = dict(cells)
@@ -88,6 +97,22 @@ def test_without_names_those_race_that_race_in_allocate(monkeypatch) -> None:
     assert list(racing) == list(contenders())
     assert (raced.name, raced.note) == ("raced", "gp-views")
     assert {*raced.widths.values()} <= {2, 3, 4}
+
+
+def test_a_network_that_is_not_here_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def load(name: str) -> Inputs:
+        if name == "large":
+            raise NetworkError("large needs the package other")
+        return load_inputs(name)
+
+    monkeypatch.setattr(plan_studies, "load_inputs", load)
+    large = replace(STUDY, network="large")
+    assert present([large, STUDY]) == [STUDY]
+    assert capsys.readouterr().err == "large is left out: large needs the package other\n"
+    with pytest.raises(NetworkError, match="large needs the package other"):
+        present([large])
 
 
 def test_rows_survive_a_line_that_was_cut_off(tabulated, tmp_path: Path) -> None:

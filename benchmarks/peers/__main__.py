@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.peers.plan import IMAGES, PEERS, PLANS, REQUEST
 from benchmarks.plan_rows import Rows
-from benchmarks.plan_studies import STUDIES, Study
+from benchmarks.plan_studies import STUDIES, Study, present
 from benchmarks.plans import _cell, _measure
 from gp_emq.allocation import CostTable, allocate
 from gp_emq.command import run_command
@@ -203,11 +203,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
     rows = Rows(options.rows)
-    for study in STUDIES:
-        if study.network in options.only:
-            for line in _study(study, rows, options):
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
+    for study in present([study for study in STUDIES if study.network in options.only]):
+        for line in _study(study, rows, options):
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
     return 0
 
 

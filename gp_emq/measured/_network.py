@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,12 @@ from gp_emq.networks import (
     values_per_sample,
 )
 from gp_emq.ptq import QuantizationSettings, make_task
-from gp_emq.quantization import QuantizedNetwork
+from gp_emq.quantization import Corrections, QuantizedNetwork
 from gp_emq.quantization.recipes import Progress, RoundedNetwork, find_recipe
 from gp_emq.statistics import network_sha256, sha256_of
+
+CORRECTED = 64
+"""Plans whose corrections are held in memory, those that were taken last; a race has fewer."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class PlanNetwork:
         self._quantized = QuantizedNetwork(task.network.model, layers, weights, grids)
         with undisturbed():
             self._correct = None if recipe.correct is None else recipe.correct(task)
+        self._corrected: dict[Configuration, Corrections] = {}
         self._now: Configuration | None = None
         self._workload = held_back
         self._parts = split(held_back.samples, self.batch)
@@ -211,8 +215,25 @@ class PlanNetwork:
         self._now = None
         self._quantized.configure(widths)
         if self._correct is not None:
-            self._correct(RoundedNetwork(self._quantized.model, self._quantized.norms, self._run))
+            self._take_corrected(configuration, self._correct)
         self._now = configuration
+
+    def _take_corrected(
+        self, configuration: Configuration, correct: Callable[[RoundedNetwork], None]
+    ) -> None:
+        """Correct the rounded network, or take what was corrected in this plan before.
+
+        A race comes back to the plans that are left whenever it goes on to more samples.
+        """
+        kept = self._corrected.pop(configuration, None)
+        if kept is None:
+            correct(RoundedNetwork(self._quantized.model, self._quantized.norms, self._run))
+            kept = self._quantized.corrections()
+            if len(self._corrected) == CORRECTED:
+                del self._corrected[next(iter(self._corrected))]
+        else:
+            self._quantized.take_corrections(kept)
+        self._corrected[configuration] = kept
 
     def _run(self, samples: Samples) -> Any:
         with undisturbed(), torch.no_grad():

@@ -10,7 +10,13 @@ from ._quantized_model import (
     ask_for_gradients,
     floating_type,
 )
-from ._quantized_network import QuantizedNetwork, QuantizedWeight, layer_weight, quantize_weights
+from ._quantized_network import (
+    Corrections,
+    QuantizedNetwork,
+    QuantizedWeight,
+    layer_weight,
+    quantize_weights,
+)
 from ._quantizers import ActivationQuantizer, WeightQuantizer
 from ._rounding import RoundingSettings
 from ._uniform import (
@@ -27,6 +33,7 @@ __all__ = [
     "ROBUST",
     "SCALE_RULES",
     "ActivationQuantizer",
+    "Corrections",
     "LearnedRoundings",
     "QuantizationParameters",
     "QuantizedModel",

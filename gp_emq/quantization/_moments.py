@@ -31,16 +31,17 @@ def channel_moments(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     mean = channel_means(values, axis)
     if not values.numel():
         return mean, mean
-    squares = [(part - mean[:, None]).square_().sum(1) for part in _parts(values, axis)]
+    squares = [part.sub_(mean[:, None]).square_().sum(1) for part in _parts(values, axis)]
     return mean, torch.stack(squares).sum(0) / (values.numel() // values.shape[axis] - 1)
 
 
 def _parts(values: Tensor, axis: int) -> Iterator[Tensor]:
-    """Give (channels, numbers) of some samples after the other, in float64."""
+    """Give (channels, numbers) of some samples after the other, float64 copies."""
     channels_first = values.movedim(axis, 0)
     if channels_first.dim() == 1:
         channels_first = channels_first[:, None]
     samples = channels_first.shape[1]
     step = max(1, AT_ONCE * samples // max(1, values.numel()))
     for start in range(0, samples, step):
-        yield channels_first[:, start : start + step].flatten(1).double()
+        part = channels_first[:, start : start + step].flatten(1)
+        yield part.to(torch.float64, copy=True)

@@ -71,6 +71,19 @@ def layer_weight(model: nn.Module, layer: Layer) -> Tensor:
     return weight.detach()
 
 
+@dataclass(frozen=True)
+class Corrections:
+    """What a recipe changed in a network once its weights were rounded.
+
+    Attributes:
+        statistics: mean and variance of each norm, in the order of `QuantizedNetwork.norms`.
+        biases: of the layers that have one, in forward order.
+    """
+
+    statistics: list[tuple[Tensor | None, Tensor | None]]
+    biases: list[Tensor]
+
+
 class QuantizedNetwork:
     """A copy of a network that takes on one bit configuration after another.
 
@@ -157,6 +170,25 @@ class QuantizedNetwork:
         for width, indices in zip(configuration, self._entries, strict=True):
             for index in indices:
                 self._slots[index](int(width))
+
+    def corrections(self) -> "Corrections":
+        """Copy what recipes correct once weights are rounded: statistics of norms, and biases."""
+        statistics = [(norm.running_mean, norm.running_var) for norm in self.norms]
+        # One deep copy of all, so that what norms share stays shared.
+        return Corrections(
+            copy.deepcopy(statistics), [bias.data.clone() for bias, _ in self._biases]
+        )
+
+    def take_corrections(self, found: "Corrections") -> None:
+        """Take on statistics and biases that a configuration was given before.
+
+        Args:
+            found: what `corrections` gave of the same configuration.
+        """
+        for norm, own in zip(self.norms, copy.deepcopy(found.statistics), strict=True):
+            norm.running_mean, norm.running_var = own
+        for (bias, _), values in zip(self._biases, found.biases, strict=True):
+            bias.data = values
 
     def run(self, samples: Samples) -> Any:
         """Feed samples to the network, and return what it gives: logits of images."""

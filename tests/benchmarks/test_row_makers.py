@@ -8,6 +8,7 @@ import pytest
 from benchmarks import __main__ as all_benchmarks
 from benchmarks import agreement, latency, measured, probe, scaling
 from benchmarks.timing import Row, compare
+from gp_emq.errors import GpEmqError
 
 ROW = re.compile(
     r"\| .+ \| [\d.e+]+ m?s \| .+ \| [\d.e+]+ m?s \| ([\d.]+) × (?:faster|slower|the floor) \|"
@@ -37,6 +38,11 @@ def test_a_benchmark_gives_its_rows(name: str, rows: int, capsys: pytest.Capture
 
 def test_every_benchmark_has_its_quick_form() -> None:
     assert list(all_benchmarks.QUICK) == list(all_benchmarks.BENCHMARKS)
+
+
+def test_a_benchmark_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(GpEmqError, match=r"must be one of evaluation, .*, scaling, not 'nothing'"):
+        all_benchmarks.main(["nothing"])
 
 
 @pytest.mark.slow

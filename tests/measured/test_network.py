@@ -53,6 +53,24 @@ def test_what_is_measured_is_what_quantize_makes(model, method: str) -> None:
         np.testing.assert_array_equal(answers.values, before.argmax(1) == after.argmax(1))
 
 
+@pytest.mark.parametrize("method", ["rtn+bn", "rtn+bn-correction", "rtn+bias-correction"])
+@pytest.mark.parametrize(("held", "corrections"), [(64, 2), (1, 3)])
+def test_a_plan_that_is_come_back_to_is_as_it_was(
+    model, method: str, held: int, corrections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gp_emq.measured._network.CORRECTED", held)
+    found, whole = (network_of(model, method=method) for _ in range(2))
+    correct, corrected = found._correct, []
+    monkeypatch.setattr(found, "_correct", lambda it: (corrected.append(0), correct(it)))
+    plans = [(2, 4), (4, 2)]
+    for plan in plans:
+        found.answers(plan, 16)
+    np.testing.assert_array_equal(
+        found.answers(plans[0], 64).losses, whole.answers(plans[0], 64).losses
+    )
+    assert len(corrected) == corrections
+
+
 def test_layers_in_float_stay_so(model) -> None:
     found = network_of(model, exclude=["4"])
     quantized = gp_emq.quantize(model, {"0": 2}, images(1, 32))
