@@ -19,6 +19,18 @@ _CODE = ("network", "workload", "test_workload", "test-workload", "primitives")
 """Options that may name code to run, which the command line alone may do."""
 
 
+class _Paragraphs(argparse.HelpFormatter):
+    """Fills each paragraph of a description by itself, and leaves indented ones as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            part
+            if part.startswith(" ")
+            else super(_Paragraphs, self)._fill_text(part, width, indent)
+            for part in text.strip("\n").split("\n\n")
+        )
+
+
 class OptionParser(argparse.ArgumentParser):
     """A parser whose complaints are one line, like all the package's.
 
@@ -27,7 +39,8 @@ class OptionParser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         # A shortened option could be given by a file where the whole one is refused.
-        super().__init__(*args, **{"allow_abbrev": False, **settings})
+        own = {"allow_abbrev": False, "formatter_class": _Paragraphs}
+        super().__init__(*args, **{**own, **settings})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Read a command line as `argparse.ArgumentParser` does.
