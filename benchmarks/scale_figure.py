@@ -49,7 +49,7 @@ def draw(
 
 
 def _by_workers(axes: Axes, ranked: dict[str, dict[int, float]], hours_of_work: float) -> None:
-    looks = ((style.VERMILION, "s"), (style.ORANGE, "D"), (style.BLUE, "o"))
+    looks = ((style.VERMILION, "s"), (style.ORANGE, "D"), (style.GREEN, "^"), (style.BLUE, "o"))
     for (name, hours), (colour, marker) in zip(ranked.items(), looks, strict=True):
         axes.plot(list(hours), list(hours.values()), color=colour, marker=marker, ms=5, label=name)
     crews = list(next(iter(ranked.values())))

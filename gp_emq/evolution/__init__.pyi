@@ -2,6 +2,7 @@ from ._archive import Archive
 from ._individual import Individual
 from ._layout import share_items
 from ._objective import (
+    Details,
     Figures,
     FloatArray,
     Measurement,
@@ -19,6 +20,7 @@ from ._tables import Outcome, TableItem, TableJob, Tabulation
 __all__ = [
     "SELECTION_NAMES",
     "Archive",
+    "Details",
     "Figures",
     "FloatArray",
     "Individual",

@@ -1,7 +1,7 @@
 """What a search maximises: all that evolution knows of benches, accuracies and correlations."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +16,19 @@ Tables = tuple[FloatArray, ...]
 """A formula's sensitivity tables, not oriented: one of (entries, bits) for each network."""
 
 
+@dataclass(frozen=True, eq=False)
+class Details:
+    """What only selection asks for, of one formula on one network.
+
+    Args:
+        left_out: As `Measurement.left_out`, in the orientation of this network alone.
+        ranks: As `Measurement.ranks`, in the same.
+    """
+
+    left_out: FloatArray
+    ranks: FloatArray
+
+
 @dataclass(frozen=True)
 class Figures:
     """What a formula comes to on one network: few numbers, so that they can travel.
@@ -24,11 +37,13 @@ class Figures:
         sign: The orientation that this network's training configurations ask for, +1 or −1.
         training: On them, in that orientation, so at least 0.
         validation: On the validation configurations, in the same.
+        details: What selection will ask for; None where it does not, or whoever asks is to find it.
     """
 
     sign: int
     training: float
     validation: float
+    details: Details | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +108,13 @@ class Objective(Protocol):
 class Part(Protocol):
     """What ranks tables of one network, wherever they were computed."""
 
-    def figures(self, tables: Sequence[FloatArray]) -> list[Figures]:
-        """Rank finite tables, (entries, bits) each; what one comes to depends on no other."""
+    def figures(self, tables: Sequence[FloatArray], *, detailed: bool = False) -> list[Figures]:
+        """Rank finite tables; what one comes to depends on no other.
+
+        Args:
+            tables: (entries, bits) each.
+            detailed: Whether to give details, too.
+        """
 
 
 class PartSource(Protocol):

@@ -31,6 +31,8 @@ class Selection(ABC):
 
     name: str
     fresh_share: float = 0.0
+    asks_for_details: bool = False
+    """Whether it looks at what tells formulas apart, not only at what they come to."""
 
     def offspring(self, size: int) -> int:
         """How many offspring a population of a size has."""
@@ -175,6 +177,7 @@ class DiversitySelection(TournamentSelection):
     """
 
     name = "diversity"
+    asks_for_details = True
     largest_difference = 0.02
 
     def winner(self, contest: Sequence[Individual], chosen: Sequence[Individual]) -> Individual:
@@ -188,11 +191,10 @@ class DiversitySelection(TournamentSelection):
         ]
         if len(tied) == 1:
             return best
-        present = np.stack([individual.measurement.ranks for individual in chosen])
-        closeness = [
-            round(float(np.abs(present @ individual.measurement.ranks).max()), 9)
-            for individual in tied
-        ]
+        # Those already chosen are many, and to copy their ranks together takes longer than this.
+        ranks = np.stack([one.measurement.ranks for one in tied])
+        correlations = [np.abs(ranks @ other.measurement.ranks) for other in chosen]
+        closeness = [round(one, 9) for one in np.max(correlations, axis=0).tolist()]
         return tied[closeness.index(min(closeness))]
 
 

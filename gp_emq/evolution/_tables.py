@@ -58,6 +58,7 @@ class TableJob:
         device: Where the full tables are computed.
         memory: See `Evaluator`.
         sources: What ranks for each network; none where the search itself does.
+        detailed: Whether that gives details, too, which selection will ask for.
     """
 
     primitive_set: str
@@ -66,10 +67,11 @@ class TableJob:
     device: str = "cpu"
     memory: int = DEFAULT_MEMORY
     sources: tuple[PartSource, ...] = ()
+    detailed: bool = False
 
     @property
     def key(self) -> Hashable:
-        """The arguments: all that the set-up depends on."""
+        """The arguments that the set-up depends on."""
         return (
             self.primitive_set, self.folders, self.probing, self.device, self.memory, self.sources
         )  # fmt: skip
@@ -113,9 +115,8 @@ class TableJob:
         present = tuple(part for part in parts if part is not None)
         return _Network(screen, present if len(present) == len(own) else ())
 
-    @staticmethod
     def _on(
-        network: _Network, expressions: Sequence[str], primitive_set: PrimitiveSet
+        self, network: _Network, expressions: Sequence[str], primitive_set: PrimitiveSet
     ) -> list[Outcome]:
         start = time.perf_counter()
         results = network.screen.tables(
@@ -124,7 +125,10 @@ class TableJob:
         tables = [one for one in results if not isinstance(one, str)]
         figures: Iterator[tuple[Figures, ...]] = repeat(())
         if network.parts:
-            figures = zip(*(part.figures(tables) for part in network.parts), strict=True)
+            figures = zip(
+                *(part.figures(tables, detailed=self.detailed) for part in network.parts),
+                strict=True,
+            )
         seconds = (time.perf_counter() - start) / max(1, len(expressions))
         return [
             Outcome((), one, seconds)

@@ -37,7 +37,8 @@ def tabulation(
     """Give what turns a run's expressions into tables, and end its workers afterwards.
 
     Processes rank what they compute; what is done in this process is ranked by the search, and so
-    are tables of a bench that workers do not find, or of an objective of the caller's own.
+    are tables of a bench that workers do not find, or of an objective of the caller's own. What
+    selection asks for of ranked formulas is found with it.
 
     Args:
         setting: Benches and primitive set.
@@ -61,6 +62,7 @@ def tabulation(
             device,
             memory * 2**20,
             setting.sources if apart else (),
+            make_selection(configuration.selection).asks_for_details,
         )
         for device in settings.devices
     ]

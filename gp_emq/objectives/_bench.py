@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from gp_emq.correlation import KendallRanker, PairMask, Ranker, among, rounded
-from gp_emq.evolution import Figures, FloatArray, Measurement, Tables, centred
+from gp_emq.evolution import Details, Figures, FloatArray, Measurement, Tables, centred
 from gp_emq.mqbench import Bench
 from gp_emq.proxies import configuration_scores
 
@@ -79,9 +80,17 @@ class BenchObjective:
             for one, row in zip(found, training, strict=True)
         ]
 
-    def figures(self, tables: Sequence[FloatArray]) -> list[Figures]:
+    def figures(self, tables: Sequence[FloatArray], *, detailed: bool = False) -> list[Figures]:
         """Rank tables, (entries, bits) each, as `measure` does; see `gp_emq.evolution.Part`."""
-        return self._ranked(tables)[0] if tables else []
+        if not tables:
+            return []
+        found, training = self._ranked(tables)
+        if not detailed:
+            return found
+        return [
+            replace(one, details=self._details(one.sign * row))
+            for one, row in zip(found, training, strict=True)
+        ]
 
     def measured(self, tables: Tables, figures: Sequence[Figures]) -> Measurement:
         """Give what `measure` gives, from what `figures` gave of the one table."""
@@ -108,15 +117,18 @@ class BenchObjective:
         oriented: FloatArray = sign * scores
         return oriented
 
+    def _details(self, scores: FloatArray) -> Details:
+        return Details(self._rank_training.left_out(scores), _unit_ranks(scores))
+
     def _measurement(self, one: Figures, scores: Callable[[], FloatArray]) -> Measurement:
-        kept = cache(scores)
+        kept, known = cache(scores), one.details
         return Measurement(
             one.sign,
             one.training,
             one.validation,
             ((one.training, one.validation),),
-            lambda: self._rank_training.left_out(kept()),
-            lambda: _unit_ranks(kept()),
+            lambda: known.left_out if known else self._rank_training.left_out(kept()),
+            lambda: known.ranks if known else _unit_ranks(kept()),
         )
 
 

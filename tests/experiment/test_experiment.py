@@ -15,8 +15,10 @@ from tiny_runs import CONFIGURATION, patch_setting
 
 from gp_emq.correlation import rounded
 from gp_emq.errors import GpEmqError, RunError
-from gp_emq.experiment import Execution, run
+from gp_emq.experiment import Execution, load_setting, run
+from gp_emq.experiment._parts import tabulation
 from gp_emq.experiment.report import summary_lines
+from gp_emq.farm import FarmSettings
 from gp_emq.proxies import Evaluator, language, parse_expression
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.ranking import RankedBench, RankOptions, rank
@@ -182,6 +184,16 @@ def test_the_random_search_has_exactly_as_many_evaluations(finished) -> None:
         assert store.last_generation().evaluations == evaluations
         assert {row.operator for row in store.individuals()} == {"fresh"}
         assert store.meta("config")["selection"] == "random"
+
+
+@pytest.mark.parametrize(
+    ("selection", "asks"),
+    [("diversity", True), ("lexicase", False), ("tournament", False), ("emq", False)],
+)
+def test_who_ranks_also_finds_what_the_selection_will_ask_for(on_tiny, selection, asks) -> None:
+    setting = load_setting(replace(CONFIGURATION, selection=selection))
+    with tabulation(setting, (on_tiny.statistics,), FarmSettings(), 10) as evaluate:
+        assert evaluate.job.detailed is asks
 
 
 def test_the_report_tells_what_was_found(finished) -> None:

@@ -62,9 +62,10 @@ def mean_of(networks, fitness: str, samples: int | None) -> MeanObjective:
     fitness=st.sampled_from(FITNESSES),
     samples=st.sampled_from([None, 20]),
     digits=st.sampled_from([0, 1, 15]),
+    detailed=st.booleans(),
 )
 def test_what_parts_find_together_is_what_the_objective_measures(
-    networks, seed, fitness, samples, digits
+    networks, *, seed, fitness, samples, digits, detailed
 ) -> None:
     rng = np.random.default_rng(seed)
     # Tables of few digits tie configurations; one of zeros ties all.
@@ -78,7 +79,8 @@ def test_what_parts_find_together_is_what_the_objective_measures(
         )
     ]
     by_part = [
-        part.figures([tables[place] for tables in formulas]) for place, part in enumerate(parts)
+        part.figures([tables[place] for tables in formulas], detailed=detailed)
+        for place, part in enumerate(parts)
     ]
     for place, expected in enumerate(objective.measure(formulas)):
         found = objective.measured(formulas[place], [figures[place] for figures in by_part])
@@ -88,6 +90,22 @@ def test_what_parts_find_together_is_what_the_objective_measures(
             assert getattr(found, name).tobytes() == getattr(expected, name).tobytes()
     if fitness != "plans":  # picks among equals are worth something
         assert by_part[0][-1] == Figures(1, 0.0, 0.0)
+
+
+def test_what_selection_asks_for_is_taken_from_who_ranked_and_found_here_otherwise(
+    networks,
+) -> None:
+    objective = sources_of(networks, "tau", None)[0].open(networks[2][0])
+    table = np.random.default_rng(4).normal(size=(4, 3))
+    for detailed in (True, False):
+        (figures,) = objective.figures([table], detailed=detailed)
+        found = objective.measured((table,), [figures])
+        if detailed:
+            assert found.left_out is figures.details.left_out
+            assert found.ranks is figures.details.ranks
+        else:
+            assert figures.details is None
+            assert len(found.left_out) == len(found.ranks) == len(objective.training)
 
 
 def searched(networks, objective, evaluate, selection: str, islands: int = 1):
@@ -112,32 +130,40 @@ def test_a_search_is_the_same_whoever_ranks(networks, fitness, selection) -> Non
     folders = tuple(one.folder for one in networks[2])
     here = TableJob("bit_aware", folders)
     expected = searched(networks, objective, Tabulation(here, Farm([here]).map), selection)
-    there = TableJob("bit_aware", folders, sources=sources_of(networks, fitness, None))
+    asks = make_selection(selection).asks_for_details
+    there = TableJob(
+        "bit_aware", folders, sources=sources_of(networks, fitness, None), detailed=asks
+    )
     share = partial(share_items, weights=[1, 2], primitive_set=load_primitive_set("bit_aware"))
     for jobs, side_by_side in ((1, False), (3, True)):
         with Farm([there], jobs=jobs, backend="threading", share=share) as farm:
             evaluate = Tabulation(there, farm.map, side_by_side)
-            assert all(len(one.figures) == 3 for one in evaluate(["quantization_mse"]))
+            (outcome,) = evaluate(["quantization_mse"])
+            assert [one.details is not None for one in outcome.figures] == [asks] * 3
             assert searched(networks, objective, evaluate, selection) == expected
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("backend", "islands"), [("loky", 1), ("dask", 1), ("loky", 2)])
-def test_processes_rank_and_the_search_is_the_same(networks, backend, islands) -> None:
+@pytest.mark.parametrize(
+    ("backend", "islands", "selection"),
+    [("loky", 1, "lexicase"), ("dask", 1, "diversity"), ("loky", 2, "diversity")],
+)
+def test_processes_rank_and_the_search_is_the_same(networks, backend, islands, selection) -> None:
     if backend == "dask":
         pytest.importorskip("distributed", reason="needs pip install gp_emq[dask]")
     objective = mean_of(networks, "tau", None)
     folders = tuple(one.folder for one in networks[2])
     here = TableJob("bit_aware", folders)
-    expected = searched(
-        networks, objective, Tabulation(here, Farm([here]).map), "lexicase", islands
-    )
-    there = TableJob("bit_aware", folders, sources=sources_of(networks, "tau", None))
+    expected = searched(networks, objective, Tabulation(here, Farm([here]).map), selection, islands)
+    there = TableJob(
+        "bit_aware", folders, sources=sources_of(networks, "tau", None),
+        detailed=selection == "diversity",
+    )  # fmt: skip
     with Farm([there], jobs=2, backend=backend) as farm:
         evaluate = Tabulation(there, farm.map, side_by_side=True)
         (outcome,) = evaluate(["multiply(hessian_trace, quantization_mse)"])
         assert len(outcome.figures) == 3
-        assert searched(networks, objective, evaluate, "lexicase", islands) == expected
+        assert searched(networks, objective, evaluate, selection, islands) == expected
     operators = {row.operator for row in expected[0]}
     assert ("migration" in operators) == (islands > 1)
 
