@@ -5,10 +5,14 @@ import os
 import sys
 from functools import cache, wraps
 
-# Hypothesis runs the same examples every time: a failure is then a change, never a draw.
 import hypothesis
 import pytest
 
+from gp_emq.store._database import SYNCHRONOUS
+
+FSYNC = os.fsync
+
+# Hypothesis runs the same examples every time: a failure is then a change, never a draw.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
 
@@ -18,6 +22,22 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_disk_is_not_waited_for():
+    """What is written reaches the operating system, which a killed process does not take along."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        patch.setattr("gp_emq.store._database.SYNCHRONOUS", "OFF")
+        yield
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch):
+    """In this test the disk is waited for."""
+    monkeypatch.setattr(os, "fsync", FSYNC)
+    monkeypatch.setattr("gp_emq.store._database.SYNCHRONOUS", SYNCHRONOUS)
 
 
 @pytest.fixture(scope="session", autouse=True)

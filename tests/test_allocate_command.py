@@ -113,6 +113,7 @@ def test_unknown_proxies_are_named_with_what_there_is() -> None:
         main(["--proxy", "fti", "--average-bits", "3"])
 
 
+@pytest.mark.slow
 def test_a_users_error_ends_with_one_line_and_status_2() -> None:
     command = [sys.executable, "-m", "gp_emq.allocate", "--proxy", "nonsense"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -63,6 +63,7 @@ LINES = {
 """Exit status of command lines, by command."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", LINES)
 def test_what_computes_nothing_imports_nothing_slow(command: str) -> None:
     expected = {f"{command} {line}".strip(): [code, []] for line, code in LINES[command].items()}

@@ -20,6 +20,8 @@ from gp_emq.store._upgrade import upgrade
 STORE_NAME = "store.sqlite"
 _TABLE_NAMES = {"meta", "arrays", "individuals", "generations"}
 _BUSY_SECONDS = 30.0
+SYNCHRONOUS = "FULL"
+"""What is committed is on the disk, whatever becomes of the machine."""
 _UNREADABLE = (RecursionError, OverflowError, MemoryError)
 """What a damaged value may raise beside complaints about it."""
 
@@ -40,7 +42,9 @@ def create_database(
         partial.unlink(missing_ok=True)
         connection = sqlite3.connect(partial)
         try:
-            connection.executescript(schema.TABLES)
+            connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
+            # One transaction in all: each waits for the disk several times.
+            connection.executescript(f"BEGIN;\n{schema.TABLES}")
             with connection:
                 connection.executemany(
                     "INSERT INTO meta VALUES (?, ?)",
@@ -109,7 +113,7 @@ def one_clear_line(folder: Path) -> Iterator[None]:
 def _checked(folder: Path, connection: sqlite3.Connection, *, readonly: bool) -> sqlite3.Connection:
     with one_clear_line(folder):
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         with contextlib.closing(
             connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         ) as found:

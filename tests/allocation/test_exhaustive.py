@@ -119,7 +119,7 @@ def _row(draw, score, scale: float) -> list[float]:
     return [(offset + draw(score)) * scale for _ in BITS]
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(case=cases())
 def test_a_plan_is_the_best_of_all_configurations(case: Case) -> None:
     rows = case.rows()

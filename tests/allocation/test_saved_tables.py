@@ -59,6 +59,7 @@ def test_plans_are_byte_for_byte_those_of_the_network(
     assert written[0] == written[1]
 
 
+@pytest.mark.slow
 def test_it_needs_neither_torch_nor_the_cache(saved: Path, tmp_path: Path) -> None:
     line = [
         "--table",

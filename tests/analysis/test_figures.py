@@ -2,6 +2,7 @@ import importlib
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -20,19 +21,33 @@ from gp_emq.store import RunStore
 
 ROOT = Path(__file__).parents[2]
 PLOTS = [plot_convergence, plot_genealogy, plot_correlation]
+RESAMPLES, FEW = "analysis._agreement.RESAMPLES", 25
 COMMANDS = ["convergence", "genealogy", "correlation", "report"]
 
 
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch):
     """The width of intervals is tested elsewhere; here they only have to be drawn."""
-    monkeypatch.setattr("analysis._agreement.RESAMPLES", 25)
+    monkeypatch.setattr(RESAMPLES, FEW)
 
 
 @pytest.fixture(params=["finished_run", "young_run"])
 def store(request):
     with RunStore.open(request.getfixturevalue(request.param), readonly=True) as store:
         yield store
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Draw what a plot makes of the store in a folder, once for all tests that only read it."""
+
+    @cache
+    def draw(plot, folder):
+        with pytest.MonkeyPatch.context() as patched, RunStore.open(folder, readonly=True) as store:
+            patched.setattr(RESAMPLES, FEW)
+            return svg_text(styled(plot, store))
+
+    return draw
 
 
 def labels(tick):
@@ -69,9 +84,9 @@ def test_texts_lie_on_the_page_and_apart(store, plot):
 
 
 @pytest.mark.parametrize("plot", PLOTS)
-def test_a_figure_is_the_same_each_time(store, plot):
-    first, second = (svg_text(styled(plot, store)) for _ in range(2))
-    assert first == second
+def test_a_figure_is_the_same_each_time(store, plot, drawn):
+    first = drawn(plot, store.folder)
+    assert first == svg_text(styled(plot, store))
     assert "<dc:date>" not in first
     ET.fromstring(first)  # noqa: S314 - our own
 
@@ -90,28 +105,24 @@ def test_all_figures_are_made_from_the_store_alone(finished_run, tmp_path):
     assert (folder / "figures" / "genealogy.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_the_random_search_is_drawn_beside_the_run(finished_run, young_run):
-    with RunStore.open(finished_run, readonly=True) as store:
-        assert "random search reaches" in svg_text(styled(plot_convergence, store))
-    with RunStore.open(young_run, readonly=True) as store:
-        assert "random search" not in svg_text(styled(plot_convergence, store))
+def test_the_random_search_is_drawn_beside_the_run(finished_run, young_run, drawn):
+    assert "random search reaches" in drawn(plot_convergence, finished_run)
+    assert "random search" not in drawn(plot_convergence, young_run)
 
 
-def test_the_caption_says_what_was_left_out(finished_run):
+def test_the_caption_says_what_was_left_out(finished_run, drawn):
+    text = drawn(plot_genealogy, finished_run)
     with RunStore.open(finished_run, readonly=True) as store:
-        text = svg_text(styled(plot_genealogy, store))
         total = len(store.ancestry(store.meta("summary")["best"]))
     assert f"of {total:,} individuals" in text
 
 
 @pytest.mark.parametrize("plot", [plot_genealogy, plot_correlation])
-def test_what_a_run_recommends_is_not_called_its_best(plot, finished_run, young_run):
-    with RunStore.open(finished_run, readonly=True) as store:
-        text = svg_text(styled(plot, store))
+def test_what_a_run_recommends_is_not_called_its_best(plot, finished_run, young_run, drawn):
+    text = drawn(plot, finished_run)
     assert "ecommended formula" in text
     assert "est formula" not in text
-    with RunStore.open(young_run, readonly=True) as store:
-        text = svg_text(styled(plot, store))
+    text = drawn(plot, young_run)
     assert "est formula so far" in text
     assert "ecommended" not in text
 
@@ -123,6 +134,7 @@ def test_a_folder_that_is_no_run_is_refused(command, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_run_gives_one_clear_line(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "analysis.convergence", str(tmp_path)],

@@ -9,7 +9,10 @@ from benchmarks import picture
 from gp_emq.store import RunStore
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(picture.chromium() is None, reason="there is no chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(picture.chromium() is None, reason="there is no chromium"),
+]
 DRAWN = """() => [...document.querySelectorAll("figure.drawing")].every(figure => {
   const svg = figure.querySelector("svg.main-svg");
   const marks = figure.querySelectorAll(".plot .trace path, .plot .heatmaplayer image");

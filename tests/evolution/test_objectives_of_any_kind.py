@@ -159,6 +159,7 @@ def test_evolution_names_neither_benches_nor_correlations() -> None:
             assert not any(word in name.lower() for word in ("kendall", "_scores", "rounded")), path
 
 
+@pytest.mark.slow
 def test_evolution_loads_no_bench() -> None:
     code = (
         "import sys, gp_emq.evolution; "

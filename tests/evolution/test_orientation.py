@@ -24,6 +24,12 @@ def poor(write_set) -> str:
     return write_set(**POOR)
 
 
+@pytest.fixture(scope="module")
+def known() -> dict[str, float]:
+    """Taus of expressions, each computed once, whichever selection comes across it."""
+    return {}
+
+
 def accepted(search, generations: int):
     return [row for _ in range(generations) if search.step() for row in search.rows if row.accepted]
 
@@ -46,12 +52,11 @@ def tau_of(table: np.ndarray, bench) -> float:
 @pytest.mark.parametrize("screening", [True, False], ids=["screened", "unscreened"])
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_the_oriented_table_of_every_row_has_the_tau_of_the_row(
-    selection, screening, tiny, poor
+    selection, screening, tiny, poor, known
 ) -> None:
     primitive_set = load_primitive_set(poor)
-    known: dict[str, float] = {}
     entered_again = 0
-    for seed in range(4 if screening else 1):
+    for seed in range(2 if screening else 1):
         search = tiny.search(
             poor, selection=selection, population=12, seed=seed, screening=screening, attempts=20
         )
@@ -64,7 +69,7 @@ def test_the_oriented_table_of_every_row_has_the_tau_of_the_row(
                 known[row.expression] = tau_of(table, tiny.bench)
             assert row.sign * known[row.expression] == pytest.approx(row.training_tau, abs=1e-12)
             assert row.training_tau >= 0
-    assert entered_again > 10
+    assert entered_again > 5
 
 
 @pytest.mark.parametrize("selection", ["diversity", "emq"])

@@ -156,6 +156,7 @@ def fingerprint() -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_the_hash_seed_decides_nothing() -> None:
     folder = Path(__file__).parent
     other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"

@@ -138,7 +138,13 @@ def transformer():
 
 # Where convolutions are computed in integers, their biases are rounded to integers too.
 @pytest.mark.parametrize(
-    ("make", "median"), [(digits, 5e-3), (resnet20, 1e-2), (mobilenet, 5e-3), (transformer, 1e-5)]
+    ("make", "median"),
+    [
+        (digits, 5e-3),
+        pytest.param(resnet20, 1e-2, marks=pytest.mark.slow),
+        (mobilenet, 5e-3),
+        (transformer, 1e-5),
+    ],
 )
 def test_onnxruntime_agrees_with_torch(tmp_path, make, median) -> None:
     model, images, widths, quantizers = make()

@@ -17,6 +17,7 @@ from farm_jobs import (
 from gp_emq.errors import GpEmqError
 from gp_emq.farm import Farm
 
+pytestmark = pytest.mark.slow
 NUMBERS = list(range(11))
 SQUARES = [number * number for number in NUMBERS]
 

@@ -123,6 +123,7 @@ def test_a_worker_forgets_the_jobs_of_long_ago(tmp_path) -> None:
     assert [len(Accidents(folder).set_ups()) for folder in folders] == [2] + [1] * MOST_STATES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["loky", "dask"])
 def test_no_signal_reaches_a_worker_before_it_has_settled(backend, tmp_path) -> None:
     if backend == "dask":
@@ -144,6 +145,7 @@ def test_no_signal_reaches_a_worker_before_it_has_settled(backend, tmp_path) -> 
         assert born >= {signal.SIGINT, signal.SIGTERM}
 
 
+@pytest.mark.slow
 class TestLokyProcesses:
     def test_that_die_with_nothing_to_do_are_replaced(self, tmp_path) -> None:
         with Farm([Accidents(tmp_path)], backend="loky") as farm:
@@ -183,6 +185,7 @@ class TestLokyProcesses:
         wait_until(lambda: not any(map(is_running, workers)))
 
 
+@pytest.mark.slow
 class TestDaskCluster:
     """A cluster that others started, and go on using."""
 

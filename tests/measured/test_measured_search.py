@@ -30,7 +30,7 @@ def true_optimum(problem, harms):
 
 def test_a_search_finds_what_the_table_does_not_know() -> None:
     problem, network = problem_of(TABLE), StandIn(HARMS)
-    found = search(problem, start_of(problem), network, SearchSettings(60))
+    found = search(problem, start_of(problem), network, SearchSettings(40))
     assert found.best == found.tried != found.start
     assert problem.fits(found.best)
     before, after = map(network.true_loss, (found.start, found.best))
@@ -45,7 +45,7 @@ def test_no_plan_takes_the_place_of_the_start_by_noise_alone() -> None:
     kept = 0
     for seed in range(5):
         problem, network = problem_of(TABLE), StandIn(flat + 1.0, own_noise=0.2)
-        found = search(problem, start_of(problem), network, SearchSettings(20, seed=seed))
+        found = search(problem, start_of(problem), network, SearchSettings(12, seed=seed))
         assert found.best in (found.start, found.tried)
         assert (found.best == found.start) or found.change.errors < -1
         kept += found.best != found.start
@@ -55,12 +55,12 @@ def test_no_plan_takes_the_place_of_the_start_by_noise_alone() -> None:
 def test_a_search_is_decided_by_its_seed_and_keeps_to_its_measurements() -> None:
     problem = problem_of(TABLE)
     first, again = (
-        search(problem, start_of(problem), StandIn(HARMS), SearchSettings(30, seed=3))
+        search(problem, start_of(problem), StandIn(HARMS), SearchSettings(10, seed=3))
         for _ in range(2)
     )
     assert first == again
-    assert first.measurements <= 32
-    other = search(problem, start_of(problem), StandIn(HARMS), SearchSettings(30, seed=4))
+    assert first.measurements <= 12
+    other = search(problem, start_of(problem), StandIn(HARMS), SearchSettings(10, seed=4))
     assert other.measured != first.measured
 
 

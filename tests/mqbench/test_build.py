@@ -13,6 +13,7 @@ import pytest
 from mortal_measurements import MortalMeasurements
 
 from gp_emq import bench as command
+from gp_emq.command import exit_status
 from gp_emq.errors import BenchError, DataError, NetworkError
 from gp_emq.farm import FarmSettings
 from gp_emq.mqbench import (
@@ -169,7 +170,8 @@ def test_batch_norm_is_estimated_again(tmp_path, arithmetic):
 
 
 def test_learned_rounding_is_learned_once(tmp_path, monkeypatch):
-    first = build_bench(settings("adaround", 6), count=4, out=tmp_path / "a")
+    options = settings("adaround", 3, tests=200)
+    first = build_bench(options, count=3, out=tmp_path / "a")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a"]
     # Stop in the middle: the roundings learned so far are kept, and taken up again.
     original, seen, interrupted = Measurer.rounded_weight, [], []
@@ -184,16 +186,16 @@ def test_learned_rounding_is_learned_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Measurer, "rounded_weight", counting)
     with pytest.raises(KeyboardInterrupt):
-        build_bench(settings("adaround", 6), count=4, out=tmp_path / "b")
-    second = build_bench(settings("adaround", 6), count=4, out=tmp_path / "b")
+        build_bench(options, count=3, out=tmp_path / "b")
+    second = build_bench(options, count=3, out=tmp_path / "b")
     assert len(seen) == len(set(seen)) == 14 * 3
     assert np.array_equal(first.correct, second.correct)
-    nearest = build_bench(settings(), count=4, out=tmp_path / "c")
+    nearest = build_bench(settings(tests=200), count=3, out=tmp_path / "c")
     assert not np.array_equal(first.correct, nearest.correct)
 
 
 def test_blocks_are_reconstructed_for_each_configuration(tmp_path):
-    chosen = settings("brecq", 4)
+    chosen = settings("brecq", 2, tests=200)
     assert not chosen.protocol.weights.symmetric
     bench = build_bench(chosen, count=2, out=tmp_path / "b")
     assert bench.provenance["protocol"]["rounding"] == "block"
@@ -310,15 +312,10 @@ def test_two_builds_cannot_write_the_same_file(tmp_path):
     ],
 )
 def test_wrong_arguments_give_one_line(tmp_path, capsys, monkeypatch, arguments, words):
-    from gp_emq import bench
-    from gp_emq.command import run_command
-
-    monkeypatch.setattr("sys.argv", ["bench", *build_command(tmp_path / "b", *arguments)[3:]])
+    line = build_command(tmp_path / "b", *arguments)[3:]
     monkeypatch.delenv("GP_EMQ_DATA", raising=False)
-    with pytest.raises(SystemExit) as ended:
-        run_command(bench.main)
+    assert exit_status(lambda: command.main(line)) == 2
     error = capsys.readouterr().err
-    assert ended.value.code == 2
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1
@@ -344,9 +341,9 @@ def test_integer_arithmetic_needs_symmetric_weights():
 
 @pytest.mark.parametrize("protocol", ["rtn+bn", "adaround"])
 def test_threads_do_not_change_each_others_networks(tmp_path, protocol):
-    chosen = settings(protocol, iterations=3 if protocol == "adaround" else None)
-    alone = build_bench(chosen, count=8, out=tmp_path / "a")
+    chosen = settings(protocol, 2 if protocol == "adaround" else None, tests=200)
+    alone = build_bench(chosen, count=6, out=tmp_path / "a")
     together = build_bench(
-        chosen, count=8, out=tmp_path / "b", farm=FarmSettings(jobs=4, backend="threading")
+        chosen, count=6, out=tmp_path / "b", farm=FarmSettings(jobs=4, backend="threading")
     )
     assert np.array_equal(alone.correct, together.correct)

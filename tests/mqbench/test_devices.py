@@ -27,6 +27,7 @@ def settings(device: str) -> MeasurementSettings:
     return MeasurementSettings("digits", None, (), protocol, (2, 3, 4), 200, 0, "float", device)
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path) -> None:
     out = tmp_path / "bench.safetensors"
     command = [sys.executable, *BUILD, "--devices", "cuda:77", "--out", str(out)]

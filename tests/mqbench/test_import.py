@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gp_emq import bench
-from gp_emq.command import run_command
+from gp_emq.command import exit_status
 from gp_emq.errors import BenchError
 from gp_emq.mqbench import bench_quality, import_bench, read_bench, write_bench
 
@@ -150,20 +150,17 @@ def test_a_missing_file_is_named(tmp_path):
         import_bench(tmp_path / "gone")
 
 
-def run(monkeypatch, *arguments):
-    monkeypatch.setattr("sys.argv", ["bench", "import", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        run_command(bench.main)
-    return ended.value.code
+def run(*arguments):
+    return exit_status(lambda: bench.main(["import", *map(str, arguments)]))
 
 
-def test_the_command_imports(tmp_path, monkeypatch, capsys):
+def test_the_command_imports(tmp_path, capsys):
     out = tmp_path / "b.safetensors"
-    assert run(monkeypatch, published(tmp_path / "p"), "--out", out) == 0
+    assert run(published(tmp_path / "p"), "--out", out) == 0
     assert "3 configurations of resnet18" in capsys.readouterr().out
     assert read_bench(out).provenance["repeated"] == 0
     (tmp_path / "bad").write_bytes(pickle.dumps(Harmful(print, "ran")))
-    assert run(monkeypatch, tmp_path / "bad", "--out", tmp_path / "no") == 2
+    assert run(tmp_path / "bad", "--out", tmp_path / "no") == 2
     printed = capsys.readouterr()
     assert printed.err.startswith("error: ")
     assert printed.err.count("\n") == 1

@@ -7,7 +7,7 @@ import torch
 
 from analysis.bench import write_bench_figure
 from gp_emq import bench
-from gp_emq.command import run_command
+from gp_emq.command import exit_status
 from gp_emq.errors import BenchError, RunError
 from gp_emq.mqbench import bench_inputs, find_protocol, load_bench
 from gp_emq.mqbench._file import write_bench
@@ -72,14 +72,12 @@ def test_an_imported_bench_has_no_inputs():
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(capsys):
     """Run the command, and return its exit status, output and errors."""
 
     def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            run_command(bench.main)
-        return ended.value.code, *capsys.readouterr()
+        status = exit_status(lambda: bench.main([*map(str, arguments)]))
+        return status, *capsys.readouterr()
 
     return call
 

@@ -74,6 +74,7 @@ def test_other_failures_give_one_line(torchvision, outcomes):
         _torchvision.import_torchvision("models")
 
 
+@pytest.mark.slow
 def test_the_package_imports_without_torchvision():
     code = (
         "import sys; sys.modules['torchvision'] = None\n"

@@ -161,6 +161,22 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.txt"]
 
 
+def test_a_new_file_is_on_the_disk_before_it_takes_the_place_of_the_old(
+    disk, tmp_path, monkeypatch
+):
+    path, seen, fsync = tmp_path / "file.txt", [], os.fsync
+    path.write_text("before")
+
+    def synced(descriptor):
+        fsync(descriptor)
+        seen.append((path.read_text(), os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    atomic_write_text(path, "after")
+    assert seen == [("before", len("after"))]
+    assert path.read_text() == "after"
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(RunError, match="cannot write"):
         atomic_write_text(tmp_path / "missing" / "file.txt", "text")

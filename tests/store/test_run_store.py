@@ -343,6 +343,12 @@ while True:
 """
 
 
+def test_a_commit_waits_for_the_disk(disk, store):
+    with RunStore.open(store.folder) as opened:
+        assert opened._connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+
+
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_last_completed_generation(store):
     for delay in (0.0, 0.003, 0.007, 0.011):
         writer = subprocess.Popen(
