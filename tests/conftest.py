@@ -57,8 +57,11 @@ def _statistics_cache(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(autouse=True)
 def _one_table_of_operators():
-    """Exports to ONNX share the table of operators, which torch reads from source every time."""
+    """Exports to ONNX share the tables of operators, which torch makes anew every time."""
     yield
+    utilities = sys.modules.get("torch._export.utils")
+    if utilities is not None and not hasattr(utilities._materialize_cpp_cia_ops, "__wrapped__"):
+        utilities._materialize_cpp_cia_ops = cache(utilities._materialize_cpp_cia_ops)
     # Loaded by the first export, if this test had it.
     module = sys.modules.get("torch.onnx._internal.exporter._registration")
     registry = getattr(module, "ONNXRegistry", None)

@@ -27,4 +27,4 @@ class Target:
     change: Mutation
     read: Callable[[Path], object]
     readers: tuple[str, ...]
-    inputs: int = 500
+    inputs: int = 250

@@ -83,7 +83,7 @@ def test_every_signature_of_every_operator_equals_the_reference(name) -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 10**6), data_seed=st.integers(0, 5), depth=st.integers(1, 7))
 def test_random_trees_equal_the_reference(name, seed, data_seed, depth) -> None:
     statistics = synthetic_statistics(data_seed, dtype=torch.float64)

@@ -75,7 +75,7 @@ def test_formulas_read_like_mathematics(expression, expected) -> None:
     assert formula(expression) == expected
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 10**6), depth=st.integers(1, 6))
 @example(seed=0, depth=1)
 def test_a_reader_of_the_formula_computes_what_the_tree_computes(seed, depth) -> None:

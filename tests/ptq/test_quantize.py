@@ -135,7 +135,7 @@ def test_blocks_of_several_arguments_are_learned_layer_by_layer():
 @pytest.fixture(scope="module")
 def digits():
     network = load_network("digits")
-    return network, load_images("digits", part="training").images[:96]
+    return network, load_images("digits", part="training").images[:48]
 
 
 @pytest.mark.parametrize("method", ["adaround", "brecq"])
@@ -147,7 +147,7 @@ def test_learned_rounding_keeps_the_logits_nearer(digits, method):
         errors = [
             float((gp_emq.quantize(network.model, widths, images, **options)(images) - logits)
                   .square().mean())
-            for options in ({}, {"method": method, "iterations": 60})
+            for options in ({}, {"method": method, "iterations": 50})
         ]  # fmt: skip
     assert errors[1] < 0.6 * errors[0]
 

@@ -66,7 +66,7 @@ def test_a_plan_is_trained_with_a_recipe(tmp_path, capsys) -> None:
     layers = registered_layers("digits")
     chosen = allocate([[-3.0, -2.0, -1.0]] * len(layers), layers, bits=(2, 3, 4), average_bits=2.5)
     save_plan(replace(chosen, provenance={"network": "digits"}), plan)
-    run("--plan", plan, "--recipe", "digits", "--epochs", "2", "--device", "cpu")
+    run("--plan", plan, "--recipe", "digits", "--epochs", "1", "--device", "cpu")
     lines = capsys.readouterr().out.splitlines()
     bits = chosen.measures.average_bits
     assert lines[0] == f"digits: 14 quantized layers, {bits:.3f} bits per parameter"
@@ -91,7 +91,7 @@ def test_raised_widths_stand_in_the_plan_the_table_and_the_file(tmp_path, capsys
     counted = CostSettings(granularity=PER_TENSOR, symmetric=False, activation_bits=4)
     chosen = allocate(table, layers, bits=(2, 3, 4), average_bits=2.5, settings=counted)
     save_plan(replace(chosen, provenance={"network": "digits"}), plan)
-    arguments = ["--recipe", "digits", "--epochs", "1", "--device", "cpu"]
+    arguments = ["--recipe", "digits", "--data", some_digits(tmp_path), *QUICK[:-1]]
     run("--plan", plan, *arguments, "--first-last-bits", "8")
     widths = {**chosen.widths, "conv1": 8, "linear": 8}
     right = allocate(table, layers, bits=(2, 3, 4), average_bits=8, fix=widths, settings=counted)
