@@ -39,20 +39,27 @@ def tables(model: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
     return [statistics.tensor(name) for name in names]
 
 
-@pytest.mark.parametrize("room", [0, 3000, 256 * 2**20])
-def test_what_is_known_already_changes_nothing(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def with_room(room: int) -> list[torch.Tensor]:
+    """The tables of two networks, where so many bytes are kept of what is known already."""
     torch.manual_seed(0)
     networks = [(Awkward(), torch.randn(6, 1, 8, 8))]
-    digits = load_calibration("digits", count=16, seed=0).images
+    digits = load_calibration("digits", count=8, seed=0).images
     networks.append((load_network("digits").model, digits))
-    kept = Replay.__init__.__defaults__
-    found = []
-    for most in (room, -1):
-        monkeypatch.setattr(Replay.__init__, "__defaults__", (most,))
-        found.append([table for network in networks for table in tables(*network)])
-    monkeypatch.setattr(Replay.__init__, "__defaults__", kept)
-    for ours, plain in zip(*found, strict=True):
-        assert torch.equal(ours, plain)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Replay.__init__, "__defaults__", (room,))
+        return [table for network in networks for table in tables(*network)]
+
+
+@pytest.fixture(scope="module")
+def plain() -> list[torch.Tensor]:
+    """Where nothing is."""
+    return with_room(-1)
+
+
+@pytest.mark.parametrize("room", [0, 3000, 256 * 2**20])
+def test_what_is_known_already_changes_nothing(room: int, plain: list[torch.Tensor]) -> None:
+    for ours, expected in zip(with_room(room), plain, strict=True):
+        assert torch.equal(ours, expected)
 
 
 def test_calls_before_the_first_that_changed_are_saved() -> None:
