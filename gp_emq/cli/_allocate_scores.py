@@ -209,9 +209,14 @@ class NetworkScores:
     def images(self) -> int:
         """Samples that calibrate; of one's own at most half where others must measure."""
         own, asked = self.inputs.own, self.asked
-        if own is None or not (asked.races or asked.measuring.wanted):
+        if own is None or not self._measures:
             return asked.images
         return max(1, min(asked.images, len(own) // 2))
+
+    @property
+    def _measures(self) -> bool:
+        """Whether plans are measured on the network."""
+        return self.asked.races or self.asked.measuring.wanted
 
     @property
     def remarks(self) -> list[str]:
@@ -220,6 +225,12 @@ class NetworkScores:
         if own is not None and (few := min(self.images, len(own))) < self.asked.images:
             found.append(
                 f"{few} of {len(own)} samples calibrate, not the {self.asked.images} of --images"
+            )
+        most = self.asked.measuring.measure_images
+        if own is not None and self._measures and self.images + most >= len(own):
+            found.append(
+                f"all {len(own)} samples calibrate or choose the plan, and quantize has none left to "
+                "test on: a smaller number of --measure-images leaves some"
             )
         return [remark for remark in found if remark]
 

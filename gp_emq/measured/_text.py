@@ -59,7 +59,7 @@ def format_search(found: Found) -> str:
     return (
         f"{begin}loss {_loss(found.start_loss)} at the start, changed by "
         f"{100 * relative(change, found.start_loss):+.1f} % ({_loss(change)}, "
-        f"{change.errors:+.1f} standard errors) on images that chose nothing: {end}"
+        f"{change.errors:+.1f} standard errors) on samples that chose nothing: {end}"
     )
 
 
@@ -75,7 +75,7 @@ def format_calibration(fitted: Calibrated) -> str:
     elif fitted.best == fitted.tried:
         end = "its plan is kept"
     else:
-        end = "its plan is not better on images that chose nothing, and not kept"
+        end = "its plan is not better on samples that chose nothing, and not kept"
     return (
         f"{len(fitted.measured)} plans measured; tau of each predicted from the others "
         f"{tau.value:.2f} [{tau.low:.2f}, {tau.high:.2f}], of the table as it was "
@@ -95,7 +95,7 @@ def format_interactions(found: Interacting) -> str:
     elif found.best == found.tried:
         end = "the plan by them is kept"
     else:
-        end = "the plan by them is not better on images that chose nothing, and not kept"
+        end = "the plan by them is not better on samples that chose nothing, and not kept"
     return (
         f"{found.pairs} pairs in {found.measured} measured plans; tau of random plans with pairs "
         f"{tau.value:.2f} [{tau.low:.2f}, {tau.high:.2f}], without {alone.value:.2f} "
@@ -122,7 +122,7 @@ def format_certificate(certificate: Certificate) -> str:
     ]
     by = "" if certificate.labelled else ", the float network's answers counting as right"
     lines = [
-        f"measured by {certificate.method} on {certificate.images:,} images that chose nothing{by}",
+        f"measured by {certificate.method} on {certificate.images:,} samples that chose nothing{by}",
         "",
         *format_columns(head, body, []),
         "",
@@ -139,7 +139,8 @@ def _verdict(certificate: Certificate) -> str:
     text = f"verdict: {certificate.verdict}"
     if certificate.drop is None:
         return text
-    text += f": {certificate.metric} lost {certificate.drop:.4f}"
+    lost = round(certificate.drop, 4) + 0.0  # never -0.0
+    text += f": {certificate.metric} lost {lost:.4f}"
     if certificate.max_drop is None:
         return f"{text}, and no --max-drop was given"
     return f"{text} of the {certificate.max_drop:g} that --max-drop allows"

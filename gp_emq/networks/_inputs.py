@@ -169,7 +169,7 @@ class Inputs:
         if not len(rest):
             raise DataError(
                 f"{self._source()} has {total} samples, all of which chose the plan: none are left "
-                "to test on"
+                "to test on; plan with fewer, by --images and --measure-images of allocate"
             )
         test = own.part(rest[:tests].sort().values)
         labelled = test.targets is not None

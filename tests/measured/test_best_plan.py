@@ -1,5 +1,7 @@
 """The best plan in one call is the one that the command makes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from gp_emq.allocate import main
 from gp_emq.allocation import CostSettings, load_plan
 from gp_emq.errors import AllocationError, DataError
 from gp_emq.measured import MeasureOptions
+from gp_emq.measured._text import format_certificate
 from gp_emq.networks import Granularity
 
 MODULE = """
@@ -47,6 +50,10 @@ def test_the_call_makes_the_plan_of_the_command(tables, tmp_path, capsys) -> Non
     assert found.plan.provenance["raced"] == expected.provenance["raced"]
     assert found.text in said
     assert found.certificate.verdict == "ACCEPT"
+    assert "on 40 samples that chose nothing" in found.text
+    for drop, lost in ((-1e-7, "0.0000"), (0.0, "0.0000"), (-0.02, "-0.0200"), (0.01, "0.0100")):
+        text = format_certificate(replace(found.certificate, drop=drop))
+        assert f"verdict: ACCEPT: {found.certificate.metric} lost {lost}, and no" in text
 
 
 def test_bytes_count_what_belongs_to_no_layer(tables) -> None:

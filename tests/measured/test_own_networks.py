@@ -48,7 +48,7 @@ def test_a_network_takes_the_shape_of_its_images_where_it_says_none() -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--images", "20"]])
-def test_at_most_half_of_few_images_calibrate_where_plans_race(options: list[str]) -> None:
+def test_at_most_half_of_few_images_calibrate_where_plans_race(options: list[str], capsys) -> None:
     line = ["--network", "own_factories:bare", "--data", "images.npz", "--average-bits", "3"]
     assert main([*line, *options, "--no-plot", "--out", "plan.json"]) == 0
     plan = load_plan(Path("plan.json"))
@@ -60,6 +60,14 @@ def test_at_most_half_of_few_images_calibrate_where_plans_race(options: list[str
     first = re.search(r"raced by loss: [^,]+ on (\d+)", plan.provenance["raced"])
     assert first is not None
     assert int(first[1]) + confirm == (80 if options else 50)
+    used_up = "note: all 100 samples calibrate or choose the plan, and quantize has none left"
+    assert used_up in capsys.readouterr().err
+    again = ["--network", "own_factories:bare", "--data", "images.npz", "--plan", "plan.json"]
+    with pytest.raises(GpEmqError, match=r"none are left to test on; .* --measure-images"):
+        quantize(again)
+    assert main([*line, *options, "--no-plot", "--out", "plan.json", "--measure-images", "40"]) == 0
+    assert used_up not in capsys.readouterr().err
+    assert quantize(again) == 0
 
 
 def test_images_that_look_like_pixels_are_remarked_on_and_how_few_calibrate(capsys) -> None:
