@@ -70,11 +70,13 @@ def check(context, folder: Path, kind: str, texts: list[str]) -> None:
         pytest.fail(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DOCSTRINGS)
 def test_the_examples_of_a_docstring_run(context, tmp_path: Path, name: str) -> None:
     check(context, tmp_path, "docstring", DOCSTRINGS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_the_python_of_a_page_runs(context, tmp_path: Path, name: str) -> None:
     check(context, tmp_path, "page", WHOLE[name])
@@ -90,6 +92,7 @@ def test_a_page_that_is_followed_elsewhere_imports_what_it_names(
     check(context, tmp_path, "names", [text])
 
 
+@pytest.mark.slow
 def test_a_name_that_only_another_example_imported_is_found_out(context, tmp_path: Path) -> None:
     check(context, tmp_path, "page", ["import gp_emq, gp_emq.options\ngp_emq.options"])
     everything = "import gp_emq\nfor name in dir(gp_emq):\n    getattr(gp_emq, name)\n"

@@ -230,7 +230,7 @@ class NetworkScores:
         if own is not None and self._measures and self.images + most >= len(own):
             found.append(
                 f"all {len(own)} samples calibrate or choose the plan, and quantize has none left to "
-                "test on: a smaller number of --measure-images leaves some"
+                "test on: smaller numbers of --images and --measure-images leave some"
             )
         return [remark for remark in found if remark]
 

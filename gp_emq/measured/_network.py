@@ -241,13 +241,13 @@ class PlanNetwork:
             return self._workload.forward(self._quantized.model, fed)
 
     def _float_outputs(self) -> list[tuple[Tensor, Any]]:
-        """Run the float network once: outputs as a matrix, and as they are."""
+        """Run the float network once: what others are compared with, and outputs as they are."""
         network = self._workload.private()
         found = []
         with undisturbed(), torch.no_grad():
             for part in self._parts:
                 outputs = network.run(part)
-                found.append((self._workload.matrix(outputs, _count(part)).float(), outputs))
+                found.append((self._workload.reference(outputs, _count(part)).float(), outputs))
         return found
 
     def _known_targets(self) -> tuple[Samples, ...]:
@@ -261,8 +261,8 @@ class PlanNetwork:
                 "network"
             )
         if not self._workload.gives_logits:
-            return tuple(matrix for matrix, _ in self._float)
-        return tuple(matrix.argmax(dim=1) for matrix, _ in self._float)
+            return tuple(reference for reference, _ in self._float)
+        return tuple(logits.argmax(dim=1) for logits, _ in self._float)
 
     def _identity(self, calibration: Workload, layers: Sequence[Layer]) -> str:
         """Hash everything that decides what is measured, the code too."""

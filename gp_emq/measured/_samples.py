@@ -40,7 +40,7 @@ def answers(
 
     Args:
         workload: What they are of.
-        before: The float network's, (n, values).
+        before: What `Workload.reference` gave of the float network's, (n, ...).
         outputs: What the network gave.
         targets: Of the same samples.
         loss: One of `LOSSES`.
@@ -50,7 +50,7 @@ def answers(
     """
     count = len(before)
     if loss == DIVERGENCE:
-        found = _divergences(workload, before, workload.matrix(outputs, count))
+        found = workload.divergences_from(before, outputs)
     else:
         found = _own(workload, outputs, targets)
     if found.shape != (count,):
@@ -60,16 +60,6 @@ def answers(
         values = torch.full((count,), torch.nan)
     losses = torch.nan_to_num(found.double().cpu(), nan=torch.inf, posinf=torch.inf)
     return Answers(losses.numpy(), values.double().numpy())
-
-
-def _divergences(workload: Workload, before: Tensor, after: Tensor) -> Tensor:
-    """Return KL(softmax before ‖ softmax after) of logits, or squared differences, (n,)."""
-    one, other = before.double().cpu(), after.double().cpu()
-    if not workload.gives_logits:
-        return (one - other).square().sum(dim=1)
-    return functional.kl_div(
-        other.log_softmax(dim=1), one.log_softmax(dim=1), reduction="none", log_target=True
-    ).sum(dim=1)
 
 
 def _own(workload: Workload, outputs: Any, targets: Samples) -> Tensor:

@@ -278,6 +278,41 @@ class Workload:
         other.metric = replace(metric, measure=lambda found, pair: metric.measure(found, pair[1]))
         return other
 
+    def reference(self, outputs: Any, samples: int) -> Tensor:
+        """Return what `divergences_from` compares other outputs with, a row for each sample.
+
+        Args:
+            outputs: of the float network.
+            samples: how many samples they are of.
+
+        Returns:
+            Logits (n, ..., classes), or all outputs as rows (n, values).
+        """
+        if self.diverges:
+            return reference_of(outputs, samples, of_tokens=self._of_tokens)
+        return self.matrix(outputs, samples)
+
+    def divergences_from(self, reference: Tensor, outputs: Any) -> Tensor:
+        """Return how far outputs are from the float network's, for each sample, (n,).
+
+        Args:
+            reference: what `reference` gave of the float network's.
+            outputs: of another network, on the same samples.
+
+        Returns:
+            As `divergence`; where the workload diverges, as its metric: means over the steps of
+            logits and over other values.
+        """
+        if self.diverges:
+            return divergences(outputs, reference, of_tokens=self._of_tokens)
+        after = self.matrix(outputs, len(reference)).double().cpu()
+        before = reference.double().cpu()
+        if not self.gives_logits:
+            return (before - after).square().sum(dim=1)
+        return functional.kl_div(
+            after.log_softmax(dim=1), before.log_softmax(dim=1), reduction="none", log_target=True
+        ).sum(dim=1)
+
     def divergence(self, before: Any, after: Any, samples: int) -> Tensor:
         """Return how far outputs are from others, summed over samples.
 

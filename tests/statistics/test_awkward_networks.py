@@ -669,6 +669,7 @@ def test_a_hook_runs_once_for_each_evaluation(pictures, answers) -> None:
     statistics = collect(network, pictures, answers)
     statistics.perturbation()
     assert statistics.images_are_independent
+    assert statistics.kept_in_float == {}  # looked for by runs of its own
     seen.clear()
     gp_emq.load_proxy("output_error").table(statistics)
     # Once in the network, once for the float output alone, and once for each width.
