@@ -229,8 +229,8 @@ class NetworkScores:
         most = self.asked.measuring.measure_images
         if own is not None and self._measures and self.images + most >= len(own):
             found.append(
-                f"all {len(own)} samples calibrate or choose the plan, and quantize has none left to "
-                "test on: smaller numbers of --images and --measure-images leave some"
+                f"all {len(own)} samples calibrate or choose the plan, and quantize has none left "
+                "to test on: smaller numbers of --images and --measure-images leave some"
             )
         return [remark for remark in found if remark]
 

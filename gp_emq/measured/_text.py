@@ -121,8 +121,9 @@ def format_certificate(certificate: Certificate) -> str:
         for line in certificate.lines
     ]
     by = "" if certificate.labelled else ", the float network's answers counting as right"
+    samples = f"{certificate.images:,} samples that chose nothing"
     lines = [
-        f"measured by {certificate.method} on {certificate.images:,} samples that chose nothing{by}",
+        f"measured by {certificate.method} on {samples}{by}",
         "",
         *format_columns(head, body, []),
         "",

@@ -1,7 +1,7 @@
 """Tensors of a network that are one in memory: copied as one, or refused."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -21,14 +21,16 @@ def places(model: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
                     yield holder, name, value
 
 
-def held_places(model: nn.Module) -> list[Place]:
+def held_places(model: nn.Module, held: Iterable[Place] | None = None) -> list[Place]:
     """Give the places, beside those of parameters and buffers, that hold the very same tensors.
 
     Args:
         model: a private copy.
+        held: what `held_tensors` gives of it, where that is known.
     """
     own = {id(value) for _, _, value in places(model)}
-    return [place for place in held_tensors(model) if id(place.tensor) in own]
+    held = held_tensors(model) if held is None else held
+    return [place for place in held if id(place.tensor) in own]
 
 
 def places_beside(model: nn.Module, layers: Sequence[nn.Module]) -> dict[int, list[str]]:

@@ -1,5 +1,6 @@
 """Tensors that a network multiplies with as layers do with their weights, but that are none."""
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,6 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
 
 from gp_emq.networks._aliases import places
-from gp_emq.networks._held import held_tensors
 from gp_emq.networks._running import PrivateNetwork, undisturbed
 from gp_emq.networks._samples import Samples, split, take
 
@@ -66,12 +66,15 @@ def multiplied_beside(network: PrivateNetwork, samples: Samples) -> list[Beside]
         samples: (n, ...), or other samples.
     """
     found: dict[str, Beside] = {}
+    if not any(True for _ in _held_beside(network)):
+        return []
 
     def forward(model: nn.Module, inputs: Any) -> Any:
-        with _Operands(model, found):
+        with _Operands(network, found):
             return network.forward(model, inputs)
 
-    watched = PrivateNetwork(network.model, forward, is_private=True)
+    watched = copy.copy(network)
+    watched.forward = forward
     with undisturbed(), torch.no_grad():
         for sample in split(take(samples, slice(0, _LOOKED_AT)), 1):
             watched.run(sample)
@@ -82,14 +85,14 @@ class _Operands(TorchFunctionMode):
     """Inside the block, notes the tensors of a network that are operands of products.
 
     Args:
-        model: holds, in this pass, the tensors to look for.
+        network: holds, in this pass, the tensors to look for.
         found: where they are noted, by name.
     """
 
-    def __init__(self, model: nn.Module, found: dict[str, Beside]) -> None:
+    def __init__(self, network: PrivateNetwork, found: dict[str, Beside]) -> None:
         super().__init__()
         # The tensors are kept, so that nothing else comes to lie on their memory.
-        self._held = list(_held_beside(model))
+        self._held = list(_held_beside(network))
         self._known = {_memory(value): beside for beside, value in self._held}
         self._found = found
 
@@ -108,8 +111,9 @@ class _Operands(TorchFunctionMode):
         return func(*args, **named)
 
 
-def _held_beside(model: nn.Module) -> Iterator[tuple[Beside, Tensor]]:
+def _held_beside(network: PrivateNetwork) -> Iterator[tuple[Beside, Tensor]]:
     """Give the floating tensors of two axes or more that are no parameters."""
+    model = network.model
     buffers = {id(value) for module in model.modules() for value in module._buffers.values()}
     seen = {_memory(value) for _, _, value in places(model) if id(value) not in buffers}
     modules = dict(model.named_modules())
@@ -117,7 +121,7 @@ def _held_beside(model: nn.Module) -> Iterator[tuple[Beside, Tensor]]:
         if _is_weight(value) and _memory(value) not in seen:
             seen.add(_memory(value))
             yield Beside(name, type(modules[name.rpartition(".")[0]]).__name__, True), value
-    for place in held_tensors(model):
+    for place in network.held:
         if _is_weight(place.tensor) and _memory(place.tensor) not in seen:
             seen.add(_memory(place.tensor))
             yield (

@@ -16,6 +16,7 @@ from torch.utils import _pytree
 from gp_emq.determinism import one_thread, seed_generators
 from gp_emq.errors import GpEmqError, NetworkError
 from gp_emq.networks._aliases import held_places, places
+from gp_emq.networks._held import held_tensors
 from gp_emq.networks._hints import described_samples, hint_on
 from gp_emq.networks._own_code import said
 from gp_emq.networks._private import private_copy
@@ -101,6 +102,7 @@ class PrivateNetwork:
         model: the copy, see `private_copy`; hooks may be registered on its modules.
         parameters: its parameters by every name that they have; those that modules share are
             one tensor under several names.
+        held: the places of all tensors that its modules hold beside parameters and buffers.
         device: where it computes.
 
     Raises:
@@ -116,7 +118,8 @@ class PrivateNetwork:
             self.model.named_parameters(remove_duplicate=False)
         )
         self._places = list(places(self.model))
-        self._held = held_places(self.model)
+        self.held = list(held_tensors(self.model))
+        self._held = held_places(self.model, self.held)
         self._in_place_of: list[tuple[dict[str, Any], str, Tensor]] = []
         tensors = (*self.model.parameters(), *self.model.buffers())
         self.device = tensors[0].device if tensors else torch.device("cpu")
