@@ -30,13 +30,42 @@ def fitted_table_taus(
     Returns:
         Kendall tau over those pairs, and over all.
     """
-    features = (configurations[:, :, None] == np.unique(configurations)).reshape(len(values), -1)
-    wanted = -np.log(values.max() + 0.005 - values)
-    scores = np.zeros(len(values))
-    for fitted, left in KFold(FOLDS, shuffle=True, random_state=seed).split(features):
-        model = RidgeCV(PENALTIES).fit(features[fitted].astype(np.float64), wanted[fitted])
-        scores[left] = model.predict(features[left].astype(np.float64))
+    scores = fitted_scores(configurations, values, seed)
     at_equal_cost, over_all = (
         float(KendallRanker(values, mask).taus(scores[None])[0]) for mask in (pairs, None)
     )
     return at_equal_cost, over_all
+
+
+def fitted_scores(
+    configurations: NDArray[np.integer], values: FloatArray, seed: int = 0
+) -> FloatArray:
+    """Score each configuration by what is fitted to nine tenths that it is not in, (n,)."""
+    scores, places = np.zeros(len(values)), np.arange(len(values))
+    for fitted, left in KFold(FOLDS, shuffle=True, random_state=seed).split(places):
+        scores[left] = additive_scores(configurations, values, fitted, values.max())[left]
+    return scores
+
+
+def additive_scores(
+    configurations: NDArray[np.integer],
+    values: FloatArray,
+    fitted: NDArray[np.integer],
+    best: float,
+) -> FloatArray:
+    """Fit an additive table to the values of some configurations, and score all by it.
+
+    Args:
+        configurations: Widths, (n, entries).
+        values: Such as accuracies, higher is better, (n,).
+        fitted: Indices of those whose values are known.
+        best: What ``-log(best + 0.005 - value)`` is taken from, no less than any known value.
+
+    Returns:
+        (n,).
+    """
+    features = (configurations[:, :, None] == np.unique(configurations)).reshape(len(values), -1)
+    wanted = -np.log(best + 0.005 - values[fitted])
+    model = RidgeCV(PENALTIES).fit(features[fitted].astype(np.float64), wanted)
+    scores: FloatArray = model.predict(features.astype(np.float64))
+    return scores

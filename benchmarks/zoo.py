@@ -208,12 +208,13 @@ def differences_of(rows: dict[str, Taus], rival: str, place: int, best: int = 8)
     titles = [f"{part} ({len(by_part[part])} kinds)" for part in parts]
     lines = [f"| less `{rival}` | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
     for name in sorted(found, key=lambda name: -found[name]["all"].mean())[:best]:
-        cells = [_difference(found[name][part]) for part in parts]
+        cells = [difference(found[name][part]) for part in parts]
         lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
     return lines
 
 
-def _difference(values: FloatArray) -> str:
+def difference(values: FloatArray) -> str:
+    """Give the mean of differences, one of each kind, with its 95 % interval by Student's t."""
     mean = f"{values.mean():+.3f}"
     if len(values) < 2 or not np.ptp(values):
         return mean

@@ -1,13 +1,14 @@
 """What a table says of a network's loss, corrected by what was measured: a Bayesian linear model.
 
 A plan's loss, less that of the plan that the search starts from, is a sum over entries of unknown
-effects. Before anything is measured the table is the best guess of them, times one scale that the
-start's own loss tells; how far entries may be from it, and single widths of an entry from their
-entry, are chosen by the evidence of what was measured.
+effects. The table is the best guess of them, times one scale, which the start's own loss tells, or
+what measured plans lose beside what the table says of them. Which of both, how far entries may be
+from the table, and single widths of an entry from their entry, is not decided: what follows from
+each choice counts as much as what was measured is evidence for it.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -30,6 +31,9 @@ _MIDDLE = (0.5, 0.2, 0.1)
 sum, relative to the loss; and what each is taken for as long as nothing tells."""
 _DECADE = 1.5
 """Natural logarithm by which a deviation may be off at one standard deviation."""
+_TINY = 1e-300
+_LEAST_WEIGHT = 1e-3
+"""Of choices of deviations that count, beside the weight of the likeliest."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,16 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Relative deviations: of entries, of single widths, and of plans from any sum."""
+    """What the table's harms are multiplied by, and how far all is from them, relatively.
 
+    Attributes:
+        scale: The factor.
+        entry: Deviation of entries.
+        width: Of single widths of an entry.
+        misfit: Of plans from any sum.
+    """
+
+    scale: float
     entry: float
     width: float
     misfit: float
@@ -63,12 +75,12 @@ class Effects:
     Attributes:
         mean: Of each (entry, width), as `EffectModel.options` orders them.
         covariance: Of them.
-        hyperparameters: With which they were found.
+        weights: By choice of scale and deviations, how much it counts; together 1.
     """
 
     mean: FloatArray
     covariance: FloatArray
-    hyperparameters: Hyperparameters
+    weights: Mapping[Hyperparameters, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +113,9 @@ class EffectModel:
             for width in widths
         )
         harm = np.concatenate(harms)
-        total = float(harm[[options.index(pair) for pair in enumerate(self.start)]].sum())
-        scale = max(self.loss, 0.0) / total if total > 0 else 1.0
         object.__setattr__(self, "options", options)
-        object.__setattr__(self, "_harm", scale * harm)
-        object.__setattr__(self, "_spread", scale * (harm + _FLOOR * np.mean(most)))
+        object.__setattr__(self, "_harm", harm)
+        object.__setattr__(self, "_spread", harm + _FLOOR * np.mean(most))
 
     def row(self, configuration: Configuration) -> FloatArray:
         """Return which options a plan takes, less those of the start."""
@@ -115,23 +125,40 @@ class EffectModel:
         return row
 
     def fitted(self, measured: Sequence[Measurement]) -> Effects:
-        """Find the effects, with the deviations of greatest evidence."""
+        """Find the effects, over all choices of scale and deviations by their evidence."""
         if not measured:
-            middle = Hyperparameters(*_MIDDLE)
-            return Effects(self._harm, self._prior(middle), middle)
+            middle = Hyperparameters(self._scale_of_start(), *_MIDDLE)
+            return Effects(middle.scale * self._harm, self._prior(middle), {middle: 1.0})
         data = _Data.of(self, measured)
-        choices = [Hyperparameters(*three) for three in itertools.product(_ENTRY, _WIDTH, _MISFIT)]
-        best = max(choices, key=lambda chosen: data.evidence(self._prior(chosen), chosen))
-        return data.effects(self._prior(best), best)
+        scales = dict.fromkeys((self._scale_of_start(), data.scale() or self._scale_of_start()))
+        choices = [
+            Hyperparameters(*four) for four in itertools.product(scales, _ENTRY, _WIDTH, _MISFIT)
+        ]
+        evidence = np.array([data.evidence(self._prior(one), one) for one in choices])
+        weights = np.exp(evidence - evidence.max())
+        weights = np.where(weights < _LEAST_WEIGHT, 0.0, weights)
+        weights /= weights.sum()
+        by_choice = {
+            one: float(weight) for one, weight in zip(choices, weights, strict=True) if weight
+        }
+        mean, second = np.zeros_like(self._harm), np.zeros((len(self._harm),) * 2)
+        for one, weight in by_choice.items():
+            found, covariance = data.effects(self._prior(one), one)
+            mean += weight * found
+            second += weight * (covariance + np.outer(found, found))
+        return Effects(mean, second - np.outer(mean, mean), by_choice)
 
     def left_out(self, measured: Sequence[Measurement], effects: Effects) -> FloatArray:
-        """Predict every difference from all the others, with deviations as they were found.
+        """Predict every difference from all the others, by choices as they were found.
 
         Returns:
             Of each measurement, (n,).
         """
-        chosen = effects.hyperparameters
-        return _Data.of(self, measured).left_out(self._prior(chosen), chosen)
+        data = _Data.of(self, measured)
+        predicted = [
+            weight * data.left_out(self._prior(one), one) for one, weight in effects.weights.items()
+        ]
+        return np.asarray(np.sum(predicted, axis=0))
 
     def drawn(self, effects: Effects, generator: np.random.Generator, count: int) -> FloatArray:
         """Draw what effects may be, (count, options)."""
@@ -145,13 +172,20 @@ class EffectModel:
         scores = {pair: -float(value) for pair, value in zip(self.options, effects, strict=True)}
         return replace(self.problem, scores=scores)
 
+    def _scale_of_start(self) -> float:
+        """Say by what the table's harms are multiplied, so that the start's is its loss."""
+        taken = [self.options.index(pair) for pair in enumerate(self.start)]
+        total = float(self._harm[taken].sum())
+        return self.loss / total if total > 0 and self.loss > 0 else 1.0
+
     def _prior(self, chosen: Hyperparameters) -> FloatArray:
         entries = np.array([entry for entry, _ in self.options])
         same = entries[:, None] == entries
-        shared: FloatArray = chosen.entry**2 * np.outer(self._spread, self._spread) * same
-        own = np.diag((chosen.width * self._spread) ** 2)
+        spread, harm = chosen.scale * self._spread, chosen.scale * self._harm
+        shared: FloatArray = chosen.entry**2 * np.outer(spread, spread) * same
+        own = np.diag((chosen.width * spread) ** 2)
         # The scale is as uncertain as it is large.
-        return shared + own + np.outer(self._harm, self._harm)
+        return shared + own + np.outer(harm, harm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,35 +193,46 @@ class _Data:
     """Measurements as arrays, with what the table says of them."""
 
     rows: FloatArray
-    surplus: FloatArray
+    differences: FloatArray
     variances: FloatArray
     losses: FloatArray
-    guess: FloatArray
+    harm: FloatArray
 
     @classmethod
     def of(cls, model: EffectModel, measured: Sequence[Measurement]) -> "_Data":
-        rows = np.stack([model.row(item.configuration) for item in measured])
+        rows = [model.row(item.configuration) for item in measured]
         differences = np.array([item.difference for item in measured])
         return cls(
-            rows,
-            differences - rows @ model._harm,
+            np.array(rows).reshape(-1, len(model.options)),
+            differences,
             np.array([item.variance for item in measured]),
             abs(model.loss) + np.abs(differences),
             model._harm,
         )
+
+    def scale(self) -> float:
+        """Compare what plans lose, beyond noise, with what the table says; 0 where that is vain."""
+        said = float(np.abs(self.rows @ self.harm).sum())
+        lost = float(np.sqrt((self.differences**2 - self.variances).clip(0)).sum())
+        return lost / said if said > 0 else 0.0
 
     def _of(self, prior: FloatArray, chosen: Hyperparameters) -> FloatArray:
         """Covariance of the differences, (n, n)."""
         # What no sum says grows with the loss: a plan that breaks the network tells little.
         noise = self.variances + (chosen.misfit * self.losses) ** 2
         whole: FloatArray = self.rows @ prior @ self.rows.T + np.diag(noise)
-        tiny = 1e-12 * np.trace(whole) / len(whole) + 1e-300
+        tiny = 1e-12 * np.trace(whole) / len(whole) + _TINY
         return np.asarray(whole + tiny * np.eye(len(whole)))
+
+    def _surplus(self, chosen: Hyperparameters) -> FloatArray:
+        """What plans lose beyond what the table says."""
+        return np.asarray(self.differences - chosen.scale * self.rows @ self.harm)
 
     def evidence(self, prior: FloatArray, chosen: Hyperparameters) -> float:
         """Logarithm of the evidence, and of a mild belief in the middle."""
         factor = cho_factor(self._of(prior, chosen), lower=True)
-        fit = float(self.surplus @ cho_solve(factor, self.surplus))
+        surplus = self._surplus(chosen)
+        fit = float(surplus @ cho_solve(factor, surplus))
         found = (chosen.entry, chosen.width, chosen.misfit)
         off = sum(
             (np.log(value / middle) / _DECADE) ** 2
@@ -195,14 +240,16 @@ class _Data:
         )
         return -fit / 2 - float(np.log(np.diag(factor[0])).sum()) - float(off) / 2
 
-    def effects(self, prior: FloatArray, chosen: Hyperparameters) -> Effects:
+    def effects(self, prior: FloatArray, chosen: Hyperparameters) -> tuple[FloatArray, FloatArray]:
+        """Give mean and covariance of the effects."""
         factor = cho_factor(self._of(prior, chosen), lower=True)
         gain = cho_solve(factor, self.rows @ prior).T
-        mean: FloatArray = self.guess + gain @ self.surplus
-        return Effects(mean, prior - gain @ self.rows @ prior, chosen)
+        mean: FloatArray = chosen.scale * self.harm + gain @ self._surplus(chosen)
+        return mean, prior - gain @ self.rows @ prior
 
     def left_out(self, prior: FloatArray, chosen: Hyperparameters) -> FloatArray:
         # Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 5.12.
         inverse = np.linalg.inv(self._of(prior, chosen))
-        found: FloatArray = self.surplus - (inverse @ self.surplus) / np.diag(inverse)
-        return self.rows @ self.guess + found
+        surplus = self._surplus(chosen)
+        found: FloatArray = surplus - (inverse @ surplus) / np.diag(inverse)
+        return np.asarray(self.rows @ (chosen.scale * self.harm) + found)
