@@ -89,8 +89,8 @@ def halves(network: PlanNetwork) -> tuple[int, int]:
     """
     if network.count < LEAST:
         raise AllocationError(
-            f"measuring needs at least {LEAST} images beside those that calibrate, not "
-            f"{network.count}"
+            f"measuring needs at least {LEAST} samples beside those that calibrate, not "
+            f"{network.count}: give more, or let fewer calibrate"
         )
     return network.whole(network.count // 2), network.count
 

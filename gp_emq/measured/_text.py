@@ -10,6 +10,7 @@ from gp_emq.measured._interactions import Interacting
 from gp_emq.measured._names import ONE_WIDTH
 from gp_emq.measured._race import Difference
 from gp_emq.measured._search import Found
+from gp_emq.networks import TOP_1
 from gp_emq.ptq import Measured
 
 _NAMED = 2
@@ -109,14 +110,15 @@ def format_certificate(certificate: Certificate) -> str:
     Args:
         certificate: The certificate.
     """
+    digits = _digits(certificate)
     head = ["", certificate.loss, "95 %", certificate.metric, "95 %", "change", "95 %"]
     body = [
         [
             line.name,
             f"{line.loss.value:.4g}",
             f"[{line.loss.low:.4g}, {line.loss.high:.4g}]",
-            *_metric(line.metric),
-            *_metric(line.change, signed=True),
+            *_metric(line.metric, digits),
+            *_metric(line.change, f"+{digits}"),
         ]
         for line in certificate.lines
     ]
@@ -140,21 +142,25 @@ def _verdict(certificate: Certificate) -> str:
     text = f"verdict: {certificate.verdict}"
     if certificate.drop is None:
         return text
-    lost = round(certificate.drop, 4) + 0.0  # never -0.0
-    text += f": {certificate.metric} lost {lost:.4f}"
+    lost = format(certificate.drop, _digits(certificate))
+    text += f": {certificate.metric} lost {'0.0000' if lost == '-0.0000' else lost}"
     if certificate.max_drop is None:
         return f"{text}, and no --max-drop was given"
     return f"{text} of the {certificate.max_drop:g} that --max-drop allows"
+
+
+def _digits(certificate: Certificate) -> str:
+    """How the metric is written: of a metric of one's own nobody knows how large it is."""
+    return ".4f" if certificate.metric == TOP_1.name else ".4g"
 
 
 def _loss(of: Difference) -> str:
     return f"{of.value:.4g} [{of.low:.4g}, {of.high:.4g}]"
 
 
-def _metric(of: Measured | None, *, signed: bool = False) -> list[str]:
+def _metric(of: Measured | None, form: str) -> list[str]:
     if of is None:
         return ["", ""]
-    form = "+.4f" if signed else ".4f"
     if of.low is None or of.high is None:
         return [format(of.value, form), ""]
     return [format(of.value, form), f"[{of.low:{form}}, {of.high:{form}}]"]

@@ -21,7 +21,9 @@ def logits_of(output: object, images: int) -> Tensor:
     if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != images:
         raise StatisticsError(
             f"the network must map {images} images to ({images}, classes) logits, it gives "
-            f"{described(output)}; networks of other outputs are given as a gp_emq.Workload"
+            f"{described(output)}; a network of other outputs is given as a gp_emq.Workload with a "
+            "loss of them, or with its inputs in a dict by name and no labels, where what the float "
+            "network gives counts as right"
         )
     return output
 

@@ -56,5 +56,5 @@ def test_a_plan_that_breaks_the_network_does_not_win() -> None:
 def test_a_race_needs_plans_and_samples() -> None:
     with pytest.raises(AllocationError, match="no plans to choose among"):
         contest({}, StandIn(HARMS))
-    with pytest.raises(AllocationError, match="at least 32 images"):
+    with pytest.raises(AllocationError, match="at least 32 samples"):
         contest(PLANS, StandIn(HARMS, count=31))

@@ -153,7 +153,7 @@ def test_verdicts_have_exit_statuses_of_their_own(capsys) -> None:
         (["--measure", "0"], "at least 1"),
         (["--calibrate", "3"], "--calibrate must be at least 4, not 3"),
         (["--measure", "5", "--measure-method", "nonsense"], "unknown method 'nonsense'"),
-        (["--measure", "5", "--measure-images", "8"], "at least 32 images"),
+        (["--measure", "5", "--measure-images", "8"], "at least 32 samples"),
         (["--minutes", "-1"], "positive number"),
     ],
 )
