@@ -22,8 +22,8 @@ def logits_of(output: object, images: int) -> Tensor:
         raise StatisticsError(
             f"the network must map {images} images to ({images}, classes) logits, it gives "
             f"{described(output)}; a network of other outputs is given as a gp_emq.Workload with a "
-            "loss of them, or with its inputs in a dict by name and no labels, where what the float "
-            "network gives counts as right"
+            "loss of them, or with its inputs in a dict by name and no labels, where what the "
+            "float network gives counts as right"
         )
     return output
 
