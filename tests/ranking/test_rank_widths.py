@@ -1,17 +1,44 @@
 """Tables of ``gp_emq rank`` fit the terminal, and say what that costs."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from gp_emq import ranking
 from gp_emq.columns import terminal_width
 from gp_emq.mqbench import load_bench, write_bench
 from gp_emq.rank import main
+from gp_emq.ranking import RankedBench
 
 PROXIES = "sum_of_bits,bparams,relative_output_error,mse,plain"
 SHOWN_AT_80 = ("tau", "tau = size", "regret")
 WIDE_ONLY = ("rho top 20%", "tau | bits", "collect s", "regret 75%")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ranked_once():
+    """How wide a table is changes none of its numbers: they are computed once for all widths."""
+    load = cache(RankedBench.load)
+    kept: dict[str, object] = {}
+
+    def once(function):
+        def ranked(target, candidates, *options, **named):
+            names = [proxy.name for proxy in candidates]
+            asked = [value for value in (*options, *named.values()) if not callable(value)]
+            key = repr((function.__name__, id(target), names, asked))
+            if key not in kept:
+                kept[key] = function(target, candidates, *options, **named)
+            return kept[key]
+
+        return ranked
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RankedBench, "load", load)
+        for name in ("rank", "rank_as_published"):
+            patch.setattr(ranking, name, once(getattr(ranking, name)))
+        yield
 
 
 @pytest.fixture(autouse=True)
