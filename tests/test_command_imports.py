@@ -1,12 +1,15 @@
 """What needs nothing computed imports nothing slow, and all commands are one script's."""
 
+import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from every_command import every_option
 
+from gp_emq.cli import _console
 from gp_emq.cli._console import COMMANDS, main
 from gp_emq.errors import GpEmqError
 from gp_emq.evolution import SELECTION_NAMES
@@ -104,6 +107,23 @@ def test_no_command_or_an_unknown_one_is_refused(line: list[str]) -> None:
         GpEmqError, match="run, ablate, rank, bench, allocate, profile, quantize, qat, watch"
     ):
         main(line)
+
+
+def test_the_script_finds_modules_of_the_folder_it_is_called_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_this_folder.py").write_text("here = True\n")
+    (tmp_path / "json.py").write_text("raise ImportError('json is Python's own')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.delitem(sys.modules, "json")
+    ran = []
+    monkeypatch.setattr(_console, "run_command", ran.append)
+    _console.console()
+    assert ran == [main]
+    assert importlib.import_module("of_this_folder").here
+    # After all others: nothing takes the place of what is installed.
+    assert importlib.import_module("json").loads("1") == 1
 
 
 def test_the_selections_are_those_named() -> None:

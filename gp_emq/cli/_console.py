@@ -1,9 +1,11 @@
 """One command that has all the others."""
 
+import contextlib
 import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 from gp_emq.command import run_command
@@ -63,7 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def console() -> NoReturn:
-    """Be the console script ``gp_emq``."""
+    """Be the console script ``gp_emq``.
+
+    Modules of the folder that it is called in are found as ``python -m`` finds them, after all
+    others: that is where networks and workloads of one's own are.
+    """
+    if not sys.flags.safe_path:
+        with contextlib.suppress(OSError):  # the folder may be gone
+            sys.path.append(str(Path.cwd()))
     run_command(main)
 
 
