@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -62,6 +63,7 @@ def export_onnx(
     check_opset(opset)
     if batch is not None and batch < 1:
         raise ExportError(f"the batch must have at least one image, not {batch}")
+    _check_shape(input_shape)
     check_finite(quantized.network)
     check_layers(quantized, layers)
     weights = weight_grids(quantized)
@@ -90,6 +92,16 @@ def export_onnx(
         file_bytes=len(content),
         framing="graph",
     )
+
+
+def _check_shape(shape: Sequence[int]) -> None:
+    """Refuse what is no shape of one sample; networks of several inputs have no one shape."""
+    sizes = shape if isinstance(shape, Sequence) else ("none",)
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        raise ExportError(
+            f"input_shape must be whole numbers of at least 1, as (3, 224, 224) for one image, not "
+            f"{shape!r}; networks of several inputs are not written"
+        )
 
 
 def _stored_weights(

@@ -121,6 +121,11 @@ def _complaint(network: nn.Module, batch: int | None, error: BaseException) -> s
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if "missing a required argument" in str(error):
+        return (
+            f"{type(network).__name__} takes several inputs, and an ONNX file is written of a "
+            f"network of one: {lines[0]}"
+        )
     size = "any size (perhaps for a fixed one)" if batch is None else f"the size {batch}"
     return (
         f"{type(network).__name__} does not export to ONNX for batches of {size}: "

@@ -5,6 +5,7 @@ import torch
 from quantized_networks import noise, quantize_network
 from torch import Tensor, nn
 
+import gp_emq
 from gp_emq.errors import ExportError, RunError
 from gp_emq.export import export_onnx
 from gp_emq.quantization import ActivationQuantizer
@@ -85,6 +86,35 @@ def test_a_network_that_does_not_export_is_refused_in_one_line(tmp_path, capfd) 
     assert "data-dependent" in str(caught.value)
     assert capfd.readouterr() == ("", "")
     assert not path.exists()
+
+
+class Two(Small):
+    """Takes two inputs."""
+
+    def forward(self, images: Tensor, others: Tensor) -> Tensor:
+        return super().forward(images - others)
+
+
+def test_a_network_of_several_inputs_is_refused_in_one_line(tmp_path) -> None:
+    torch.manual_seed(0)
+    model, images = Two(), (noise(4, 1, 2, 2), noise(4, 1, 2, 2))
+    workload = gp_emq.Workload(model, (images, torch.arange(4) % 2))
+    quantized = gp_emq.quantize(workload, {"first": 3, "last": 4})
+    layers = gp_emq.collect_statistics(workload, bits=(2, 4)).layers
+    with pytest.raises(ExportError, match="Two takes several inputs, and an ONNX file is") as error:
+        export_onnx(quantized, layers, tmp_path / "two.onnx", (1, 2, 2))
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "shape", [((1, 2, 2), (1, 2, 2)), (1, 0, 2), (1, 2.0, 2), (-1, 2), 4, "122", None], ids=repr
+)
+def test_what_is_no_shape_of_a_sample_is_refused(tmp_path, shape) -> None:
+    with pytest.raises(ExportError, match=r"input_shape must be whole numbers .*, not ") as error:
+        export_onnx(*small(), tmp_path / "small.onnx", shape)
+    assert repr(shape) in str(error.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_network_for_one_size_of_batch_alone_says_so(tmp_path) -> None:
