@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = (
     # What everything is made of.
-    "errors", "outputs", "files", "determinism", "columns", "_streams", "_signals", "command",
-    "options", "farm", "store", "correlation",
+    "errors", "outputs", "files", "determinism", "columns", "_streams", "_signals", "_progress",
+    "command", "options", "farm", "store", "correlation",
     # workload -> statistics -> proxy -> table
     "networks", "quantization", "statistics", "primitives", "proxies",
     # -> recipe, and the benches that are measured by it

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gp_emq import allocation, export, measured, networks, proxies, quantization, statistics
+from gp_emq._progress import progress_bar, show
 from gp_emq.allocation import BASELINES, BITS, WITHOUT_SCORES
 from gp_emq.cli._allocate import AllocateSettings
 from gp_emq.cli._options import granularity_of
@@ -311,14 +312,20 @@ class NetworkScores:
         known = {"network": network.name}
         if network.weights is not None:
             known["weights_sha256"] = networks.file_sha256(network.weights)
-        table = self.table(winner)
+        compared_with = [name for name in self._baselines if compared and name != winner]
+        with progress_bar("scoring", "proxy") as bar:
+            show(bar, 0, 1 + len(compared_with), winner)
+            table = self.table(winner)
+            baselines = {}
+            for done, name in enumerate(compared_with, start=1):
+                show(bar, done, 1 + len(compared_with), name)
+                baselines[name] = self._baseline(name)
         scored = allocation.ScoredNetwork(
             table=table, granularity=self.granularity, seed=self.asked.seed, provenance=known
         )
         if not compared:
             return scored
         kept = allocation.kept_in_float(self._samples, network.layers)
-        baselines = {name: self._baseline(name) for name in self._baselines if name != winner}
         scored = replace(scored, baselines=baselines, kept_in_float=kept)
         if self.asked.save_table is None:
             return scored

@@ -1,7 +1,7 @@
 """Which of several proxies to plan by: their plans race on the network itself."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gp_emq.allocation import Configuration
@@ -29,7 +29,11 @@ class Contest:
     plans: int
 
 
-def contest(plans: Mapping[str, Configuration], network: PlanNetwork) -> Contest:
+def contest(
+    plans: Mapping[str, Configuration],
+    network: PlanNetwork,
+    progress: Callable[[int, int], None] | None = None,
+) -> Contest:
     """Let plans of the same budgets race, on the samples that a search would search on.
 
     A proxy that plans well for one network may lose another, and nothing but the network says
@@ -39,6 +43,7 @@ def contest(plans: Mapping[str, Configuration], network: PlanNetwork) -> Contest
     Args:
         plans: By name of the proxy.
         network: Measures.
+        progress: Told how many measurements of plans of how many are done.
 
     Raises:
         AllocationError: There are no plans, too few samples, or every plan breaks the network.
@@ -46,7 +51,7 @@ def contest(plans: Mapping[str, Configuration], network: PlanNetwork) -> Contest
     if not plans:
         raise AllocationError("there are no plans to choose among")
     searched, _ = halves(network)
-    seen = race(network, list(dict.fromkeys(plans.values())), searched, SHARES[1:])
+    seen = race(network, list(dict.fromkeys(plans.values())), searched, SHARES[1:], progress)
     fate = {plan: (len(losses), mean_of(losses)) for plan, losses in seen.items()}
     best = next(iter(seen))
     if not math.isfinite(fate[best][1].value):

@@ -1,13 +1,10 @@
 """From a table's plan to one that was measured, with its certificate."""
 
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
+from gp_emq._progress import progress_bar, show
 from gp_emq.allocation import Configuration, CostSettings, Plan, Problem, Space, replanned
 from gp_emq.measured._calibration import Calibrated, calibrate
 from gp_emq.measured._certificate import Certificate, certify
@@ -75,10 +72,10 @@ def plan_network(
             WeightQuantizer.of(costs.granularity), costs.activation_bits, seed=seed
         ),
     )
-    with _bar("rounding", "step") as bar:
+    with progress_bar("rounding", "step") as bar:
         network = PlanNetwork(
             inputs.calibration(images, seed), held_back, space, settings,
-            cache=cache, progress=lambda name, done, total: _show(bar, done, total, name),
+            cache=cache, progress=lambda name, done, total: show(bar, done, total, name),
         )  # fmt: skip
     halves(network)
     return network
@@ -140,18 +137,18 @@ def measured_plan(
 def _calibrated(
     problem: Problem, start: Configuration, network: PlanNetwork, plans: int, seed: int
 ) -> Calibrated:
-    with _bar("calibrating", "plan") as bar:
+    with progress_bar("calibrating", "plan") as bar:
         return calibrate(
-            problem, start, network, plans=plans, seed=seed, progress=partial(_show, bar)
+            problem, start, network, plans=plans, seed=seed, progress=partial(show, bar)
         )
 
 
 def _interacting(
     problem: Problem, start: Configuration, network: PlanNetwork, reach: str, seed: int
 ) -> Interacting:
-    with _bar("measuring pairs", "plan") as bar:
+    with progress_bar("measuring pairs", "plan") as bar:
         return interact(
-            problem, start, network, reach=reach, seed=seed, progress=partial(_show, bar)
+            problem, start, network, reach=reach, seed=seed, progress=partial(show, bar)
         )
 
 
@@ -166,28 +163,9 @@ def _searched(
 ) -> Found:
     seconds = None if asked.minutes is None else 60 * asked.minutes
     settings = SearchSettings(asked.measure, seconds, seed)
-    with _bar("measuring", "plan") as bar:
+    with progress_bar("measuring", "plan") as bar:
 
-        def show(done: float, gain: float) -> None:
-            _show(bar, round(done), asked.measure, f"loss {-100 * gain:+.1f} %")
+        def report(done: float, gain: float) -> None:
+            show(bar, round(done), asked.measure, f"loss {-100 * gain:+.1f} %")
 
-        return search(problem, start, network, settings, known=known, progress=show)
-
-
-def _bar(what: str, unit: str) -> "tqdm[Any]":
-    return tqdm(
-        file=sys.stderr,
-        desc=what,
-        unit=unit,
-        leave=False,
-        disable=not sys.stderr.isatty(),
-        dynamic_ncols=True,
-    )
-
-
-def _show(bar: "tqdm[Any]", done: int, total: int | None, beside: str = "") -> None:
-    """Say on a bar how many of how many are done, and what is beside it."""
-    bar.total = total
-    if beside:
-        bar.set_postfix_str(beside, refresh=False)
-    bar.update(done - bar.n)
+        return search(problem, start, network, settings, known=known, progress=report)

@@ -1,7 +1,7 @@
 """A race of plans on growing subsets of samples, paired with the best so far."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,7 @@ def race(
     plans: Sequence[Configuration],
     samples: int,
     shares: Sequence[float] = SHARES,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[Configuration, FloatArray]:
     """Measure plans on more and more of the samples, giving half of them up at each step.
 
@@ -79,16 +80,22 @@ def race(
         plans: Those that race.
         samples: How many the race may use.
         shares: Of these, what each round has; rising to 1.
+        progress: Told how many measurements of plans of how many are done.
 
     Returns:
         Losses by plan, as many as it saw; the first plan is the winner, which saw all.
     """
     seen: dict[Configuration, FloatArray] = {}
     left = list(plans)
+    rounds = [-(-len(left) // 2**place) for place, _ in enumerate(shares)]
+    done = 0
     for share in shares:
         stop = min(samples, network.whole(math.ceil(share * samples)))
         for plan in left:
             seen[plan] = network.answers(plan, stop).losses
+            done += 1
+            if progress is not None:
+                progress(done, sum(rounds))
         left.sort(key=lambda plan: _mean(seen[plan]))
         if share < 1:
             left = left[: (len(left) + 1) // 2]

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from numpy.typing import ArrayLike
 
+from gp_emq._progress import progress_bar, show
 from gp_emq.allocation import (
     Budget,
     Configuration,
@@ -70,22 +72,25 @@ def winner_of(
     """
     plans: dict[str, Configuration] = {}
     without: dict[str, GpEmqError] = {}
-    for name, table in tables.items():
-        try:
-            problem = Problem.of(table(), space, budgets)
-            choice = problem.best()
-        except GpEmqError as error:
-            without[name] = error
-            continue
-        if choice is None:
-            return Winner(name, None, "")  # no plan fits, which solving says in detail
-        plans[name] = choice.configuration
+    with progress_bar("scoring", "proxy") as bar:
+        for done, (name, table) in enumerate(tables.items()):
+            show(bar, done, len(tables), name)
+            try:
+                problem = Problem.of(table(), space, budgets)
+                choice = problem.best()
+            except GpEmqError as error:
+                without[name] = error
+                continue
+            if choice is None:
+                return Winner(name, None, "")  # no plan fits, which solving says in detail
+            plans[name] = choice.configuration
     if not plans:
         raise next(iter(without.values()))
     of_one_width = (uniform_configuration(problem, width) for width in reversed(space.bits))
     if (widest := next(filter(problem.fits, of_one_width), None)) is not None:
         plans[ONE_WIDTH] = widest
-    found = contest(plans, network)
+    with progress_bar("racing", "plan") as bar:
+        found = contest(plans, network, partial(show, bar))
     proxy = next(name for name in found.losses if name != ONE_WIDTH)
     lines = [format_contest(found)]
     lines += ["the plan is one width everywhere"] if found.winner == ONE_WIDTH else []

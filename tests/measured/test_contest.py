@@ -36,6 +36,17 @@ def test_the_plan_that_loses_least_wins_whatever_the_order(order: tuple[str, ...
     )
 
 
+@pytest.mark.parametrize("count", range(1, 12))
+def test_a_race_tells_how_far_it_is(count: int) -> None:
+    plans = list(itertools.product(BITS, repeat=4))[:count]
+    told: list[tuple[int, int]] = []
+    contest(
+        dict(zip(map(str, plans), plans, strict=True)), StandIn(HARMS), lambda *at: told.append(at)
+    )
+    assert [done for done, _ in told] == list(range(1, len(told) + 1))
+    assert {total for _, total in told} == {len(told)}
+
+
 class Breaking(StandIn):
     """Gives no numbers for plans with a layer at the least width."""
 

@@ -1,7 +1,9 @@
 """A network of one's own is planned with nothing but its images, few as they may be."""
 
+import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,13 @@ def bare():
 def shaped():
     return bare(), (3, 10, 8)
 """
+
+
+class Terminal(io.StringIO):
+    """Keeps what it shows."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +77,18 @@ def test_at_most_half_of_few_images_calibrate_where_plans_race(options: list[str
     assert main([*line, *options, "--no-plot", "--out", "plan.json", "--measure-images", "40"]) == 0
     assert used_up not in capsys.readouterr().err
     assert quantize(again) == 0
+
+
+@pytest.mark.parametrize("proxies", [[], ["--proxy", "mse"]], ids=["a race", "one proxy"])
+def test_a_terminal_shows_what_is_scored_and_what_races(proxies, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    line = ["--network", "own_factories:bare", "--data", "images.npz", "--average-bits", "3"]
+    assert main([*line, *proxies, "--no-plot"]) == 0
+    shown = sys.stderr.getvalue()
+    for words in ("scoring", "mse") if proxies else ("rounding", "scoring", "racing", "fit_trace"):
+        assert words in shown
+    left = shown.rsplit("\r", 1)[-1]  # bars leave nothing behind
+    assert all(line.startswith("note: ") for line in left.splitlines())
 
 
 def test_images_that_look_like_pixels_are_remarked_on_and_how_few_calibrate(capsys) -> None:
