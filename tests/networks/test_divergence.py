@@ -209,7 +209,7 @@ def test_a_metric_of_its_own_beside_the_divergence() -> None:
             lambda: gp_emq.collect_statistics(
                 nn.Sequential(nn.Conv2d(1, 2, 3)), IMAGES, bits=(2, 8)
             ),
-            StatisticsError, r"gives a tensor of shape \(1, 2, 2, 2\); networks of other",
+            StatisticsError, r"\(1, 2, 2, 2\); a network of other outputs is",
         ),
         (
             lambda: gp_emq.collect_statistics(
