@@ -1,6 +1,7 @@
 """Tensors that a network multiplies with as layers do with their weights, but that are none."""
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,8 @@ _PRODUCTS = frozenset(
     }
 )  # fmt: skip
 """Products in which each operand may be a weight."""
+_OF_MODULE = re.compile(r"\._(?:parameters|buffers)\['(\w+)'\]")
+"""What a tensor of a module that is not registered is called by its place."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,12 @@ class Beside:
     Attributes:
         name: where it is held.
         kind: type of the module that holds it.
-        is_buffer: whether it is registered as a buffer; else it is an attribute, or in one.
+        what: what it is there.
     """
 
     name: str
     kind: str
-    is_buffer: bool
+    what: str
 
 
 def multiplied_beside(network: PrivateNetwork, samples: Samples) -> list[Beside]:
@@ -115,19 +118,25 @@ def _held_beside(network: PrivateNetwork) -> Iterator[tuple[Beside, Tensor]]:
     """Give the floating tensors of two axes or more that are no parameters."""
     model = network.model
     buffers = {id(value) for module in model.modules() for value in module._buffers.values()}
-    seen = {_memory(value) for _, _, value in places(model) if id(value) not in buffers}
+    seen = {
+        _memory(value)
+        for _, _, value in places(model)
+        if id(value) not in buffers and _is_strided(value)
+    }
     modules = dict(model.named_modules())
     for name, value in model.named_buffers():
         if _is_weight(value) and _memory(value) not in seen:
             seen.add(_memory(value))
-            yield Beside(name, type(modules[name.rpartition(".")[0]]).__name__, True), value
+            kind = type(modules[name.rpartition(".")[0]]).__name__
+            yield Beside(name, kind, "a buffer of its own"), value
     for place in network.held:
         if _is_weight(place.tensor) and _memory(place.tensor) not in seen:
             seen.add(_memory(place.tensor))
-            yield (
-                Beside(place.name, type(_holder(modules, place.name)).__name__, False),
-                place.tensor,
-            )
+            kind, what = type(_holder(modules, place.name)).__name__, "no parameter"
+            if isinstance(place.tensor, nn.Parameter):
+                what = "of a module that is not registered"
+            name = _OF_MODULE.sub(r".\1", place.name)
+            yield Beside(name, kind, f"a tensor of its own, {what}"), place.tensor
 
 
 def _is_weight(value: Tensor) -> bool:

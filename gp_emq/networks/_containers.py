@@ -170,7 +170,8 @@ def _check_images(images: Tensor) -> Tensor:
     if images.dim() in {0, 1, 3} or images.numel() == 0:
         raise DataError(
             f"images must be (n, channels, height, width), got {tuple(images.shape)}; other inputs "
-            "are given as a gp_emq.Workload"
+            "come in a dict by the name of the argument, {'x': ...}, and as ({'x': ...}, labels) "
+            "with labels, or in a gp_emq.Workload with a loss"
         )
     if _are_indices(images):
         return images

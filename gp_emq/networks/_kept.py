@@ -96,8 +96,7 @@ def _within(part: str, name: str) -> bool:
 
 
 def _reason_beside(tensor: Beside) -> str:
-    what = "a buffer of its own" if tensor.is_buffer else "a tensor of its own, no parameter"
-    return f"{tensor.kind}: {what}, that it multiplies with"
+    return f"{tensor.kind}: {tensor.what}, that it multiplies with"
 
 
 def _reason(module: nn.Module, attribute: str, unlisted: str) -> str:

@@ -7,6 +7,7 @@ from scipy.special import log_softmax
 from torch import nn
 
 import gp_emq
+from gp_emq.errors import DataError
 from gp_emq.networks import load_inputs
 
 HELD_BACK = 1024
@@ -82,3 +83,23 @@ def test_the_loss_of_a_plan_is_the_divergence_of_its_metric(case):
     assert line.loss.value == pytest.approx(expected, rel=1e-3)
     assert line.metric.value == pytest.approx(expected, rel=1e-3)
     assert found.certificate.lines[0].loss.value == 0
+
+
+@pytest.mark.parametrize("labels", [None, torch.arange(96) % 3], ids=["answers", "labels"])
+def test_sequences_come_as_the_message_says(labels):
+    """Three axes may be one image: they are refused, with the way that is right."""
+
+    class Sequences(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Conv1d(2, 4, 3), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.last(self.first(x).relu().mean(2))
+
+    model, samples = Sequences().eval(), drawn(96, 2, 9)
+    with pytest.raises(DataError, match="dict by the name of the argument"):
+        gp_emq.best_plan(model, samples, labels, average_bits=3)
+    given = {"x": samples} if labels is None else ({"x": samples}, labels)
+    found = gp_emq.best_plan(model, given, average_bits=3, proxies=["mse", "relative_error"])
+    assert found.certificate.metric == ("divergence" if labels is None else "top-1")

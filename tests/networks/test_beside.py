@@ -105,6 +105,13 @@ def test_statistics_tell_of_it_and_leave_the_network_alone():
     assert torch.equal(before, model.kept)
 
 
+def test_modules_that_are_not_registered_are_named():
+    model = Own((4, 4), lambda net, x: net.parts[0](mean_of(x)), as_buffer=True)
+    model.parts = [nn.Linear(4, 4)]
+    what = "a tensor of its own, of a module that is not registered"
+    assert kept_of(model) == {"parts[0].weight": f"Own: {what}, that it multiplies with"}
+
+
 def test_tensors_in_containers_have_names():
     model = Own((4, 4), lambda net, x: mean_of(x) @ net.others[1] @ net.deep["a"], as_buffer=True)
     model.others, model.deep = [None, torch.ones(4, 4)], {"a": torch.ones(4, 4)}

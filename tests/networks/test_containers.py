@@ -95,7 +95,11 @@ NOT_FINITE[7, 1, 0, 1] = float("nan")
         (iter(()), None, "there are no images"),
         (np.array([["a"]]), None, "must be numbers"),
         (IMAGES.to(torch.complex64), None, "must be real"),
-        (IMAGES[0], None, r"\(n, channels, height, width\), got \(3, 2, 2\)"),
+        (
+            IMAGES[0],
+            None,
+            r"\(n, channels, height, width\), got \(3, 2, 2\); .* \({'x': ...}, labels\)",
+        ),
         (IMAGES[:0], None, "images must be"),
         (NOT_FINITE, None, "image 7 holds"),
         (IMAGES, LABELS.float(), r"12 whole numbers, got torch\.float32"),
