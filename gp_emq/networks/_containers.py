@@ -167,7 +167,9 @@ def _labels(labels: object) -> Tensor:
 
 
 def _check_images(images: Tensor) -> Tensor:
-    if images.dim() in {0, 1, 3} or images.numel() == 0:
+    if images.numel() == 0:
+        raise DataError(f"there are no images in a tensor of shape {tuple(images.shape)}")
+    if images.dim() in {0, 1, 3}:
         raise DataError(
             f"images must be (n, channels, height, width), got {tuple(images.shape)}; other inputs "
             "come in a dict by the name of the argument, {'x': ...}, and as ({'x': ...}, labels) "

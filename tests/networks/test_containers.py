@@ -100,7 +100,7 @@ NOT_FINITE[7, 1, 0, 1] = float("nan")
             None,
             r"\(n, channels, height, width\), got \(3, 2, 2\); .* \({'x': ...}, labels\)",
         ),
-        (IMAGES[:0], None, "images must be"),
+        (IMAGES[:0], None, r"there are no images in a tensor of shape \(0, 3, 2, 2\)"),
         (NOT_FINITE, None, "image 7 holds"),
         (IMAGES, LABELS.float(), r"12 whole numbers, got torch\.float32"),
         (IMAGES, LABELS.numpy() / 2, "12 whole numbers, got"),

@@ -108,7 +108,7 @@ SAMPLES = {
     "words": (lambda: Workload(Reader(), ["a cat", "sat"], loss=bad.squared), "a batch holds str"),
     "lists of numbers": (lambda: whole(Reader(), TOKENS.tolist()), "images are list of int: give"),
     "other channels": (lambda: whole(pictures(), PICTURES[:, :1]), r"\(1, 1, 8, 8\): .*3 channels"),
-    "no samples": (lambda: whole(pictures(), PICTURES[:0]), "images must be"),
+    "no samples": (lambda: whole(pictures(), PICTURES[:0]), "there are no images in a"),
     "nothing": (lambda: whole(pictures()), "there are no images"),
     "a spent iterator": (lambda: whole(Workload(bad.made(), spent())), "there are no images"),
     "a spent iterator for a loss": (
