@@ -204,7 +204,9 @@ def _network(asked: QuantizeSettings, plan: "Plan") -> str:
             f"{asked.plan} does not say its network: give --network or --workload"
         )
     if asked.network is None:
-        refuse_code(name, QuantizationError, f"{asked.plan} names the network", "--network")
+        refuse_code(
+            name, QuantizationError, f"{asked.plan} names the network", "--network or --workload"
+        )
     return name
 
 

@@ -37,7 +37,9 @@ def train_as_asked(asked: TrainSettings) -> None:
     if network is None:
         raise TrainingError(NO_NETWORK)
     if asked.network is None and asked.workload is None:
-        refuse_code(network, TrainingError, f"{asked.plan} names the network", "--network")
+        refuse_code(
+            network, TrainingError, f"{asked.plan} names the network", "--network or --workload"
+        )
     folder = asked.out or _default_folder(asked, network)
     check_output_folder(folder)
     with (

@@ -97,7 +97,7 @@ def bench(tmp_path) -> Path:
 
 
 def test_a_plan_runs_no_network(plan, mark, capsys) -> None:
-    asked = f"--network {NAME}"
+    asked = f"--network or --workload {NAME}"
     refused(mark, quantize_main, ["--plan", str(plan)], option=asked)
     refused(mark, qat_main, ["--plan", str(plan)], option=asked)
     options = ["--plan", str(plan), "--images", "16", "--tests", "16", "--no-cache"]
