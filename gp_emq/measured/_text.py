@@ -29,7 +29,7 @@ def format_contest(found: Contest) -> str:
     )
     proxies = len(found.losses.keys() - {ONE_WIDTH})
     beside = " and of one width" if ONE_WIDTH in found.losses else ""
-    return f"{found.plans} plans of {proxies} proxies{beside} raced by loss: {told} images"
+    return f"{found.plans} plans of {proxies} proxies{beside} raced by loss: {told} samples"
 
 
 def _by_plan(found: Contest) -> dict[tuple[float, int], list[str]]:
