@@ -5,6 +5,7 @@ file of rows, so that a killed call goes on from there.
 """
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ from gp_emq.measured._calibration import calibrate
 from gp_emq.measured._contest import contest
 from gp_emq.measured._interactions import interact
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
-from gp_emq.measured._search import SearchSettings, search
+from gp_emq.measured._search import SearchSettings, confirmed, search
 from gp_emq.networks import Inputs, Network, load_inputs
 from gp_emq.networks.zoo import part_of
 from gp_emq.options import OptionParser, not_negative, positive, share
@@ -104,15 +105,12 @@ class _Study:
         """Plan in all ways at one size, and measure the plans on the test images."""
         begun = time.process_time()
         problem, start = self._raced(share)
-        found = search(
-            problem, start, self.search,
-            SearchSettings(self.options.measure, seed=self.options.seed),
-        )  # fmt: skip
+        best, searched = self._searched(problem, start)
         fitted = calibrate(
             problem, start, self.search, plans=self.options.calibrate, seed=self.options.seed
         )
         seconds = time.process_time() - begun
-        plans = {START: start, MEASURED: found.best, CALIBRATED: fitted.best}
+        plans = {START: start, MEASURED: best, CALIBRATED: fitted.best}
         together = self._together(problem, start, plans)
         uniform = _uniform(problem, self.bits)
         if uniform is not None:
@@ -126,14 +124,29 @@ class _Study:
             images=self.images,
             floating=_interval(measured(before, self.groups)),
             ways={name: self._way(plan, start) for name, plan in plans.items()},
-            kept=found.best != start,
+            kept=best != start,
             calibrated_kept=fitted.best != start,
-            plans=found.plans,
+            plans=searched,
             tau=_interval(fitted.tau),
             table_tau=_interval(fitted.table_tau),
             seconds=seconds,
             together=together,
         )
+
+    def _searched(self, problem: Problem, start: Configuration) -> tuple[Configuration, int]:
+        """Search for a better plan, from each that is found anew where that is asked for.
+
+        Returns:
+            The plan that is kept, and how many were measured; one in two searches counts twice.
+        """
+        tried, plans, left = start, 0, float(self.options.measure)
+        for seed in itertools.count(self.options.seed):
+            settings = SearchSettings(int(left), seed=seed)
+            found = search(problem, tried, self.search, settings)
+            tried, plans, left = found.tried, plans + found.plans, left - found.measurements
+            if left < 1 or not self.options.again:
+                break
+        return confirmed(self.search, start, tried)[0], plans
 
     def _together(
         self, problem: Problem, start: Configuration, plans: dict[str, Configuration]
@@ -241,6 +254,11 @@ def _parser() -> argparse.ArgumentParser:
         help="0 for all layers at the least width, 1 for all at the widest (default: three)",
     )  # fmt: skip
     parser.add_argument("--measure", type=positive, default=100, metavar="N", help="default: 100")
+    parser.add_argument(
+        "--again", action="store_true",
+        help="search on from the plan that was found, with other draws, as long as measurements "
+        "of --measure are left: a search ends where it can propose nothing new",
+    )  # fmt: skip
     parser.add_argument("--calibrate", type=positive, default=16, metavar="N", help="default: 16")
     parser.add_argument(
         "--interactions", choices=REACHES,

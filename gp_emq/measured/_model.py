@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from gp_emq.allocation import Configuration, Problem
+from gp_emq.measured._regression import covariance, log_evidence, posterior
 
 FloatArray = NDArray[np.float64]
 
@@ -31,7 +31,6 @@ _MIDDLE = (0.5, 0.2, 0.1)
 sum, relative to the loss; and what each is taken for as long as nothing tells."""
 _DECADE = 1.5
 """Natural logarithm by which a deviation may be off at one standard deviation."""
-_TINY = 1e-300
 _LEAST_WEIGHT = 1e-3
 """Of choices of deviations that count, beside the weight of the likeliest."""
 
@@ -119,10 +118,9 @@ class EffectModel:
 
     def row(self, configuration: Configuration) -> FloatArray:
         """Return which options a plan takes, less those of the start."""
-        row = np.zeros(len(self.options))
-        for place, (entry, width) in enumerate(self.options):
-            row[place] = float(configuration[entry] == width) - float(self.start[entry] == width)
-        return row
+        entries, widths = np.array(self.options).T
+        taken, before = (np.array(plan)[entries] == widths for plan in (configuration, self.start))
+        return np.asarray(taken.astype(np.float64) - before)
 
     def fitted(self, measured: Sequence[Measurement]) -> Effects:
         """Find the effects, over all choices of scale and deviations by their evidence."""
@@ -143,9 +141,9 @@ class EffectModel:
         }
         mean, second = np.zeros_like(self._harm), np.zeros((len(self._harm),) * 2)
         for one, weight in by_choice.items():
-            found, covariance = data.effects(self._prior(one), one)
+            found, known = data.effects(self._prior(one), one)
             mean += weight * found
-            second += weight * (covariance + np.outer(found, found))
+            second += weight * (known + np.outer(found, found))
         return Effects(mean, second - np.outer(mean, mean), by_choice)
 
     def left_out(self, measured: Sequence[Measurement], effects: Effects) -> FloatArray:
@@ -216,13 +214,9 @@ class _Data:
         lost = float(np.sqrt((self.differences**2 - self.variances).clip(0)).sum())
         return lost / said if said > 0 else 0.0
 
-    def _of(self, prior: FloatArray, chosen: Hyperparameters) -> FloatArray:
-        """Covariance of the differences, (n, n)."""
+    def _noise(self, chosen: Hyperparameters) -> FloatArray:
         # What no sum says grows with the loss: a plan that breaks the network tells little.
-        noise = self.variances + (chosen.misfit * self.losses) ** 2
-        whole: FloatArray = self.rows @ prior @ self.rows.T + np.diag(noise)
-        tiny = 1e-12 * np.trace(whole) / len(whole) + _TINY
-        return np.asarray(whole + tiny * np.eye(len(whole)))
+        return np.asarray(self.variances + (chosen.misfit * self.losses) ** 2)
 
     def _surplus(self, chosen: Hyperparameters) -> FloatArray:
         """What plans lose beyond what the table says."""
@@ -230,26 +224,22 @@ class _Data:
 
     def evidence(self, prior: FloatArray, chosen: Hyperparameters) -> float:
         """Logarithm of the evidence, and of a mild belief in the middle."""
-        factor = cho_factor(self._of(prior, chosen), lower=True)
-        surplus = self._surplus(chosen)
-        fit = float(surplus @ cho_solve(factor, surplus))
         found = (chosen.entry, chosen.width, chosen.misfit)
         off = sum(
             (np.log(value / middle) / _DECADE) ** 2
             for value, middle in zip(found, _MIDDLE, strict=True)
         )
-        return -fit / 2 - float(np.log(np.diag(factor[0])).sum()) - float(off) / 2
+        said = log_evidence(prior, self.rows, self._noise(chosen), self._surplus(chosen))
+        return said - float(off) / 2
 
     def effects(self, prior: FloatArray, chosen: Hyperparameters) -> tuple[FloatArray, FloatArray]:
         """Give mean and covariance of the effects."""
-        factor = cho_factor(self._of(prior, chosen), lower=True)
-        gain = cho_solve(factor, self.rows @ prior).T
-        mean: FloatArray = chosen.scale * self.harm + gain @ self._surplus(chosen)
-        return mean, prior - gain @ self.rows @ prior
+        mean, known = posterior(prior, self.rows, self._noise(chosen), self._surplus(chosen))
+        return chosen.scale * self.harm + mean, known
 
     def left_out(self, prior: FloatArray, chosen: Hyperparameters) -> FloatArray:
         # Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 5.12.
-        inverse = np.linalg.inv(self._of(prior, chosen))
+        inverse = np.linalg.inv(covariance(prior, self.rows, self._noise(chosen)))
         surplus = self._surplus(chosen)
         found: FloatArray = surplus - (inverse @ surplus) / np.diag(inverse)
         return np.asarray(self.rows @ (chosen.scale * self.harm) + found)

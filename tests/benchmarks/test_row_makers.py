@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -99,6 +100,29 @@ def test_measured_plans_are_compared_once(
     monkeypatch.setattr(measured, "search", None)
     assert measured.main(arguments) == 0
     assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("again", "asked"),
+    [
+        (False, [((0,), 100, 3)]),
+        (True, [((0,), 100, 3), ((0, 1), 59, 4), ((0, 1, 2), 19, 5)]),
+    ],
+)
+def test_a_search_goes_on_from_what_it_found(again, asked, monkeypatch) -> None:
+    done = []
+
+    def search(_problem, start, _network, settings) -> SimpleNamespace:
+        done.append((start, settings.measurements, settings.seed))
+        return SimpleNamespace(tried=(*start, len(done)), plans=10, measurements=40.5)
+
+    monkeypatch.setattr(measured, "search", search)
+    monkeypatch.setattr(measured, "confirmed", lambda _network, start, tried: (tried, start))
+    options = SimpleNamespace(measure=100, again=again, seed=3)
+    study = SimpleNamespace(options=options, search=None)
+    found = measured._Study._searched(study, None, (0,))
+    assert done == asked
+    assert found == ((0, *range(1, len(asked) + 1)), 10 * len(asked))
 
 
 def test_ratios_are_of_pairs_and_scaled_by_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
