@@ -98,6 +98,18 @@ BENCHES = (
     "token-digits-rtn-channel",
     "token-digits-rtn-tensor",
     "token-digits-adaround-channel",
+    "recurrent-digits-rtn-channel",
+    "recurrent-digits-rtn-tensor",
+    "recurrent-digits-adaround-channel",
+    "latent-digits-rtn-channel",
+    "latent-digits-rtn-tensor",
+    "latent-digits-adaround-channel",
+    "dilated-digits-rtn-bn-channel",
+    "dilated-digits-rtn-bn-tensor",
+    "dilated-digits-adaround-channel",
+    "multiscale-digits-rtn-bn-channel",
+    "multiscale-digits-rtn-bn-tensor",
+    "multiscale-digits-adaround-channel",
 )
 """The default: what the formulas that ship were found on and chosen by, and test networks."""
 
