@@ -4,11 +4,16 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from gp_emq.errors import GpEmqError, PrimitiveSetError
 from primitives._primitive_set import PrimitiveSet
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 def primitive_set_names() -> tuple[str, ...]:
@@ -50,17 +55,24 @@ def load_primitive_set(name_or_path: str) -> PrimitiveSet:
     return _build(module, name_or_path)
 
 
+class _SourceAlone(SourceFileLoader):
+    """Reads a user's file, and leaves no bytecode beside it."""
+
+    def set_data(self, path: str, data: "Buffer", *, _mode: int = 0o666) -> None:
+        """Write nothing."""
+
+
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise PrimitiveSetError(f"no primitive set file {str(path)!r}")
-    spec = importlib.util.spec_from_file_location(f"_primitive_set_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise PrimitiveSetError(f"{str(path)!r} is no Python file")
+    loader = _SourceAlone(f"_primitive_set_{path.stem}", str(path.absolute()))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None  # noqa: S101 - it has a loader
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look their own module up.
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except GpEmqError:
         raise
     except Exception as error:
