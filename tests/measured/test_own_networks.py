@@ -85,7 +85,7 @@ def test_a_terminal_shows_what_is_scored_and_what_races(proxies, monkeypatch, ca
     line = ["--network", "own_factories:bare", "--data", "images.npz", "--average-bits", "3"]
     assert main([*line, *proxies, "--no-plot"]) == 0
     shown = sys.stderr.getvalue()
-    for words in ("scoring", "mse") if proxies else ("rounding", "scoring", "racing", "fit_trace"):
+    for words in ("scoring", "mse") if proxies else ("rounding", "scoring", "racing", "gp-views"):
         assert words in shown
     left = shown.rsplit("\r", 1)[-1]  # bars leave nothing behind
     assert all(line.startswith("note: ") for line in left.splitlines())
