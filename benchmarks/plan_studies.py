@@ -22,9 +22,9 @@ from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.networks import Layer, load_inputs
 from gp_emq.proxies import Proxy
 from gp_emq.proxies.loading import load_proxy
-from gp_emq.ptq import QuantizationSettings
-from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import collect_statistics
+from gp_emq.ptq import QuantizationSettings, rounding_of
+from gp_emq.quantization.recipes import find_recipe
+from gp_emq.statistics import StatisticsSettings, collect_statistics
 
 UNIFORM, EVOLVED, RACED = "uniform", "evolved", "raced"
 HELD_BACK = 1024
@@ -140,6 +140,8 @@ def present(studies: Sequence[Study]) -> list[Study]:
 
 def make_plans(
     study: Study,
+    method: str,
+    settings: QuantizationSettings,
     evolved: str | None,
     *,
     seed: int,
@@ -150,6 +152,8 @@ def make_plans(
 
     Args:
         study: The study.
+        method: What will quantize.
+        settings: How.
         evolved: A run or an expression that is compared, too.
         seed: Of the draw of images.
         cache: Folder for statistics and tables.
@@ -157,20 +161,28 @@ def make_plans(
     """
     sources = {name: name for name in proxies} | ({EVOLVED: evolved} if evolved else {})
     loaded = {name: load_proxy(source) for name, source in sources.items()}
-    return _plans_by(study, loaded, seed=seed, cache=cache)
+    return _plans_by(study, method, settings, loaded, seed=seed, cache=cache)
 
 
 def _plans_by(
-    study: Study, proxies: Mapping[str, Proxy], *, seed: int, cache: Path | None
+    study: Study,
+    method: str,
+    quantization: QuantizationSettings,
+    proxies: Mapping[str, Proxy],
+    *,
+    seed: int,
+    cache: Path | None,
 ) -> list[Planned]:
     """Plan at all sizes with one width, and by each of some proxies."""
-    inputs = load_inputs(study.network)
-    layers = inputs.network.layers
+    inputs, recipe = load_inputs(study.network), find_recipe(method)
+    layers, calibration = inputs.network.layers, inputs.calibration(study.calibration, seed)
     statistics = collect_statistics(
-        inputs.calibration(study.calibration, seed),
+        calibration,
         bits=study.bits,
-        quantizer=WeightQuantizer(per_channel=True),
+        quantizer=quantization.weights,
         layers=layers,
+        settings=StatisticsSettings(renormed=recipe.renews_norms),
+        rounding=rounding_of(recipe, calibration, layers, quantization, cache=cache),
         cache=cache,
     )
     tables = {name: proxy.table(statistics, cache=cache) for name, proxy in proxies.items()}
@@ -222,7 +234,7 @@ def raced_plans(
         cache=cache,
     )
     racers = {name: load_proxy(name) for name in proxies} or contenders()
-    plans = _plans_by(study, racers, seed=seed, cache=cache)
+    plans = _plans_by(study, method, settings, racers, seed=seed, cache=cache)
     found = []
     for limit in sorted({plan.limit for plan in plans}):
         own = {plan.name: plan for plan in plans if plan.limit == limit and plan.widths}

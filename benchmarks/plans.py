@@ -79,9 +79,6 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace, cells: list[Ce
         options: Of the command.
         cells: Gets a cell for each method and size.
     """
-    made = make_plans(
-        study, options.evolved, seed=options.seed, cache=default_cache(), proxies=options.proxies
-    )
     inputs = load_inputs(study.network)
     seen = 0 if options.race is None else study.seen
     divided = inputs.divided(study.calibration, options.tests, options.seed, seen=seen)
@@ -91,12 +88,15 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace, cells: list[Ce
     for name in study.methods:
         if options.methods and name not in options.methods:
             continue
-        plans = [*made]
+        settings, cache = _settings(name, options), default_cache()
+        plans = make_plans(
+            study, name, settings, options.evolved,
+            seed=options.seed, cache=cache, proxies=options.proxies,
+        )  # fmt: skip
         if options.race is not None:
             plans += raced_plans(
-                study, name, _settings(name, options),
-                proxies=options.race, seed=options.seed, cache=default_cache(),
-            )  # fmt: skip
+                study, name, settings, proxies=options.race, seed=options.seed, cache=cache
+            )
         with tqdm(
             plans, desc=f"{study.network} {name}", unit="plan", file=sys.stderr, leave=False,
             disable=not sys.stderr.isatty(),

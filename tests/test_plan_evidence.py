@@ -48,7 +48,9 @@ def test_the_table_has_the_accuracies_of_the_plans(tabulated) -> None:
     network = load_network("digits")
     calibration = load_calibration("digits", count=64, seed=0).images
     test = load_test("digits", calibration=64, count=300, seed=0)
-    made = {plan.name: plan for plan in make_plans(STUDY, EXPRESSION, seed=0, cache=None)}
+    settings = QuantizationSettings()
+    found = make_plans(STUDY, "rtn", settings, EXPRESSION, seed=0, cache=None)
+    made = {plan.name: plan for plan in found}
     for name in ("uniform", "fit", "evolved"):
         quantized = quantize(network.model, made[name].widths, calibration)
         right = quantized(test.images).argmax(1) == test.labels

@@ -203,7 +203,8 @@ def _add_measuring(parser: OptionParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--measure-method", metavar="METHOD",
-        help="what quantizes, as for gp_emq.quantize, and by default as there",
+        help="what will quantize, as for gp_emq.quantize, and by default as there: plans are "
+        "measured by it, and formulas see weights as it rounds them",
     )  # fmt: skip
     add_number(
         group, "--max-drop",

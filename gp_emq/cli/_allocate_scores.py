@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from gp_emq import allocation, export, measured, networks, proxies, quantization, statistics
+from gp_emq import allocation, export, measured, networks, proxies, ptq, quantization, statistics
 from gp_emq._progress import progress_bar, show
 from gp_emq.allocation import BASELINES, BITS, WITHOUT_SCORES
 from gp_emq.cli._allocate import AllocateSettings
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gp_emq.measured import PlanNetwork
     from gp_emq.networks import Granularity, Inputs, Layer, Workload
     from gp_emq.proxies import Proxy, SensitivityTable
+    from gp_emq.quantization.recipes import Recipe
     from gp_emq.statistics import Statistics
 
 V = TypeVar("V")
@@ -279,13 +280,27 @@ class NetworkScores:
 
     @cached_property
     def _statistics(self) -> "Statistics":
+        recipe, quantizer = self._recipe, quantization.WeightQuantizer.of(self.granularity)
+        settings = ptq.QuantizationSettings(
+            quantizer, self.asked.activation_bits, seed=self.asked.seed
+        )
         return statistics.collect_statistics(
             self._samples,
             bits=self.bits,
-            quantizer=quantization.WeightQuantizer.of(self.granularity),
+            quantizer=quantizer,
             layers=self.layers,
+            settings=statistics.StatisticsSettings(renormed=recipe.renews_norms),
+            rounding=ptq.rounding_of(
+                recipe, self._samples, self.layers, settings, cache=self.cache
+            ),
             cache=self.cache,
         )
+
+    @property
+    def _recipe(self) -> "Recipe":
+        """What plans will be quantized by."""
+        recipes, named = quantization.recipes, self.asked.measuring.measure_method
+        return recipes.find_recipe(named or recipes.usual_method(self.inputs.network.model))
 
     @property
     def _baselines(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gp_emq.errors import StatisticsError
 from gp_emq.mqbench import Bench, bench_inputs, load_bench
-from gp_emq.statistics import Statistics, StatisticsSettings, collect_statistics
+from gp_emq.statistics import Statistics
 
 _DEAREST = ("hessian_top_eigenvalue", "hessian_diagonal", "fisher_diagonal")
 """Statistics to begin with where several workers share them out."""
@@ -60,14 +60,7 @@ def bench_statistics(bench: Bench, cache: Path, given: Given = Given()) -> Stati
         network=given.network,
         workload=given.workload,
     )
-    return collect_statistics(
-        inputs.calibration,
-        bits=bench.bits,
-        quantizer=inputs.quantizer,
-        layers=inputs.network.layers,
-        settings=StatisticsSettings(renormed=inputs.renormed),
-        cache=cache,
-    )
+    return inputs.statistics(bench.bits, cache=cache)
 
 
 @dataclass(frozen=True)

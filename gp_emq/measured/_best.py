@@ -30,7 +30,7 @@ from gp_emq.proxies import Proxy
 from gp_emq.proxies._table import check_bits
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import Statistics, collect_statistics
+from gp_emq.statistics import Statistics, StatisticsSettings, collect_statistics
 
 
 def best_plan(
@@ -147,6 +147,8 @@ def best_plan(
         bits=widths,
         quantizer=WeightQuantizer.of(settings.granularity),
         layers=layers,
+        settings=StatisticsSettings(renormed=network.renormed),
+        rounding=network.rounding,
         cache=cache,
     )
     tables = {

@@ -30,10 +30,15 @@ from gp_emq.networks import (
     undisturbed,
     values_per_sample,
 )
-from gp_emq.ptq import QuantizationSettings, make_task
+from gp_emq.ptq import (
+    QuantizationSettings,
+    learned_rounding,
+    make_task,
+    roundings_identity,
+)
 from gp_emq.quantization import Corrections, QuantizedNetwork
 from gp_emq.quantization.recipes import Progress, RoundedNetwork, find_recipe
-from gp_emq.statistics import network_sha256, sha256_of
+from gp_emq.statistics import Rounding, network_sha256, sha256_of
 
 CORRECTED = 64
 """Plans whose corrections are held in memory, those that were taken last; a race has fewer."""
@@ -136,6 +141,10 @@ class PlanNetwork:
             )
             for index, width in wanted
         }
+        self._task = task
+        self._rounded = {
+            (layers[index].name, width): weight for (index, width), weight in weights.items()
+        }
         grids = [task.activations.get(layer.name) for layer in layers]
         self._quantized = QuantizedNetwork(task.network.model, layers, weights, grids)
         with undisturbed():
@@ -151,6 +160,19 @@ class PlanNetwork:
             None if cache is None or not held_back.is_default else cache / "measured",
             self._identity(calibration, layers),
         )
+
+    @property
+    def rounding(self) -> Rounding | None:
+        """How weights are rounded, for statistics; None for to the nearest."""
+        recipe, task = find_recipe(self.settings.method), self._task
+        model, settings = task.network.model, self.settings.quantization
+        identity = roundings_identity(recipe, model, task.images, settings)
+        return learned_rounding(recipe, lambda: task, identity, self._rounded)
+
+    @property
+    def renormed(self) -> bool:
+        """Whether batch norms make up for what rounding does; see `StatisticsSettings`."""
+        return find_recipe(self.settings.method).renews_norms
 
     def answers(self, configuration: Configuration, stop: int) -> Answers:
         """Measure a plan on the first samples.

@@ -1,12 +1,17 @@
 """What a bench's statistics are collected on."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gp_emq.errors import BenchError
+from gp_emq.files import code_sha256
 from gp_emq.mqbench._bench import Bench, check_layers
 from gp_emq.mqbench._origin import check_sources, origin_of
+from gp_emq.mqbench._protocol import Protocol
+from gp_emq.mqbench._task import protocol_task
 from gp_emq.networks import (
     OWN_ARRAYS,
     OWN_WORKLOAD,
@@ -15,9 +20,18 @@ from gp_emq.networks import (
     Workload,
     file_sha256,
     load_inputs,
+    unwrapped,
 )
-from gp_emq.quantization import WeightQuantizer
-from gp_emq.quantization.recipes import find_recipe
+from gp_emq.ptq import learned_rounding
+from gp_emq.quantization import LearnedRoundings, WeightQuantizer
+from gp_emq.quantization.recipes import Task, find_recipe
+from gp_emq.statistics import (
+    Rounding,
+    Statistics,
+    StatisticsSettings,
+    collect_statistics,
+    network_sha256,
+)
 
 
 @dataclass(frozen=True)
@@ -30,12 +44,68 @@ class BenchInputs:
         quantizer: how the protocol quantizes weights.
         renormed: whether the protocol makes up for what rounding does to a channel's scale and
             shift; see `StatisticsSettings`.
+        protocol: how the bench was measured; `None` for to the nearest.
+        seed: of the bench's draws.
     """
 
     network: Network
     calibration: Workload
     quantizer: WeightQuantizer
     renormed: bool
+    protocol: Protocol | None = None
+    seed: int = 0
+
+    def statistics(
+        self,
+        bits: Sequence[int],
+        *,
+        cache: Path | None,
+        calibration: Workload | None = None,
+        seed: int = 0,
+    ) -> Statistics:
+        """Prepare the statistics of the network; each is computed when it is asked for.
+
+        Args:
+            bits: the bit choices.
+            cache: folder that keeps them, and learned roundings; `None` keeps nothing.
+            calibration: the samples to collect them on; by default those of the protocol.
+            seed: of their probes.
+        """
+        return collect_statistics(
+            self.calibration if calibration is None else calibration,
+            bits=bits,
+            quantizer=self.quantizer,
+            layers=self.network.layers,
+            settings=StatisticsSettings(renormed=self.renormed, seed=seed),
+            rounding=self._rounding(cache),
+            cache=cache,
+        )
+
+    def _rounding(self, cache: Path | None) -> Rounding | None:
+        """Give how the protocol rounds weights, where that is learned layer by layer."""
+        if self.protocol is None or not find_recipe(self.protocol.recipe).learns_layers:
+            return None
+        protocol, recipe = self.protocol, find_recipe(self.protocol.recipe)
+        document = {
+            "code": code_sha256("gp_emq.mqbench._task", *recipe.modules),
+            "state": network_sha256(unwrapped(self.network.model)),
+            "samples": self.calibration.samples_sha256(),
+            "protocol": protocol.settings(),
+            "seed": self.seed,
+        }
+        identity = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+        folder = None if cache is None else cache / "roundings" / identity[:32]
+
+        def task() -> Task:
+            return protocol_task(
+                self.calibration,
+                self.network.layers,
+                protocol,
+                self.seed,
+                LearnedRoundings(folder if self.calibration.is_default else None),
+            )
+
+        return learned_rounding(recipe, task, identity)
 
 
 def bench_inputs(
@@ -84,13 +154,13 @@ def bench_inputs(
         inputs = replace(inputs, data_set=RESIZED)
     count = made.protocol.calibration_images
     recipe = find_recipe(made.protocol.recipe)
-    renormed = recipe.learns or recipe.correct is not None
+    how = recipe.renews_norms, Protocol.from_settings(bench.provenance["protocol"]), made.seed
     if source not in (OWN_ARRAYS, OWN_WORKLOAD):
         return BenchInputs(
-            loaded, inputs.calibration(count, made.seed), made.protocol.weights, renormed
+            loaded, inputs.calibration(count, made.seed), made.protocol.weights, *how
         )
     batch = inputs.divided(count, None, made.seed).calibration
     if batch.samples_sha256() != bench.provenance.get("calibration_sha256"):
         given = inputs.data[0] if inputs.data else loaded.name
         raise BenchError(f"{given} holds other samples than bench {bench.name} was measured on")
-    return BenchInputs(loaded, batch, made.protocol.weights, renormed)
+    return BenchInputs(loaded, batch, made.protocol.weights, *how)

@@ -16,6 +16,7 @@ from gp_emq.determinism import one_thread
 from gp_emq.errors import BenchError
 from gp_emq.mqbench._form import Form, Found, form_of
 from gp_emq.mqbench._protocol import Protocol
+from gp_emq.mqbench._task import protocol_task
 from gp_emq.networks import (
     OWN_ARRAYS,
     OWN_WORKLOAD,
@@ -34,13 +35,9 @@ from gp_emq.quantization import (
     LearnedRoundings,
     QuantizedNetwork,
     QuantizedWeight,
-    RoundingSettings,
-    calibrate_activations,
-    grids_by_name,
     integer_convolution_available,
-    usual_images,
 )
-from gp_emq.quantization.recipes import RoundedNetwork, Task, find_recipe
+from gp_emq.quantization.recipes import RoundedNetwork, find_recipe
 from gp_emq.statistics import state_sha256
 
 ARITHMETICS = ("integer", "float")
@@ -100,7 +97,9 @@ class Measurer:
             self.groups, self.labelled = divided.groups, divided.labelled
             self.batch = self.test.batch
             self.recipe = find_recipe(protocol.recipe)
-            self._task = self._make_task()
+            self._task = protocol_task(
+                self.calibration, self.network.layers, protocol, settings.seed
+            )
             self._correct = None if self.recipe.correct is None else self.recipe.correct(self._task)
         self._quantized: QuantizedNetwork | None = None
 
@@ -197,25 +196,6 @@ class Measurer:
             forward=None if self.test.is_default else self.test.forward,
             integer=self.settings.arithmetic == "integer",
             device=self.settings.device,
-        )
-
-    def _make_task(self) -> Task:
-        protocol, layers = self.settings.protocol, self.network.layers
-        network, images = self.calibration.private(), self.calibration.samples
-        if protocol.activations.scale_rule != "minmax":
-            images = usual_images(images)
-        grids = calibrate_activations(network, layers, images, protocol.activations)
-        return Task(
-            network=network,
-            layers=layers,
-            images=images,
-            weights=protocol.weights,
-            activations=grids_by_name(layers, grids),
-            rounding=RoundingSettings(
-                iterations=protocol.iterations,
-                seed=self.settings.seed,
-                relative=protocol.relative,
-            ),
         )
 
     def _kept(self, run: Callable[[Samples], Any], what: str) -> Found:

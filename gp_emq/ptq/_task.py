@@ -99,20 +99,17 @@ def prepared_task(
         cache: Folder below which learned rounding is kept; None keeps nothing.
         progress: Told how far the recipe is.
     """
-    rounding = RoundingSettings(
-        iterations=recipe.iterations if settings.iterations is None else settings.iterations,
-        seed=settings.seed,
-    )
-    folder = _folder(
-        cache, recipe, network.model, images=images, settings=settings, rounding=rounding
-    )
+    folder = None
+    if cache is not None and recipe.learns:
+        identity = roundings_identity(recipe, network.model, images, settings)
+        folder = cache / "roundings" / identity[:32]
     return Task(
         network=network,
         layers=layers,
         images=images,
         weights=settings.weights,
         activations=_input_grids(network, layers, images, settings),
-        rounding=rounding,
+        rounding=_rounding_settings(recipe, settings),
         learned=LearnedRoundings(folder),
         progress=progress,
     )
@@ -131,21 +128,25 @@ def _input_grids(
     return grids_by_name(layers, grids)
 
 
-def _folder(
-    cache: Path | None,
-    recipe: Recipe,
-    model: nn.Module,
-    *,
-    images: Samples,
-    settings: QuantizationSettings,
-    rounding: RoundingSettings,
-) -> Path | None:
-    """Name the folder of what is learned by everything but the plan that it depends on.
+def _rounding_settings(recipe: Recipe, settings: QuantizationSettings) -> RoundingSettings:
+    steps = recipe.iterations if settings.iterations is None else settings.iterations
+    return RoundingSettings(iterations=steps, seed=settings.seed)
 
-    The code that learns it is part of that.
+
+def roundings_identity(
+    recipe: Recipe, model: nn.Module, images: Samples, settings: QuantizationSettings
+) -> str:
+    """Hash everything but the plan that learned rounding depends on, the code too.
+
+    Args:
+        recipe: What learns it.
+        model: The float network.
+        images: The calibration images that are used.
+        settings: Of the quantization.
+
+    Returns:
+        64 hexadecimal digits.
     """
-    if cache is None or not recipe.learns:
-        return None
     activations = settings.activations
     document = {
         "code": code_sha256(*recipe.modules),
@@ -154,7 +155,6 @@ def _folder(
         "images": sha256_of(tensors_of(images, "images")),
         "weights": settings.weights.document(),
         "activations": None if activations is None else asdict(activations),
-        "rounding": asdict(rounding),
+        "rounding": asdict(_rounding_settings(recipe, settings)),
     }
-    text = json.dumps(document, sort_keys=True)
-    return cache / "roundings" / hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

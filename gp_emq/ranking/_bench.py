@@ -13,7 +13,6 @@ from gp_emq.correlation import FloatArray, PairMask, at_equal_cost
 from gp_emq.mqbench import Bench, BenchInputs, bench_inputs, configuration_sizes, load_bench
 from gp_emq.networks import untrained_network
 from gp_emq.proxies import ProxyInputs
-from gp_emq.statistics import StatisticsSettings, collect_statistics
 
 
 @dataclass(frozen=True)
@@ -75,20 +74,13 @@ class RankedBench:
             calibration_seed: None for the whole calibration batch; else a random half of it,
                 with random probes of that seed too.
         """
-        calibration = self.inputs.calibration
-        settings = StatisticsSettings(renormed=self.inputs.renormed)
-        if calibration_seed is not None:
-            order = np.random.default_rng(calibration_seed).permutation(len(calibration))
-            half = torch.from_numpy(np.sort(order[: max(1, len(calibration) // 2)]))
-            calibration = calibration.part(half)
-            settings = replace(settings, seed=1 + calibration_seed)
-        statistics = collect_statistics(
-            calibration,
-            bits=self.bench.bits,
-            quantizer=self.inputs.quantizer,
-            layers=self.inputs.network.layers,
-            settings=settings,
-            cache=self.cache,
+        if calibration_seed is None:
+            return ProxyInputs(self.inputs.statistics(self.bench.bits, cache=self.cache))
+        whole = self.inputs.calibration
+        order = np.random.default_rng(calibration_seed).permutation(len(whole))
+        half = whole.part(torch.from_numpy(np.sort(order[: max(1, len(whole) // 2)])))
+        statistics = self.inputs.statistics(
+            self.bench.bits, cache=self.cache, calibration=half, seed=1 + calibration_seed
         )
         return ProxyInputs(statistics)
 

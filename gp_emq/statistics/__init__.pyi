@@ -5,6 +5,7 @@ from ._context import Context
 from ._header import network_sha256, sha256_of, state_sha256
 from ._layout import Layout
 from ._record import Aspect, Kind, Statistic
+from ._rounding import Rounding
 from ._settings import StatisticsSettings
 from ._statistics import Origin, Statistics, open_statistics
 
@@ -15,6 +16,7 @@ __all__ = [
     "Kind",
     "Layout",
     "Origin",
+    "Rounding",
     "Statistic",
     "Statistics",
     "StatisticsSettings",

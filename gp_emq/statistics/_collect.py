@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,6 +39,7 @@ from gp_emq.statistics._header import Header, check_bits, fingerprint, network_s
 from gp_emq.statistics._layout import Layout, Shape
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._record import Kind
+from gp_emq.statistics._rounding import Rounding
 from gp_emq.statistics._settings import StatisticsSettings
 from gp_emq.statistics._statistics import Origin, Statistics
 
@@ -57,6 +59,7 @@ def collect_statistics(
     layers: Sequence[Layer] | None = None,
     ties: Sequence[Sequence[str]] = (),
     settings: StatisticsSettings | None = None,
+    rounding: Rounding | None = None,
     cache: Path | None = None,
 ) -> Statistics:
     """Prepare the statistics of a network; each is computed when it is first asked for.
@@ -78,6 +81,8 @@ def collect_statistics(
         layers: The layers, as `find_layers` gives them; None looks for them.
         ties: Names of layers that share an entry, where `layers` is None.
         settings: How to collect; None for the defaults.
+        rounding: How the recipe rounds weights that the network will be quantized by, for what is
+            measured as the recipe leaves it; None for to the nearest.
         cache: Folder below which computed statistics are kept on disk; None keeps them in
             memory alone.
 
@@ -120,10 +125,11 @@ def collect_statistics(
         settings=settings,
         quantizer=quantizer,
         judged=workload.identity(),
+        rounding=None if rounding is None else rounding.identity,
     )
     header = Header(tuple(layers), tuple(bits), mark)
     origin = Origin(private, workload, quantizer, are_chosen=are_chosen)
-    inputs = Inputs(taken, answers, quantizer, settings)
+    inputs = Inputs(taken, answers, quantizer, settings, rounding)
     return Statistics(header, _Collector(private, header, inputs, workload, cache), origin=origin)
 
 
@@ -175,7 +181,7 @@ class _Collector:
         if inputs.labels is not None and workload.gives_logits:
             classes = check_classes(logits).shape[1]
             labels = check_labels(inputs.labels, len(workload), classes)
-            inputs = Inputs(inputs.images, labels, inputs.quantizer, inputs.settings)
+            inputs = replace(inputs, labels=labels)
         self._context = Context(header, inputs, network, self._ingredient, self._layout_of)
         self._borrowed = 0.0
 

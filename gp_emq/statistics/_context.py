@@ -22,6 +22,7 @@ from gp_emq.statistics._grid import WeightGrids
 from gp_emq.statistics._header import Header
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._network import FunctionalNetwork
+from gp_emq.statistics._rounding import Rounding
 from gp_emq.statistics._seeds import CURVATURE, generator
 from gp_emq.statistics._settings import StatisticsSettings
 from gp_emq.statistics._sources import GRIDS, INDEPENDENCE
@@ -36,12 +37,14 @@ class Inputs:
         labels: int64 (n,), or None for the network's own predictions.
         quantizer: Quantizer of the weights.
         settings: How to collect.
+        rounding: How the recipe rounds weights; None for to the nearest.
     """
 
     images: Samples
     labels: Samples | None
     quantizer: WeightQuantizer
     settings: StatisticsSettings
+    rounding: Rounding | None = None
 
 
 class Context:
@@ -66,6 +69,7 @@ class Context:
         self.header = header
         self.quantizer = inputs.quantizer
         self.settings = inputs.settings
+        self.rounding = inputs.rounding
         self.network = network
         self.lookup = lookup
         self.layout_of = layout_of
@@ -175,6 +179,18 @@ class Context:
         layout = self.header.weight_layout
         grids = WeightGrids.unpack(layout, self.lookup(GRIDS))
         return layout.views(grids.perturbation(self.lookup("weight"), 0, layout.size))
+
+    def recipe_perturbations(self) -> list[Tensor]:
+        """The same for weights as the recipe leaves them, which may learn how it rounds."""
+        rounding = self.rounding
+        if rounding is None:
+            return self.own_perturbations()
+        layers = self.header.weight_layers
+        weights = self.header.weight_layout.views(self.lookup("weight"))
+        return [
+            torch.stack([rounding.weight(layer, width) for width in self.header.bits]) - weight
+            for layer, weight in zip(layers, weights, strict=True)
+        ]
 
     def quantized(self, place: int) -> FunctionalNetwork:
         """The network with all layers at the width of a place."""

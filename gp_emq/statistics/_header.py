@@ -124,6 +124,7 @@ def fingerprint(
     quantizer: WeightQuantizer,
     settings: StatisticsSettings,
     judged: str | None = None,
+    rounding: str | None = None,
 ) -> str:
     """Hash everything that statistics depend on, the code that collects them too.
 
@@ -136,6 +137,7 @@ def fingerprint(
         quantizer: The weight quantizer.
         settings: The settings.
         judged: Hash of a workload's own forward, loss and metric; None for an image classifier.
+        rounding: Hash of what a recipe learns to round by; None where it rounds to the nearest.
 
     Returns:
         64 hexadecimal digits.
@@ -152,5 +154,6 @@ def fingerprint(
         "quantizer": quantizer.document(),
         "settings": asdict(settings),
         **({} if judged is None else {"workload": judged}),
+        **({} if rounding is None else {"rounding": rounding}),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,7 @@ Low widths leave the range in which a Taylor series at the float network holds, 
 tools take their gradients at the network that is quantized already.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -80,12 +80,8 @@ def _divergence_gradient(context: Context, at: At) -> Tensor:
     return divergence_gradient(context.network, _differentiable(context, at), context.batch)
 
 
-def _one_at_a_time(
-    context: Context, around: FunctionalNetwork, *, renormed: bool = False
-) -> Tensor:
-    return one_at_a_time(
-        context.network, around, context.batch, context.own_perturbations(), renormed=renormed
-    )
+def _one_at_a_time(context: Context, around: FunctionalNetwork) -> Tensor:
+    return one_at_a_time(context.network, around, context.batch, context.own_perturbations())
 
 
 def _has_norms_to_renew(context: Context) -> bool:
@@ -93,32 +89,54 @@ def _has_norms_to_renew(context: Context) -> bool:
     return context.settings.renormed and bool(batch_norms(context.network.network.model))
 
 
-def _renormed(context: Context, plain: str, at: At) -> Tensor:
-    """Measure as the recipe leaves batch norms; without any it is the same as `plain`."""
-    if not _has_norms_to_renew(context):
+def _as_quantized(context: Context, plain: str, place: int | None) -> Tensor:
+    """Measure with weights and batch norms as the recipe leaves them.
+
+    Args:
+        context: What may be used.
+        plain: Measured with weights rounded to the nearest and batch norms as trained, which is the
+            same where the recipe changes neither.
+        place: Of the width that all other entries have; None for float.
+    """
+    if context.rounding is None and not _has_norms_to_renew(context):
         return context.lookup(plain)
-    return _one_at_a_time(context, at(context), renormed=True)
+    return _around(context, context.recipe_perturbations(), place)
+
+
+def _around(context: Context, moved: Sequence[Tensor], place: int | None) -> Tensor:
+    """Measure as the recipe leaves the network around one width."""
+    return one_at_a_time(
+        context.network,
+        context.network if place is None else _uniform(context, moved, place),
+        context.batch,
+        moved,
+        renormed=_has_norms_to_renew(context),
+    )
+
+
+def _uniform(context: Context, moved: Sequence[Tensor], place: int) -> FunctionalNetwork:
+    return context.network.moved([widths[place] for widths in moved])
 
 
 def _sound(context: Context) -> Tensor:
     """Measure around the network at the lowest uniform width that works, else the float one."""
-    renormed = _has_norms_to_renew(context)
+    renormed, moved = _has_norms_to_renew(context), context.recipe_perturbations()
     widths = range(len(context.header.bits))
-    uniform = (context.quantized(place) for place in widths)
+    uniform = (_uniform(context, moved, place) for place in widths)
     shares = shares_explained(context.network, uniform, context.batch, renormed=renormed)
     place = next((place for place in widths if shares[place] >= SOUND), None)
     if place is None:
         return context.lookup(AS_QUANTIZED)
     if place == 0:
         return context.lookup(AS_QUANTIZED_LOW)
-    return _one_at_a_time(context, context.quantized(place), renormed=renormed)
+    return _around(context, moved, place)
 
 
 INGREDIENTS: Mapping[str, Computation] = {
     ONE_AT_A_TIME: lambda context: _one_at_a_time(context, context.network),
     ONE_AT_A_TIME_LOW: lambda context: _one_at_a_time(context, lowest(context)),
-    AS_QUANTIZED: lambda context: _renormed(context, ONE_AT_A_TIME, lambda known: known.network),
-    AS_QUANTIZED_LOW: lambda context: _renormed(context, ONE_AT_A_TIME_LOW, lowest),
+    AS_QUANTIZED: lambda context: _as_quantized(context, ONE_AT_A_TIME, None),
+    AS_QUANTIZED_LOW: lambda context: _as_quantized(context, ONE_AT_A_TIME_LOW, 0),
     AS_QUANTIZED_SOUND: _sound,
 }
 """What several of the statistics are parts of, so that they share its passes."""
@@ -158,7 +176,7 @@ def _measured(name: str, symbol: str, description: str, source: str, place: int)
 
 
 _FLOAT = "with the entry alone quantized"
-_RENORMED = "batch norms as the recipe leaves them"
+_RENORMED = "weights and batch norms as the recipe leaves them"
 _LOW = "with the entry at this width and all others at the lowest, beyond all at the lowest"
 
 QUANTIZED = (

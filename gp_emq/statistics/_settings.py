@@ -21,8 +21,8 @@ class StatisticsSettings:
         curvature_values: Most input values of all images that the Hessian is the mean over;
             of a larger batch a seeded draw is used.
         renormed: Whether the network will be quantized by a recipe that makes up for what rounding
-            does to a channel's scale and shift, by batch norms re-estimated or by learned
-            rounding; `recipe_divergence` then has batch norms by the images' own statistics.
+            does to a channel's scale and shift, as by batch norms re-estimated or corrected;
+            `recipe_divergence` then has batch norms by the images' own statistics.
 
     Raises:
         StatisticsError: A number is out of its range.

@@ -10,7 +10,9 @@ from gp_emq import bench
 from gp_emq.command import exit_status
 from gp_emq.errors import BenchError, RunError
 from gp_emq.mqbench import bench_inputs, find_protocol, load_bench
+from gp_emq.mqbench._again import settings_of
 from gp_emq.mqbench._file import write_bench
+from gp_emq.mqbench._measure import Measurer
 from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import load_images, load_network
 from gp_emq.quantization import WeightQuantizer
@@ -121,3 +123,26 @@ def test_show_of_no_bench_gives_one_line(tmp_path, run):
         assert status == 2
         assert error.startswith("error: ")
         assert error.count("\n") == 1
+
+
+def test_statistics_of_learned_rounding_see_the_weights_that_the_bench_measured(tmp_path):
+    """Against what the bench measures its configurations with."""
+    bench = load_bench("plain-digits-adaround-channel")
+    inputs, settings = bench_inputs(bench), settings_of(bench)
+    assert inputs.protocol == settings.protocol
+    assert not inputs.renormed
+    protocol = replace(settings.protocol, iterations=3)
+    inputs, settings = replace(inputs, protocol=protocol), replace(settings, protocol=protocol)
+    measurer = Measurer(settings)
+    rounding = inputs._rounding(tmp_path)
+    assert rounding is not None
+    for index, layer in enumerate(inputs.network.layers):
+        expected = measurer.rounded_weight(index, 2).values()
+        assert torch.equal(rounding.weight(layer, 2), expected)
+    assert len([*tmp_path.rglob("*.safetensors")]) == len(inputs.network.layers)
+    statistics = inputs.statistics(bench.bits, cache=None)
+    nearest = replace(inputs, protocol=None).statistics(bench.bits, cache=None)
+    tables = [one.tensor("recipe_divergence") for one in (statistics, nearest)]
+    assert not torch.equal(*tables)
+    assert torch.equal(nearest.tensor("measured_divergence"), tables[1])
+    assert torch.equal(statistics.tensor("measured_divergence"), tables[1])

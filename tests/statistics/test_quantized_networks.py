@@ -13,7 +13,7 @@ from torch.nn import functional
 import gp_emq
 from gp_emq.networks import weight_layers
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.statistics import STATISTICS, Statistics, StatisticsSettings
+from gp_emq.statistics import STATISTICS, Rounding, Statistics, StatisticsSettings
 
 BITS = (2, 3, 4)
 PLACES = {"low": 0, "middle": 1}
@@ -254,6 +254,57 @@ def test_a_recipe_that_leaves_batch_norms_as_trained_is_measured_so():
         assert torch.equal(
             statistics.tensor(name), statistics.tensor(name.replace("measured", "recipe"))
         )
+
+
+def test_weights_are_measured_as_the_recipe_rounds_them():
+    """A rounding of one's own, against copies of the network with just those weights."""
+    torch.manual_seed(0)
+    network, images, asked = Normed().eval(), torch.randn(12, 1, 6, 6), []
+
+    def rounded(layer, width):
+        asked.append((layer.name, width))
+        return (network.get_submodule(layer.name).weight.detach() * 2**width).floor() / 2**width
+
+    def collect(rounding):
+        return gp_emq.collect_statistics(
+            network, images, bits=BITS,
+            settings=StatisticsSettings(renormed=False), rounding=rounding,
+        )  # fmt: skip
+
+    nearest, statistics = collect(None), collect(Rounding("floors", rounded))
+    for name in ("measured_divergence", "quantization_mse", "curvature_form"):
+        assert torch.equal(statistics.tensor(name), nearest.tensor(name))
+    assert torch.equal(statistics.perturbation(), nearest.perturbation())
+    assert not asked  # what rounds to the nearest asks the recipe for nothing
+    names = [layer.name for layer in statistics.layers]
+    with torch.no_grad():
+        before = network(images).double().log_softmax(1)
+
+    def divergence(places):
+        other = reference_of(network)
+        with torch.no_grad():
+            for layer in statistics.layers:
+                if layer.name in places:
+                    weight = rounded(layer, BITS[places[layer.name]])
+                    other.get_submodule(layer.name).weight.copy_(weight)
+            after = other(images.clone()).double().log_softmax(1)
+        return float((before.exp() * (before - after)).sum(1).mean())
+
+    for base, kind in (
+        ({}, "recipe_divergence"),
+        (dict.fromkeys(names, 0), "recipe_divergence_low"),
+    ):
+        found = statistics.tensor(kind)
+        for layer in statistics.layers:
+            for place in range(len(BITS)):
+                expected = divergence({**base, layer.name: place}) - divergence(base)
+                assert float(found[layer.entry, place]) == pytest.approx(
+                    expected, rel=1e-3, abs=1e-6
+                )
+    assert {*asked} == {(name, width) for name in names for width in BITS}
+    assert statistics.fingerprint not in {
+        nearest.fingerprint, collect(Rounding("others", rounded)).fingerprint,
+    }  # fmt: skip
 
 
 def test_one_image_has_no_statistics_of_batch_norms():

@@ -71,6 +71,20 @@ class Recipe:
         return self.iterations > 0
 
     @property
+    def learns_layers(self) -> bool:
+        """Whether what it learns of a layer at a width serves every plan."""
+        return self.learns and self.round_layer is not None
+
+    @property
+    def renews_norms(self) -> bool:
+        """Whether it makes up for what rounding does to a channel's scale and shift.
+
+        What is learned for a whole plan does so, too, as far as can be said before there is a plan.
+        """
+        of_norms = self.correct is not None and not self.moves_biases
+        return of_norms or (self.learns and not self.learns_layers)
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """Names of the modules that it is made in, for the hash of its code."""
         steps = (self.round_layer, self.round_network, self.correct)
