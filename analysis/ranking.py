@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
-from scipy import stats
 
 from analysis import _style as style
+from gp_emq.correlation import mean_ranks
 from gp_emq.ranking import KENDALL, Ranking, Row
 
 _COLUMNS = 5
@@ -65,7 +65,7 @@ def plot_scores(ranking: Ranking) -> Figure:
         axes = figure.add_subplot(grid[place // _COLUMNS, place % _COLUMNS])
         scores = row.scored.scores
         assert scores is not None  # noqa: S101 - those without were left out above
-        ranks = stats.rankdata(scores[ranking.chosen]) / len(ranking.chosen)
+        ranks = mean_ranks(scores[ranking.chosen]) / len(ranking.chosen)
         axes.scatter(ranks, ranking.accuracies, s=6, linewidths=0, alpha=0.7,
                      color=_FAMILIES[row.proxy.family])  # fmt: skip
         tau = f"τ {row.tau:.2f}".replace("-", "−")

@@ -1,6 +1,7 @@
 """What every command of the package shares: how it ends."""
 
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -67,6 +68,11 @@ def resumption(hint: Callable[[], str]) -> Iterator[None]:
         raise
 
 
+def spare_what_lives() -> None:
+    """Look for garbage more rarely: what imports make stays, and looking through it takes long."""
+    gc.set_threshold(20_000, 20, 20)
+
+
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run a command's main function and exit as every command of the package does.
 
@@ -76,6 +82,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     Raises:
         SystemExit: always, with what `exit_status` gives.
     """
+    spare_what_lives()
     status = exit_status(main)
     if status > 128 or any(thread.name.startswith(WORKERS) for thread in threading.enumerate()):
         # Threads that are still at work would delay the end, or crash in the middle of it.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from gp_emq.ablation._carry_out import Outcome
 from gp_emq.columns import format_columns
@@ -84,7 +84,8 @@ def _interval(differences: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> tu
     count = len(differences)
     if count < 2:
         return float("nan"), float("nan")
-    half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * stats.sem(differences)
+    error = differences.std(ddof=1) / np.sqrt(count)
+    half = float(stdtrit(count - 1, (1 + LEVEL) / 2) * error)
     return float(differences.mean() - half), float(differences.mean() + half)
 
 

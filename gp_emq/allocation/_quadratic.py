@@ -9,15 +9,18 @@ linear and its optimum is that of the quadratic one.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, OptimizeResult
 
 from gp_emq.allocation._problem import Choice, Problem
 from gp_emq.allocation._solver import Optimum, gap_of, shares_of_slack, solve_program
 from gp_emq.errors import AllocationError
+
+if TYPE_CHECKING:  # slow to import
+    from scipy import sparse
+    from scipy.optimize import OptimizeResult
 
 FloatArray = NDArray[np.float64]
 PairScores = Mapping[tuple[int, int], FloatArray]
@@ -114,6 +117,8 @@ class _Program:
     def of(
         cls, scores: Sequence[Sequence[float]], pairs: PairScores, spent: FloatArray
     ) -> "_Program":
+        from scipy import sparse  # noqa: PLC0415 - slow to import
+
         counts = [len(row) for row in scores]
         first = np.concatenate([[0], np.cumsum(counts)])
         values = [np.asarray(row, dtype=np.float64) - max(row) for row in scores]
@@ -144,8 +149,11 @@ class _Program:
             cuts=[],
         )
 
-    def solved(self, nodes: int) -> OptimizeResult | None:
+    def solved(self, nodes: int) -> "OptimizeResult | None":
         """Solve it; None where nothing keeps the limits."""
+        from scipy import sparse  # noqa: PLC0415 - slow to import
+        from scipy.optimize import Bounds, LinearConstraint  # noqa: PLC0415 - slow to import
+
         count, whole = len(self.group), len(self.scores)
         groups = int(self.group.max()) + 1
         one_each = sparse.coo_array(

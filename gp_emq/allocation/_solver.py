@@ -8,14 +8,16 @@ above that gap; costs become shares of what may be spent; and what comes back is
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 
 from gp_emq.allocation._quiet import quiet_output
 from gp_emq.errors import AllocationError
+
+if TYPE_CHECKING:  # slow to import, and much that imports this module solves nothing
+    from scipy.optimize import Bounds, LinearConstraint, OptimizeResult
 
 FloatArray = NDArray[np.float64]
 
@@ -162,6 +164,9 @@ class _Problem:
         raise AllocationError("the integer program has no solution that stands a second look")
 
     def _program(self, nodes: int, cuts: list[FloatArray]) -> _Solution | None:
+        from scipy import sparse  # noqa: PLC0415 - slow to import
+        from scipy.optimize import Bounds, LinearConstraint  # noqa: PLC0415 - slow to import
+
         count = len(self.group)
         largest = float(self.loss.max(initial=0.0)) or 1.0
         one_each = sparse.csr_array(
@@ -233,10 +238,10 @@ def shares_of_slack(
 def solve_program(
     objective: FloatArray,
     integral: NDArray[np.int64],
-    bounds: Bounds,
-    constraints: Sequence[LinearConstraint],
+    bounds: "Bounds",
+    constraints: "Sequence[LinearConstraint]",
     nodes: int,
-) -> OptimizeResult | None:
+) -> "OptimizeResult | None":
     """Find the least value of an integer program; None where nothing meets the constraints.
 
     Args:
@@ -249,6 +254,8 @@ def solve_program(
     Raises:
         AllocationError: The solver failed.
     """
+    from scipy.optimize import milp  # noqa: PLC0415 - slow to import
+
     with quiet_output():
         result = milp(
             objective,
@@ -264,7 +271,7 @@ def solve_program(
     return result
 
 
-def gap_of(result: OptimizeResult) -> float:
+def gap_of(result: "OptimizeResult") -> float:
     """What a better solution could still gain, scaled; infinite where the solver does not say."""
     if result.status == 0:
         return 0.0

@@ -11,7 +11,7 @@ from ._bootstrap import (
 from ._pairs import WINDOW, PairMask, among, at_equal_cost, why_no_pairs
 from ._partial import partial_kendall
 from ._ranker import KendallRanker, Ranker
-from ._scores import FloatArray, kendall_tau, rounded, tau_b, why_unrankable
+from ._scores import FloatArray, kendall_tau, mean_ranks, rounded, tau_b, why_unrankable
 from ._weighted import (
     Correlation,
     kendall,
@@ -38,6 +38,7 @@ __all__ = [
     "kendall",
     "kendall_of_pairs",
     "kendall_tau",
+    "mean_ranks",
     "partial_kendall",
     "pearson",
     "resampled_taus",

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import optimize
 
 from gp_emq.evolution import FloatArray, Individual, Measurement, Objective, Outcome
 from gp_emq.experiment._validation import Judged
@@ -131,6 +130,8 @@ class Fitting:
 
     def _searched(self, individual: Individual, values: Values) -> Values:
         """Search the constants of some places, from given ones."""
+        from scipy import optimize  # noqa: PLC0415 - slow to import, rarely needed
+
         sites = list(values)
         start: FloatArray = np.log(list(values.values()))
         first = np.stack([start] * (len(sites) + 1))

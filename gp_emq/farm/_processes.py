@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from gp_emq._signals import ENDS
+from gp_emq.command import spare_what_lives
 
 WATCH = 1.0
 """Seconds between looks at whether the process that started a worker still lives."""
@@ -15,6 +16,7 @@ WATCH = 1.0
 
 def leave_interruptions() -> None:
     """Leave Ctrl-C to the process in charge, and go before it where memory runs out."""
+    spare_what_lives()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Blocked since before this process began; SIGTERM ends it, silently now that all is imported.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)

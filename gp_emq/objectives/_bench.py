@@ -7,9 +7,8 @@ from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from gp_emq.correlation import KendallRanker, PairMask, Ranker, among, rounded
+from gp_emq.correlation import KendallRanker, PairMask, Ranker, among, mean_ranks, rounded
 from gp_emq.evolution import Details, Figures, FloatArray, Measurement, Tables, centred
 from gp_emq.mqbench import Bench
 from gp_emq.proxies import configuration_scores
@@ -134,7 +133,7 @@ class BenchObjective:
 
 def _unit_ranks(scores: FloatArray) -> FloatArray:
     """Centred ranks of scores, scaled to unit length, (n,)."""
-    ranks: FloatArray = stats.rankdata(scores)
+    ranks: FloatArray = mean_ranks(scores)
     ranks -= ranks.mean()
     length = float(np.linalg.norm(ranks))
     return ranks / length if length else ranks

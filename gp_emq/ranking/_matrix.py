@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from gp_emq.correlation import Figure
+from gp_emq.correlation import Figure, mean_ranks
 from gp_emq.ranking._measures import KENDALL
 from gp_emq.ranking._rank import Ranking
 
@@ -43,7 +42,8 @@ def matrix(rankings: Sequence[Ranking]) -> tuple[MatrixRow, ...]:
         by_name = {row.proxy.name: row.figures.get(KENDALL, UNDEFINED) for row in ranking.rows}
         columns.append([by_name[name] for name in names])
     taus = np.array([[figure.value for figure in column] for column in columns])
-    places = stats.rankdata(-np.nan_to_num(taus, nan=-2.0), axis=1).mean(axis=0)
+    losses = -np.nan_to_num(taus, nan=-2.0)
+    places = np.stack([mean_ranks(row) for row in losses]).mean(axis=0)
     rows = [
         MatrixRow(name, tuple(column[index] for column in columns), float(places[index]))
         for index, name in enumerate(names)

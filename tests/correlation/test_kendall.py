@@ -13,7 +13,9 @@ from gp_emq.correlation import (
     bootstrap_interval,
     kendall_of_pairs,
     kendall_tau,
+    mean_ranks,
     rounded,
+    tau_b,
     why_no_pairs,
 )
 
@@ -49,6 +51,19 @@ def test_tau_is_scipys_with_and_without_ties(data, length) -> None:
     assert kendall_tau(scores, accuracies) == pytest.approx(
         scipy_tau(rounded(scores), accuracies), abs=1e-12
     )
+
+
+@pytest.mark.parametrize("spread", [2, 10**6])
+def test_tau_of_many_is_scipys_to_the_last_bit(spread) -> None:
+    scores, accuracies = np.random.default_rng(0).integers(spread, size=(2, 700))
+    assert tau_b(scores, accuracies) == scipy_tau(scores, accuracies)
+    assert tau_b(scores, scores) == 1 == -tau_b(scores, -scores)
+
+
+@given(data=st.data(), length=st.integers(1, 90))
+def test_mean_ranks_are_scipys(data, length) -> None:
+    numbers = data.draw(values(length, data.draw(st.sampled_from([1, 3, 10**6]))))
+    assert mean_ranks(numbers).tolist() == stats.rankdata(numbers).tolist()
 
 
 @given(data=st.data(), length=LENGTHS, candidates=st.integers(1, 40))

@@ -75,9 +75,11 @@ def test_other_failures_give_one_line(torchvision, outcomes):
 
 
 @pytest.mark.slow
-def test_the_package_imports_without_torchvision():
+def test_the_package_imports_without_torchvision_and_a_search_without_scipy():
     code = (
         "import sys; sys.modules['torchvision'] = None\n"
+        "from gp_emq.experiment import run\n"
+        "assert 'scipy' not in sys.modules\n"
         "from gp_emq.mqbench import load_bench, bench_inputs\n"
         "bench_inputs(load_bench('digits'))\n"
     )
