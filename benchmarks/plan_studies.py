@@ -212,6 +212,8 @@ def raced_plans(
 ) -> list[Planned]:
     """Let the plans of several proxies race at each size, quantized as they will be.
 
+    One width everywhere races with them, as in `gp_emq.allocate`.
+
     Args:
         study: The study.
         method: What quantizes.
@@ -239,6 +241,8 @@ def raced_plans(
     for limit in sorted({plan.limit for plan in plans}):
         own = {plan.name: plan for plan in plans if plan.limit == limit and plan.widths}
         racing = {name: _by_entry(own[name], layers) for name in racers if name in own}
+        if racing and UNIFORM in own:
+            racing[UNIFORM] = _by_entry(own[UNIFORM], layers)
         if not racing:
             found.append(Planned(RACED, limit, {}, 0.0, "no proxy has a plan"))
             continue

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import nn
 from tqdm import tqdm
 
 from benchmarks.plan_rows import Rows
@@ -35,8 +36,10 @@ from gp_emq.outputs import OutputFile
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.ptq import Measured, QuantizationSettings, run_recipe
 from gp_emq.ptq._accuracy import Right, accuracy, difference
-from gp_emq.quantization.recipes import find_recipe
+from gp_emq.quantization.recipes import find_recipe, usual_method
 from gp_emq.statistics import default_cache, sha256_of
+
+USUAL = "usual"
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,7 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace, cells: list[Ce
     network, groups = inputs.network, divided.groups
     floating = _measure("float", {}, network, divided, rows=rows, options=options)
     lines = []
-    for name in study.methods:
-        if options.methods and name not in options.methods:
-            continue
+    for name in _methods(study, network.model, options.methods):
         settings, cache = _settings(name, options), default_cache()
         plans = make_plans(
             study, name, settings, options.evolved,
@@ -127,6 +128,12 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace, cells: list[Ce
             for limit in sorted({plan.limit for plan in plans})
         ]
     return lines
+
+
+def _methods(study: Study, model: nn.Module, asked: Sequence[str] | None) -> list[str]:
+    """Name what quantizes a study's network."""
+    named = asked or study.methods
+    return list(dict.fromkeys(usual_method(model) if one == USUAL else one for one in named))
 
 
 def _complete(cells: Sequence[Cell]) -> list[Cell]:
@@ -318,8 +325,10 @@ def _parser() -> argparse.ArgumentParser:
         "none: those that race in gp_emq.allocate",
     )  # fmt: skip
     parser.add_argument(
-        "--methods", nargs="+", metavar="METHOD", help="of each network's (default: all)"
-    )
+        "--methods", nargs="+", metavar="METHOD",
+        help=f"what quantizes; {USUAL} is what gp_emq.quantize takes by itself (default: what each "
+        "network was studied with)",
+    )  # fmt: skip
     parser.add_argument("--tests", type=positive, metavar="N", help="test images (default: all)")
     parser.add_argument(
         "--iterations", type=positive, metavar="N", help="of learned rounding (default: 1,000)"

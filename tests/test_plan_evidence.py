@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from benchmarks import plan_studies, plans
 from benchmarks.plan_rows import Rows
@@ -85,6 +86,15 @@ def test_plans_race_and_the_winner_is_compared_too(tmp_path: Path, monkeypatch, 
         plans.main([*arguments, "--race", "fitt"])
 
 
+def test_methods_are_a_study_s_own_or_those_that_are_named() -> None:
+    normed, plain = nn.BatchNorm2d(3), nn.Linear(2, 2)
+    assert plans._methods(STUDY, plain, None) == ["rtn"]
+    assert plans._methods(STUDY, plain, ["usual", "adaround"]) == [
+        "rtn+bias-correction", "adaround",
+    ]  # fmt: skip
+    assert plans._methods(STUDY, normed, ["usual", "rtn+bn-correction"]) == ["rtn+bn-correction"]
+
+
 def test_without_names_those_race_that_race_in_allocate(monkeypatch) -> None:
     racing = {}
 
@@ -96,7 +106,8 @@ def test_without_names_those_race_that_race_in_allocate(monkeypatch) -> None:
     monkeypatch.setattr(plan_studies, "PlanNetwork", lambda *_, **__: None)
     study = replace(STUDY, network="plain-digits")
     (raced,) = raced_plans(study, "rtn", QuantizationSettings(), proxies=(), seed=0, cache=None)
-    assert list(racing) == list(contenders())
+    assert list(racing) == [*contenders(), "uniform"]
+    assert set(racing["uniform"]) == {3}
     assert (raced.name, raced.note) == ("raced", "gp-views")
     assert {*raced.widths.values()} <= {2, 3, 4}
 
