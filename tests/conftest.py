@@ -12,6 +12,10 @@ from gp_emq.store._database import SYNCHRONOUS
 
 FSYNC = os.fsync
 
+# What is compiled is kept, whatever the shell asks for: a hundred processes import the package.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Hypothesis runs the same examples every time: a failure is then a change, never a draw.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-SLOW = ["numpy", "scipy.optimize", "scipy.sparse", "scipy.stats", "torch", "safetensors.torch"]
+SLOW = ["numpy", "scipy.optimize", "scipy.sparse", "torch", "safetensors.torch"]
 """What takes seconds to import; an example may find it imported, but not the package."""
 
 

@@ -3,7 +3,6 @@
 import errno
 import importlib
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import Forked
 
 from gp_emq.command import exit_status, resumption
 from gp_emq.errors import GpEmqError, RunError, StatisticsError
@@ -58,8 +58,10 @@ def test_an_output_that_takes_nothing_is_no_accident(redirection, status, line) 
 
 def test_no_window_is_needed_to_draw(tmp_path) -> None:
     picture = tmp_path / "digits.svg"
-    found = shell(f"PYTHON gp_emq.bench show digits --plot {picture}", MPLBACKEND="no such one")
-    assert (found.returncode, found.stderr) == (0, "")
+    environment = {**os.environ, "MPLBACKEND": "no such one"}
+    command = Forked(["gp_emq.bench", "show", "digits", "--plot", picture], env=environment)
+    _, complaint = command.communicate()
+    assert (command.returncode, complaint) == (0, "")
     assert picture.exists()
 
 
@@ -85,19 +87,10 @@ def test_an_output_of_few_characters_gets_escapes(variables, tmp_path) -> None:
 
 def test_a_full_disk_loses_nothing_of_a_build(tmp_path, capsys) -> None:
     """A limit on the size of files is to a process what a full disk is."""
-    command = [sys.executable, "-m", *BUILD, "--out", str(tmp_path / "b")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-
-    failed = subprocess.run(
-        command, env=environment, preexec_fn=small_files,
-        capture_output=True, text=True,
-        check=False, timeout=100,
-    )  # fmt: skip
-    assert failed.returncode == 1
-    assert failed.stderr == (
+    command = Forked([*BUILD, "--out", tmp_path / "b"], most_bytes=1000)
+    _, complaint = command.communicate()
+    assert command.returncode == 1
+    assert complaint == (
         f"error: cannot write {tmp_path / 'b.partial'}: File too large; what is measured is kept "
         "beside the bench file: the same command goes on from there\n"
     )

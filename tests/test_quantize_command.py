@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked import Forked
 
 import gp_emq.quantize as command
 from gp_emq.allocation import load_plan, save_plan
@@ -120,12 +121,8 @@ def test_a_killed_call_goes_on_and_gives_the_same_bytes(
     out = tmp_path / "resumed.safetensors"
     arguments = ["--plan", str(plan), "--method", "brecq", "--out", str(out), "--images", "64",
                  "--tests", "50", "--iterations", "25"]  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gp_emq.quantize", *arguments],
-        env={**os.environ, "GP_EMQ_CACHE": str(own_cache)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    environment = {**os.environ, "GP_EMQ_CACHE": str(own_cache)}
+    process = Forked(["gp_emq.quantize", *arguments], env=environment)
     try:
         deadline = time.monotonic() + 100
         while len(list(own_cache.rglob("*.safetensors"))) < 3:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import Forked
 
 import gp_emq.run as command
 from gp_emq.command import exit_status
@@ -30,17 +31,7 @@ def run_in_this_process(*arguments: str | Path) -> int:
     return exit_status(lambda: command.main([str(argument) for argument in arguments]))
 
 
-def started(*arguments: str | Path, hash_seed: str = "0") -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "gp_emq.run", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for_generations(folder: Path, count: int, process: subprocess.Popen) -> None:
+def wait_for_generations(folder: Path, count: int, process: Forked) -> None:
     """Wait until a run has committed so many generations."""
     end = time.monotonic() + 120
     while time.monotonic() < end and process.poll() is None:
@@ -75,14 +66,17 @@ class TestTheSameRun:
         self, undisturbed, tmp_path
     ) -> None:
         other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-        process = started(*SMALL, "--jobs", "2", "--out", tmp_path / "run", hash_seed=other)
-        assert process.communicate(timeout=200) == ("", "")
-        assert process.returncode == 0
+        done = subprocess.run(
+            [sys.executable, "-m", "gp_emq.run", *SMALL, "--jobs", "2", "--out", tmp_path / "run"],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": other},
+            capture_output=True, text=True, check=False, timeout=200,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         assert hall_of_fame(tmp_path / "run") == hall_of_fame(undisturbed)
 
     @pytest.mark.slow
     def test_a_killed_run_resumes_to_the_same(self, undisturbed, tmp_path) -> None:
-        process = started(*SMALL, "--out", tmp_path / "run")
+        process = Forked(["gp_emq.run", *SMALL, "--out", tmp_path / "run"])
         wait_for_generations(tmp_path / "run", 2, process)
         process.kill()
         process.communicate()
@@ -96,7 +90,7 @@ class TestTheSameRun:
     def test_after_ctrl_c_a_run_says_how_to_resume_and_then_comes_to_the_same(
         self, undisturbed, tmp_path
     ) -> None:
-        process = started(*SMALL, "--out", tmp_path / "run")
+        process = Forked(["gp_emq.run", *SMALL, "--out", tmp_path / "run"])
         wait_for_generations(tmp_path / "run", 2, process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=100)
@@ -159,7 +153,7 @@ class TestErrors:
         return told
 
     def test_the_process_itself_ends_so(self, tmp_path) -> None:
-        process = started("--gens", "0", "--out", tmp_path / "run")
+        process = Forked(["gp_emq.run", "--gens", "0", "--out", tmp_path / "run"])
         out, err = process.communicate(timeout=100)
         assert process.returncode == 2
         assert out == ""

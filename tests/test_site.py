@@ -2,12 +2,11 @@
 
 import importlib.util
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import every_command
 import pytest
+from forked import Forked
 
 import gp_emq
 
@@ -26,9 +25,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", ROOT / "docs", out]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (built.returncode, built.stderr) == (0, ""), built.stderr
+    built = Forked(["sphinx", "-W", "--keep-going", "-q", ROOT / "docs", out])
+    _, complaints = built.communicate(250)
+    assert (built.returncode, complaints) == (0, ""), complaints
     return out
 
 

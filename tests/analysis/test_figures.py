@@ -1,6 +1,4 @@
 import importlib
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from functools import cache
 from itertools import combinations
@@ -8,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import Forked
 from matplotlib.text import Text
 
 import analysis
@@ -136,14 +135,11 @@ def test_a_folder_that_is_no_run_is_refused(command, tmp_path):
 
 @pytest.mark.slow
 def test_a_folder_that_is_no_run_gives_one_clear_line(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "analysis.convergence", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+    command = Forked(["analysis.convergence", tmp_path])
+    assert command.communicate() == (
+        "", f"error: {tmp_path} is no run: it has no store.sqlite\n"
     )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.strip().splitlines() == [
-        f"error: {tmp_path} is no run: it has no store.sqlite"
-    ]
+    assert command.returncode == 2
     assert not list(tmp_path.iterdir())
 
 

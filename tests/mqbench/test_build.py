@@ -2,14 +2,13 @@ import binascii
 import itertools
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+from forked import Forked
 from mortal_measurements import MortalMeasurements
 
 from gp_emq import bench as command
@@ -59,16 +58,16 @@ def whole(tmp_path_factory):
 
 
 def _command(*arguments):
-    return [sys.executable, "-m", "gp_emq.bench", *ARGUMENTS.split(), *map(str, arguments)]
+    return ["gp_emq.bench", *ARGUMENTS.split(), *map(str, arguments)]
 
 
 def build_command(out, *arguments):
     parts = _command("--protocol", "rtn", "--arithmetic", "float", "--out", out, *arguments)
-    return [*parts[:3], "build", *parts[3:]]
+    return [parts[0], "build", *parts[1:]]
 
 
 def build_here(out, *arguments):
-    return command.main(build_command(out, *arguments)[3:])
+    return command.main(build_command(out, *arguments)[1:])
 
 
 def test_accuracies_are_those_of_the_configurations(whole):
@@ -128,7 +127,7 @@ def test_a_killed_build_goes_on_where_it_was(whole, tmp_path):
     out, partial = tmp_path / "b.safetensors", tmp_path / "b.safetensors.partial"
     measured = []
     for kill_at in (2, 5, 9):
-        process = subprocess.Popen(build_command(out, "--jobs", 1))
+        process = Forked(build_command(out, "--jobs", 1))
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             if partial.exists() and len(partial.read_bytes().splitlines()) > kill_at:
@@ -312,7 +311,7 @@ def test_two_builds_cannot_write_the_same_file(tmp_path):
     ],
 )
 def test_wrong_arguments_give_one_line(tmp_path, capsys, monkeypatch, arguments, words):
-    line = build_command(tmp_path / "b", *arguments)[3:]
+    line = build_command(tmp_path / "b", *arguments)[1:]
     monkeypatch.delenv("GP_EMQ_DATA", raising=False)
     assert exit_status(lambda: command.main(line)) == 2
     error = capsys.readouterr().err

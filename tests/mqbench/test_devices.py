@@ -1,16 +1,13 @@
 """Where configurations are measured: a GPU by name, and clear words where there is none."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
+from forked import Forked
 
 from gp_emq.mqbench import MeasurementSettings, Measurer, find_protocol
 
 BUILD = (
-    "-m",
     "gp_emq.bench",
     "build",
     "--network",
@@ -30,10 +27,10 @@ def settings(device: str) -> MeasurementSettings:
 @pytest.mark.slow
 def test_a_device_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path) -> None:
     out = tmp_path / "bench.safetensors"
-    command = [sys.executable, *BUILD, "--devices", "cuda:77", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    command = Forked([*BUILD, "--devices", "cuda:77", "--out", out])
+    _, complaint = command.communicate()
+    assert command.returncode == 2
+    (line,) = complaint.splitlines()
     assert line.startswith("error: unknown device 'cuda:77'; available are cpu")
     assert not list(tmp_path.iterdir())
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from forked import Forked
 from PIL import Image
 
 from gp_emq.allocation import CostSettings, allocate, save_plan
@@ -195,12 +196,12 @@ def test_a_kill_at_any_moment_changes_no_byte(tmp_path) -> None:
                  "64",
                  "--epochs", "8", "--batch", "32", "--device", "cpu", "--quiet"]  # fmt: skip
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    command = [sys.executable, "-m", "gp_emq.qat", *arguments, "--out", str(killed)]
-    with subprocess.Popen(command, env=environment()) as process:
-        end = time.monotonic() + 60
-        while not (killed / "log.csv").exists() and time.monotonic() < end:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
+    process = Forked(["gp_emq.qat", *arguments, "--out", killed], env=environment())
+    end = time.monotonic() + 60
+    while not (killed / "log.csv").exists() and time.monotonic() < end:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
     with (killed / "log.csv").open(newline="") as file:
         assert 1 <= len(list(csv.DictReader(file))) < 8
     assert not (killed / "quantized.safetensors").exists()

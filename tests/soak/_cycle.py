@@ -13,6 +13,8 @@ from pathlib import Path
 from ._targets import TARGETS, Target, command_line, write_plan
 
 ROOT = Path(__file__).parents[2]
+POPEN = subprocess.Popen
+"""What starts a command."""
 PATIENCE = 1800.0
 """Seconds in which a command that nobody kills has to end."""
 
@@ -89,7 +91,7 @@ class Victim:
         line = command_line(arguments)
         # Output of the latest start alone, complaints of all.
         with (self.folder / "stdout").open("wb") as out, (self.folder / "stderr").open("ab") as err:
-            return subprocess.Popen(line, env=environment, stdout=out, stderr=err)
+            return POPEN(line, env=environment, stdout=out, stderr=err)
 
 
 def cycle(victim: Victim, rng: random.Random, kills: int, count: Count) -> None:

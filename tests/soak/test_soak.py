@@ -3,18 +3,27 @@
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+from forked import Forked
 
+from . import _cycle
 from ._cycle import Count, Victim, cycle
 from ._targets import TARGETS
 
 pytestmark = pytest.mark.slow
 
 
+def fork(line: list[str], env: dict[str, str], stdout: BinaryIO, stderr: BinaryIO) -> Forked:
+    """Start ``python -m`` and a command."""
+    return Forked(line[2:], env=env, out=stdout.name, err=stderr.name)
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A build that learns nothing."""
+    """A build that learns nothing, and starts at once."""
+    monkeypatch.setattr(_cycle, "POPEN", fork)
 
     def start(folder: Path, backend: str) -> list[str]:
         line = TARGETS["whole"].start(folder, backend)
@@ -29,8 +38,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_command_that_was_killed_comes_to_the_same(tmp_path) -> None:
     undisturbed = Victim("bench", "threading", tmp_path / "command").undisturbed()
     count = Count()
-    # The moments are within the second that it takes at the very least, so each is a kill.
-    victim = replace(undisturbed, seconds=1.0)
+    # The moments are so early that it has not ended, even if it was slow before: each is a kill.
+    victim = replace(undisturbed, seconds=0.4 * undisturbed.seconds)
     cycle(victim, random.Random(0), 2, count)
     assert count.faults == []
     assert (count.runs, count.identical) == (1, 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import Forked
 
 from gp_emq import run as run_command
 from gp_emq.cli._console import COMMANDS
@@ -241,7 +242,7 @@ def found(folder: Path) -> list[object]:
 @pytest.mark.slow
 def test_a_run_is_followed_to_its_end_and_does_not_notice(tmp_path) -> None:
     assert run_command.main([*SMALL, "--out", str(tmp_path / "alone")]) == 0
-    run = started("gp_emq.run", *SMALL, "--out", tmp_path / "run")
+    run = Forked(["gp_emq.run", *SMALL, "--out", tmp_path / "run"])
     try:
         while not (tmp_path / "run").exists():
             assert run.poll() is None
