@@ -21,10 +21,14 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 
+# What is imported and collected stays to the end: nobody need look through it for garbage.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What was imported stays to the end: nobody need look through it for garbage again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 20)
 
 
