@@ -33,17 +33,10 @@ def read_cifar(paths: Sequence[Path], *, part: str) -> tuple[Tensor, Tensor] | N
     Raises:
         DataError: if a file does not read or has other contents.
     """
-    arrays = []
-    for path in paths:
-        if path.is_dir() and (path / _DOWNLOADED).is_dir():
-            arrays.append(_read_download(path, part))
-            continue
-        files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-        if not files:
-            raise DataError(f"{path} holds neither .npz files nor {_DOWNLOADED}")
-        arrays += [
-            _read_npz(file) for file in files if file.name.startswith("test") == (part == "test")
-        ]
+    arrays = [
+        _read_download(place, part) if place.is_dir() else _read_npz(place)
+        for place in cifar_places(paths, part=part)
+    ]
     if not arrays:
         return None
     pixels = np.concatenate([x for x, _ in arrays])
@@ -51,6 +44,28 @@ def read_cifar(paths: Sequence[Path], *, part: str) -> tuple[Tensor, Tensor] | N
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
     images.sub_(torch.tensor(MEAN)[:, None, None]).div_(torch.tensor(DEVIATION)[:, None, None])
     return images.contiguous(), torch.from_numpy(labels.astype(np.int64))
+
+
+def cifar_places(paths: Sequence[Path], *, part: str) -> list[Path]:
+    """Say which files, and which folders of a download, hold the training or the test images.
+
+    Args:
+        paths: As for `read_cifar`.
+        part: `"training"` or `"test"`.
+
+    Raises:
+        DataError: If a folder holds nothing.
+    """
+    places: list[Path] = []
+    for path in paths:
+        if path.is_dir() and (path / _DOWNLOADED).is_dir():
+            places.append(path)
+            continue
+        files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not files:
+            raise DataError(f"{path} holds neither .npz files nor {_DOWNLOADED}")
+        places += [file for file in files if file.name.startswith("test") == (part == "test")]
+    return places
 
 
 def _read_npz(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:

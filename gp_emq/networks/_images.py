@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gp_emq.errors import DataError
 from gp_emq.networks import _digits
-from gp_emq.networks._cifar import read_cifar
+from gp_emq.networks._cifar import cifar_places, read_cifar
 from gp_emq.networks._imagenet import read_imagenet
 from gp_emq.networks._registry import DATA_VARIABLE, network_specifications
 from gp_emq.networks._samples import sha256_of_values
@@ -86,10 +86,7 @@ def load_images(
         return ImageSet(images, labels, groups)
     resized = data_set == RESIZED
     data_set = "imagenet" if resized else data_set
-    found = list(paths) or [_default_folder(data_set)]
-    for path in found:
-        if not path.exists():
-            raise DataError(f"no {data_set} data at {path}: {_HINTS[data_set]}")
+    found = _existing(data_set, paths)
     if data_set == "cifar10":
         arrays = read_cifar(found, part=part)
     else:
@@ -182,8 +179,16 @@ def batch_size(input_shape: Sequence[int]) -> int:
 def has_training_part(data_set: str, paths: Sequence[Path] = ()) -> bool:
     """Say whether a data set has training images where it is looked for."""
     if data_set == "cifar10":
-        return load_images(data_set, paths, part="training") is not None
+        return bool(cifar_places(_existing(data_set, paths), part="training"))
     return data_set == "digits"
+
+
+def _existing(data_set: str, paths: Sequence[Path]) -> list[Path]:
+    found = list(paths) or [_default_folder(data_set)]
+    for path in found:
+        if not path.exists():
+            raise DataError(f"no {data_set} data at {path}: {_HINTS[data_set]}")
+    return found
 
 
 def _load_test(data_set: str, paths: Sequence[Path]) -> ImageSet:

@@ -34,13 +34,12 @@ def rounded(rows: Tensor, bits: int, group: int | None) -> Tensor:
     """Round rows to 2 to the bits values: a scale spans the largest of each row, or of a group."""
     found = torch.empty_like(rows)
     step = group or rows.shape[1]
-    for channel, row in enumerate(rows):
-        for start in range(0, len(row), step):
-            part = row[start : start + step]
-            scale = 2 * part.abs().max() / (2**bits - 1)
-            scale = scale if scale > 0 else torch.ones(())
-            low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-            found[channel, start : start + step] = scale * (part / scale).round().clamp(low, high)
+    for start in range(0, rows.shape[1], step):
+        part = rows[:, start : start + step]
+        scale = 2 * part.abs().amax(dim=1, keepdim=True) / (2**bits - 1)
+        scale = scale.where(scale > 0, 1.0)
+        low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        found[:, start : start + step] = scale * (part / scale).round().clamp(low, high)
     return found
 
 

@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
 from gp_emq.errors import GpEmqError
-from gp_emq.evolution import TableJob, Tabulation
 from gp_emq.farm import Farm
 
 
@@ -60,16 +59,3 @@ def test_no_jobs_are_refused() -> None:
 def test_a_mistake_in_the_work_is_no_secret() -> None:
     with pytest.raises(ZeroDivisionError, match="one by nought"):
         Farm([Failing("failing")]).map([1, 2])
-
-
-@pytest.mark.slow
-def test_a_search_is_the_same_for_any_number_of_jobs_and_devices(tiny) -> None:
-    job = TableJob("bit_aware", (tiny.folder,))
-    found = []
-    for variants, jobs in (([job], 1), ([job, job], 2)):
-        with Farm(variants, jobs=jobs) as farm:
-            search = tiny.search(tables=Tabulation(job, farm.map), population=8)
-            rows = [row for _ in range(3) if search.step() for row in search.rows]
-        tables = [[table.tobytes() for table in row.tables] for row in rows]
-        found.append(([replace(row, seconds=0.0) for row in rows], tables))
-    assert found[0] == found[1]

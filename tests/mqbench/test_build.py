@@ -96,18 +96,13 @@ def test_the_shipped_digits_bench_was_measured_like_this():
 
 
 @pytest.mark.slow
-def test_the_file_is_the_same_for_any_number_of_jobs(whole, tmp_path):
-    out = tmp_path / "b.safetensors"
-    assert build_here(out, "--jobs", 2) == 0
-    assert out.read_bytes() == whole.read_bytes()
-
-
-@pytest.mark.slow
-def test_a_worker_that_dies_costs_nothing_but_its_configuration(whole, tmp_path, monkeypatch):
+def test_the_file_is_the_same_for_any_number_of_workers_and_if_one_dies(
+    whole, tmp_path, monkeypatch
+):
     job = partial(MortalMeasurements, mark=tmp_path / "mark")
     monkeypatch.setattr("gp_emq.mqbench._build.MeasurementJob", job)
     out = tmp_path / "b.safetensors"
-    build_bench(settings(), count=12, out=out, farm=FarmSettings(jobs=2))
+    assert build_here(out, "--jobs", 2) == 0
     assert (tmp_path / "mark" / "died").exists()
     assert out.read_bytes() == whole.read_bytes()
 

@@ -4,8 +4,7 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
+import socket
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -219,14 +218,20 @@ def test_two_processes_train_as_one_does(tmp_path) -> None:
                  "--batch", "32", "--images", "64", "--learning-rate", "0.02", "--data", images,
                  "--test-data", images,
                  "--device", "cpu"]  # fmt: skip
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    out = ["--out", str(tmp_path / "two")]
-    command = [sys.executable, *torchrun, "-m", "gp_emq.qat", *arguments, *out]
-    done = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 4
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    # As torchrun starts them.
+    processes = [
+        Forked(
+            ["gp_emq.qat", *arguments, "--out", tmp_path / "two"],
+            env={**environment(), **place, "WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in "01"
+    ]
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert [len(out.splitlines()) for out, _ in said] == [4, 0]
     run(*arguments, "--quiet", "--out", tmp_path / "one")
     one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
     assert one.keys() == two.keys()
