@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 _REGISTERED = frozenset({"_parameters", "_buffers", "_modules"})
+_PLAIN = frozenset({type(None), bool, int, float, str})
 _DEEPEST = 6
 """Things within things that are looked into."""
 
@@ -52,10 +53,16 @@ def held_tensors(model: nn.Module) -> Iterator[Place]:
     named = list(model.named_modules())
     seen = {id(module) for _, module in named}
     for prefix, module in named:
-        for attribute in list(vars(module)):
-            if attribute not in _REGISTERED:
-                name = f"{prefix}.{attribute}" if prefix else attribute
-                yield from _item(vars(module), attribute, name, _DEEPEST, seen)
+        for attribute, value in list(vars(module).items()):
+            if attribute in _REGISTERED or _is_plain(value):
+                continue
+            name = f"{prefix}.{attribute}" if prefix else attribute
+            yield from _item(vars(module), attribute, name, _DEEPEST, seen)
+
+
+def _is_plain(value: Any) -> bool:
+    """Say of most that modules keep, at once, that no tensor can be in it."""
+    return type(value) in _PLAIN or (isinstance(value, dict) and not value)
 
 
 def _item(holder: Any, key: Any, name: str, depth: int, seen: set[int]) -> Iterator[Place]:

@@ -41,18 +41,23 @@ def browser():
         yield opened
 
 
-@pytest.fixture(scope="module", params=[(400, "dark"), (1400, "light")], ids=str)
-def page(request, browser, finished_run, tmp_path_factory):
-    """The report of a run in a window of some width; `said` is what it complains of."""
+@pytest.fixture(scope="module")
+def report(finished_run, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report([finished_run], path, quiet=True)
+    return path
+
+
+@pytest.fixture(scope="module", params=[(400, "dark"), (1400, "light")], ids=str)
+def page(request, browser, report):
+    """The report of a run in a window of some width; `said` is what it complains of."""
     width, scheme = request.param
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.said = []
     page.on("console", lambda message: page.said.append(message.text))
     page.on("pageerror", lambda error: page.said.append(str(error)))
     page.on("request", lambda asked: page.said.append(asked.url) if "http" in asked.url[:5] else 0)
-    picture.open_report(page, path)
+    picture.open_report(page, report)
     page.width, page.scheme = width, scheme
     yield page
     page.close()
@@ -123,10 +128,8 @@ def test_a_printed_report_fits_its_paper_and_hides_nothing(page):
     assert page.evaluate(closed) > 0
 
 
-def test_a_picture_shows_four_figures_of_a_report(browser, finished_run, tmp_path):
-    path = tmp_path / "report.html"
-    write_report([finished_run], path, quiet=True)
-    taken = picture.take_picture(browser, path)
+def test_a_picture_shows_four_figures_of_a_report(browser, report):
+    taken = picture.take_picture(browser, report)
     assert taken[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", taken[16:24])
     assert width == picture.WIDTH

@@ -113,7 +113,7 @@ def test_an_object_and_workers_measure_the_same(built, tmp_path) -> None:
     _, bench = built
     for name, workload, farm in (
         ("object", regression(), None),
-        ("workers", "own_workloads:regression", FarmSettings(jobs=2, backend="loky")),
+        ("workers", "own_workloads:regression", FarmSettings(jobs=1, backend="loky")),
     ):
         again = build_bench(
             settings(workload, "rtn+bn"), count=COUNT, out=tmp_path / name, farm=farm
