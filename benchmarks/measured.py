@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ FloatArray = NDArray[np.float64]
 class _Study:
     """One network with what measures its plans."""
 
-    def __init__(self, name: str, options: argparse.Namespace) -> None:
+    def __init__(self, name: str, options: argparse.Namespace, *, cache: Path | None) -> None:
         self.options = options
         self.inputs: Inputs = load_inputs(name)
         network = self.inputs.network
@@ -87,7 +88,7 @@ class _Study:
             study.calibration, options.tests, options.seed, seen=study.seen
         )
         self.groups, self.images = divided.groups, len(divided.test)
-        settings, cache = MeasuringSettings(self.method), default_cache()
+        settings = MeasuringSettings(self.method)
         held_back = self.inputs.held_back(study.calibration, study.held_back, options.seed)
         self.search = PlanNetwork(divided.calibration, held_back, self.space, settings, cache=cache)
         self.test = PlanNetwork(
@@ -225,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (name, size) in rows.known:
             continue
         if study is None or study.inputs.network.name != name:
-            study = _Study(name, options)
+            study = _Study(name, options, cache=default_cache())
         rows.add(study.row(size))
     sys.stdout.write("\n".join(table_of([rows.known[key] for key in wanted])) + "\n")
     return 0
