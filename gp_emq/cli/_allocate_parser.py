@@ -1,6 +1,7 @@
 """The parser of ``gp_emq allocate``: every option and its help."""
 
 import argparse
+from functools import cache
 from pathlib import Path
 
 from gp_emq.allocation import AXES, BASELINES, CALIBRATION_IMAGES
@@ -26,6 +27,7 @@ def widths(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"must be like 2,3,4, got {text!r}") from None
 
 
+@cache
 def make_parser() -> OptionParser:
     """Make the parser of the command."""
     parser = OptionParser(

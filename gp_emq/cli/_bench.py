@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from gp_emq.cli._farm import add_farm_options, farm_settings
@@ -140,6 +141,7 @@ def read_bench(given: Sequence[str] | None) -> BenchSettings:
     return settings_of(kind, options)
 
 
+@cache
 def _parser() -> OptionParser:
     parser = OptionParser(
         prog="python -m gp_emq.bench",

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from gp_emq.cli._allocate_parser import widths
@@ -53,6 +54,7 @@ def read_profile(given: Sequence[str] | None) -> ProfileCommand:
     return settings_of(ProfileCommand, options)
 
 
+@cache
 def make_parser() -> OptionParser:
     """Make the parser of the command."""
     parser = OptionParser(

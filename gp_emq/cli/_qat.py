@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 from gp_emq.cli._options import (
@@ -64,6 +65,7 @@ def read_qat(given: Sequence[str]) -> TrainSettings:
     return settings_of(TrainSettings, options, training=training)
 
 
+@cache
 def _parser() -> OptionParser:
     parser = OptionParser(
         prog="python -m gp_emq.qat",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from gp_emq.allocation import CALIBRATION_IMAGES
@@ -107,6 +108,7 @@ def _lines() -> Iterator[str]:
         yield f"{name:17} {description}" + (f" ({steps:,} iterations)" if steps else "")
 
 
+@cache
 def make_parser() -> OptionParser:
     """Make the parser of the command."""
     parser = OptionParser(

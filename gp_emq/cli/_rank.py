@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from gp_emq.cli._options import (
@@ -74,6 +75,7 @@ def _proxies() -> Iterator[str]:
         yield f"{name:22} {EVOLVED:11} {read_hall_of_fame(path).best.formula}"
 
 
+@cache
 def _parser() -> OptionParser:
     parser = OptionParser(
         prog="python -m gp_emq.rank",

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def read_run(given: Sequence[str]) -> RunSettings:
     return RunSettings(configuration=configuration, execution=_execution(options, configuration))
 
 
+@cache
 def _parser() -> OptionParser:
     parser = OptionParser(
         prog="python -m gp_emq.run",
