@@ -77,8 +77,7 @@ def _allocate(asked: AllocateSettings) -> int:
     if not asked.has_budget and asked.sweep is None:
         return 0
     problem = allocation.Problem.of(_grouped(scored.table, source, space), space, budgets)
-    known = {} if latencies is None else {"latency": latencies.origin}
-    known |= {"raced": raced} if raced else {}
+    known = _known(asked, raced, latencies)
     problem = replace(problem, provenance={**problem.provenance, **scored.provenance, **known})
     front = None if asked.sweep is None else allocation.sweep(problem, settings, asked.sweep)
     if asked.pick is not None:
@@ -118,6 +117,16 @@ def _allocate(asked: AllocateSettings) -> int:
     sys.stdout.write("\n".join(texts))
     failed = made is not None and made.certificate.verdict == measured.REGRESSION
     return REGRESSES if failed else 0
+
+
+def _known(asked: AllocateSettings, raced: str, latencies: "LatencyTable | None") -> dict[str, str]:
+    """Say what else a plan comes from."""
+    method = asked.measuring.measure_method
+    return {
+        **({} if latencies is None else {"latency": latencies.origin}),
+        **({"raced": raced} if raced else {}),
+        **({} if method is None else {allocation.METHOD: method}),
+    }
 
 
 def _check_formats(asked: AllocateSettings, source: Source, quantized: "Sequence[Layer]") -> None:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from gp_emq import allocation, export, networks, ptq, qat, quantization, statistics
 from gp_emq.cli._options import granularity_of
-from gp_emq.cli._quantize import QAT, QuantizeSettings, read_quantize
+from gp_emq.cli._quantize import QAT, QuantizeSettings, read_quantize, with_planned_method
 from gp_emq.command import make_callable, resumption, run_command
 from gp_emq.errors import QuantizationError
 from gp_emq.files import refuse_code
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; give 0, its exit status."""
     asked = read_quantize(arguments)
+    plan = allocation.load_plan(asked.plan)
+    asked = with_planned_method(asked, plan.provenance.get(allocation.METHOD))
     with resumption(lambda: _kept(asked)):
-        report = _quantized(asked)
+        report = _quantized(asked, plan)
     sys.stdout.write(report.as_json() if asked.format == "json" else report.as_text())
     return 0
 
@@ -45,8 +47,7 @@ def _kept(asked: QuantizeSettings) -> str:
     return f"{' and '.join(kept)} is kept: the same command goes on from there"
 
 
-def _quantized(asked: QuantizeSettings) -> "Report":
-    plan = allocation.load_plan(asked.plan)
+def _quantized(asked: QuantizeSettings, plan: "Plan") -> "Report":
     if asked.method:
         _files(asked)
     settings, training = _settings(asked, plan), _training(asked, plan)

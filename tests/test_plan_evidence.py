@@ -53,7 +53,7 @@ def test_the_table_has_the_accuracies_of_the_plans(tabulated) -> None:
     found = make_plans(STUDY, "rtn", settings, EXPRESSION, seed=0, cache=None)
     made = {plan.name: plan for plan in found}
     for name in ("uniform", "fit", "evolved"):
-        quantized = quantize(network.model, made[name].widths, calibration)
+        quantized = quantize(network.model, made[name].widths, calibration, method="rtn")
         right = quantized(test.images).argmax(1) == test.labels
         assert shown[name] == pytest.approx(100 * float(right.double().mean()), abs=0.01)
     assert set(made["uniform"].widths.values()) == {3}

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -254,6 +255,36 @@ def test_excluded_layers_are_listed(capsys, tmp_path: Path) -> None:
     report = json.loads(run(capsys, "--plan", path, "--format", "json"))
     assert report["in_float"] == ["linear.weight"]
     assert report["in_float_reasons"] == {"linear.weight": reason}
+
+
+def made_for(method: str, plan: Path, tmp_path: Path) -> Path:
+    """Write the plan as one that was made for a method."""
+    made = load_plan(plan)
+    path = tmp_path / f"for-{len(method)}.json"
+    save_plan(replace(made, provenance={**made.provenance, "method": method}), path)
+    return path
+
+
+def test_a_plan_that_was_made_for_a_method_is_quantized_by_it(
+    capsys, plan: Path, own_cache: Path, tmp_path: Path
+) -> None:
+    path = made_for("adaround", plan, tmp_path)
+    text = run(capsys, "--plan", path, "--iterations", 3, "--format", "json")
+    assert [result["method"] for result in json.loads(text)["methods"]] == ["adaround"]
+    assert path.with_name(f"{path.stem}-adaround.safetensors").exists()
+    text = run(capsys, "--plan", path, "--method", "rtn", "--format", "json")
+    assert [result["method"] for result in json.loads(text)["methods"]] == ["rtn"]
+    text = run(capsys, "--plan", plan, "--format", "json")
+    assert [result["method"] for result in json.loads(text)["methods"]] == ["rtn+bn-correction"]
+
+
+@pytest.mark.parametrize("method", ["qat", "rtm"])
+def test_a_plan_that_was_made_for_no_known_method_is_refused(
+    method: str, plan: Path, tmp_path: Path
+) -> None:
+    path = made_for(method, plan, tmp_path)
+    with pytest.raises(GpEmqError, match=f"made for the method '{method}', and there is none: "):
+        main(["--plan", str(path)])
 
 
 @pytest.mark.parametrize(

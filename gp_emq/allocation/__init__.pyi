@@ -20,7 +20,7 @@ from ._latency import (
     save_latencies,
 )
 from ._measures import Measures, Meter
-from ._names import AXES, BASELINES, BITS, CALIBRATION_IMAGES, WITHOUT_SCORES
+from ._names import AXES, BASELINES, BITS, CALIBRATION_IMAGES, METHOD, WITHOUT_SCORES
 from ._pick import picked_budget
 from ._plan import Baseline, Plan, Target
 from ._plan_file import load_plan, plan_document, plan_from, save_plan
@@ -44,6 +44,7 @@ __all__ = [
     "CALIBRATION_IMAGES",
     "FILE_SIZE",
     "FLOAT_BITS",
+    "METHOD",
     "WITHOUT_SCORES",
     "Baseline",
     "Budget",

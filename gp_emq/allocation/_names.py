@@ -13,3 +13,6 @@ WITHOUT_SCORES = ("uniform", "random")
 
 BITS = (2, 3, 4)
 """What may be chosen unless the user chooses otherwise."""
+
+METHOD = "method"
+"""In a plan's provenance, the recipe that the plan was made for; absent where none was named."""

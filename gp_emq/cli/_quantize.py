@@ -1,7 +1,7 @@
 """The options of ``gp_emq quantize``."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from gp_emq.cli._options import (
     settings_of,
 )
 from gp_emq.errors import QuantizationError
+from gp_emq.files import shortened
 from gp_emq.options import OptionParser
 from gp_emq.outputs import OutputFile
 from gp_emq.quantization import INPUT_RULES, ROBUST, SCALE_RULES
@@ -76,11 +77,8 @@ def read_quantize(given: Sequence[str] | None) -> QuantizeSettings:
             raise QuantizationError(
                 f"--{option} names one file: give one --method, or leave it out"
             )
-    if settings.iterations is not None and not settings.learns:
-        raise QuantizationError(
-            "--iterations is for methods that learn rounding, not "
-            f"{', '.join(methods) or 'the default one'}"
-        )
+    if methods:
+        _check_iterations(settings)
     if settings.workload is not None:
         if settings.network is not None or settings.data:
             raise QuantizationError(
@@ -95,6 +93,36 @@ def read_quantize(given: Sequence[str] | None) -> QuantizeSettings:
         if getattr(settings, option) is not None and QAT not in methods:
             raise QuantizationError(f"--{option} is for the method {QAT}")
     return settings
+
+
+def with_planned_method(settings: QuantizeSettings, planned: str | None) -> QuantizeSettings:
+    """Take the method that the plan was made for, where none is asked for.
+
+    Args:
+        settings: What the command line asks for.
+        planned: What the plan says; None where it was made for none.
+
+    Raises:
+        QuantizationError: There is no such method, or it learns nothing and takes no iterations.
+    """
+    if not settings.method and planned is not None:
+        known = [name for name, _, _ in recipes()]
+        if planned not in known:
+            raise QuantizationError(
+                f"{settings.plan} was made for the method {shortened(planned)}, and there is none: "
+                f"give --method, one of {', '.join(known)}"
+            )
+        settings = replace(settings, method=(planned,))
+    _check_iterations(settings)
+    return settings
+
+
+def _check_iterations(settings: QuantizeSettings) -> None:
+    if settings.iterations is not None and not settings.learns:
+        raise QuantizationError(
+            "--iterations is for methods that learn rounding, not "
+            f"{', '.join(settings.method) or 'the default one'}"
+        )
 
 
 def _methods() -> list[tuple[str, str, int]]:
@@ -132,7 +160,8 @@ def make_parser() -> OptionParser:
     how.add_argument(
         "--method", nargs="+", choices=[name for name, _, _ in _methods()],
         default=[], metavar="METHOD", help="one or several, see --list-methods (default: "
-        "rtn+bn-correction, or rtn+bias-correction where there is no batch norm)",
+        "that of --measure-method, if the plan was made for one, else rtn+bn-correction, or "
+        "rtn+bias-correction where there is no batch norm)",
     )  # fmt: skip
     add_number(
         how, "--iterations",

@@ -157,11 +157,17 @@ def best_plan(
     winner = winner_of(tables, space, budgets, network)
     problem = Problem.of(tables[winner.proxy](), space, budgets)
     plan = allocation.solve(problem, settings)
+    method = measuring.measure_method
     plan = replace(
         plan,
         baselines=(allocation.uniform_baseline(problem, Meter(space, settings)),),
         kept_in_float=allocation.kept_in_float(samples, layers),
-        provenance={**plan.provenance, "network": inputs.network.name, "raced": winner.said},
+        provenance={
+            **plan.provenance,
+            "network": inputs.network.name,
+            "raced": winner.said,
+            **({} if method is None else {allocation.METHOD: method}),
+        },
     )
     plan = winner.taken(plan, problem, settings)
     return measured_plan(problem, plan, network, measuring, settings, images=count, seed=seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gp_emq.allocation import Plan
+from gp_emq.allocation import METHOD, Plan
 from gp_emq.errors import NetworkError, QuantizationError
 from gp_emq.networks import (
     Images,
@@ -33,7 +33,7 @@ from gp_emq.quantization import (
     floating_type,
     passes,
 )
-from gp_emq.quantization.recipes import Progress, Recipe, find_recipe
+from gp_emq.quantization.recipes import Progress, Recipe, find_recipe, usual_method
 
 
 def quantize(
@@ -41,7 +41,7 @@ def quantize(
     plan: Plan | Mapping[str, int],
     images: Images | None = None,
     *,
-    method: str = "rtn",
+    method: str | None = None,
     quantizer: WeightQuantizer | None = None,
     activation_bits: int | None = None,
     activation_rule: str = ROBUST,
@@ -67,7 +67,9 @@ def quantize(
             an array or a DataLoader; labels are not looked at. They choose the grids of
             activations, re-estimate batch norms, and are what learned rounding learns from.
         method: Name of a recipe, such as `"rtn"`, `"rtn+bn"`, `"adaround"` or `"brecq"`;
-            `python -m gp_emq.quantize --list-methods` describes them.
+            `python -m gp_emq.quantize --list-methods` describes them. None takes the one that the
+            plan was made for, if it was made for one, else `"rtn+bn-correction"`, or
+            `"rtn+bias-correction"` where there is no batch norm.
         quantizer: Chooses the grids of weights; None for scales of least squared error, of the
             groups that the plan counted with, or else per output channel.
         activation_bits: Width of the inputs of the quantized layers, 32 for float; None for the one
@@ -112,8 +114,22 @@ def quantize(
     quantizer = quantizer or WeightQuantizer.of(found)
     settings = QuantizationSettings(quantizer, inputs, iterations, seed, activation_rule)
     return run_recipe(
-        find_recipe(method), model, plan, images, settings, cache=cache, progress=progress
+        find_recipe(method or _usual(model, plan)),
+        model,
+        plan,
+        images,
+        settings,
+        cache=cache,
+        progress=progress,
     )
+
+
+def _usual(model: nn.Module | Workload, plan: Plan | Mapping[str, int]) -> str:
+    """Name the method that the plan was made for, or else what suits the network."""
+    module = model.model if isinstance(model, Workload) else model
+    if isinstance(plan, Plan) and METHOD in plan.provenance:
+        return plan.provenance[METHOD]
+    return usual_method(unwrapped(module)) if isinstance(module, nn.Module) else "rtn"
 
 
 def run_recipe(

@@ -70,7 +70,9 @@ def check(workload: Workload, samples: int = 4, group: int | None = None) -> Non
     layers = layers_of(workload.private(), workload.samples)
     widths = {layer.name: BITS[layer.entry % len(BITS)] for layer in layers}
     quantizer = WeightQuantizer(per_channel=True, scale_rule="minmax", group=group)
-    quantized = gp_emq.quantize(workload, widths, quantizer=quantizer, activation_bits=32)
+    quantized = gp_emq.quantize(
+        workload, widths, quantizer=quantizer, activation_bits=32, method="rtn"
+    )
     wanted = by_hand(workload.model, widths, group)
     with torch.no_grad():
         found, expected, before = (

@@ -66,7 +66,7 @@ def test_a_packed_file_keeps_the_budget_but_for_its_header(
     limit = int(least + share * (most - least))
     plan = plan_of(limit, exclude=[layers[-1].name] if share > 0.5 else [])
     path = tmp_path / "small.safetensors"
-    quantized = quantize(network.model, plan, torch.rand(8, *network.input_shape))
+    quantized = quantize(network.model, plan, torch.rand(8, *network.input_shape), method="rtn")
     save_quantized(quantized, path, method="rtn", settings={"seed": 0}, plan=plan)
     header, numbers = numbers_of(path)
     assert numbers == plan.targets[0].achieved <= limit
@@ -144,6 +144,6 @@ def test_the_numbers_of_groups_are_those_of_a_hand_calculation(tmp_path: Path) -
     expected += weights + 4 * (scales + biases + 4 * 6)
     assert plan.targets[0].achieved == expected
     path = tmp_path / "kinds.safetensors"
-    quantized = quantize(model, plan, images)
+    quantized = quantize(model, plan, images, method="rtn")
     save_quantized(quantized, path, method="rtn", settings={"seed": 0}, plan=plan)
     assert numbers_of(path)[1] == expected

@@ -40,6 +40,7 @@ def test_a_table_is_stored_as_integers_and_gathered_from(
         Workload(model, TOKENS),
         {"read": 4, "write": 4},
         quantizer=WeightQuantizer(per_channel=True, group=group),
+        method="rtn",
     )
     layers = find_layers(model, TOKENS[:1])
     opset = 21 if group else 18
@@ -60,7 +61,7 @@ def test_a_table_is_stored_as_integers_and_gathered_from(
 
 def test_tokens_that_are_said_to_be_floats_are_refused_in_a_line(tmp_path: Path) -> None:
     model = Reader(tied=False).eval()
-    quantized = gp_emq.quantize(Workload(model, TOKENS), {"read": 4})
+    quantized = gp_emq.quantize(Workload(model, TOKENS), {"read": 4}, method="rtn")
     with pytest.raises(ExportError, match="does not export to ONNX") as caught:
         export_onnx(quantized, find_layers(model, TOKENS[:1]), tmp_path / "x.onnx", (4,))
     assert "\n" not in str(caught.value)

@@ -55,7 +55,9 @@ def quantized_of(parts: list[nn.Module], inputs: Tensor) -> tuple[QuantizedModel
     layers = layers_of(workload.private(), inputs)
     quantizer = WeightQuantizer(per_channel=True, scale_rule="minmax")
     widths = {layer.name: 8 for layer in layers}
-    found = gp_emq.quantize(workload, widths, quantizer=quantizer, activation_rule="minmax")
+    found = gp_emq.quantize(
+        workload, widths, quantizer=quantizer, activation_rule="minmax", method="rtn"
+    )
     return found, layers
 
 

@@ -69,7 +69,7 @@ def test_a_certificate_is_written_in_the_digits_of_its_metric(metric, drop, lost
 def test_bytes_count_what_belongs_to_no_layer(tables) -> None:
     settings = CostSettings(granularity=Granularity(per_channel=True, group=8))
     found = gp_emq.best_plan(tables, size_bytes=900, settings=settings, proxies=["relative_error"])
-    quantized = gp_emq.quantize(tables, found.plan)
+    quantized = gp_emq.quantize(tables, found.plan, method="rtn")
     assert found.plan.scale_group == 8
     assert found.plan.targets[0].achieved <= 900
     for row in quantized.network[0].weight.detach():

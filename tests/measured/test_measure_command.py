@@ -236,10 +236,10 @@ def test_plans_with_groups_lose_and_weigh_what_quantize_makes_of_them(tmp_path) 
         right = confirming.of(small).measured(batch=32).double().mean()
         assert found["metric"]["value"] == pytest.approx(float(right))
     assert widths == plan.widths
-    by_channel = gp_emq.quantize(calibration, widths)
+    by_channel = gp_emq.quantize(calibration, widths, method="rtn")
     assert lost(by_channel) != pytest.approx(found["loss"]["value"], rel=0.05)
     (size,) = (target.achieved for target in plan.targets)
-    save_quantized(gp_emq.quantize(calibration, plan), file, method="rtn", plan=plan)
+    save_quantized(gp_emq.quantize(calibration, plan, method="rtn"), file, method="rtn", plan=plan)
     content = file.read_bytes()
     assert len(content) - 8 - int.from_bytes(content[:8], "little") == size <= 27500
 
@@ -271,7 +271,7 @@ def test_a_table_of_groups_is_calibrated_by_plans_with_groups() -> None:
             for layer, width in zip(layers, plan.values(), strict=True)
         )
         assert weight + 4 * sum(scale.scales(layer.weight_shape) for layer in layers) < 26000
-        small = gp_emq.quantize(calibration, plan, quantizer=quantizer)
+        small = gp_emq.quantize(calibration, plan, quantizer=quantizer, method="rtn")
         with torch.no_grad():
             one, other = (
                 log_softmax(of(held_back.samples[:32]).double().numpy(), axis=1)

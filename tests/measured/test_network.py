@@ -73,7 +73,7 @@ def test_a_plan_that_is_come_back_to_is_as_it_was(
 
 def test_layers_in_float_stay_so(model) -> None:
     found = network_of(model, exclude=["4"])
-    quantized = gp_emq.quantize(model, {"0": 2}, images(1, 32))
+    quantized = gp_emq.quantize(model, {"0": 2}, images(1, 32), method="rtn")
     with torch.no_grad():
         right = quantized(images(2, 64)).argmax(1) == model(images(2, 64)).argmax(1)
     np.testing.assert_array_equal(found.answers((2, 32), 64).values, right.numpy())
@@ -82,7 +82,7 @@ def test_layers_in_float_stay_so(model) -> None:
 def test_the_loss_on_labels_is_cross_entropy(model) -> None:
     labels = torch.arange(64) % 5
     found = network_of(model, labels=labels, loss="loss").answers((3, 3), 64)
-    quantized = gp_emq.quantize(model, {"0": 3, "4": 3}, images(1, 32))
+    quantized = gp_emq.quantize(model, {"0": 3, "4": 3}, images(1, 32), method="rtn")
     with torch.no_grad():
         log_shares = log_softmax(quantized(images(2, 64)).double().numpy(), axis=1)
     expected = -log_shares[np.arange(64), labels.numpy()]

@@ -91,7 +91,9 @@ def test_a_network_of_tokens_is_measured_with_its_table_quantized(tmp_path) -> N
     tests = workload.samples[np.sort(order[CALIBRATION:])]
     for row, values in zip(bench.configurations, bench.values, strict=True):
         widths = {"read": int(row[0]), "middle": int(row[1]), "write": int(row[0])}
-        made = quantize(calibration, widths, quantizer=WeightQuantizer(), activation_rule="minmax")
+        made = quantize(
+            calibration, widths, quantizer=WeightQuantizer(), activation_rule="minmax", method="rtn"
+        )
         with torch.no_grad():
             before, after = (net(tests).log_softmax(-1) for net in (workload.model, made))
         expected = (before.exp() * (before - after)).sum(-1).mean(1)
@@ -265,6 +267,7 @@ def test_arrays_of_ones_own_are_measured(digits, tmp_path) -> None:
         data["x"][order[:CALIBRATION]],
         quantizer=WeightQuantizer(),
         activation_rule="minmax",
+        method="rtn",
     )
     found = made(torch.from_numpy(data["x"][rest])).argmax(1).numpy()
     agreement = (bench.correctness()[0] == (found == data["y"][rest])).mean()

@@ -92,7 +92,7 @@ def test_the_metric_is_the_distance_from_the_float_outputs(name: str) -> None:
     assert (workload.metric.name, workload.metric.higher_is_better) == ("divergence", False)
     table = gp_emq.load_proxy("fit").table(gp_emq.collect_statistics(workload, bits=(2, 4, 8)))
     plan = gp_emq.allocate(table, average_bits=4)
-    small = gp_emq.quantize(workload, plan)
+    small = gp_emq.quantize(workload, plan, method="rtn")
     with torch.no_grad():
         before, after = (
             workload.forward(network, workload.samples) for network in (workload.model, small)

@@ -187,7 +187,7 @@ def test_what_overlaps_without_being_the_same_is_refused_naming_both(kind, batch
     calls = (
         lambda: find_layers(model, batch[0]),
         lambda: gp_emq.collect_statistics(model, *batch, bits=(2, 4)),
-        lambda: gp_emq.quantize(model, {"product": 2}, batch[0]),
+        lambda: gp_emq.quantize(model, {"product": 2}, batch[0], method="rtn"),
     )
     for call in calls:
         with pytest.raises(NetworkError, match=r"'kept' and 'product\.weight' share") as error:
@@ -208,14 +208,14 @@ def test_what_a_copy_cannot_follow_is_refused(keep, batch):
     model = Beside(keep, lambda net: net.product.weight)
     before = everything_of(model)
     with pytest.raises(NetworkError, match="'kept") as error:
-        gp_emq.quantize(model, {"product": 2}, batch[0])
+        gp_emq.quantize(model, {"product": 2}, batch[0], method="rtn")
     assert "\n" not in str(error.value)
     assert same(before, everything_of(model))
 
 
 def test_a_clone_is_a_constant(batch):
     model = Beside(attribute(lambda w: w.detach().clone()), lambda net: net.kept).eval()
-    quantized = gp_emq.quantize(model, {"product": 2}, batch[0], activation_bits=32)
+    quantized = gp_emq.quantize(model, {"product": 2}, batch[0], activation_bits=32, method="rtn")
     put_back = with_weights(model, {"product": quantized.weights["product"].values()})
     right = model(batch[0]).detach()
     put_back()
@@ -248,6 +248,6 @@ def test_configurations_of_a_bench_reach_it(integer, batch):
         network.configure(widths)
         quantized = gp_emq.quantize(
             model, dict(zip(("conv", "head"), widths, strict=True)), images,
-            quantizer=WeightQuantizer(per_channel=True), activation_rule="minmax",
+            quantizer=WeightQuantizer(per_channel=True), activation_rule="minmax", method="rtn",
         )  # fmt: skip
         torch.testing.assert_close(network.logits(images), quantized(images), rtol=1e-4, atol=1e-5)

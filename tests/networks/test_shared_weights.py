@@ -114,7 +114,7 @@ def test_weights_that_overlap_are_refused_in_one_line(make, batch):
     calls = (
         lambda: find_layers(make(), batch[0]),
         lambda: gp_emq.collect_statistics(make(), *batch, bits=(2, 4)),
-        lambda: gp_emq.quantize(make(), {"first": 2}, batch[0]),
+        lambda: gp_emq.quantize(make(), {"first": 2}, batch[0], method="rtn"),
     )
     for call in calls:
         with pytest.raises(NetworkError, match=r"'first\.weight' and .* share a part"):
@@ -122,7 +122,9 @@ def test_weights_that_overlap_are_refused_in_one_line(make, batch):
 
 
 def test_a_buffer_on_the_memory_of_a_weight_is_quantized_with_it(batch):
-    quantized = gp_emq.quantize(Looked(), {"first": 2}, batch[0], activation_bits=32).network
+    quantized = gp_emq.quantize(
+        Looked(), {"first": 2}, batch[0], activation_bits=32, method="rtn"
+    ).network
     assert quantized.first.weight[0].unique().numel() <= 4
     assert torch.equal(quantized.looked_at, quantized.first.weight)
 

@@ -134,7 +134,7 @@ def test_encoders_compute_by_quantized_layers_with_gradients_and_without(
     assert len(layers) == 2 * (4 + 2) + 1
     widths = {layer.name: 2 + place % 3 for place, layer in enumerate(layers)}
     made, rounded = (
-        gp_emq.quantize(model, widths, rows(), quantizer=MINMAX, activation_bits=bits)
+        gp_emq.quantize(model, widths, rows(), quantizer=MINMAX, activation_bits=bits, method="rtn")
         for bits in (32, 4)
     )
     by_hand = weights_by_hand(model, widths)
@@ -154,7 +154,7 @@ def test_files_have_what_is_in_float_as_the_network_has_it(pair, left, tmp_path:
     model = pair[0]
     layers, path = find_layers(model, rows(1)), tmp_path / "q.safetensors"
     widths = {name: bits for name, bits in WIDTHS.items() if name not in left}
-    made = gp_emq.quantize(model, widths, rows())
+    made = gp_emq.quantize(model, widths, rows(), method="rtn")
     report = save_packed(made, layers, path)
     assert report.beyond_accounting_bytes == 0
     assert report.other == {}
@@ -176,7 +176,7 @@ def test_files_have_what_is_in_float_as_the_network_has_it(pair, left, tmp_path:
 def test_the_loader_of_the_page_makes_torchs_own_attention(pair, tmp_path: Path) -> None:
     model = pair[0]
     path = tmp_path / "q.safetensors"
-    made = gp_emq.quantize(model, WIDTHS, rows(), activation_bits=32)
+    made = gp_emq.quantize(model, WIDTHS, rows(), activation_bits=32, method="rtn")
     gp_emq.save_quantized(made, path)
     names: dict = {}
     block = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
@@ -184,7 +184,7 @@ def test_the_loader_of_the_page_makes_torchs_own_attention(pair, tmp_path: Path)
     loaded = names["load"](path, filled(copy.deepcopy(model), 5))
     assert type(loaded.attention) is nn.MultiheadAttention
     torch.testing.assert_close(loaded(rows()), made(rows()))
-    gp_emq.save_quantized(gp_emq.quantize(model, WIDTHS, rows()), path)
+    gp_emq.save_quantized(gp_emq.quantize(model, WIDTHS, rows(), method="rtn"), path)
     with pytest.raises(ValueError, match="attention calls no layers whose inputs"):
         names["load"](path, model)
 
@@ -195,7 +195,7 @@ def test_a_graph_gives_what_the_quantized_network_gives(pair, tmp_path: Path) ->
     pytest.importorskip("onnxscript")
     model = pair[0]
     layers = find_layers(model, rows(1))
-    made = gp_emq.quantize(model, WIDTHS, rows())
+    made = gp_emq.quantize(model, WIDTHS, rows(), method="rtn")
     export_onnx(made, layers, tmp_path / "q.onnx", (1, 5, 6))
     session = runtime.InferenceSession(tmp_path / "q.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"images": rows().numpy()})
@@ -207,7 +207,7 @@ def test_training_is_that_of_separate_layers(pair) -> None:
     trained = []
     for model in pair:
         workload = Workload(model, rows())
-        made = gp_emq.quantize(model, WIDTHS, rows())
+        made = gp_emq.quantize(model, WIDTHS, rows(), method="rtn")
         trained.append(train(
             model, find_layers(model, rows(1)), WIDTHS, made, WorkloadSamples(workload.answered()),
             settings=QatSettings(epochs=2, batch=6, learning_rate=1e-2), device="cpu",
@@ -265,7 +265,9 @@ def test_projections_of_one_packed_weight_are_one_decision() -> None:
         (0, "one.q_proj"), (1, "one.k_proj"), (2, "one.v_proj"), (4, ""), (5, ""),
     ]  # fmt: skip
     widths = {layer.name: 2 + layer.entry for layer in layers}
-    made = gp_emq.quantize(model, widths, rows(), quantizer=MINMAX, activation_bits=32)
+    made = gp_emq.quantize(
+        model, widths, rows(), quantizer=MINMAX, activation_bits=32, method="rtn"
+    )
     by_hand = weights_by_hand(
         model, {layer.name: widths[layer.name] for layer in layers if not layer.shares}
     )
@@ -304,7 +306,9 @@ def test_what_calls_torchs_forward_has_layers_and_what_does_not_stays_in_float()
     assert [layer.name for layer in layers] == [*(f"1.{part}" for part in PARTS), "4"]
     assert tuple(kept_in_float(model, layers)) == ("2.in_proj_weight", "2.out_proj.weight")
     widths = {layer.name: 3 for layer in layers}
-    made = gp_emq.quantize(model, widths, rows(), quantizer=MINMAX, activation_bits=32)
+    made = gp_emq.quantize(
+        model, widths, rows(), quantizer=MINMAX, activation_bits=32, method="rtn"
+    )
     assert isinstance(made.network[1], Itself)
     assert type(model[1]) is Itself
     with torch.no_grad():
@@ -332,8 +336,8 @@ def test_half_precision_normed_and_wrapped_networks_are_those_of_their_values(
         **{f"head.{k}": v for k, v in inner.head.state_dict().items()},
     })  # fmt: skip
     given = nn.DataParallel(inner) if how == "parallel" else inner
-    made = gp_emq.quantize(given, WIDTHS, rows())
-    expected = gp_emq.quantize(plain.eval(), WIDTHS, rows())
+    made = gp_emq.quantize(given, WIDTHS, rows(), method="rtn")
+    expected = gp_emq.quantize(plain.eval(), WIDTHS, rows(), method="rtn")
     assert made(rows()).dtype == dtype
     torch.testing.assert_close(made(rows()), expected(rows()).to(dtype))
 
@@ -346,7 +350,7 @@ def test_hooks_fire_where_they_fired_and_copies_are_apart() -> None:
     for parameter in model.attention.parameters():
         parameter.requires_grad_(False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    made = gp_emq.quantize(model, WIDTHS, rows())
+    made = gp_emq.quantize(model, WIDTHS, rows(), method="rtn")
     seen.clear()
     copied = copy.deepcopy(made)
     outputs = copied(rows())

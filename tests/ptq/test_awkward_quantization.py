@@ -92,7 +92,7 @@ def test_learned_rounding_keeps_what_layers_compute_however_they_are_called(kind
     widths = {layer.name: bits for layer in find_layers(model, images[:1])}
     options = {"activation_bits": 32}
     before = everything_of(model)
-    plain = gp_emq.quantize(model, widths, images, **options)
+    plain = gp_emq.quantize(model, widths, images, method="rtn", **options)
     learned = gp_emq.quantize(model, widths, images, method=method, iterations=150, **options)
     assert same(before, everything_of(model))
     assert error_of(model, learned, images) < error_of(model, plain, images)
@@ -141,7 +141,12 @@ def test_images_that_see_each_other_anywhere_go_together(sees):
     model(images)
     handle.remove()
     quantized = gp_emq.quantize(
-        model, {"conv": 8, "head": 8}, images, activation_rule="minmax", activation_bits=8
+        model,
+        {"conv": 8, "head": 8},
+        images,
+        activation_rule="minmax",
+        activation_bits=8,
+        method="rtn",
     )
     grid, span = quantized.activations["head"], fed[0].detach().aminmax()
     torch.testing.assert_close(float(grid.scale), float(span.max - min(0, span.min)) / 255)
@@ -183,7 +188,9 @@ def test_networks_that_compute_the_same_learn_the_same(kinds, method):
 
 def test_weights_of_subclasses_are_rounded_and_their_own_forward_is_kept():
     model, images = made(WithArguments), pictures()
-    quantized = gp_emq.quantize(model, {"conv": 4, "head": 4}, images, activation_bits=32)
+    quantized = gp_emq.quantize(
+        model, {"conv": 4, "head": 4}, images, activation_bits=32, method="rtn"
+    )
     expected = copy.deepcopy(model)
     for name in ("conv", "head"):
         grid = quantized.weights[name].parameters
@@ -196,7 +203,7 @@ def test_weights_of_subclasses_are_rounded_and_their_own_forward_is_kept():
 def test_grids_span_the_calls_for_all_images():
     model, images = made(OneByOne), pictures()
     images[0] *= 10
-    quantized = gp_emq.quantize(model, {"conv": 8}, images, activation_rule="minmax")
+    quantized = gp_emq.quantize(model, {"conv": 8}, images, activation_rule="minmax", method="rtn")
     grid = quantized.activations["conv"]
     assert float(255 * grid.scale) == pytest.approx(float(images.max() - images.min()), rel=1e-5)
 
@@ -221,14 +228,14 @@ def test_a_weight_that_layers_share_is_learned_from_what_all_are_fed():
         )
         assert quantized.network.a.weight is quantized.network.b.weight
         assert quantized.weights["a"] is quantized.weights["b"]
-        plain = gp_emq.quantize(model, {"a": 2, "b": 2}, images, activation_bits=32)
+        plain = gp_emq.quantize(model, {"a": 2, "b": 2}, images, activation_bits=32, method="rtn")
         assert error_of(model, quantized, images) <= error_of(model, plain, images)
 
 
 def test_a_shared_weight_is_in_a_packed_file_once(tmp_path):
     model, images = made(Shared), pictures()
     layers = find_layers(model, images[:1])
-    quantized = gp_emq.quantize(model, {"first": 4, "second": 4, "twice": 4}, images)
+    quantized = gp_emq.quantize(model, {"first": 4, "second": 4, "twice": 4}, images, method="rtn")
     report = save_packed(quantized, layers, tmp_path / "shared.safetensors")
     # 4 weights of 4 bits and 2 scales, once; 2 biases each.
     sizes = {layer.name: (layer.weight_bytes, layer.grid_bytes) for layer in report.layers}
@@ -256,7 +263,7 @@ def test_weights_computed_from_others_are_quantized_as_they_are_used(change, tmp
     with torch.no_grad():
         model(images)
     effective, before = model.conv.weight.detach().clone(), everything_of(model)
-    quantized = gp_emq.quantize(model, {"conv": 4, "head": 4}, images)
+    quantized = gp_emq.quantize(model, {"conv": 4, "head": 4}, images, method="rtn")
     assert same(before, everything_of(model))
     expected = fake_quantize(effective, quantized.weights["conv"].parameters)
     torch.testing.assert_close(quantized.network.conv.weight.detach(), expected)
@@ -356,7 +363,9 @@ class Patched(Normed):
 def test_functions_that_hold_on_to_modules_hold_on_to_those_of_the_copy():
     model, images = made(Patched), pictures()
     before = everything_of(model)
-    quantized = gp_emq.quantize(model, {"conv": 2, "head": 2}, images, activation_bits=32)
+    quantized = gp_emq.quantize(
+        model, {"conv": 2, "head": 2}, images, activation_bits=32, method="rtn"
+    )
     assert same(before, everything_of(model))
     network = quantized.network
     fed = 2 * functional.conv2d(images, network.conv.weight, network.conv.bias, padding=1)
@@ -415,14 +424,20 @@ class Empty(Normed):
 def test_a_layer_without_weights_is_none():
     model, images = made(Empty), pictures()
     assert [layer.name for layer in find_layers(model, images)] == ["conv", "head"]
-    assert gp_emq.quantize(model, {"conv": 8, "head": 8}, images)(images).isfinite().all()
+    assert (
+        gp_emq.quantize(model, {"conv": 8, "head": 8}, images, method="rtn")(images)
+        .isfinite()
+        .all()
+    )
 
 
 @pytest.mark.parametrize("wrap", [nn.DataParallel, lambda m: torch.compile(m, backend="eager")])
 def test_wrapped_networks_are_quantized_as_what_they_wrap(wrap):
     images, widths = pictures(), {"conv": 3, "head": 8}
-    found = gp_emq.quantize(wrap(made(Normed)), widths, images)
-    assert torch.equal(found(images), gp_emq.quantize(made(Normed), widths, images)(images))
+    found = gp_emq.quantize(wrap(made(Normed)), widths, images, method="rtn")
+    assert torch.equal(
+        found(images), gp_emq.quantize(made(Normed), widths, images, method="rtn")(images)
+    )
 
 
 def packed_by_torch():
@@ -442,7 +457,7 @@ def packed_by_torch():
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_networks_that_cannot_be_quantized_are_refused_in_one_line(model, words):
     with pytest.raises(NetworkError, match=words) as caught:
-        gp_emq.quantize(model(), {"0": 4}, pictures())
+        gp_emq.quantize(model(), {"0": 4}, pictures(), method="rtn")
     assert "\n" not in str(caught.value)
 
 
@@ -492,7 +507,7 @@ def test_tiny_weights_whose_scale_is_undone_are_quantized_like_others(factor):
         with torch.no_grad():
             model.conv.weight.mul_(by)
             model.conv.bias.mul_(by)
-        return gp_emq.quantize(model, {"conv": 3, "head": 3}, pictures())
+        return gp_emq.quantize(model, {"conv": 3, "head": 3}, pictures(), method="rtn")
 
     tiny, usual = scaled(factor), scaled(1.0)
     assert torch.equal(tiny.weights["conv"].integers, usual.weights["conv"].integers)
@@ -509,7 +524,7 @@ def test_scales_next_to_the_least_normal_number_survive_the_export(tmp_path):
     with torch.no_grad():
         model.conv.weight.mul_(2.0**-119)
         model.conv.bias.zero_()
-    quantized = gp_emq.quantize(model, {"conv": 4, "head": 8}, images)
+    quantized = gp_emq.quantize(model, {"conv": 4, "head": 8}, images, method="rtn")
     assert 0 < float(quantized.weights["conv"].parameters.scale.max()) < 2.0**-122
     path, layers = tmp_path / "faint.onnx", find_layers(model, images[:1])
     export_onnx(quantized, layers, path, images.shape[1:])
@@ -539,7 +554,7 @@ def test_an_export_has_scales_of_any_size(weights, inputs, dead, tmp_path):
         model.conv.bias.mul_(weights * inputs)
         if dead:
             model.conv.weight[1] = 1e-41 * min(weights, 1.0)
-    quantized = gp_emq.quantize(model, {"conv": 4, "head": 8}, images)
+    quantized = gp_emq.quantize(model, {"conv": 4, "head": 8}, images, method="rtn")
     path, layers = tmp_path / "faint.onnx", find_layers(model, images[:1])
     export_onnx(quantized, layers, path, images.shape[1:])
     ran = onnxruntime.InferenceSession(path).run(None, {"images": images.numpy()})[0]
@@ -582,11 +597,11 @@ def test_what_is_not_finite_is_refused_by_name(where):
     model = made(Normed)
     model.state_dict()[where].view(-1)[0] = float("nan")
     with pytest.raises(NetworkError, match=where):
-        gp_emq.quantize(model, {"conv": 4}, pictures())
+        gp_emq.quantize(model, {"conv": 4}, pictures(), method="rtn")
     images = pictures()
     images[3, 0, 0, 0] = float("inf")
     with pytest.raises(GpEmqError, match="image 3"):
-        gp_emq.quantize(made(Normed), {"conv": 4}, images)
+        gp_emq.quantize(made(Normed), {"conv": 4}, images, method="rtn")
 
 
 class Fourier(nn.Module):
@@ -611,7 +626,9 @@ def test_complex_weights_stay_as_they_are_and_come_back_from_a_file(tmp_path):
     assert [layer.name for layer in layers] == ["conv", "head"]
     kept = gp_emq.allocation.kept_in_float(model, layers)
     assert kept == {"turns": "complex numbers", "mixed.weight": "complex numbers"}
-    quantized = gp_emq.quantize(model, {"conv": 8, "head": 8}, images, activation_bits=32)
+    quantized = gp_emq.quantize(
+        model, {"conv": 8, "head": 8}, images, activation_bits=32, method="rtn"
+    )
     assert torch.equal(quantized.network.turns, model.turns)
     torch.testing.assert_close(quantized(images), model(images), atol=0.05, rtol=0)
     gp_emq.save_quantized(quantized, tmp_path / "fourier.safetensors")
@@ -619,7 +636,7 @@ def test_complex_weights_stay_as_they_are_and_come_back_from_a_file(tmp_path):
     assert torch.equal(loaded(images), quantized(images))
     model.turns.data[1, 2, 3] = complex(0, torch.inf)
     with pytest.raises(NetworkError, match=r"turns holds infj at \[1, 2, 3\]"):
-        gp_emq.quantize(model, {"conv": 8}, images)
+        gp_emq.quantize(model, {"conv": 8}, images, method="rtn")
 
 
 @pytest.mark.parametrize("rule", ["robust", "minmax", "mse"])
@@ -630,7 +647,9 @@ def test_inputs_of_layers_that_are_not_finite_are_refused_by_name(rule, change):
             return self.head(getattr(self.conv(x).relu(), change)().mean((2, 3)))
 
     with pytest.raises(QuantizationError, match="inputs of layer 'head' are not finite"):
-        gp_emq.quantize(made(Changed), {"conv": 4, "head": 4}, pictures(), activation_rule=rule)
+        gp_emq.quantize(
+            made(Changed), {"conv": 4, "head": 4}, pictures(), activation_rule=rule, method="rtn"
+        )
 
 
 def test_outputs_that_quantization_makes_infinite_are_refused():
@@ -648,7 +667,11 @@ def test_outputs_that_quantization_makes_infinite_are_refused():
     images[:, 1] = 1
     with pytest.raises(GpEmqError, match="image 0 is not finite"):
         gp_emq.quantize(
-            nn.Sequential(_Masked(), Inverse()), {"1.conv": 2}, images, activation_bits=32
+            nn.Sequential(_Masked(), Inverse()),
+            {"1.conv": 2},
+            images,
+            activation_bits=32,
+            method="rtn",
         )
 
 
@@ -675,9 +698,9 @@ def test_a_layer_that_no_image_calls_is_refused_unless_its_input_stays_in_float(
 
     images = pictures()
     with pytest.raises(QuantizationError, match="a layer 'more'"):
-        gp_emq.quantize(made(Sometimes), {"conv": 4, "more": 4}, images)
+        gp_emq.quantize(made(Sometimes), {"conv": 4, "more": 4}, images, method="rtn")
     order = images.mean((1, 2, 3)).argsort()
-    quantized = gp_emq.quantize(made(Second), {"conv": 4, "more": 4}, images[order])
+    quantized = gp_emq.quantize(made(Second), {"conv": 4, "more": 4}, images[order], method="rtn")
     assert set(quantized.activations) == {"conv", "more"}
     learned = gp_emq.quantize(
         made(Second), {"conv": 4, "more": 4}, images[order], method="adaround", iterations=3

@@ -68,7 +68,9 @@ def by_products(weights: dict[str, Tensor], bias: Tensor) -> Tensor:
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_quantized_network_reads_rows_of_their_own_grids(tied: bool) -> None:
     model = made(tied=tied, padding_idx=0)
-    quantized = gp_emq.quantize(Workload(model, TOKENS), WIDTHS, quantizer=ROWS, activation_bits=32)
+    quantized = gp_emq.quantize(
+        Workload(model, TOKENS), WIDTHS, quantizer=ROWS, activation_bits=32, method="rtn"
+    )
     weights = {
         name: row_grids(model.get_submodule(name).weight.detach(), bits)
         for name, bits in WIDTHS.items()
@@ -90,7 +92,7 @@ def test_inputs_of_embeddings_have_no_grid() -> None:
         learns = {"iterations": 2} if method == "brecq" else {}
         found = gp_emq.quantize(Workload(model, TOKENS), WIDTHS, method=method, **learns)
         assert set(found.activations) == {"middle", "write"}
-    only = gp_emq.quantize(Workload(model, TOKENS), {"read": 4})
+    only = gp_emq.quantize(Workload(model, TOKENS), {"read": 4}, method="rtn")
     assert only.activations == {}
 
 
@@ -114,7 +116,7 @@ def test_groups_run_along_a_row() -> None:
     model = made()
     grouped = WeightQuantizer(per_channel=True, group=2, scale_rule="minmax")
     found = gp_emq.quantize(
-        Workload(model, TOKENS), {"read": 3}, quantizer=grouped, activation_bits=32
+        Workload(model, TOKENS), {"read": 3}, quantizer=grouped, activation_bits=32, method="rtn"
     )
     pairs = model.read.weight.detach().reshape(-1, 2)
     torch.testing.assert_close(found.network.read.weight, row_grids(pairs, 3).view(WORDS, WIDTH))
@@ -124,7 +126,7 @@ def test_groups_run_along_a_row() -> None:
 def test_learned_rounding_leaves_rows_at_the_nearest(method: str) -> None:
     """A row's numbers are the outputs themselves: nothing comes nearer than the nearest."""
     workload = Workload(made(padding_idx=0, sparse=True), TOKENS)
-    nearest = gp_emq.quantize(workload, WIDTHS)
+    nearest = gp_emq.quantize(workload, WIDTHS, method="rtn")
     learned = gp_emq.quantize(workload, WIDTHS, method=method, iterations=30)
     for name in ("read", "place"):
         assert torch.equal(learned.weights[name].integers, nearest.weights[name].integers)
@@ -159,7 +161,7 @@ def test_learned_rounding_of_a_tied_table_is_of_what_reads_and_what_writes(metho
 @pytest.mark.parametrize("tied", [False, True])
 def test_packed_files_hold_the_table_once(tied: bool, tmp_path: Path) -> None:
     model, path = made(tied=tied, padding_idx=0), tmp_path / "q.safetensors"
-    quantized = gp_emq.quantize(Workload(model, TOKENS), WIDTHS)
+    quantized = gp_emq.quantize(Workload(model, TOKENS), WIDTHS, method="rtn")
     gp_emq.save_quantized(quantized, path)
     stored = load_file(path)
     assert stored["read.weight.integers"].numel() == 25  # 66 numbers of 3 bits
@@ -183,7 +185,7 @@ def test_one_decision_and_one_copy_from_statistics_to_the_file(tmp_path: Path) -
     sizes = {"read": 66, "place": 24, "middle": 42}
     bits = sum(count * plan.widths[name] for name, count in sizes.items())
     assert plan.measures.average_bits == pytest.approx(bits / sum(sizes.values()))
-    quantized = gp_emq.quantize(workload, plan)
+    quantized = gp_emq.quantize(workload, plan, method="rtn")
     gp_emq.save_quantized(quantized, tmp_path / "q.safetensors", plan=plan)
     again = gp_emq.load_quantized(tmp_path / "q.safetensors", model)
     assert torch.equal(again(TOKENS), quantized(TOKENS))
@@ -191,24 +193,24 @@ def test_one_decision_and_one_copy_from_statistics_to_the_file(tmp_path: Path) -
 
 def test_plans_that_say_nothing_of_embeddings_leave_them_as_they_were() -> None:
     apart, tied = made(), made(tied=True)
-    found = gp_emq.quantize(Workload(apart, TOKENS), {"middle": 4, "write": 3})
+    found = gp_emq.quantize(Workload(apart, TOKENS), {"middle": 4, "write": 3}, method="rtn")
     assert torch.equal(found.network.read.weight, apart.read.weight)
-    found = gp_emq.quantize(Workload(tied, TOKENS), {"middle": 4, "write": 3})
+    found = gp_emq.quantize(Workload(tied, TOKENS), {"middle": 4, "write": 3}, method="rtn")
     assert found.network.read.weight is found.network.write.weight
     assert set(found.weights) == {"read", "middle", "write"}
     with pytest.raises(QuantizationError, match="'read' and 'write' share one weight"):
-        gp_emq.quantize(Workload(tied, TOKENS), {"read": 4, "write": 3})
+        gp_emq.quantize(Workload(tied, TOKENS), {"read": 4, "write": 3}, method="rtn")
     # A plan as it was made when embeddings were no layers.
     old = gp_emq.allocate(
         [[-2.0, -1.0]] * 2, numbered_with(apart, set()), bits=(2, 4), average_bits=4
     )
-    found = gp_emq.quantize(Workload(apart, TOKENS), old)
+    found = gp_emq.quantize(Workload(apart, TOKENS), old, method="rtn")
     assert set(found.weights) == {"middle", "write"}
     new = gp_emq.allocate(
         [[-2.0, -1.0]] * 3, numbered_with(apart, {"place"}), bits=(2, 4), average_bits=4
     )
     with pytest.raises(QuantizationError, match="says nothing of layer 'read'"):
-        gp_emq.quantize(Workload(apart, TOKENS), new)
+        gp_emq.quantize(Workload(apart, TOKENS), new, method="rtn")
 
 
 def numbered_with(model: nn.Module, embeddings: set[str]):
@@ -277,7 +279,7 @@ def test_tables_in_any_form_are_quantized_as_they_are_used(form: str, tmp_path: 
     workload = Workload(given, TOKENS)
     layers = gp_emq.collect_statistics(workload, bits=(2, 4)).layers
     assert [layer.kind for layer in layers] == ["Embedding", "Embedding", "Linear", "Linear"]
-    quantized = gp_emq.quantize(workload, {"read": 3, "middle": 4}, quantizer=ROWS)
+    quantized = gp_emq.quantize(workload, {"read": 3, "middle": 4}, quantizer=ROWS, method="rtn")
     torch.testing.assert_close(
         quantized.network.read.weight.detach(), row_grids(effective, 3), rtol=1e-5, atol=1e-6
     )

@@ -85,7 +85,7 @@ def test_quantized_outputs_are_those_of_an_independent_fake_quantizer(
     widths = dict(zip((layer.name for layer in layers), itertools.cycle((2, 4, 3)), strict=False))
     quantized = gp_emq.quantize(
         fed(model, samples), widths, quantizer=MINMAX,
-        activation_bits=activation_bits, activation_rule="minmax",
+        activation_bits=activation_bits, activation_rule="minmax", method="rtn",
     )  # fmt: skip
     expected = reference(model, widths, samples, activation_bits)
     with torch.no_grad():
@@ -138,7 +138,7 @@ def test_every_recipe_keeps_what_the_network_gives_at_eight_bits(case, method: s
 def test_saved_networks_load_again(case, tmp_path) -> None:
     model, samples, _ = case
     widths = {layer.name: 3 for layer in find_layers(model, samples[:1])}
-    made = gp_emq.quantize(fed(model, samples), widths)
+    made = gp_emq.quantize(fed(model, samples), widths, method="rtn")
     gp_emq.save_quantized(made, tmp_path / "q.safetensors")
     again = gp_emq.load_quantized(tmp_path / "q.safetensors", model)
     with torch.no_grad():

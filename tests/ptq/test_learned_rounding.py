@@ -11,6 +11,7 @@ from torch import nn
 import gp_emq
 from gp_emq import ptq
 from gp_emq.allocate import main as allocate
+from gp_emq.allocation import load_plan
 from gp_emq.networks import find_layers, workload_of
 from gp_emq.ptq import QuantizationSettings, learned_rounding, make_task, rounding_of
 from gp_emq.quantization import recipes
@@ -138,11 +139,12 @@ def test_best_plan_sees_the_weights_that_it_measures(network, images, monkeypatc
     )
     samples = torch.cat([images] * 4) + 0.1 * torch.randn(96, 1, 6, 6)
     for method in ("adaround", "rtn"):
-        gp_emq.best_plan(
+        found = gp_emq.best_plan(
             network, samples, average_bits=3, bits=(2, 3, 4), proxies=["gp-views", "fit_trace"],
             measuring=gp_emq.measured.MeasureOptions(measure_method=method, measure_images=48),
             calibration=24,
         )  # fmt: skip
+        assert found.plan.provenance["method"] == method
     (rounding, renormed), (nearest, as_trained) = seen
     assert rounding is not None
     assert (renormed, nearest, as_trained) == (False, None, False)
@@ -177,6 +179,7 @@ def test_allocate_and_quantize_share_what_is_learned(tmp_path: Path, monkeypatch
     assert len(kept) == 8 * 3  # layers and widths
     plan = tmp_path / "plan.json"
     allocate([*given, "--measure-method", "adaround", "--out", str(plan)])
-    quantize(["--plan", str(plan), "--method", "adaround", "--images", "32", "--tests", "64"])
+    assert load_plan(plan).provenance["method"] == "adaround"
+    quantize(["--plan", str(plan), "--images", "32", "--tests", "64"])
     assert {*(tmp_path / "cache").rglob("roundings/**/*.safetensors")} == kept
     capsys.readouterr()

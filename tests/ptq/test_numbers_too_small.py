@@ -49,7 +49,7 @@ def test_weights_without_a_scale_are_refused_by_name(scale, per_channel, symmetr
     with pytest.raises(QuantizationError, match="the weights of layer 'conv' are at most") as error:
         gp_emq.quantize(
             Faint(scale), {"conv": 8, "head": 8}, pictures(), quantizer=quantizer,
-            activation_bits=32,
+            activation_bits=32, method="rtn",
         )  # fmt: skip
     assert "1.18e-38" in said(error)
 
@@ -67,13 +67,13 @@ def test_inputs_without_a_scale_are_refused_by_name(rule, scale):
     model, images = Faint(inputs=scale), pictures()
     widths = {"conv": 8, "head": 8}
     with pytest.raises(QuantizationError, match="the inputs of layer 'conv' are at most") as error:
-        gp_emq.quantize(model, widths, images, activation_rule=rule)
+        gp_emq.quantize(model, widths, images, activation_rule=rule, method="rtn")
     said(error)
     with pytest.raises(QuantizationError, match="the inputs of layer 'conv'"):
         calibrate_activations(
             model, find_layers(model, images[:1]), images, ActivationQuantizer(scale_rule=rule)
         )
-    gp_emq.quantize(model, {"head": 8}, images, activation_rule=rule)
+    gp_emq.quantize(model, {"head": 8}, images, activation_rule=rule, method="rtn")
 
 
 def test_the_smallest_scales_that_there_are_round_as_others_do():
@@ -81,7 +81,7 @@ def test_the_smallest_scales_that_there_are_round_as_others_do():
     images, shift = pictures(), 2.0**-110
     plain, faint = Faint(), Faint(shift)
     found, right = (
-        gp_emq.quantize(one, {"conv": 8}, images, activation_bits=32).weights["conv"]
+        gp_emq.quantize(one, {"conv": 8}, images, activation_bits=32, method="rtn").weights["conv"]
         for one in (faint, plain)
     )
     assert torch.equal(found.integers, right.integers)
@@ -96,7 +96,8 @@ def test_an_output_channel_that_is_nothing_beside_the_others_may_be_zero():
     with torch.no_grad():
         without.conv.weight[1] = 0
     found, right = (
-        gp_emq.quantize(one, {"conv": 8, "head": 8}, images) for one in (model, without)
+        gp_emq.quantize(one, {"conv": 8, "head": 8}, images, method="rtn")
+        for one in (model, without)
     )
     torch.testing.assert_close(found(images), right(images))
 
@@ -105,7 +106,7 @@ def test_float64_that_float32_has_no_room_for_is_refused():
     model, images = Faint().double(), pictures().double()
     model.conv.weight.data *= 1e-50
     calls = (
-        lambda: gp_emq.quantize(model, {"conv": 8}, images),
+        lambda: gp_emq.quantize(model, {"conv": 8}, images, method="rtn"),
         lambda: gp_emq.collect_statistics(model, images, bits=(4, 8)),
     )
     for call in calls:
@@ -117,7 +118,7 @@ def test_float64_that_float32_has_no_room_for_is_refused():
 def test_images_in_float64_that_float32_has_no_room_for_are_refused():
     tiny = pictures().double() * 1e-50
     calls = (
-        lambda: gp_emq.quantize(Faint(), {"conv": 8}, tiny),
+        lambda: gp_emq.quantize(Faint(), {"conv": 8}, tiny, method="rtn"),
         lambda: gp_emq.collect_statistics(Faint(), tiny, bits=(4, 8)),
         lambda: Workload(Faint(), tiny, forward=lambda network, x: network(x)),
     )

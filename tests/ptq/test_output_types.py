@@ -118,7 +118,7 @@ def test_the_grids_are_those_of_the_values_in_float32(kind):
                 strict=True,
             ):  # fmt: skip
                 mine.copy_(own)
-    found, right = (gp_emq.quantize(one, widths, images) for one in (model, plain))
+    found, right = (gp_emq.quantize(one, widths, images, method="rtn") for one in (model, plain))
     for name, weight in right.weights.items():
         assert torch.equal(found.weights[name].integers, weight.integers)
         assert torch.equal(found.activations[name].scale, right.activations[name].scale)
@@ -161,7 +161,7 @@ def test_statistics_are_those_of_the_values_in_float64(kind):
 
 def test_a_file_with_no_such_type_is_damaged(tmp_path):
     model, images = KINDS["half, out in float"]().eval(), pictures()
-    quantized = gp_emq.quantize(model, WIDTHS, images)
+    quantized = gp_emq.quantize(model, WIDTHS, images, method="rtn")
     save_packed(quantized, find_layers(model, images[:1]), tmp_path / "a.safetensors")
     text = header_text(read_container(tmp_path / "a.safetensors").header())
     assert '"outputs":["float32"]' in text

@@ -44,7 +44,7 @@ def plan_of(granularity: Granularity, **budget) -> Plan:
 
 def test_a_plan_brings_its_groups_along() -> None:
     model, images = made(Normed), pictures()
-    found = gp_emq.quantize(model, plan_of(by(5)), images)
+    found = gp_emq.quantize(model, plan_of(by(5)), images, method="rtn")
     assert {name: of.parameters.scale.numel() // len(of.integers) for name, of in
             found.weights.items()} == GROUPS  # fmt: skip
     for name, weight in found.weights.items():
@@ -54,7 +54,7 @@ def test_a_plan_brings_its_groups_along() -> None:
     # What the user says counts before the plan, and plans without groups have channels.
     own = WeightQuantizer(per_channel=True, scale_rule="minmax")
     for plan, quantizer in ((plan_of(by(5)), own), (plan_of(PER_CHANNEL), None)):
-        found = gp_emq.quantize(model, plan, images, quantizer=quantizer)
+        found = gp_emq.quantize(model, plan, images, quantizer=quantizer, method="rtn")
         assert all(of.parameters.group is None for of in found.weights.values())
 
 
@@ -82,7 +82,11 @@ def test_more_scales_than_a_budget_in_bytes_counted_are_refused() -> None:
         planned_granularity(plan, by(4))
     with pytest.raises(QuantizationError, match="leave the scale group out"):
         gp_emq.quantize(
-            made(Normed), plan, pictures(), quantizer=WeightQuantizer(per_channel=True, group=4)
+            made(Normed),
+            plan,
+            pictures(),
+            quantizer=WeightQuantizer(per_channel=True, group=4),
+            method="rtn",
         )
     assert planned_granularity(plan_of(by(8), average_bits=4), by(4)) == by(4)
 

@@ -53,7 +53,7 @@ class OnOneStorage(Shared):
 @pytest.mark.parametrize("kind", [Shared, OnOneStorage])
 def test_what_modules_share_is_in_a_file_once(tmp_path, kind):
     model, images, path = made(kind), pictures(), tmp_path / "quantized.safetensors"
-    quantized = gp_emq.quantize(model, {"first": 4, "second": 4}, images)
+    quantized = gp_emq.quantize(model, {"first": 4, "second": 4}, images, method="rtn")
     gp_emq.save_quantized(quantized, path)
     tensors = safetensors.torch.load_file(path)
     # A convolution 2 x 2 x 3 x 3, two bytes of four integers of 4 bits, and three biases of 2.
@@ -80,7 +80,7 @@ class EmbeddedAlike(nn.Module):
 
 def test_a_weight_that_is_an_embedding_too_comes_back(tmp_path):
     model, images, path = made(EmbeddedAlike), 4 * pictures(), tmp_path / "quantized.safetensors"
-    quantized = gp_emq.quantize(model, {"head": 4}, images)
+    quantized = gp_emq.quantize(model, {"head": 4}, images, method="rtn")
     gp_emq.save_quantized(quantized, path)
     again = gp_emq.load_quantized(path, made(EmbeddedAlike, seed=5))
     assert again.network.head.weight is again.network.embed.weight
@@ -92,7 +92,7 @@ def test_the_order_of_a_weight_in_memory_changes_no_bit(tmp_path, change):
     model, images, path = made(Normed), pictures(), tmp_path / "quantized.safetensors"
     change(model.head)
     model.to(memory_format=torch.channels_last)
-    quantized = gp_emq.quantize(model, {"conv": 8, "head": 8}, images)
+    quantized = gp_emq.quantize(model, {"conv": 8, "head": 8}, images, method="rtn")
     gp_emq.save_quantized(quantized, path)
     assert torch.equal(gp_emq.load_quantized(path, model)(images), quantized(images))
 
@@ -107,7 +107,7 @@ class WithExtraState(Normed):
 
 def test_state_that_no_file_holds_is_refused_in_one_line(tmp_path):
     model, images, path = made(WithExtraState), pictures(), tmp_path / "quantized.safetensors"
-    quantized = gp_emq.quantize(model, {"conv": 8}, images)
+    quantized = gp_emq.quantize(model, {"conv": 8}, images, method="rtn")
     for save in (
         lambda: gp_emq.save_quantized(quantized, path),
         lambda: save_packed(quantized, find_layers(model, images[:1]), path),
@@ -127,7 +127,7 @@ def written(tmp_path):
         average_bits=3,
         fix={"head": 8},
     )
-    quantized = gp_emq.quantize(model, plan, images)
+    quantized = gp_emq.quantize(model, plan, images, method="rtn")
     path = tmp_path / "plan-rtn.safetensors"
     gp_emq.save_quantized(quantized, path, method="rtn", settings={"seed": 0}, plan=plan)
     return model, plan, quantized, path
@@ -154,7 +154,7 @@ def test_fewer_bits_are_a_smaller_file(tmp_path):
     model, images = made(Normed), pictures()
     sizes = {}
     for bits in (2, 3, 4, 8):
-        quantized = gp_emq.quantize(model, {"conv": bits, "head": bits}, images)
+        quantized = gp_emq.quantize(model, {"conv": bits, "head": bits}, images, method="rtn")
         path = tmp_path / f"{bits}.safetensors"
         gp_emq.save_quantized(quantized, path)
         sizes[bits] = sum(
@@ -184,7 +184,7 @@ class Statless(torch.nn.Module):
 def test_batch_norms_without_statistics_and_shared_weights_come_back(tmp_path):
     torch.manual_seed(0)
     model, images = Statless().eval(), pictures()
-    quantized = gp_emq.quantize(model, {"conv": 3, "head": 4, "again": 4}, images)
+    quantized = gp_emq.quantize(model, {"conv": 3, "head": 4, "again": 4}, images, method="rtn")
     path = tmp_path / "quantized.safetensors"
     gp_emq.save_quantized(quantized, path)
     again = gp_emq.load_quantized(path, Statless())

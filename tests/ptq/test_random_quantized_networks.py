@@ -55,6 +55,7 @@ def test_rounding_to_nearest_is_that_of_an_independent_fake_quantizer(recipe, ac
         quantizer=PER_CHANNEL,
         activation_bits=activation_bits,
         activation_rule="minmax",
+        method="rtn",
     )
     assert same(before, everything_of(network))
     assert torch.equal(own, images)
@@ -78,7 +79,7 @@ def test_rounding_to_nearest_is_that_of_an_independent_fake_quantizer(recipe, ac
 def test_packed_files_take_what_is_counted_and_give_the_same(recipe):
     network, (images, _) = recipe.network(), recipe.batch()
     layers, widths = plan_of(network, images)
-    quantized = gp_emq.quantize(network, widths, images, activation_bits=32)
+    quantized = gp_emq.quantize(network, widths, images, activation_bits=32, method="rtn")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "packed.safetensors"
         report = save_packed(quantized, layers, path)
@@ -131,8 +132,10 @@ def test_grids_do_not_depend_on_how_many_images_go_through_at_once(monkeypatch, 
     recipe = Recipe((Reused, SequenceFirst, Windows), images=6)
     network, (images, _) = recipe.network(), recipe.batch()
     _, widths = plan_of(network, images)
-    whole = gp_emq.quantize(network, widths, images, activation_rule="minmax")
+    whole = gp_emq.quantize(network, widths, images, activation_rule="minmax", method="rtn")
     monkeypatch.setattr(_calibration, "CHUNK", chunk)
-    parts = gp_emq.quantize(copy.deepcopy(network), widths, images, activation_rule="minmax")
+    parts = gp_emq.quantize(
+        copy.deepcopy(network), widths, images, activation_rule="minmax", method="rtn"
+    )
     for name, grid in whole.activations.items():
         torch.testing.assert_close(parts.activations[name].scale, grid.scale, rtol=1e-6, atol=0)

@@ -239,7 +239,7 @@ def test_files_hold_floats_in_the_form_of_the_layer_and_load_again(
     model, _, samples = case
     names = [layer.name for layer in find_layers(model, samples[:1])]
     widths = {name: 32 if name in leave else 3 for name in names}
-    made = gp_emq.quantize(fed(model, samples), widths)
+    made = gp_emq.quantize(fed(model, samples), widths, method="rtn")
     gp_emq.save_quantized(made, tmp_path / "q.safetensors")
     again = gp_emq.load_quantized(tmp_path / "q.safetensors", model)
     assert torch.equal(again(samples), made(samples))
@@ -256,7 +256,7 @@ def test_a_plan_is_made_carried_out_and_trained(case) -> None:
         table = gp_emq.load_proxy(proxy).table(statistics)
         assert np.isfinite(np.asarray(table)).all(), proxy
     plan = gp_emq.allocate(table, average_bits=4)
-    made = gp_emq.quantize(workload, plan)
+    made = gp_emq.quantize(workload, plan, method="rtn")
     assert {name: 1 << width for name, width in plan.widths.items()} == {
         name: 1 + w.parameters.quant_max - w.parameters.quant_min
         for name, w in made.weights.items()
@@ -278,7 +278,7 @@ def test_a_graph_gives_what_the_quantized_network_gives(case, tmp_path: Path) ->
     pytest.importorskip("onnxscript")
     model, _, samples = case
     layers = find_layers(model, samples[:1])
-    made = gp_emq.quantize(fed(model, samples), {layer.name: 4 for layer in layers})
+    made = gp_emq.quantize(fed(model, samples), {layer.name: 4 for layer in layers}, method="rtn")
     export_onnx(made, layers, tmp_path / "q.onnx", samples.shape[1:], batch=12)
     session = runtime.InferenceSession(tmp_path / "q.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"images": samples.numpy()})
@@ -310,7 +310,9 @@ def test_layers_of_one_weight_are_one_decision_and_one_copy() -> None:
     assert layers[1].macs == 21 * 2 * 6
     assert size_table(layers, (2,), "stored")[:, 0].tolist() == [3 + 4, 2 + 4 + 12]
     widths = {"one": 2, "other": 2, "head": 8}
-    made = gp_emq.quantize(fed(model, samples), widths, quantizer=MINMAX, activation_bits=32)
+    made = gp_emq.quantize(
+        fed(model, samples), widths, quantizer=MINMAX, activation_bits=32, method="rtn"
+    )
     model.one.weight.data = row_grids(rows_of(model.one), 2).transpose(0, 1)
     model.head.weight.data = row_grids(model.head.weight.data, 8)
     with torch.no_grad():
@@ -347,7 +349,7 @@ def test_a_forward_of_its_own_stays_in_float_and_a_mere_name_does_not() -> None:
         ("1", "ConvTranspose1d"), ("3", "Linear"),
     ]  # fmt: skip
     assert tuple(kept_in_float(model, layers)) == ("0.weight",)
-    made = gp_emq.quantize(fed(model, samples), {"1": 4})
+    made = gp_emq.quantize(fed(model, samples), {"1": 4}, method="rtn")
     assert made.network[1].twice() == 8
     assert type(model[1]) is Plain
     assert model[1].weight.shape == (2, 4, 3)
@@ -379,7 +381,7 @@ def test_half_precision_normed_and_wrapped_networks_are_those_of_their_values(
         how, lambda network: network
     )
     samples, widths = torch.randn(4, 2, 4), {"0": 3, "2": 4}
-    made = gp_emq.quantize(fed(wrap(inner), samples), widths)
-    expected = gp_emq.quantize(fed(plain.eval(), samples), widths)
+    made = gp_emq.quantize(fed(wrap(inner), samples), widths, method="rtn")
+    expected = gp_emq.quantize(fed(plain.eval(), samples), widths, method="rtn")
     assert made(samples).dtype == dtype
     torch.testing.assert_close(made(samples), expected(samples).to(dtype))

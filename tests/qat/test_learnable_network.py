@@ -241,10 +241,10 @@ class Kept(nn.Module):
 
 def test_a_weight_that_is_kept_beside_its_layer_is_refused() -> None:
     model, images = Kept(), torch.randn(8, 1, 2, 2)
-    start = gp_emq.quantize(model, {"product": 4, "head": 4}, images)
+    start = gp_emq.quantize(model, {"product": 4, "head": 4}, images, method="rtn")
     with pytest.raises(TrainingError, match=r"'product' is in 'kept' too"):
         learnable_network(model, start)
-    alone = gp_emq.quantize(model, {"head": 4}, images)
+    alone = gp_emq.quantize(model, {"head": 4}, images, method="rtn")
     network = learnable_network(model, alone).eval()
     torch.testing.assert_close(network(images), alone(images))
 

@@ -1,5 +1,7 @@
 """Biases move so that channels have the means of the float network."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -100,6 +102,21 @@ def test_what_is_usual_depends_on_batch_norm(made) -> None:
     no_statistics = nn.BatchNorm1d(4, track_running_stats=False)
     instances = nn.InstanceNorm2d(4, track_running_stats=True)
     assert usual_method(nn.Sequential(no_statistics, instances)) == METHOD
+
+
+def test_quantize_takes_what_is_usual_or_what_the_plan_was_made_for(made) -> None:
+    model, images = made[0], made[1]
+    statistics = gp_emq.collect_statistics(model, images, bits=(2, 3, 4))
+    table = gp_emq.load_proxy("relative_error").table(statistics)
+    plan = gp_emq.allocate(table, statistics.layers, average_bits=3)
+    for provenance, method in (({}, METHOD), ({"method": "rtn"}, "rtn")):
+        named = gp_emq.quantize(model, plan, images, method=method)
+        found = gp_emq.quantize(model, replace(plan, provenance=provenance), images)
+        assert torch.equal(found(images), named(images))
+    moved, plain = (gp_emq.quantize(model, plan, images, method=one) for one in (METHOD, "rtn"))
+    assert not torch.equal(moved(images), plain(images))
+    with pytest.raises(gp_emq.errors.QuantizationError, match="unknown method 'best'"):
+        gp_emq.quantize(model, replace(plan, provenance={"method": "best"}), images)
 
 
 def test_biases_move_in_float_arithmetic_alone() -> None:

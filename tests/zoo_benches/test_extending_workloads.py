@@ -79,6 +79,7 @@ def by_hand(row: np.ndarray) -> np.ndarray:
         dict(zip(("0", "3", "4"), map(int, row), strict=True)),
         quantizer=WeightQuantizer(),
         activation_rule="minmax",
+        method="rtn",
     )
     chosen = np.sort(order[CALIBRATION:])
     with torch.no_grad():
