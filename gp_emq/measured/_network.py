@@ -32,12 +32,11 @@ from gp_emq.networks import (
 )
 from gp_emq.ptq import (
     QuantizationSettings,
-    learned_rounding,
     make_task,
     roundings_identity,
 )
 from gp_emq.quantization import Corrections, QuantizedNetwork
-from gp_emq.quantization.recipes import Progress, RoundedNetwork, find_recipe
+from gp_emq.quantization.recipes import Progress, RoundedNetwork, find_recipe, learned_rounding
 from gp_emq.statistics import Rounding, network_sha256, sha256_of
 
 CORRECTED = 64

@@ -22,9 +22,8 @@ from gp_emq.networks import (
     load_inputs,
     unwrapped,
 )
-from gp_emq.ptq import learned_rounding
 from gp_emq.quantization import LearnedRoundings, WeightQuantizer
-from gp_emq.quantization.recipes import Task, find_recipe
+from gp_emq.quantization.recipes import Task, find_recipe, learned_rounding
 from gp_emq.statistics import (
     Rounding,
     Statistics,

@@ -2,7 +2,7 @@ from ._accuracy import Measured, change, measured
 from ._norms import told_of_statistics, with_own_statistics
 from ._planned import planned_activation_bits, planned_granularity
 from ._quantize import quantize, run_recipe
-from ._rounding import learned_rounding, rounding_of
+from ._rounding import rounding_of
 from ._settings import QuantizationSettings
 from ._task import make_task, roundings_identity
 from ._text import MethodResult, Report
@@ -13,7 +13,6 @@ __all__ = [
     "QuantizationSettings",
     "Report",
     "change",
-    "learned_rounding",
     "make_task",
     "measured",
     "planned_activation_bits",

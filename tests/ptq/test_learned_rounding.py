@@ -13,9 +13,9 @@ from gp_emq import ptq
 from gp_emq.allocate import main as allocate
 from gp_emq.allocation import load_plan
 from gp_emq.networks import find_layers, workload_of
-from gp_emq.ptq import QuantizationSettings, learned_rounding, make_task, rounding_of
+from gp_emq.ptq import QuantizationSettings, make_task, rounding_of
 from gp_emq.quantization import recipes
-from gp_emq.quantization.recipes import find_recipe
+from gp_emq.quantization.recipes import find_recipe, learned_rounding
 from gp_emq.quantize import main as quantize
 
 SETTINGS = QuantizationSettings(iterations=20)
