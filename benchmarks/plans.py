@@ -36,7 +36,7 @@ from gp_emq.outputs import OutputFile
 from gp_emq.proxies.loading import load_proxy
 from gp_emq.ptq import Measured, QuantizationSettings, run_recipe
 from gp_emq.ptq._accuracy import Right, accuracy, difference
-from gp_emq.quantization.recipes import find_recipe, usual_method
+from gp_emq.quantization.recipes import find_recipe, list_recipes, usual_method
 from gp_emq.statistics import default_cache, sha256_of
 
 USUAL = "usual"
@@ -326,6 +326,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--methods", nargs="+", metavar="METHOD",
+        choices=(USUAL, *(recipe.name for recipe in list_recipes())),
         help=f"what quantizes; {USUAL} is what gp_emq.quantize takes by itself (default: what each "
         "network was studied with)",
     )  # fmt: skip
