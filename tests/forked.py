@@ -5,6 +5,7 @@ files, its signals and its end are its own. Only what belongs to the start of th
 not: the seed of its hashes, and a signal that comes before there is anything to end.
 """
 
+import contextlib
 import multiprocessing
 import os
 import resource
@@ -71,8 +72,10 @@ class Forked:
         return out, err
 
     def send_signal(self, number: int) -> None:
+        # Its end is told a moment after it.
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
