@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from tqdm import tqdm
 
 from benchmarks.kept_lines import KeptLines
-from benchmarks.measured import NETWORKS, _Study
+from benchmarks.measured import NETWORKS, MeasuredStudy
 from benchmarks.measured_rows import Interval, Way
 from gp_emq.allocation import Configuration, Problem
 from gp_emq.command import run_command
@@ -104,7 +104,7 @@ def near(problem: Problem, plan: Configuration, layers: int) -> Iterator[Configu
                 yield other
 
 
-def measure(study: _Study, size: float, options: argparse.Namespace) -> Row:
+def measure(study: MeasuredStudy, size: float, options: argparse.Namespace) -> Row:
     """Search at one size, and measure every plan that is near what was found.
 
     Args:
@@ -112,7 +112,7 @@ def measure(study: _Study, size: float, options: argparse.Namespace) -> Row:
         size: The size.
         options: Of the command.
     """
-    problem, start = study._raced(size)
+    problem, start = study.raced(size)
     settings = SearchSettings(options.measure, seed=options.seed)
     found = search(problem, start, study.search, settings)
     plans = list(near(problem, found.tried, options.layers))
@@ -126,10 +126,10 @@ def measure(study: _Study, size: float, options: argparse.Namespace) -> Row:
         seed=options.seed,
         searched=found.plans,
         plans=len(plans),
-        start=study._way(start, start).accuracy,
-        found=study._way(found.best, start),
-        best=study._way(best, start),
-        beyond=study._way(best, found.best),
+        start=study.way(start, start).accuracy,
+        found=study.way(found.best, start),
+        best=study.way(best, start),
+        beyond=study.way(best, found.best),
     )
 
 
@@ -167,13 +167,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             row = decode_document(line, Row, RunError, "a row")
             known[row.key] = row
     shown = []
-    study: _Study | None = None
+    study: MeasuredStudy | None = None
     wanted = [(name, size) for name in options.only for size in options.sizes]
     for name, size in tqdm(wanted, unit="size", leave=False, disable=None):
         key = name, size, options.measure, options.layers, options.seed
         if key not in known:
             if study is None or study.inputs.network.name != name:
-                study = _Study(name, options, cache=None)
+                study = MeasuredStudy(name, options, cache=None)
             known[key] = measure(study, size, options)
             lines.add(json.dumps(asdict(known[key])))
         shown.append(known[key])

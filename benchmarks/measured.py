@@ -74,7 +74,7 @@ CALIBRATION = 256
 FloatArray = NDArray[np.float64]
 
 
-class _Study:
+class MeasuredStudy:
     """One network with what measures its plans."""
 
     def __init__(self, name: str, options: argparse.Namespace, *, cache: Path | None) -> None:
@@ -105,7 +105,7 @@ class _Study:
     def row(self, share: float) -> Row:
         """Plan in all ways at one size, and measure the plans on the test images."""
         begun = time.process_time()
-        problem, start = self._raced(share)
+        problem, start = self.raced(share)
         best, searched = self._searched(problem, start)
         fitted = calibrate(
             problem, start, self.search, plans=self.options.calibrate, seed=self.options.seed
@@ -124,7 +124,7 @@ class _Study:
             share=share,
             images=self.images,
             floating=_interval(measured(before, self.groups)),
-            ways={name: self._way(plan, start) for name, plan in plans.items()},
+            ways={name: self.way(plan, start) for name, plan in plans.items()},
             kept=best != start,
             calibrated_kept=fitted.best != start,
             plans=searched,
@@ -162,7 +162,7 @@ class _Study:
         taus = _interval(found.tau), _interval(found.single_tau)
         return Together(found.measured, *taus, found.used, found.best != start)
 
-    def _raced(self, share: float) -> tuple[Problem, Configuration]:
+    def raced(self, share: float) -> tuple[Problem, Configuration]:
         """Plan by every proxy, and go on with the one whose plan wins the race."""
         meter, entries = Meter(self.space, CostSettings()), len(self.space.widths)
         least, most = (
@@ -181,7 +181,8 @@ class _Study:
         winner = contest(plans, self.search).winner
         return problems[winner], plans[winner]
 
-    def _way(self, plan: Configuration, start: Configuration) -> Way:
+    def way(self, plan: Configuration, start: Configuration) -> Way:
+        """Measure a plan on the test images, beside the one that was started from."""
         found, other = (self.test.answers(of, self.images) for of in (plan, start))
         right, before = (of.values.astype(np.bool_) for of in (found, other))
         return Way(
@@ -219,14 +220,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     rows = Rows(options.rows)
     wanted = [(name, size) for name in options.only for size in options.sizes]
-    study: _Study | None = None
+    study: MeasuredStudy | None = None
     for name, size in tqdm(
         wanted, unit="size", file=sys.stderr, leave=False, disable=not sys.stderr.isatty()
     ):
         if (name, size) in rows.known:
             continue
         if study is None or study.inputs.network.name != name:
-            study = _Study(name, options, cache=default_cache())
+            study = MeasuredStudy(name, options, cache=default_cache())
         rows.add(study.row(size))
     sys.stdout.write("\n".join(table_of([rows.known[key] for key in wanted])) + "\n")
     return 0

@@ -30,11 +30,7 @@ from gp_emq.networks import (
     undisturbed,
     values_per_sample,
 )
-from gp_emq.ptq import (
-    QuantizationSettings,
-    make_task,
-    roundings_identity,
-)
+from gp_emq.ptq import QuantizationSettings, make_task, roundings_identity
 from gp_emq.quantization import Corrections, QuantizedNetwork
 from gp_emq.quantization.recipes import Progress, RoundedNetwork, find_recipe, learned_rounding
 from gp_emq.statistics import Rounding, network_sha256, sha256_of
@@ -164,6 +160,8 @@ class PlanNetwork:
     def rounding(self) -> Rounding | None:
         """How weights are rounded, for statistics; None for to the nearest."""
         recipe, task = find_recipe(self.settings.method), self._task
+        if not recipe.learns_layers:
+            return None
         model, settings = task.network.model, self.settings.quantization
         identity = roundings_identity(recipe, model, task.images, settings)
         return learned_rounding(recipe, lambda: task, identity, self._rounded)

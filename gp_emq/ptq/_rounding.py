@@ -30,6 +30,8 @@ def rounding_of(
     Returns:
         None for recipes that learn nothing of single layers.
     """
+    if not recipe.learns_layers:
+        return None
     images = calibration_samples(workload, settings)
     return learned_rounding(
         recipe,

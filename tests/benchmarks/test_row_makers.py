@@ -120,7 +120,7 @@ def test_a_search_goes_on_from_what_it_found(again, asked, monkeypatch) -> None:
     monkeypatch.setattr(measured, "confirmed", lambda _network, start, tried: (tried, start))
     options = SimpleNamespace(measure=100, again=again, seed=3)
     study = SimpleNamespace(options=options, search=None)
-    found = measured._Study._searched(study, None, (0,))
+    found = measured.MeasuredStudy._searched(study, None, (0,))
     assert done == asked
     assert found == ((0, *range(1, len(asked) + 1)), 10 * len(asked))
 

@@ -17,21 +17,17 @@ def learned_rounding(
     task_of: Callable[[], Task],
     identity: str,
     known: MutableMapping[tuple[str, int], QuantizedWeight] | None = None,
-) -> Rounding | None:
+) -> Rounding:
     """Let statistics see weights as a recipe rounds them.
 
     Args:
-        recipe: The recipe.
+        recipe: The recipe, which learns single layers. What rounds to the nearest statistics do by
+            themselves, and what rounds a layer otherwise in every plan they cannot see.
         task_of: Prepares the network; called when the first weight is asked for.
         identity: Hash of all that the recipe rounds by.
         known: What is rounded already, by the layer's name and width; what is rounded now is added.
-
-    Returns:
-        None for a recipe that rounds to the nearest, which statistics do by themselves, and for one
-        that rounds a layer otherwise in every plan.
     """
-    if not recipe.learns_layers:
-        return None
+    assert recipe.learns_layers  # noqa: S101 - else there is nothing to see
     task, rounded = cache(task_of), {} if known is None else known
 
     def weight(layer: Layer, width: int) -> Tensor:
