@@ -39,7 +39,7 @@ from gp_emq.ptq._accuracy import Right, accuracy, difference
 from gp_emq.quantization.recipes import find_recipe, list_recipes, usual_method
 from gp_emq.statistics import default_cache, sha256_of
 
-USUAL = "usual"
+USUAL, LEARNED = "usual", "learned"
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,10 @@ def _study(study: Study, rows: Rows, options: argparse.Namespace, cells: list[Ce
 def _methods(study: Study, model: nn.Module, asked: Sequence[str] | None) -> list[str]:
     """Name what quantizes a study's network."""
     named = asked or study.methods
-    return list(dict.fromkeys(usual_method(model) if one == USUAL else one for one in named))
+    return list(dict.fromkeys(
+        usual_method(model, learns=one == LEARNED) if one in (USUAL, LEARNED) else one
+        for one in named
+    ))  # fmt: skip
 
 
 def _complete(cells: Sequence[Cell]) -> list[Cell]:
@@ -326,9 +329,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--methods", nargs="+", metavar="METHOD",
-        choices=(USUAL, *(recipe.name for recipe in list_recipes())),
-        help=f"what quantizes; {USUAL} is what gp_emq.quantize takes by itself (default: what each "
-        "network was studied with)",
+        choices=(USUAL, LEARNED, *(recipe.name for recipe in list_recipes())),
+        help=f"what quantizes; {USUAL} is what gp_emq.quantize takes by itself, {LEARNED} corrects "
+        "the same after learned rounding (default: what each network was studied with)",
     )  # fmt: skip
     parser.add_argument("--tests", type=positive, metavar="N", help="test images (default: all)")
     parser.add_argument(

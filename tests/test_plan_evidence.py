@@ -93,6 +93,7 @@ def test_methods_are_a_study_s_own_or_those_that_are_named() -> None:
         "rtn+bias-correction", "adaround",
     ]  # fmt: skip
     assert plans._methods(STUDY, normed, ["usual", "rtn+bn-correction"]) == ["rtn+bn-correction"]
+    assert plans._methods(STUDY, normed, ["learned"]) == ["adaround+bn-correction"]
 
 
 def test_without_names_those_race_that_race_in_allocate(monkeypatch) -> None:

@@ -352,9 +352,10 @@ def test_methods_are_listed(capsys) -> None:
     assert ended.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
-        "rtn", "rtn+bias-correction", "rtn+bn", "rtn+bn-correction", "adaround", "brecq", "qat",
+        "rtn", "rtn+bias-correction", "rtn+bn", "rtn+bn-correction", "adaround",
+        "adaround+bias-correction", "adaround+bn-correction", "brecq", "qat",
     ]  # fmt: skip
-    assert "20,000 iterations" in lines[5]
+    assert "20,000 iterations" in lines[7]
 
 
 def test_the_function_may_be_called_beside_the_command() -> None:

@@ -86,7 +86,7 @@ class BenchInputs:
             return None
         protocol, recipe = self.protocol, find_recipe(self.protocol.recipe)
         document = {
-            "code": code_sha256("gp_emq.mqbench._task", *recipe.modules),
+            "code": code_sha256("gp_emq.mqbench._task", *recipe.rounding_modules),
             "state": network_sha256(unwrapped(self.network.model)),
             "samples": self.calibration.samples_sha256(),
             "protocol": protocol.settings(),

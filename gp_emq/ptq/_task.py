@@ -138,6 +138,8 @@ def roundings_identity(
 ) -> str:
     """Hash everything but the plan that learned rounding depends on, the code too.
 
+    What is corrected afterwards is not in it: recipes that learn alike share what is learned.
+
     Args:
         recipe: What learns it.
         model: The float network.
@@ -149,8 +151,7 @@ def roundings_identity(
     """
     activations = settings.activations
     document = {
-        "code": code_sha256(*recipe.modules),
-        "method": recipe.name,
+        "code": code_sha256(*recipe.rounding_modules),
         "state": network_sha256(model),
         "images": sha256_of(tensors_of(images, "images")),
         "weights": settings.weights.document(),

@@ -9,6 +9,7 @@ from gp_emq.allocation import search_space
 from gp_emq.errors import AllocationError
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.networks import Workload, layers_of
+from gp_emq.ptq import QuantizationSettings
 
 BITS = (2, 3, 4)
 
@@ -36,13 +37,22 @@ def network_of(model, *, labels=None, cache=None, exclude=(), **settings) -> Pla
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("method", ["rtn", "rtn+bn"])
-def test_what_is_measured_is_what_quantize_makes(model, method: str) -> None:
-    found = network_of(model, method=method)
+@pytest.mark.parametrize(
+    ("method", "iterations"),
+    [
+        ("rtn", None), ("rtn+bn", None), ("adaround+bn-correction", 20),
+        ("adaround+bias-correction", 20),
+    ],
+)  # fmt: skip
+def test_what_is_measured_is_what_quantize_makes(model, method: str, iterations) -> None:
+    found = network_of(
+        model, method=method, quantization=QuantizationSettings(iterations=iterations)
+    )
     for plan in ((2, 4), (4, 3)):
         quantized = gp_emq.quantize(
-            model, {"0": plan[0], "4": plan[1]}, images(1, 32), method=method
-        )
+            model, {"0": plan[0], "4": plan[1]}, images(1, 32), method=method,
+            iterations=iterations,
+        )  # fmt: skip
         with torch.no_grad():
             before, after = (
                 log_softmax(of(images(2, 64)).double().numpy(), axis=1) for of in (model, quantized)

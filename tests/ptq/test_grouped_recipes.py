@@ -16,6 +16,8 @@ GROUP = 5
 GROUPED = WeightQuantizer(per_channel=True, scale_rule="minmax", group=GROUP)
 # Rows of 18 weights have groups of 5, 5, 5 and 3; those of 4 have one.
 WIDTHS = {"conv": 3, "head": 2}
+NEAREST = ("rtn", "rtn+bias-correction", "rtn+bn", "rtn+bn-correction")
+LEARNED_AND_CORRECTED = ("adaround+bias-correction", "adaround+bn-correction")
 
 
 def steps(weight: np.ndarray, bits: int, group: int = GROUP) -> np.ndarray:
@@ -56,7 +58,7 @@ def quantized(model: nn.Module, method: str, **options):
 
 
 def test_all_recipes_are_held_to_something_here() -> None:
-    tested = {"rtn", "rtn+bias-correction", "rtn+bn", "rtn+bn-correction", "adaround", "brecq"}
+    tested = {*NEAREST, *LEARNED_AND_CORRECTED, "adaround", "brecq"}
     assert {recipe.name for recipe in list_recipes()} == tested
 
 
@@ -67,23 +69,47 @@ def fed(model: nn.Module) -> np.ndarray:
     return outputs.transpose(1, 0, 2, 3).reshape(4, -1)
 
 
-@pytest.mark.parametrize("method", ["rtn", "rtn+bias-correction", "rtn+bn", "rtn+bn-correction"])
-def test_rounding_to_nearest_is_that_of_a_loop_over_groups(method: str) -> None:
-    model = made(Normed)
-    expected = by_hand(model)
+def correct_by_hand(expected: nn.Module, model: nn.Module, method: str) -> None:
+    """Correct a network whose weights are rounded as a method does, in numpy."""
     seen, before, norm = fed(expected), fed(model), model.norm
     mean, variance = norm.running_mean.double().numpy(), norm.running_var.double().numpy()
-    if method == "rtn+bn":
+    if method.endswith("+bn"):
         mean, variance = seen.mean(1), seen.var(1, ddof=1)
-    if method == "rtn+bn-correction":
+    if method.endswith("+bn-correction"):
         mean = mean + seen.mean(1) - before.mean(1)
         variance = variance * seen.var(1) / before.var(1)
-    if method == "rtn+bias-correction":
+    if method.endswith("+bias-correction"):
         with torch.no_grad():
             expected.conv.bias += torch.from_numpy(before.mean(1) - seen.mean(1)).float()
             expected.head.bias += (model(pictures()) - expected(pictures())).mean(0)
     expected.norm.running_mean.copy_(torch.from_numpy(mean))
     expected.norm.running_var.copy_(torch.from_numpy(variance))
+
+
+@pytest.mark.parametrize("method", LEARNED_AND_CORRECTED)
+def test_what_is_learned_is_corrected_as_what_is_rounded_to_nearest(method: str) -> None:
+    model = made(Normed)
+    learned = quantized(model, "adaround", iterations=60)
+    assert any(
+        not np.array_equal(learned.network.get_submodule(name).weight.detach().numpy(), weight)
+        for name, weight in weights_of(by_hand(model)).items()
+    )
+    expected = made(Normed)
+    expected.load_state_dict(learned.network.state_dict())
+    correct_by_hand(expected, model, method)
+    found = quantized(model, method, iterations=60)
+    for name, weight in learned.weights.items():
+        assert torch.equal(found.weights[name].integers, weight.integers)
+    with torch.no_grad():
+        torch.testing.assert_close(found(pictures()), expected(pictures()), rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(found(pictures()), learned(pictures()), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", NEAREST)
+def test_rounding_to_nearest_is_that_of_a_loop_over_groups(method: str) -> None:
+    model = made(Normed)
+    expected = by_hand(model)
+    correct_by_hand(expected, model, method)
     found = quantized(model, method)
     for name in WIDTHS:
         ours, theirs = (of.get_submodule(name).weight for of in (found.network, expected))

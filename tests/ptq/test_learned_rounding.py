@@ -109,11 +109,24 @@ def test_the_identity_says_what_weights_are_learned_from(network, images) -> Non
     assert len({identity(), *different}) == 1 + len(different)
 
 
+def test_recipes_that_learn_alike_share_what_is_learned(network, images, tmp_path) -> None:
+    widths = {layer.name: 3 for layer in find_layers(network, images[:1])}
+    options = {"iterations": 3, "cache": tmp_path}
+    gp_emq.quantize(network, widths, images, method="adaround", **options)
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
+    assert len(before) == 2
+    for correction in ("bias-correction", "bn-correction"):
+        gp_emq.quantize(network, widths, images, method=f"adaround+{correction}", **options)
+    after = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
+    assert after == before
+
+
 def test_recipes_say_what_they_leave_of_batch_norms() -> None:
     renews = {recipe.name: recipe.renews_norms for recipe in recipes.list_recipes()}
     assert renews == {
         "rtn": False, "rtn+bias-correction": False, "rtn+bn": True, "rtn+bn-correction": True,
-        "adaround": False, "brecq": True,
+        "adaround": False, "adaround+bias-correction": False, "adaround+bn-correction": True,
+        "brecq": True,
     }  # fmt: skip
 
 

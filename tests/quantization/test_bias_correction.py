@@ -98,7 +98,10 @@ def test_files_hold_the_biases_that_moved(made, tmp_path) -> None:
 
 def test_what_is_usual_depends_on_batch_norm(made) -> None:
     assert usual_method(made[0]) == METHOD
-    assert usual_method(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))) == "rtn+bn-correction"
+    normed = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+    assert usual_method(normed) == "rtn+bn-correction"
+    assert usual_method(normed, learns=True) == "adaround+bn-correction"
+    assert usual_method(made[0], learns=True) == "adaround+bias-correction"
     no_statistics = nn.BatchNorm1d(4, track_running_stats=False)
     instances = nn.InstanceNorm2d(4, track_running_stats=True)
     assert usual_method(nn.Sequential(no_statistics, instances)) == METHOD

@@ -87,8 +87,12 @@ class Recipe:
     @property
     def modules(self) -> tuple[str, ...]:
         """Names of the modules that it is made in, for the hash of its code."""
-        steps = (self.round_layer, self.round_network, self.correct)
-        return tuple(sorted({step.__module__ for step in steps if step is not None}))
+        return _modules(self.round_layer, self.round_network, self.correct)
+
+    @property
+    def rounding_modules(self) -> tuple[str, ...]:
+        """Names of the modules that round, whatever is corrected afterwards."""
+        return _modules(self.round_layer, self.round_network)
 
     def rounded(
         self,
@@ -158,6 +162,10 @@ class Recipe:
                 for name in made.weights:
                     _take_bias(made.network.get_submodule(name), network.model.get_submodule(name))
         return made
+
+
+def _modules(*steps: Callable[..., Any] | None) -> tuple[str, ...]:
+    return tuple(sorted({step.__module__ for step in steps if step is not None}))
 
 
 def _take_bias(module: nn.Module, corrected: nn.Module) -> None:

@@ -38,12 +38,14 @@ def find_recipe(name: str) -> Recipe:
     raise QuantizationError(f"unknown method {name!r}: known are {known}")
 
 
-def usual_method(model: nn.Module) -> str:
+def usual_method(model: nn.Module, *, learns: bool = False) -> str:
     """Name the recipe for a network where nobody names one, which needs no labels and few images.
 
     Args:
         model: The network: one with batch norms that keep statistics has those corrected, any other
             the biases of its layers.
+        learns: Learn the rounding first, which takes minutes; else round to nearest.
     """
     has_norms = any(isinstance(norm, _BatchNorm) for norm in batch_norms(model))
-    return "rtn+bn-correction" if has_norms else "rtn+bias-correction"
+    corrected = "bn-correction" if has_norms else "bias-correction"
+    return f"{'adaround' if learns else 'rtn'}+{corrected}"
