@@ -32,7 +32,7 @@ from gp_emq.command import run_command
 from gp_emq.correlation import FloatArray, KendallRanker, PairMask
 from gp_emq.errors import BenchError
 from gp_emq.files import atomic_write_text, read_document
-from gp_emq.networks import undisturbed
+from gp_emq.networks import in_double, undisturbed
 from gp_emq.options import OptionParser
 from gp_emq.outputs import OutputFile
 from gp_emq.proxies.loading import shipped_proxy
@@ -40,7 +40,6 @@ from gp_emq.quantization import batch_norms
 from gp_emq.ranking import RankedBench, score
 from gp_emq.statistics import default_cache
 from gp_emq.statistics._context import Context
-from gp_emq.statistics._divergence import in_double
 from gp_emq.statistics._renormed import by_their_own_statistics
 
 BENCHES = (

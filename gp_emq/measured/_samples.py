@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from gp_emq.errors import AllocationError
 from gp_emq.measured._names import DIVERGENCE
-from gp_emq.networks import Samples, Workload
+from gp_emq.networks import Samples, Workload, in_double, on_cpu
 
 FloatArray = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ def answers(
     """
     count = len(before)
     if loss == DIVERGENCE:
-        found = workload.divergences_from(before, outputs)
+        found = workload.divergences_from(*in_double(on_cpu((before, outputs))))
     else:
         found = _own(workload, outputs, targets)
     if found.shape != (count,):

@@ -172,6 +172,13 @@ def on_cpu(outputs: Any) -> Any:
     return _pytree.tree_map_only(Tensor, Tensor.cpu, outputs)
 
 
+def in_double(outputs: Any) -> Any:
+    """Return what a network gave, its floating tensors in float64."""
+    return _pytree.tree_map_only(
+        Tensor, lambda x: x.double() if x.is_floating_point() else x, outputs
+    )
+
+
 def concatenated(outputs: Sequence[Any]) -> Any:
     """Join what a network gave for parts of its samples; of what has no axis, the first counts."""
     flat = [_pytree.tree_flatten(output) for output in outputs]

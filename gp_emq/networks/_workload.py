@@ -300,39 +300,29 @@ class Workload:
             outputs: of another network, on the same samples.
 
         Returns:
-            As `divergence`; where the workload diverges, as its metric: means over the steps of
-            logits and over other values.
+            KL(softmax before ‖ softmax after) of logits, the summed squared difference of other
+            outputs; where the workload diverges, means over the steps of logits and over other
+            values, as its metric is.
         """
         if self.diverges:
             return divergences(outputs, reference, of_tokens=self._of_tokens)
-        after = self.matrix(outputs, len(reference)).double().cpu()
-        before = reference.double().cpu()
+        after = self.matrix(outputs, len(reference))
         if not self.gives_logits:
-            return (before - after).square().sum(dim=1)
+            return (reference - after).square().sum(dim=1)
         return functional.kl_div(
-            after.log_softmax(dim=1), before.log_softmax(dim=1), reduction="none", log_target=True
-        ).sum(dim=1)
+            after.log_softmax(dim=1), reference.log_softmax(dim=1),
+            reduction="none", log_target=True,
+        ).sum(dim=1)  # fmt: skip
 
     def divergence(self, before: Any, after: Any, samples: int) -> Tensor:
-        """Return how far outputs are from others, summed over samples.
+        """Return how far outputs are from others, summed over samples; see `divergences_from`.
 
         Args:
             before: outputs of the float network.
             after: outputs of another.
             samples: how many samples they are of.
-
-        Returns:
-            KL(softmax before ‖ softmax after) of logits, the squared difference of other outputs.
         """
-        if self.diverges:
-            reference = reference_of(before, samples, of_tokens=self._of_tokens)
-            return divergences(after, reference, of_tokens=self._of_tokens).sum()
-        one, other = self.matrix(before, samples), self.matrix(after, samples)
-        if not self.gives_logits:
-            return (one - other).square().sum()
-        return functional.kl_div(
-            other.log_softmax(dim=1), one.log_softmax(dim=1), reduction="sum", log_target=True
-        )
+        return self.divergences_from(self.reference(before, samples), after).sum()
 
     def divergence_of_mean(self, parts: Iterable[tuple[Any, int]]) -> Tensor:
         """Return how far outputs are from their own mean, summed over samples.
@@ -344,12 +334,10 @@ class Workload:
         """
         rows, are_logits = [], self.gives_logits
         for outputs, samples in parts:
+            rows.append(self.reference(outputs, samples))
             if self.diverges:
-                rows.append(reference_of(outputs, samples, of_tokens=self._of_tokens))
                 known = logits_in(outputs, samples, of_tokens=self._of_tokens)
                 are_logits = known is not None
-            else:
-                rows.append(self.matrix(outputs, samples))
         found = divergences_from_mean(torch.cat(rows), are_logits=are_logits).sum()
         return found if self.diverges or are_logits else found * rows[0].shape[1]
 

@@ -1,22 +1,12 @@
-"""How far a network's answers are from others, and its gradient."""
-
-from typing import Any
+"""How the divergence of a network's answers changes with its weights."""
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree
 
-from gp_emq.networks import count
+from gp_emq.networks import count, in_double
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._gradients import flatten
 from gp_emq.statistics._network import FunctionalNetwork
-
-
-def in_double(outputs: Any) -> Any:
-    """Return outputs with their floating tensors in float64."""
-    return _pytree.tree_map_only(
-        Tensor, lambda x: x.double() if x.is_floating_point() else x, outputs
-    )
 
 
 def divergence_gradient(

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
-from gp_emq.networks import Samples, count
+from gp_emq.networks import Samples, count, in_double
 from gp_emq.quantization import batch_norms
 from gp_emq.statistics._batch import Batch
-from gp_emq.statistics._divergence import in_double
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._renormed import by_their_own_statistics, renewable
 from gp_emq.statistics._replay import Replay

@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gp_emq.networks import count
+from gp_emq.networks import count, in_double
 from gp_emq.quantization import batch_norms
 from gp_emq.statistics._batch import Batch
-from gp_emq.statistics._divergence import in_double
 from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._renormed import by_their_own_statistics, renewable
 
