@@ -23,7 +23,7 @@ from gp_emq.networks.zoo._split import SEARCH, SPLIT, TEST, VALIDATION
 from gp_emq.options import OptionParser
 from gp_emq.outputs import OutputFile
 from gp_emq.proxies import Proxy
-from gp_emq.proxies.handcrafted import DESCRIPTIONS, handcrafted_proxy
+from gp_emq.proxies.handcrafted import DESCRIPTIONS, RANKING, handcrafted_proxy
 from gp_emq.proxies.loading import shipped_proxy
 from gp_emq.proxies.shipped import shipped_files
 from gp_emq.ranking import RankedBench, score
@@ -261,27 +261,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="say, too, by how much other proxies are better than this one, kind by kind",
     )
     parser.add_argument(
-        "--proxies", nargs="+", metavar="PROXY", help="rank these alone (default: all)"
-    )
+        "--proxies", nargs="+", metavar="PROXY",
+        help="rank these alone (default: all that make a table)",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     chosen = proxies()
+    known: dict[str, Proxy] = {**chosen, **RANKING}
     for option, wanted in (("--against", [options.against]), ("--proxies", options.proxies or [])):
         for one in wanted:
-            if one is not None and one not in chosen:
+            if one is not None and one not in known:
                 parser.error(f"{option} names no proxy: {one!r}; see gp_emq.rank --list-proxies")
     if options.proxies is not None:
-        chosen = {
-            one: chosen[one] for one in dict.fromkeys([*options.proxies, options.against]) if one
-        }
+        named = dict.fromkeys([*options.proxies, options.against])
+        chosen = {one: known[one] for one in named if one is not None}
     names = options.bench or BENCHES
     kept: dict[str, Taus] = {}
     if options.rows.exists():
         kept = read_document(options.rows, dict[str, Taus], BenchError, "the rows")
     for name in names:
-        known = kept.setdefault(name, {})
-        missing = {one: proxy for one, proxy in chosen.items() if one not in known}
-        if missing or FITTED not in known:
-            known |= measure(name, missing)
+        found = kept.setdefault(name, {})
+        missing = {one: proxy for one, proxy in chosen.items() if one not in found}
+        if missing or FITTED not in found:
+            found |= measure(name, missing)
             atomic_write_text(options.rows, json.dumps(kept, indent=1))
             sys.stderr.write(f"{name}\n")
     shown = {*chosen, FITTED}

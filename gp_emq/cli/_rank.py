@@ -19,7 +19,7 @@ from gp_emq.mqbench import list_benches
 from gp_emq.options import OptionParser, not_negative
 from gp_emq.outputs import OutputFolder
 from gp_emq.proxies import ALIGNED, EVOLVED, FORMS
-from gp_emq.proxies.handcrafted import DESCRIPTIONS
+from gp_emq.proxies.handcrafted import DESCRIPTIONS, OF_PLANS
 from gp_emq.proxies.shipped import shipped_files
 from gp_emq.ranking import FORMATS, SPLITS, RankOptions
 from gp_emq.store import read_hall_of_fame
@@ -71,6 +71,8 @@ def read_rank(given: Sequence[str] | None) -> RankSettings:
 def _proxies() -> Iterator[str]:
     for name, (family, description) in DESCRIPTIONS.items():
         yield f"{name:22} {family:11} {description}"
+    for name, (family, description) in OF_PLANS.items():
+        yield f"{name:22} {family:11} {description}; named alone, for it takes long"
     for name, path in shipped_files().items():
         yield f"{name:22} {EVOLVED:11} {read_hall_of_fame(path).best.formula}"
 
@@ -103,7 +105,8 @@ def _add_what(parser: OptionParser) -> None:
     add_workload(what)
     what.add_argument(
         "--proxies", default="all", metavar="all|A,B,...",
-        help="hand-crafted proxies (default: all); --list-proxies shows them",
+        help="proxies (default: all that make a table); --list-proxies shows them, and "
+        f"{' and '.join(OF_PLANS)}, which run whole configurations and take long",
     )  # fmt: skip
     what.add_argument(
         "--run", type=Path, nargs="+", action="extend", default=[], metavar="RUN",

@@ -8,6 +8,7 @@ from ._formula import to_formula
 from ._inputs import ProxyInputs
 from ._language import language
 from ._memory import DEFAULT_MEMORY
+from ._plan_proxy import PlanProxy
 from ._proxy import Proxy
 from ._scale import depends_on_scale
 from ._scores import configuration_scores
@@ -23,6 +24,7 @@ __all__ = [
     "FORMS",
     "Evaluator",
     "Node",
+    "PlanProxy",
     "Proxy",
     "ProxyInputs",
     "SensitivityTable",

@@ -10,7 +10,7 @@ from gp_emq.proxies._expression import parse_expression
 from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._language import language
 from gp_emq.proxies._proxy import Proxy
-from gp_emq.proxies.handcrafted import ALIASES, HANDCRAFTED, handcrafted_proxy
+from gp_emq.proxies.handcrafted import ALIASES, HANDCRAFTED, RANKING, handcrafted_proxy
 from gp_emq.proxies.shipped import shipped_files
 from gp_emq.store import HallOfFame, read_hall_of_fame
 from primitives import PrimitiveSet, load_primitive_set, primitive_set_names
@@ -149,5 +149,6 @@ def _exists(path: Path) -> bool:
 
 
 def _hint(text: str) -> str:
-    close = difflib.get_close_matches(text, [*HANDCRAFTED, *ALIASES, *shipped_files()], n=1)
+    names = (*HANDCRAFTED, *RANKING, *ALIASES, *shipped_files())
+    close = difflib.get_close_matches(text, names, n=1)
     return f"did you mean {close[0]!r}? " if close else ""

@@ -11,7 +11,7 @@ from gp_emq.correlation import kendall_tau, why_unrankable
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Bench
 from gp_emq.outputs import has_no_room
-from gp_emq.proxies import Proxy, ProxyInputs, configuration_scores
+from gp_emq.proxies import PlanProxy, Proxy, ProxyInputs, configuration_scores
 
 FloatArray = NDArray[np.float64]
 
@@ -47,11 +47,7 @@ def score(proxy: Proxy, inputs: ProxyInputs, bench: Bench) -> Scored:
     try:
         statistics.prepare(proxy.needs)
         start = time.perf_counter()
-        table = np.asarray(proxy.table(own))
-        choices = np.searchsorted(np.asarray(bench.bits), bench.configurations)
-        # A table that is not finite is told of below.
-        with np.errstate(invalid="ignore"):
-            scores = configuration_scores(table - table.mean(axis=1, keepdims=True), choices)
+        scores, summed = _scores(proxy, own, bench)
     except GpEmqError as error:
         if has_no_room(error):
             # Not the proxy's fault, and the next one would fare no better.
@@ -59,7 +55,7 @@ def score(proxy: Proxy, inputs: ProxyInputs, bench: Bench) -> Scored:
         return Scored(None, sum(statistics.seconds.values()), 0.0, str(error))
     seconds = time.perf_counter() - start + sum(own.borrowed.values())
     collected = sum(statistics.seconds.values())
-    if not np.isfinite(table).all():
+    if not np.isfinite(summed).all():
         return Scored(None, collected, seconds, "its table is not finite")
     if not proxy.sign:
         training, accuracies = scores[bench.training], bench.oriented[bench.training]
@@ -68,3 +64,15 @@ def score(proxy: Proxy, inputs: ProxyInputs, bench: Bench) -> Scored:
             return Scored(None, collected, seconds, f"nothing gives its sign: {reason}")
         scores = -scores if kendall_tau(training, accuracies) < 0 else scores
     return Scored(scores, collected, seconds, "")
+
+
+def _scores(proxy: Proxy, inputs: ProxyInputs, bench: Bench) -> tuple[FloatArray, FloatArray]:
+    """Score all configurations, and give what has to be finite: a table where there is one."""
+    if isinstance(proxy, PlanProxy):
+        scores = proxy.scores(inputs, bench.configurations)
+        return scores, scores
+    table = np.asarray(proxy.table(inputs))
+    choices = np.searchsorted(np.asarray(bench.bits), bench.configurations)
+    # A table that is not finite is told of by the caller.
+    with np.errstate(invalid="ignore"):
+        return configuration_scores(table - table.mean(axis=1, keepdims=True), choices), table

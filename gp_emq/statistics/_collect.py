@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gp_emq.determinism import one_thread
 from gp_emq.errors import GpEmqError, StatisticsError
 from gp_emq.networks import (
     Images,
@@ -42,6 +45,7 @@ from gp_emq.statistics._record import Kind
 from gp_emq.statistics._rounding import Rounding
 from gp_emq.statistics._settings import StatisticsSettings
 from gp_emq.statistics._statistics import Origin, Statistics
+from gp_emq.statistics._whole import divergences
 
 _REPEATED = 1e-4
 """Share of the largest output up to which two passes of the same image may differ."""
@@ -128,9 +132,10 @@ def collect_statistics(
         rounding=None if rounding is None else rounding.identity,
     )
     header = Header(tuple(layers), tuple(bits), mark)
-    origin = Origin(private, workload, quantizer, are_chosen=are_chosen)
     inputs = Inputs(taken, answers, quantizer, settings, rounding)
-    return Statistics(header, _Collector(private, header, inputs, workload, cache), origin=origin)
+    collector = _Collector(private, header, inputs, workload, cache)
+    origin = Origin(private, workload, quantizer, collector.divergences, are_chosen=are_chosen)
+    return Statistics(header, collector, origin=origin)
 
 
 def _check_repeatable(outputs: Tensor, again: Tensor) -> None:
@@ -198,6 +203,11 @@ class _Collector:
         if name not in self._kept:
             self._kept[name] = self._read(name) or self._compute(name)
         return self._kept[name]
+
+    def divergences(self, configurations: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Measure whole configurations; see `gp_emq.statistics._whole`."""
+        with torch.inference_mode(mode=False), one_thread():
+            return divergences(self._context, configurations)
 
     def _ingredient(self, name: str) -> Tensor:
         """Give a statistic to the computation of another, which then counts its seconds, too."""

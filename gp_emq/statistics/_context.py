@@ -15,7 +15,7 @@ from gp_emq.networks import (
     take,
     values_per_sample,
 )
-from gp_emq.quantization import WeightQuantizer
+from gp_emq.quantization import WeightQuantizer, batch_norms
 from gp_emq.statistics import _activations, _curvature, _derivatives
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._grid import WeightGrids
@@ -173,6 +173,11 @@ class Context:
         owners = [layer.name for layer in self.header.weight_layers]
         by_owner = dict(zip(owners, self.own_perturbations(), strict=True))
         return [by_owner[layer.shares or layer.name] for layer in self.network.layers]
+
+    @property
+    def has_norms_to_renew(self) -> bool:
+        """Whether the recipe leaves batch norms otherwise than as trained."""
+        return self.settings.renormed and bool(batch_norms(self.network.network.model))
 
     def own_perturbations(self) -> list[Tensor]:
         """Quantized weight minus weight of each layer that owns its weight, ``(bits, *shape)``."""

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import StatisticsError
-from gp_emq.quantization import batch_norms
 from gp_emq.statistics import _activations, _gradients
 from gp_emq.statistics._activations import Activations
 from gp_emq.statistics._context import Context
@@ -84,11 +83,6 @@ def _one_at_a_time(context: Context, around: FunctionalNetwork) -> Tensor:
     return one_at_a_time(context.network, around, context.batch, context.own_perturbations())
 
 
-def _has_norms_to_renew(context: Context) -> bool:
-    """Say whether the recipe leaves batch norms otherwise than as trained."""
-    return context.settings.renormed and bool(batch_norms(context.network.network.model))
-
-
 def _as_quantized(context: Context, plain: str, place: int | None) -> Tensor:
     """Measure with weights and batch norms as the recipe leaves them.
 
@@ -98,7 +92,7 @@ def _as_quantized(context: Context, plain: str, place: int | None) -> Tensor:
             same where the recipe changes neither.
         place: Of the width that all other entries have; None for float.
     """
-    if context.rounding is None and not _has_norms_to_renew(context):
+    if context.rounding is None and not context.has_norms_to_renew:
         return context.lookup(plain)
     return _around(context, context.recipe_perturbations(), place)
 
@@ -110,7 +104,7 @@ def _around(context: Context, moved: Sequence[Tensor], place: int | None) -> Ten
         context.network if place is None else _uniform(context, moved, place),
         context.batch,
         moved,
-        renormed=_has_norms_to_renew(context),
+        renormed=context.has_norms_to_renew,
     )
 
 
@@ -120,7 +114,7 @@ def _uniform(context: Context, moved: Sequence[Tensor], place: int) -> Functiona
 
 def _sound(context: Context) -> Tensor:
     """Measure around the network at the lowest uniform width that works, else the float one."""
-    renormed, moved = _has_norms_to_renew(context), context.recipe_perturbations()
+    renormed, moved = context.has_norms_to_renew, context.recipe_perturbations()
     widths = range(len(context.header.bits))
     uniform = (_uniform(context, moved, place) for place in widths)
     shares = shares_explained(context.network, uniform, context.batch, renormed=renormed)

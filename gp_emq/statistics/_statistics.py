@@ -1,11 +1,13 @@
 """Statistics of one network on one calibration batch, by name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gp_emq.determinism import one_thread
@@ -47,12 +49,16 @@ class Origin:
         network: A private copy of the network, which is what is run.
         workload: Its samples and how it is judged; its model is the private copy.
         quantizer: Quantizer of the weights.
+        divergences: Quantizes the network by each of some configurations, (n, entries), and says
+            how far its outputs are from the float network's, the mean over the samples, (n,);
+            weights and batch norms are as the recipe leaves them.
         are_chosen: Whether the caller named the layers, so that the network may call others.
     """
 
     network: PrivateNetwork
     workload: Workload
     quantizer: WeightQuantizer
+    divergences: Callable[[NDArray[np.integer]], NDArray[np.float64]]
     are_chosen: bool = False
 
 

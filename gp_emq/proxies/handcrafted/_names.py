@@ -69,5 +69,17 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = {
 }
 """Family and description of each, those of papers by family, then those of tools."""
 
+OF_PLANS: Mapping[str, tuple[str, str]] = {
+    "clado": (
+        "curvature",
+        "second-order change of the loss, measured for every two entries at every two widths",
+    ),
+    "plan_divergence": (
+        "activation",
+        "divergence of the outputs of the network that is quantized by the whole configuration",
+    ),
+}
+"""Family and description of those that score whole configurations, and make no table."""
+
 ALIASES: Mapping[str, str] = {"fit": "fit_trace"}
 """What papers call methods of which there are several."""

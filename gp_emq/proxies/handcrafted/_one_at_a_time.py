@@ -1,5 +1,6 @@
 """What quantizing one entry alone does to the network's answers: dearer and strong."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,15 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
-from gp_emq.networks import Samples, Workload, check_classes, count, split, undisturbed
+from gp_emq.networks import (
+    Samples,
+    Workload,
+    check_classes,
+    count,
+    in_double,
+    split,
+    undisturbed,
+)
 from gp_emq.proxies._inputs import ProxyInputs
 
 
@@ -51,24 +60,34 @@ def accuracy_change(inputs: ProxyInputs) -> Tensor:
 
 def _harms(inputs: ProxyInputs) -> _Harms:
     """Quantize each entry at each width alone, and run the calibration images through."""
-    statistics, network, workload = inputs.statistics, inputs.network, inputs.workload
+    statistics, workload = inputs.statistics, inputs.workload
     entries = 1 + max(layer.entry for layer in statistics.layers)
     table = torch.zeros(entries, len(statistics.bits), 3, dtype=torch.float64)
-    chunk = inputs.chunk
-    parts = () if workload.targets is None else split(workload.targets, chunk)
     with undisturbed(), torch.no_grad():
-        for place, samples in enumerate(split(workload.samples, chunk)):
-            before = _double(inputs.outputs(samples))
-            targets = (
-                check_classes(workload.matrix(before, count(samples))).argmax(dim=1)
-                if workload.targets is None
-                else _on(network.device, parts[place])
-            )
+        for samples, before, targets in answered_parts(inputs):
             for entry in range(entries):
                 for column, width in enumerate(statistics.bits):
-                    after = _double(inputs.outputs(samples, _quantized(inputs, entry, width)))
+                    state = quantized_entry(inputs, entry, width)
+                    after = in_double(inputs.outputs(samples, state))
                     table[entry, column] += _harm(workload, before, after, targets).cpu()
     return _Harms(*(table / len(workload)).unbind(dim=2))
+
+
+def answered_parts(inputs: ProxyInputs) -> Iterator[tuple[Samples, Any, Samples]]:
+    """Give the calibration samples in parts: each with the float network's outputs, and targets.
+
+    Where there are no targets, what the float network says stands for them.
+    """
+    workload, chunk = inputs.workload, inputs.chunk
+    parts = () if workload.targets is None else split(workload.targets, chunk)
+    for place, samples in enumerate(split(workload.samples, chunk)):
+        before = in_double(inputs.outputs(samples))
+        targets = (
+            check_classes(workload.matrix(before, count(samples))).argmax(dim=1)
+            if workload.targets is None
+            else _on(inputs.network.device, parts[place])
+        )
+        yield samples, before, targets
 
 
 def _harm(workload: Workload, before: Any, after: Any, targets: Samples) -> Tensor:
@@ -89,18 +108,11 @@ def _worse(workload: Workload, before: Any, after: Any, targets: Samples) -> Ten
     return change.sum() if workload.metric.per_sample else change * count(targets)
 
 
-def _double(outputs: Any) -> Any:
-    """Outputs with their floating tensors in float64."""
-    return _pytree.tree_map_only(
-        Tensor, lambda x: x.double() if x.is_floating_point() else x, outputs
-    )
-
-
 def _on(device: torch.device, targets: Samples) -> Any:
     return _pytree.tree_map_only(Tensor, lambda x: x.to(device), targets)
 
 
-def _quantized(inputs: ProxyInputs, entry: int, width: int) -> dict[str, Tensor]:
+def quantized_entry(inputs: ProxyInputs, entry: int, width: int) -> dict[str, Tensor]:
     """The weights of one entry's layers, quantized, by parameter name."""
     state = {}
     for layer in inputs.statistics.layers:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gp_emq.errors import ExpressionError
+from gp_emq.proxies._plan_proxy import PlanProxy
 from gp_emq.proxies._proxy import Proxy
-from gp_emq.proxies.handcrafted import _activation, _one_at_a_time, _outputs
+from gp_emq.proxies.handcrafted import _activation, _one_at_a_time, _outputs, _whole
 from gp_emq.proxies.handcrafted._formulas import FORMULAS, known
-from gp_emq.proxies.handcrafted._names import ALIASES, DESCRIPTIONS
+from gp_emq.proxies.handcrafted._names import ALIASES, DESCRIPTIONS, OF_PLANS
 
 _FUNCTIONS = (
     known(
@@ -70,6 +71,28 @@ _FUNCTIONS = (
     ),
 )
 
+RANKING: Mapping[str, PlanProxy] = MappingProxyType({
+    "clado": PlanProxy(
+        "clado",
+        *OF_PLANS["clado"],
+        "−½ αᵀGα",
+        "Deng et al., Mixed-precision quantization with cross-layer dependencies, 2023",
+        "",
+        uses=("perturbation",),
+        rule=_whole.clado,
+    ),
+    "plan_divergence": PlanProxy(
+        "plan_divergence",
+        *OF_PLANS["plan_divergence"],
+        "−KL(p ‖ p_plan)",
+        "baseline: measuring the configuration itself",
+        "",
+        uses=("perturbation",),
+        rule=_whole.plan_divergence,
+    ),
+})  # fmt: skip
+"""Those that score whole configurations, and make no table: much dearer, for ranking alone."""
+
 _KNOWN = {proxy.name: proxy for proxy in (*FORMULAS, *_FUNCTIONS)}
 
 HANDCRAFTED: Mapping[str, Proxy] = MappingProxyType({name: _KNOWN[name] for name in DESCRIPTIONS})
@@ -80,18 +103,20 @@ def handcrafted_proxy(name: str) -> Proxy:
     """Look up a hand-crafted proxy.
 
     Args:
-        name: A key of `HANDCRAFTED`, or `fit` for the published form of FIT, `fit_trace`.
+        name: A key of `HANDCRAFTED` or `RANKING`, or `fit` for the published form of FIT,
+            `fit_trace`.
 
     Raises:
         ExpressionError: There is none of that name.
     """
+    everything: Mapping[str, Proxy] = {**HANDCRAFTED, **RANKING}
     try:
-        return HANDCRAFTED[ALIASES.get(name, name)]
+        return everything[ALIASES.get(name, name)]
     except KeyError:
-        close = difflib.get_close_matches(name, HANDCRAFTED, n=1)
+        close = difflib.get_close_matches(name, everything, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ExpressionError(
-            f"unknown proxy {name!r}; {hint}there are {', '.join(HANDCRAFTED)}"
+            f"unknown proxy {name!r}; {hint}there are {', '.join(everything)}"
         ) from None
 
 
