@@ -104,7 +104,7 @@ def _roster() -> Iterator[ZooBench]:
         for per_channel in (False, True):
             yield ZooBench(f"{kind}-digits", protocol, per_channel)
         yield ZooBench(f"{kind}-digits", "adaround", per_channel=True)
-    # Learned rounding loses a bit less: at four bits what rounding to nearest loses at five.
+    # With learned rounding five bits lose little, and three break the network.
     for protocol, bits in (("rtn+bn", (4, 5, 6)), ("adaround", (3, 4, 5))):
         yield ZooBench(
             "efficientnet_lite0", protocol, per_channel=True, bits=bits,
