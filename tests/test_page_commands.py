@@ -55,7 +55,7 @@ NAMES = {
     "proxies": PROXIES,
     "baselines": {*PROXIES, "uniform"},
     "method": METHODS,
-    "methods": METHODS | {"usual"},
+    "methods": METHODS | {"usual", "learned"},
     "measure_method": METHODS,
     "recipe": {path.stem for path in (ROOT / "gp_emq" / "qat" / "recipes").glob("*.toml")},
     "only": {*NETWORKS, *(name.partition("-rtn")[0] for name in list_benches())},
