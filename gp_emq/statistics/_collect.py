@@ -44,8 +44,8 @@ from gp_emq.statistics._network import FunctionalNetwork
 from gp_emq.statistics._record import Kind
 from gp_emq.statistics._rounding import Rounding
 from gp_emq.statistics._settings import StatisticsSettings
+from gp_emq.statistics._soundness import divergences
 from gp_emq.statistics._statistics import Origin, Statistics
-from gp_emq.statistics._whole import divergences
 
 _REPEATED = 1e-4
 """Share of the largest output up to which two passes of the same image may differ."""
@@ -205,9 +205,22 @@ class _Collector:
         return self._kept[name]
 
     def divergences(self, configurations: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Measure whole configurations; see `gp_emq.statistics._whole`."""
-        with torch.inference_mode(mode=False), one_thread():
-            return divergences(self._context, configurations)
+        """Quantize by whole configurations, and measure what that does; see `Origin`."""
+        context, layers = self._context, self._header.weight_layers
+        places = np.searchsorted(self._header.bits, configurations)
+        with torch.inference_mode(mode=False), one_thread(), undisturbed():
+            moved = context.recipe_perturbations()
+            quantized = (
+                context.network.moved([
+                    widths[place[layer.entry]] for widths, layer in zip(moved, layers, strict=True)
+                ])
+                for place in places
+            )  # fmt: skip
+            found = divergences(
+                context.network, quantized, context.batch, renormed=context.has_norms_to_renew
+            )
+        values: NDArray[np.float64] = found.numpy()
+        return values
 
     def _ingredient(self, name: str) -> Tensor:
         """Give a statistic to the computation of another, which then counts its seconds, too."""

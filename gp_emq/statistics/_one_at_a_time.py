@@ -9,10 +9,9 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from gp_emq.networks import Samples, count, in_double
-from gp_emq.quantization import batch_norms
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._network import FunctionalNetwork
-from gp_emq.statistics._renormed import by_their_own_statistics, renewable
+from gp_emq.statistics._renormed import renewing
 from gp_emq.statistics._replay import Replay
 
 LOSS, DIVERGENCE, METRIC = range(3)
@@ -72,8 +71,6 @@ def one_at_a_time(
     entries = [layer.entry for layer in network.weight_layers]
     widths = len(perturbations[0])
     table = torch.zeros(1 + max(entries), widths, 3, dtype=torch.float64)
-    norms = batch_norms(network.network.model) if renormed else []
-    batch = renewable(batch) if norms else batch
     replay = Replay(network.modules)
     modules = [
         [
@@ -83,9 +80,10 @@ def one_at_a_time(
         ]
         for entry in range(len(table))
     ]
-    with torch.no_grad(), by_their_own_statistics(norms), replay.watching():
+    renewed = renewing(network, batch, renormed=renormed)
+    with torch.no_grad(), renewed as parts, replay.watching():
         plain, others = network.weights(), around.weights()
-        for samples, answers in batch.chunks():
+        for samples, answers in parts.chunks():
             targets = _pytree.tree_map_only(Tensor, lambda x: x.to(network.device), answers)
             before = in_double(network.outputs(plain, samples))
             judge = _Judge(network, before, targets)

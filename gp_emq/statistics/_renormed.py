@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from torch.nn.modules.batchnorm import _NormBase
 
 from gp_emq.errors import StatisticsError
+from gp_emq.quantization import batch_norms
 from gp_emq.statistics._batch import Batch
+from gp_emq.statistics._network import FunctionalNetwork
 
 _MOST_TOGETHER = 64
 """Images that statistics of batch norms are of at least, where there are so many."""
@@ -44,3 +46,24 @@ def renewable(batch: Batch) -> Batch:
     if len(batch) < 2:
         raise StatisticsError("statistics of batch norms need at least 2 images, not 1")
     return batch.in_even_chunks(_MOST_TOGETHER)
+
+
+@contextmanager
+def renewing(network: FunctionalNetwork, batch: Batch, *, renormed: bool) -> Iterator[Batch]:
+    """Inside the block, a network's batch norms are as a recipe leaves them, if it does.
+
+    Args:
+        network: The network.
+        batch: The calibration batch.
+        renormed: Whether batch norms take the statistics of the images that go through.
+
+    Yields:
+        The batch, cut so that they can.
+
+    Raises:
+        StatisticsError: As `renewable`.
+    """
+    norms = batch_norms(network.network.model) if renormed else []
+    batch = renewable(batch) if norms else batch
+    with by_their_own_statistics(norms):
+        yield batch

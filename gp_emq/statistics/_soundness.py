@@ -1,4 +1,4 @@
-"""How much quantized networks still say of what the float network answers."""
+"""How far quantized networks are from what the float network answers, and what they still say."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from gp_emq.networks import count, in_double
-from gp_emq.quantization import batch_norms
 from gp_emq.statistics._batch import Batch
 from gp_emq.statistics._network import FunctionalNetwork
-from gp_emq.statistics._renormed import by_their_own_statistics, renewable
+from gp_emq.statistics._renormed import renewing
 
 
 def shares_explained(
@@ -36,14 +35,36 @@ def shares_explained(
         float64 (others,). Where the float network answers the same to every input, 1 for those that
         do so, too, and minus infinity for the rest.
     """
-    norms = batch_norms(network.network.model) if renormed else []
-    batch = renewable(batch) if norms else batch
-    with torch.no_grad(), by_their_own_statistics(norms):
-        before = _answers(network, batch)
+    with torch.no_grad(), renewing(network, batch, renormed=renormed) as parts:
+        before = _answers(network, parts)
         most = network.workload.divergence_of_mean(before).double().cpu()
-        lost = [_divergence(network, before, _answers(other, batch)) for other in others]
+        lost = [_divergence(network, before, _answers(other, parts)) for other in others]
     found = torch.stack(lost).clamp(min=0)
     return torch.where(found == 0, 1.0, 1 - found / most)
+
+
+def divergences(
+    network: FunctionalNetwork,
+    others: Iterable[FunctionalNetwork],
+    batch: Batch,
+    *,
+    renormed: bool = False,
+) -> Tensor:
+    """Say how far the answers of others are from the float network's.
+
+    Args:
+        network: The float network.
+        others: The same network at other weights.
+        batch: The calibration batch; its targets count for nothing.
+        renormed: As for `one_at_a_time`.
+
+    Returns:
+        Means over samples, float64 (others,).
+    """
+    with torch.no_grad(), renewing(network, batch, renormed=renormed) as parts:
+        before = _answers(network, parts)
+        found = [_divergence(network, before, _answers(other, parts)) for other in others]
+    return torch.stack(found) / len(batch)
 
 
 def _answers(network: FunctionalNetwork, batch: Batch) -> list[tuple[Any, int]]:
