@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import _pytree
 
 import gp_emq
 from gp_emq.allocation import FLOAT_BITS, Configuration, Space
@@ -141,7 +140,9 @@ class PlanNetwork:
             (layers[index].name, width): weight for (index, width), weight in weights.items()
         }
         grids = [task.activations.get(layer.name) for layer in layers]
-        self._quantized = QuantizedNetwork(task.network.model, layers, weights, grids)
+        self._quantized = QuantizedNetwork(
+            task.network.model, layers, weights, grids, forward=held_back.forward
+        )
         with undisturbed():
             self._correct = None if recipe.correct is None else recipe.correct(task)
         self._corrected: dict[Configuration, Corrections] = {}
@@ -218,7 +219,7 @@ class PlanNetwork:
     def _measured(self, configuration: Configuration, place: int) -> Answers:
         with undisturbed(), torch.no_grad():
             self._take(configuration)
-            outputs = self._run(self._parts[place])
+            outputs = self._quantized.run(self._parts[place])
             return answers(
                 self._workload,
                 self._float[place][0],
@@ -244,20 +245,15 @@ class PlanNetwork:
 
         A race comes back to the plans that are left whenever it goes on to more samples.
         """
-        kept = self._corrected.pop(configuration, None)
+        kept, quantized = self._corrected.pop(configuration, None), self._quantized
         if kept is None:
-            correct(RoundedNetwork(self._quantized.model, self._quantized.norms, self._run))
-            kept = self._quantized.corrections()
+            correct(RoundedNetwork(quantized.model, quantized.norms, quantized.run))
+            kept = quantized.corrections()
             if len(self._corrected) == CORRECTED:
                 del self._corrected[next(iter(self._corrected))]
         else:
-            self._quantized.take_corrections(kept)
+            quantized.take_corrections(kept)
         self._corrected[configuration] = kept
-
-    def _run(self, samples: Samples) -> Any:
-        with undisturbed(), torch.no_grad():
-            fed = _pytree.tree_map_only(Tensor, Tensor.clone, samples)
-            return self._workload.forward(self._quantized.model, fed)
 
     def _float_outputs(self) -> list[tuple[Tensor, Any]]:
         """Run the float network once: what others are compared with, and outputs as they are."""

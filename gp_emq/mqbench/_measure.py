@@ -196,7 +196,13 @@ class Measurer:
             forward=None if self.test.is_default else self.test.forward,
             integer=self.settings.arithmetic == "integer",
             device=self.settings.device,
+            keeps=self._is_own,
         )
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether the network, or what it measures, is somebody's own."""
+        return self.data_set in (OWN_ARRAYS, OWN_WORKLOAD) or ":" in self.network.name
 
     def _kept(self, run: Callable[[Samples], Any], what: str) -> Found:
         """Measure a network, and bring the metric to its form."""
@@ -237,7 +243,7 @@ class Measurer:
     def _own_provenance(self) -> dict[str, Any]:
         """Return what else decides measurements of a network, or of samples, of one's own."""
         own_samples = self.data_set in (OWN_ARRAYS, OWN_WORKLOAD)
-        if not own_samples and ":" not in self.network.name:
+        if not self._is_own:
             return {}
         model = unwrapped(self.network.model)
         return {

@@ -99,6 +99,8 @@ class QuantizedNetwork:
         forward: how the network is fed, where that is not with images; see `run`.
         integer: run the convolutions that allow it over integers; on the CPU alone.
         device: where passes are computed; images are brought there, results back.
+        keeps: whether a pass may leave something in the network that changes the next one; False
+            saves the time to put it back, where that is known not to be so.
 
     Attributes:
         norms: its batch norms, in the order of those of the float network.
@@ -114,8 +116,10 @@ class QuantizedNetwork:
         forward: Forward | None = None,
         integer: bool = False,
         device: str = "cpu",
+        keeps: bool = True,
     ) -> None:
         self._forward = forward
+        self._keeps = keeps
         self._device = torch.device(device)
         self.model = private_copy(model).to(self._device)
         check_finite(self.model)
@@ -205,7 +209,8 @@ class QuantizedNetwork:
             there = images.to(self._device, copy=True)
             if there.dim() == 4:
                 there = there.contiguous(memory_format=torch.channels_last)
-            result: Tensor = self.model(there)
+            run = PrivateNetwork(self.model, is_private=True).run if self._keeps else self.model
+            result: Tensor = run(there)
         return result.float().cpu()
 
     def correct(self, images: Tensor, labels: Tensor, batch: int) -> Tensor:

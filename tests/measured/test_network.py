@@ -6,7 +6,7 @@ from torch import nn
 
 import gp_emq
 from gp_emq.allocation import search_space
-from gp_emq.errors import AllocationError
+from gp_emq.errors import AllocationError, NetworkError
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.networks import Workload, layers_of
 from gp_emq.ptq import QuantizationSettings
@@ -130,3 +130,58 @@ def test_what_was_measured_is_kept_and_what_is_damaged_is_measured_again(model, 
 def test_what_cannot_be_measured_is_refused(model, settings, message: str) -> None:
     with pytest.raises(AllocationError, match=message):
         network_of(model, **settings)
+
+
+class Drifts(nn.Module):
+    """Counts its passes, in a buffer or an attribute, and gives other logits after each."""
+
+    def __init__(self, *, in_buffer: bool) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 3)
+        self.in_buffer, self.seen = in_buffer, 0.0
+        self.register_buffer("passes", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shifted = x + (self.passes if self.in_buffer else self.seen)
+        self.passes += 1
+        self.seen += 1.0
+        return self.last(self.first(shifted).relu())
+
+
+@pytest.mark.parametrize("in_buffer", [True, False])
+def test_no_plan_is_measured_after_what_others_left_in_the_network(in_buffer: bool) -> None:
+    model = Drifts(in_buffer=in_buffer)
+    inputs = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    workload = Workload(model, {"x": inputs})
+    layers = layers_of(workload.private(), workload.samples)
+    found = PlanNetwork(
+        workload, workload, search_space(layers, BITS), MeasuringSettings(method="rtn")
+    )
+    for widths in ((2, 2), (4, 4), (2, 4)):
+        small = gp_emq.quantize(
+            workload, dict(zip(("first", "last"), widths, strict=True)), method="rtn"
+        )
+        expected = workload.of(small).measured(batch=found.batch)
+        np.testing.assert_allclose(found.answers(widths, 64).losses, expected, rtol=1e-3, atol=1e-6)
+
+
+class Derives(nn.Module):
+    """Gives an energy and its slope, which rounded inputs of layers have none of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            energy = self.last(self.first(x).tanh())
+            slope = torch.autograd.grad(energy.sum(), x, create_graph=True)[0]
+            return torch.cat([energy, slope], dim=1)
+
+
+def test_a_quantized_network_that_fails_is_one_clear_error() -> None:
+    with pytest.raises(NetworkError, match="the network fails on a dict of tensors"):
+        gp_emq.best_plan(Workload(Derives(), {"x": torch.randn(80, 4)}), average_bits=3)

@@ -135,3 +135,35 @@ def test_one_logit_is_refused_before_anything_is_built(labelled, tmp_path):
         build_bench(settings(given), count=2, out=tmp_path / "b.safetensors")
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+class Drifts(nn.Module):
+    """Adds what it has seen so far to what it sees."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.conv, self.head = nn.Conv2d(1, 3, 3), nn.Linear(3, 2)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        x = x + self.seen
+        self.seen += 1
+        return self.head(self.conv(x).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("integer", [False, True])
+def test_what_a_pass_leaves_in_a_network_changes_no_other(integer):
+    if integer and not integer_convolution_available():
+        pytest.skip("no 8-bit convolution here")
+    network, images = Drifts(), torch.randn(16, 1, 6, 6)
+    layers = find_layers(network, images)
+    weights = quantize_weights(network, layers, (2, 8), WeightQuantizer(per_channel=True))
+    grids = calibrate_activations(network, layers, images, ActivationQuantizer())
+    bench = QuantizedNetwork(network, layers, weights, grids, integer=integer)
+    bench.configure([8, 8])
+    first = bench.logits(images)
+    with torch.no_grad():
+        torch.testing.assert_close(first, network(images), rtol=0.03, atol=0.03)
+    assert torch.equal(bench.logits(images), first)
