@@ -1,6 +1,6 @@
 """How far outputs are from those of the float network, where nobody says what they should be."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -9,21 +9,28 @@ from torch.nn import functional
 from torch.utils import _pytree
 
 from gp_emq.errors import StatisticsError
+from gp_emq.networks._rows import Rows, check_alike
 
 NAME = "divergence"
 _LOGITS = "logits"
 
 
-def rows_of(outputs: Any, samples: int) -> Tensor:
-    """Return all floating outputs as one row per sample, (n, values).
+def rows_of(outputs: Any, samples: int, places: Collection[int] | None) -> Tensor:
+    """Return all floating outputs that have a row for each sample as rows, (n, values).
+
+    Args:
+        outputs: what the network gave.
+        samples: how many samples it was fed.
+        places: where those outputs are, see `Rows`; None for all that are so long.
 
     Raises:
         StatisticsError: if there is none with a row for each sample.
     """
     rows = [
         in_single(leaf).reshape(samples, -1)
-        for leaf in _pytree.tree_leaves(outputs)
-        if isinstance(leaf, Tensor)
+        for place, leaf in enumerate(_pytree.tree_leaves(outputs))
+        if (places is None or place in places)
+        and isinstance(leaf, Tensor)
         and leaf.is_floating_point()
         and leaf.dim() > 0
         and len(leaf) == samples
@@ -73,35 +80,39 @@ def logits_in(outputs: Any, samples: int, *, of_tokens: bool) -> Tensor | None:
     return in_single(found) if fits else None
 
 
-def reference_of(outputs: Any, samples: int, *, of_tokens: bool) -> Tensor:
+def reference_of(outputs: Any, samples: int, *, of_tokens: bool, rows: Rows) -> Tensor:
     """Return what other outputs are compared with: logits (n, ..., classes), or rows (n, values).
 
     Raises:
         StatisticsError: if outputs have no rows.
     """
     logits = logits_in(outputs, samples, of_tokens=of_tokens)
-    return rows_of(outputs, samples) if logits is None else logits
+    places = rows.places
+    return rows_of(outputs, samples, places) if logits is None else logits
 
 
-def divergences(outputs: Any, reference: Tensor, *, of_tokens: bool) -> Tensor:
+def divergences(outputs: Any, reference: Tensor, *, of_tokens: bool, rows: Rows) -> Tensor:
     """Return how far outputs are from those of the float network, for each sample.
 
     Args:
         outputs: of another network.
         reference: what `reference_of` gave for the float network.
         of_tokens: whether the networks are fed whole numbers.
+        rows: which outputs count where they are no logits.
 
     Returns:
         (n,): KL(softmax float ‖ softmax other) of logits, the mean over steps; the mean squared
         difference of other outputs.
 
     Raises:
-        StatisticsError: if outputs have no rows.
+        StatisticsError: if outputs have no rows, or rows of another shape than the reference.
     """
     samples = len(reference)
     logits = logits_in(outputs, samples, of_tokens=of_tokens)
+    found = rows_of(outputs, samples, rows.places) if logits is None else logits
+    check_alike(reference.shape, found.shape)
     if logits is None:
-        return (rows_of(outputs, samples) - reference).square().mean(dim=1)
+        return (found - reference).square().mean(dim=1)
     terms = functional.kl_div(
         logits.log_softmax(dim=-1), reference.log_softmax(dim=-1),
         reduction="none", log_target=True,
@@ -148,13 +159,20 @@ def stand_ins(reference: Tensor, *, are_logits: bool, seed: int = 0) -> Tensor:
     return reference + noise * torch.where(spread > 0, spread, 1.0)
 
 
-def stand_in_losses(outputs: Any, targets: Tensor, *, of_tokens: bool) -> Tensor:
-    """Return the loss of each sample against what `stand_ins` gave, (n,)."""
+def stand_in_losses(outputs: Any, targets: Tensor, *, of_tokens: bool, rows: Rows) -> Tensor:
+    """Return the loss of each sample against what `stand_ins` gave, (n,).
+
+    Raises:
+        StatisticsError: as `divergences`.
+    """
     samples = len(targets)
     if targets.is_floating_point():
-        return (rows_of(outputs, samples) - targets).square().mean(dim=1)
+        found = rows_of(outputs, samples, rows.places)
+        check_alike(targets.shape, found.shape)
+        return (found - targets).square().mean(dim=1)
     logits = logits_in(outputs, samples, of_tokens=of_tokens)
     assert logits is not None  # noqa: S101 - it gave some before
+    check_alike(targets.shape, logits.shape[:-1])
     entropies = functional.cross_entropy(
         logits.flatten(0, -2), targets.flatten().to(logits.device), reduction="none"
     )

@@ -35,6 +35,7 @@ from gp_emq.networks._judging import (
 from gp_emq.networks._logits import check_classes, check_range, logits_of
 from gp_emq.networks._metric import Loss, Metric
 from gp_emq.networks._private import unwrapped
+from gp_emq.networks._rows import Rows, check_alike
 from gp_emq.networks._running import Forward, PrivateNetwork, feed, undisturbed
 from gp_emq.networks._samples import (
     Samples,
@@ -139,6 +140,7 @@ class Workload:
             raise DataError("labels beside batches: give (inputs, labels) pairs as batches")
         else:
             self.samples, self.targets = joined(batches)
+        self._rows = Rows(partial(_outputs, model, self.forward), self.samples)
         self.diverges = loss is None and not are_labels(self.targets)
         if self.diverges and metric is None:
             if self.targets is not None:
@@ -146,7 +148,7 @@ class Workload:
                     f"the targets are {described(self.targets)}, which are no labels (n,): give "
                     "a loss or a metric that compares them with outputs"
                 )
-            measure = partial(divergences, of_tokens=self._of_tokens)
+            measure = partial(divergences, of_tokens=self._of_tokens, rows=self._rows)
             self.metric = Metric("divergence", measure, higher_is_better=False)
         elif self.targets is None:
             self.targets = self.samples
@@ -187,7 +189,7 @@ class Workload:
                 them, or the loss fails, is of a wrong shape or has no gradient.
         """
         if self.diverges and self.loss is None:
-            return divergences(outputs, targets, of_tokens=self._of_tokens).sum()
+            return self.divergences_from(targets, outputs).sum()
         if self.loss is None:
             return summed_cross_entropy(outputs, targets)
         return summed_own_loss(self.loss, outputs, targets)
@@ -200,7 +202,7 @@ class Workload:
         """
         if self.gives_logits:
             return logits_of(outputs, samples)
-        return rows_of(outputs, samples)
+        return rows_of(outputs, samples, self._rows.places)
 
     def values(self, outputs: Any, targets: Samples) -> Tensor:
         """Return the metric of each sample (n,), or of all of them ().
@@ -271,10 +273,11 @@ class Workload:
         if not self.diverges:
             return self
         other, metric, of_tokens = copy.copy(self), self.metric, self._of_tokens
+        losses = partial(stand_in_losses, of_tokens=of_tokens, rows=self._rows)
         reference, are_logits = self._references()
         compared = reference if self.targets is None else self.targets
         other.targets = (stand_ins(reference, are_logits=are_logits), compared)
-        other.loss = lambda found, pair: stand_in_losses(found, pair[0], of_tokens=of_tokens)
+        other.loss = lambda found, pair: losses(found, pair[0])
         other.metric = replace(metric, measure=lambda found, pair: metric.measure(found, pair[1]))
         return other
 
@@ -289,7 +292,7 @@ class Workload:
             Logits (n, ..., classes), or all outputs as rows (n, values).
         """
         if self.diverges:
-            return reference_of(outputs, samples, of_tokens=self._of_tokens)
+            return reference_of(outputs, samples, of_tokens=self._of_tokens, rows=self._rows)
         return self.matrix(outputs, samples)
 
     def divergences_from(self, reference: Tensor, outputs: Any) -> Tensor:
@@ -305,7 +308,7 @@ class Workload:
             values, as its metric is.
         """
         if self.diverges:
-            return divergences(outputs, reference, of_tokens=self._of_tokens)
+            return divergences(outputs, reference, of_tokens=self._of_tokens, rows=self._rows)
         after = self.matrix(outputs, len(reference))
         if not self.gives_logits:
             return (reference - after).square().sum(dim=1)
@@ -360,7 +363,7 @@ class Workload:
         def reference(found: Any, part: Samples) -> Tensor:
             samples, of_tokens = count(part), self._of_tokens
             logits.append(logits_in(found, samples, of_tokens=of_tokens) is not None)
-            return reference_of(found, samples, of_tokens=of_tokens)
+            return self.reference(found, samples)
 
         return self._of_all(reference), all(logits)
 
@@ -369,7 +372,10 @@ class Workload:
         network = self.private()
         with undisturbed(), torch.no_grad():
             parts = split(self.samples, self.batch)
-            return torch.cat([kept(on_cpu(network.run(part)), part) for part in parts])
+            found = [kept(on_cpu(network.run(part)), part) for part in parts]
+        for part in found:
+            check_alike(found[0].shape, part.shape)
+        return torch.cat(found)
 
     def checked(self, name: str) -> "Workload":
         """Return the workload itself, once its labels are classes of the network.
@@ -404,6 +410,12 @@ class Workload:
         if self.is_default:
             return None
         return sha256_of_functions(self.forward, self.loss, self.metric.measure)
+
+
+def _outputs(model: nn.Module, forward: Forward, inputs: Samples) -> Any:
+    """Run a private copy of a network, once."""
+    with undisturbed(), torch.no_grad():
+        return PrivateNetwork(model, forward).run(inputs)
 
 
 def workload_of(

@@ -183,7 +183,7 @@ class _Probe:
         if not bool(logits.isfinite().all()):
             return None
         along = torch.randn(logits.shape, generator=stream).to(logits)
-        scale = float(logits.abs().max()) or 1.0
+        scale = float(logits.detach().abs().max()) or 1.0
         return cls(network, images, weights, along, scale)
 
     @cached_property

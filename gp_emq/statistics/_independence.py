@@ -117,6 +117,8 @@ class _Together:
     def is_close(self, index: int, alone: Tensor) -> bool:
         """Say whether row `index` differs from what the image gives alone by rounding at most."""
         row = self.values[index : index + 1]
+        if row.shape != alone.shape:
+            return False
         types = {torch.float64: _DOUBLE, torch.float32: _SINGLE}
         # Under autocast a number may round up in one order of summation and down in another.
         relative = types.get(row.dtype, 8 * torch.finfo(row.dtype).eps)
@@ -125,7 +127,7 @@ class _Together:
 
 def _largest(values: Tensor) -> float:
     """Return the largest value, by size; NaN where there is one."""
-    low, high = torch.aminmax(values)
+    low, high = torch.aminmax(values.detach())
     return float(torch.maximum(-low, high))
 
 
