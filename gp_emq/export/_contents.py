@@ -46,7 +46,7 @@ def bytes_beside(model: nn.Module, layers: Sequence[Layer]) -> int:
         layers: All of its layers.
 
     Raises:
-        ExportError: A module keeps an extra state.
+        ExportError: A module keeps an extra state, or a sparse tensor.
     """
     beside = tensors_beside_weights(private_copy(model), [layer.name for layer in layers])
     stored = sum(tensor.nbytes for tensor in beside.values())
@@ -111,7 +111,7 @@ def tensors_beside_weights(model: nn.Module, quantized: Iterable[str]) -> dict[s
         Tensors by the name, and in the form, that they have in the network's state dict.
 
     Raises:
-        ExportError: A module keeps an extra state.
+        ExportError: A module keeps an extra state, or a sparse tensor.
     """
     quantized_weights = {
         id(model.get_submodule(name).get_parameter("weight")) for name in quantized
@@ -122,6 +122,11 @@ def tensors_beside_weights(model: nn.Module, quantized: Iterable[str]) -> dict[s
             raise ExportError(
                 f"the network keeps {name!r}, a {type(value).__name__}, which a file has no place "
                 "for: keep it as a buffer"
+            )
+        if value.layout != torch.strided:
+            raise ExportError(
+                f"the network keeps {name!r}, a tensor of layout {value.layout}, which a file has "
+                "no place for: keep it dense, or register the buffer with persistent=False"
             )
     norms = batch_norms(model)
     found = {

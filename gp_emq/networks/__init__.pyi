@@ -49,6 +49,7 @@ from ._samples import (
     tensors_of,
     values_per_sample,
 )
+from ._sparse import numbers_of
 from ._torchvision import import_torchvision
 from ._tracing import QUANTIZABLE
 from ._watching import (
@@ -123,6 +124,7 @@ __all__ = [
     "logits_of",
     "multiplied_beside",
     "network_specifications",
+    "numbers_of",
     "on_cpu",
     "ones_like_one",
     "output_types",

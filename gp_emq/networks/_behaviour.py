@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gp_emq.networks._sparse import numbers_of
+
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _OF_TORCH = ("torch", "torchvision", "builtins")
@@ -176,9 +178,9 @@ def _code(code: CodeType) -> Iterator[str]:
 
 def _tensor(values: Tensor) -> Iterator[str]:
     yield f"{values.dtype} {tuple(values.shape)}"
-    if values.device.type != "meta" and values.layout is torch.strided and not values.is_quantized:
-        flat = values.detach().cpu().contiguous().reshape(-1)
-        yield _sha256(flat.view(torch.uint8).numpy())
+    if values.device.type != "meta" and not values.is_quantized:
+        for numbers in numbers_of(values.detach().cpu()):
+            yield _sha256(numbers.contiguous().reshape(-1).view(torch.uint8).numpy())
 
 
 def _sha256(values: np.ndarray[Any, Any]) -> str:

@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from gp_emq.errors import StatisticsError
 from gp_emq.files import code_sha256, shortened
-from gp_emq.networks import Layer, Samples, sha256_of_behaviour, tensors_of, weight_layers
+from gp_emq.networks import (
+    Layer,
+    Samples,
+    numbers_of,
+    sha256_of_behaviour,
+    tensors_of,
+    weight_layers,
+)
 from gp_emq.quantization import MAX_BITS, MIN_BITS, WeightQuantizer
 from gp_emq.statistics._layout import Layout
 from gp_emq.statistics._settings import StatisticsSettings
@@ -94,9 +101,9 @@ def sha256_of(named: Iterable[tuple[str, Tensor]]) -> str:
     """Hash tensors by name, type, shape and value."""
     digest = hashlib.sha256()
     for name, tensor in named:
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
-        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        for values in numbers_of(tensor.detach().cpu()):
+            digest.update(values.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

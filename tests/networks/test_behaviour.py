@@ -27,6 +27,7 @@ class Net(nn.Module):
         super().__init__()
         self.one, self.two = nn.Linear(6, 8), nn.Linear(8, 3)
         self.shift, self.table, self.names = 0.5, [1.0, torch.ones(2)], {"a", "b", "c"}
+        self.near = torch.eye(2).to_sparse()
 
     def forward(self, x):
         return self.two(helpers.scale(bend(self.one(x) + self.shift, SLOPE))) * self.factor
@@ -54,6 +55,7 @@ OTHER = {
     "a constant of the class": ("factor = 1.0", "factor = 2.0"),
     "an attribute": ("= 0.5,", "= 0.25,"),
     "a tensor in a list": ("torch.ones(2)", "torch.zeros(2)"),
+    "a sparse tensor": ("torch.eye(2).to_sparse()", "(2 * torch.eye(2)).to_sparse()"),
     "a set": ('"c"}', '"d"}'),
     "a function of another module": ("slope * x", "x / slope"),
     "a function that a module is asked for": ("x ** POWER", "x ** POWER + 1"),

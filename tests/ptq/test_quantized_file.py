@@ -117,6 +117,39 @@ def test_state_that_no_file_holds_is_refused_in_one_line(tmp_path):
     assert not path.exists()
 
 
+class Graph(torch.nn.Module):
+    """Mixes rows by a sparse matrix, of its state or not."""
+
+    def __init__(self, *, persistent):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)
+        near = torch.eye(5) + torch.eye(5).roll(1, 0)
+        self.register_buffer("near", near.to_sparse(), persistent=persistent)
+
+    def forward(self, x):
+        rows = [torch.sparse.mm(self.near, one) for one in self.first(x).relu()]
+        return self.last(torch.stack(rows)).mean(1)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_networks_with_sparse_buffers_are_planned_and_written_where_a_file_has_room(
+    tmp_path, persistent
+):
+    torch.manual_seed(0)
+    model, path = Graph(persistent=persistent), tmp_path / "graph.safetensors"
+    workload = gp_emq.Workload(model, {"x": torch.randn(80, 5, 3)})
+    found = gp_emq.best_plan(workload, average_bits=3, cache=tmp_path)
+    small = gp_emq.quantize(workload, found.plan, method="rtn")
+    if persistent:
+        with pytest.raises(GpEmqError, match=r"keeps 'near', a tensor of layout torch.sparse_coo"):
+            gp_emq.save_quantized(small, path)
+        assert not path.exists()
+        return
+    gp_emq.save_quantized(small, path)
+    again = gp_emq.load_quantized(path, model)
+    assert torch.equal(again(**workload.samples), small(**workload.samples))
+
+
 @pytest.fixture
 def written(tmp_path):
     model, images = made(Normed), pictures()

@@ -1,0 +1,16 @@
+"""What sparse tensors hold."""
+
+import torch
+from torch import Tensor
+
+
+def numbers_of(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Return the dense tensors that a tensor is made of: itself, or its places and its values.
+
+    Args:
+        tensor: of any layout; equal sparse ones of one layout give equal numbers.
+    """
+    if tensor.layout == torch.strided:
+        return (tensor,)
+    sparse = (tensor if tensor.is_sparse else tensor.to_sparse()).coalesce()
+    return sparse.indices(), sparse.values()
