@@ -122,12 +122,13 @@ class Plan:
         """Names of a network's layers that the plan says nothing of: none, if it is of them.
 
         Embeddings that a plan of no embedding says nothing of stay in float: they were no layers
-        once.
+        once. Layers whose weights the plan says to stay in float, since no sample called them, do.
 
         Args:
             layers: The network's, in forward order.
         """
         planned = {planned.name for planned in self.layers}
+        planned |= {name.removesuffix(".weight") for name in self.kept_in_float}
         some = any(layer.layer.takes_indices for layer in self.layers)
         return tuple(
             layer.name

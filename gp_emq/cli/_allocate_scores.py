@@ -201,7 +201,11 @@ class NetworkScores:
 
     @cached_property
     def inputs(self) -> "Inputs":
-        """The network and its samples."""
+        """The network with the layers that are called, and its samples."""
+        return self._loaded.calibrated(self.images, self.asked.seed)
+
+    @cached_property
+    def _loaded(self) -> "Inputs":
         asked = self.asked
         return networks.load_inputs(
             asked.network, asked.weights, asked.data, workload=asked.workload
@@ -210,7 +214,7 @@ class NetworkScores:
     @cached_property
     def images(self) -> int:
         """Samples that calibrate; of one's own at most half where others must measure."""
-        own, asked = self.inputs.own, self.asked
+        own, asked = self._loaded.own, self.asked
         if own is None or not self._measures:
             return asked.images
         return max(1, min(asked.images, len(own) // 2))

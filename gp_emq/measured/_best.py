@@ -112,9 +112,11 @@ def best_plan(
     cache = None if cache is None else Path(cache)
     bits = check_bits(bits)
     inputs = load_inputs(None, workload=workload_of(model, images, labels))
-    own, layers = inputs.own, inputs.network.layers
+    own = inputs.own
     assert own is not None  # noqa: S101 - it is what was given
     count = max(1, min(calibration, len(own) // 2))
+    inputs = inputs.calibrated(count, seed)
+    layers = inputs.network.layers
     if size_bytes is not None:
         settings = replace(settings, beside_bytes=bytes_beside(inputs.network.model, layers))
     widths = tuple(sorted({*bits}.union(*(choices or {}).values())))

@@ -1,7 +1,7 @@
 """What a command works on: a network, and the samples that it calibrates and measures on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,7 +16,8 @@ from gp_emq.networks._images import (
     load_rest,
     load_test,
 )
-from gp_emq.networks._loading import load_workload, network_of
+from gp_emq.networks._layers import called_layers
+from gp_emq.networks._loading import layers_in, load_workload, network_of
 from gp_emq.networks._registry import Network, load_network
 from gp_emq.networks._samples import take
 from gp_emq.networks._workload import Workload
@@ -104,6 +105,26 @@ class Inputs:
         if self.own is not None:
             return self.own.part(drawn(len(self.own), count, seed)[0])
         return self._images(load_calibration(self.data_set, self.paths, count=count, seed=seed))
+
+    def calibrated(self, count: int, seed: int) -> "Inputs":
+        """Return the same with the layers that the calibration samples call.
+
+        A network of one's own may choose layers by what it is fed, and those that no calibration
+        sample calls cannot be quantized.
+
+        Args:
+            count: as `calibration` takes it.
+            seed: likewise.
+
+        Raises:
+            DataError: likewise.
+            NetworkError: if none is called.
+        """
+        if self.own is None and ":" not in self.network.name:
+            return self
+        samples = self.calibration(count, seed)
+        layers = called_layers(samples.private(), samples.samples)
+        return replace(self, network=replace(self.network, layers=layers))
 
     def held_back(self, calibration: int, count: int, seed: int) -> Workload:
         """Draw samples to compare plans on, none of which calibrates or tests.
@@ -246,7 +267,10 @@ def load_inputs(
     found = load_network(network, weights, None if arrays is None else tuple(arrays[0].shape[1:]))
     if arrays is not None:
         check_fit(found, data[0], arrays[0])
-        return Inputs(found, OWN_ARRAYS, tuple(data), Workload(found.model, *arrays))
+        own = Workload(found.model, *arrays)
+        if ":" in found.name:
+            found = replace(found, layers=layers_in(own))
+        return Inputs(found, OWN_ARRAYS, tuple(data), own)
     data_set = data_set_of(found.name, found.input_shape)
     if data_set == "imagenet" and [path.suffix for path in data] == [".npz"]:
         raise DataError(

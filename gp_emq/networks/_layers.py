@@ -7,8 +7,11 @@ from torch import Tensor, nn
 from gp_emq.errors import NetworkError
 from gp_emq.networks._layer import Layer
 from gp_emq.networks._running import PrivateNetwork
-from gp_emq.networks._samples import Samples
+from gp_emq.networks._samples import Samples, take
 from gp_emq.networks._tracing import KINDS, QUANTIZABLE, Trace
+
+_FEW = 16
+"""Samples that are looked at first for the layers that they call."""
 
 
 def find_layers(
@@ -59,6 +62,22 @@ def layers_of(
     shared = [(name, owners[id(trace.modules[name].weight)]) for name in trace.order]
     entries = _number_entries(trace.order, ties, shared)
     return tuple(_layer(name, trace, entries[name], owners) for name in trace.order)
+
+
+def called_layers(network: PrivateNetwork, samples: Samples) -> tuple[Layer, ...]:
+    """Find the layers that samples call, with no more passes than it takes.
+
+    Args:
+        network: a private copy.
+        samples: (n, ...). A few are run; all of them where these call different layers, as
+            networks do that choose experts, or not all that there are.
+    """
+    few = layers_of(network, take(samples, slice(0, _FEW)))
+    some = {id(network.model.get_submodule(layer.name)) for layer in few}
+    every = {id(module) for module in network.model.modules() if isinstance(module, QUANTIZABLE)}
+    if some == every and few == layers_of(network, take(samples, slice(0, 1))):
+        return few
+    return layers_of(network, samples)
 
 
 def _first_owners(modules: Mapping[str, nn.Module]) -> dict[int, str]:

@@ -5,15 +5,16 @@ from pathlib import Path
 import torch
 
 from gp_emq.errors import NetworkError
-from gp_emq.networks._layers import layers_of
+from gp_emq.networks._layer import Layer
+from gp_emq.networks._layers import called_layers
 from gp_emq.networks._own_code import made_by
 from gp_emq.networks._registry import Network
 from gp_emq.networks._samples import take
 from gp_emq.networks._weights import load_weights
 from gp_emq.networks._workload import Workload
 
-_TRACED = 16
-"""Samples that are looked at for the layers that they call."""
+_TRACED = 256
+"""Most samples that are looked at for the layers that they call."""
 
 
 def load_workload(name: str) -> Workload:
@@ -32,6 +33,11 @@ def load_workload(name: str) -> Workload:
     return made
 
 
+def layers_in(workload: Workload) -> tuple[Layer, ...]:
+    """Find the layers that the first samples of a workload call."""
+    return called_layers(workload.private(), take(workload.samples, slice(0, _TRACED)))
+
+
 def network_of(workload: Workload, name: str, weights: Path | None = None) -> Network:
     """Return the network of a workload.
 
@@ -45,7 +51,7 @@ def network_of(workload: Workload, name: str, weights: Path | None = None) -> Ne
     """
     if weights is not None:
         load_weights(workload.model, weights)
-    layers = layers_of(workload.private(), take(workload.samples, slice(0, _TRACED)))
+    layers = layers_in(workload)
     samples = workload.samples
     is_plain = isinstance(samples, torch.Tensor) and samples.is_floating_point()
     shape = tuple(samples.shape[1:]) if is_plain else ()
