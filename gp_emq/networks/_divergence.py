@@ -1,6 +1,6 @@
 """How far outputs are from those of the float network, where nobody says what they should be."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,27 +9,31 @@ from torch.nn import functional
 from torch.utils import _pytree
 
 from gp_emq.errors import StatisticsError
-from gp_emq.networks._rows import Rows, check_alike
+from gp_emq.networks._rows import Rows, check_alike, check_as_many
 
 NAME = "divergence"
 _LOGITS = "logits"
 
 
-def rows_of(outputs: Any, samples: int, places: Collection[int] | None) -> Tensor:
+def rows_of(outputs: Any, samples: int, flags: Sequence[bool] | None) -> Tensor:
     """Return all floating outputs that have a row for each sample as rows, (n, values).
 
     Args:
         outputs: what the network gave.
         samples: how many samples it was fed.
-        places: where those outputs are, see `Rows`; None for all that are so long.
+        flags: which outputs those are, see `Rows`; None for all that are so long.
 
     Raises:
-        StatisticsError: if there is none with a row for each sample.
+        StatisticsError: if there is none with a row for each sample, or there are more outputs, or
+            fewer, than flags.
     """
+    leaves = _pytree.tree_leaves(outputs)
+    flags = (True,) * len(leaves) if flags is None else flags
+    check_as_many(len(flags), len(leaves))
     rows = [
         in_single(leaf).reshape(samples, -1)
-        for place, leaf in enumerate(_pytree.tree_leaves(outputs))
-        if (places is None or place in places)
+        for leaf, has_rows in zip(leaves, flags, strict=True)
+        if has_rows
         and isinstance(leaf, Tensor)
         and leaf.is_floating_point()
         and leaf.dim() > 0
@@ -87,8 +91,8 @@ def reference_of(outputs: Any, samples: int, *, of_tokens: bool, rows: Rows) -> 
         StatisticsError: if outputs have no rows.
     """
     logits = logits_in(outputs, samples, of_tokens=of_tokens)
-    places = rows.places
-    return rows_of(outputs, samples, places) if logits is None else logits
+    flags = rows.flags
+    return rows_of(outputs, samples, flags) if logits is None else logits
 
 
 def divergences(outputs: Any, reference: Tensor, *, of_tokens: bool, rows: Rows) -> Tensor:
@@ -109,7 +113,7 @@ def divergences(outputs: Any, reference: Tensor, *, of_tokens: bool, rows: Rows)
     """
     samples = len(reference)
     logits = logits_in(outputs, samples, of_tokens=of_tokens)
-    found = rows_of(outputs, samples, rows.places) if logits is None else logits
+    found = rows_of(outputs, samples, rows.flags) if logits is None else logits
     check_alike(reference.shape, found.shape)
     if logits is None:
         return (found - reference).square().mean(dim=1)
@@ -167,7 +171,7 @@ def stand_in_losses(outputs: Any, targets: Tensor, *, of_tokens: bool, rows: Row
     """
     samples = len(targets)
     if targets.is_floating_point():
-        found = rows_of(outputs, samples, rows.places)
+        found = rows_of(outputs, samples, rows.flags)
         check_alike(targets.shape, found.shape)
         return (found - targets).square().mean(dim=1)
     logits = logits_in(outputs, samples, of_tokens=of_tokens)

@@ -13,7 +13,7 @@ from gp_emq.networks._samples import Samples, take
 
 
 class Rows:
-    """The places of the outputs that have a row for each sample, found when first asked for.
+    """Which outputs have a row for each sample, found when first asked for.
 
     A length says too little: the last state of two directions, or the load of each of four experts,
     is as long as a batch of two or of four samples is. So one sample is run alone, and twice in a
@@ -29,8 +29,8 @@ class Rows:
         self._one = take(samples, [0])
 
     @cached_property
-    def places(self) -> frozenset[int] | None:
-        """Places among the leaves of the outputs; None where the network takes no two samples.
+    def flags(self) -> tuple[bool, ...] | None:
+        """Whether each leaf of the outputs has such rows; None where two samples do not tell.
 
         Raises:
             StatisticsError: if an output of one sample has another shape beside a second one.
@@ -41,9 +41,8 @@ class Rows:
         except NetworkError:
             return None
         if len(alone) != len(beside):
-            return None
-        pairs = enumerate(zip(alone, beside, strict=True))
-        return frozenset(place for place, (one, two) in pairs if _has_rows(one, two))
+            return None  # a list with something for each sample, say
+        return tuple(_has_rows(one, two) for one, two in zip(alone, beside, strict=True))
 
 
 def _has_rows(one: object, two: object) -> bool:
@@ -56,6 +55,23 @@ def _has_rows(one: object, two: object) -> bool:
         return False
     check_alike(one.shape, two.shape)
     return True
+
+
+def check_as_many(one: int, other: int) -> None:
+    """Refuse outputs of which there are now more, now fewer.
+
+    Args:
+        one: How many leaves the outputs of the first sample have.
+        other: How many those of others have.
+
+    Raises:
+        StatisticsError: if they differ.
+    """
+    if one != other:
+        raise StatisticsError(
+            f"the network gives {one} outputs for the first sample and {other} for others, which "
+            "cannot be compared: a forward of Workload can choose those that there always are"
+        )
 
 
 def check_alike(one: torch.Size, other: torch.Size) -> None:

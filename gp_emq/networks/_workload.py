@@ -202,7 +202,7 @@ class Workload:
         """
         if self.gives_logits:
             return logits_of(outputs, samples)
-        return rows_of(outputs, samples, self._rows.places)
+        return rows_of(outputs, samples, self._rows.flags)
 
     def values(self, outputs: Any, targets: Samples) -> Tensor:
         """Return the metric of each sample (n,), or of all of them ().

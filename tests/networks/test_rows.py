@@ -87,6 +87,24 @@ def test_outputs_of_another_shape_in_another_batch_are_refused(longest: bool) ->
             call()
 
 
+class Exits(nn.Module):
+    """Gives a second answer for samples of which the first is too small."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(15, 2), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        found = self.first(x.flatten(1))
+        return [found] if bool((x[:, 0, 0] > 0).all()) else [found, self.second(found)]
+
+
+def test_outputs_of_which_there_are_now_more_now_fewer_are_refused() -> None:
+    workload = Workload(Exits(), {"x": INPUTS})
+    with pytest.raises(StatisticsError, match=r"gives [12] outputs for the first sample and [12]"):
+        workload.measured(batch=1)
+
+
 def of_first(outputs: Tensor, _inputs: object) -> Tensor:
     return outputs[:, 0].square().mean(dim=1)
 
