@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gp_emq.columns import wrapped
 from gp_emq.correlation import Figure
+from gp_emq.networks import TOP_1
 from gp_emq.ranking._layout import Cells, as_markdown, fitted, in_blocks
 from gp_emq.ranking._matrix import MatrixRow, matrix
 from gp_emq.ranking._measures import AT_EQUAL_SIZE, KENDALL, TITLES
@@ -143,7 +144,7 @@ def _one_bench(ranking: Ranking, page: _Page) -> str:
     budgets = ", ".join(f"{b.share:.0%} = {b.size:.4g} MiB" for b in ranking.budgets)
     below = [
         LEGEND,
-        f"regret: points of accuracy lost within a budget on model size; {budgets}",
+        f"regret: {_lost(ranking)} lost within a budget on model size; {budgets}",
         *(f"{row.proxy.name}: {row.scored.note}" for row in ranking.rows if row.scored.note),
     ]
     table = "\n".join(page.table(Cells(header, rows, fixed=2)))
@@ -154,6 +155,11 @@ def _one_bench(ranking: Ranking, page: _Page) -> str:
 
     blocks = [block(_heading(ranking)), table, block(below)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _lost(ranking: Ranking) -> str:
+    """Say what of the metric is lost: of a share points, of any other metric what it is."""
+    return "points of accuracy" if ranking.metric == TOP_1.name else ranking.metric
 
 
 def _heading(ranking: Ranking) -> list[str]:
@@ -178,8 +184,8 @@ def _heading(ranking: Ranking) -> list[str]:
 def _row_cells(ranking: Ranking, row: Row, *, calibrated: bool) -> list[str]:
     cells = [row.mark.value, row.proxy.name]
     cells += ["–" if name in ranking.undefined else _cell(row.figures.get(name)) for name in TITLES]
-    lost = [f"{100 * value:.2f}" for value in row.regrets] or [""] * len(ranking.budgets)
-    cells += lost
+    shown = "{:.4g}".format if ranking.metric != TOP_1.name else lambda value: f"{100 * value:.2f}"
+    cells += [shown(value) for value in row.regrets] or [""] * len(ranking.budgets)
     if calibrated:
         values = [value for value in row.calibration if math.isfinite(value)]
         cells.append(f"{min(values):.3f} to {max(values):.3f}" if values else "")

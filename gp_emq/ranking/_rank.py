@@ -65,9 +65,10 @@ class Ranking:
         bench: Name of the bench.
         network: Name of its network.
         protocol: Name of the protocol of its accuracies.
+        metric: What they are, such as top-1.
         options: How it was ranked.
         chosen: Indices of the configurations that were ranked, (n,).
-        accuracies: Their measured accuracies, (n,).
+        accuracies: What was measured of them, turned so that higher is better, (n,).
         quality: How much of the bench is signal, and the ceilings.
         undefined: By name of a measure that no proxy can have here, the reason.
         budgets: The budgets of the regrets.
@@ -77,6 +78,7 @@ class Ranking:
     bench: str
     network: str
     protocol: str
+    metric: str
     options: RankOptions
     chosen: NDArray[np.intp]
     accuracies: FloatArray
@@ -133,6 +135,7 @@ def rank(
         bench=target.bench.name,
         network=target.bench.network,
         protocol=target.bench.protocol,
+        metric=target.bench.metric,
         options=options,
         chosen=chosen,
         accuracies=accuracies,

@@ -159,6 +159,15 @@ def test_one_number_of_all_samples_is_kept_as_one(tmp_path) -> None:
     assert bench.accuracies.min() > 0
 
 
+def lost_at_half(bench: Bench) -> float:
+    """What the widest of the configurations of half the sizes loses, as the metric says."""
+    sizes = bench.configurations @ np.array([40, 64, 16])
+    inside = sizes <= np.quantile(sizes, 0.5, method="higher")
+    widest = bench.configurations[inside].sum(axis=1)
+    losses = bench.accuracies[inside]
+    return float(losses[widest == widest.max()].mean() - losses.min())
+
+
 def test_the_command_builds_shows_and_ranks(tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("GP_EMQ_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "own.safetensors"
@@ -177,8 +186,11 @@ def test_the_command_builds_shows_and_ranks(tmp_path, capsys, monkeypatch) -> No
     expected = by_hand(np.array([8, 8, 8])).mean()
     assert float(lines[-1].split()[-1]) == pytest.approx(expected, rel=1e-4)
     asked = ["--bench", str(out), "--proxies", "fit,sum_of_bits", "--quiet", "--split", "all"]
-    assert rank.main([*asked, "--workload", "own_workloads:regression"]) == 0
-    assert "fit" in capsys.readouterr().out
+    assert rank.main([*asked, "--workload", "own_workloads:regression", "--wide"]) == 0
+    shown = capsys.readouterr().out
+    assert "regret: squared error lost within a budget" in shown
+    (named,) = (line.split() for line in shown.splitlines() if "  sum_of_bits  " in line)
+    assert float(named[-4]) == pytest.approx(lost_at_half(bench), rel=1e-3, abs=1e-6)
     assert exit_status(lambda: rank.main(asked)) == 2
     assert "--workload package.module:function" in capsys.readouterr().err
 
