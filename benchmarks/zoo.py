@@ -25,7 +25,7 @@ from gp_emq.outputs import OutputFile
 from gp_emq.proxies import Proxy
 from gp_emq.proxies.handcrafted import DESCRIPTIONS, RANKING, handcrafted_proxy
 from gp_emq.proxies.loading import shipped_proxy
-from gp_emq.proxies.shipped import shipped_files
+from gp_emq.proxies.shipped import WHOLE, shipped_files
 from gp_emq.ranking import RankedBench, score
 from gp_emq.statistics import default_cache
 
@@ -266,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     options = parser.parse_args(arguments)
     chosen = proxies()
-    known: dict[str, Proxy] = {**chosen, **RANKING}
+    known: dict[str, Proxy] = {**chosen, **RANKING, **{one: shipped_proxy(one) for one in WHOLE}}
     for option, wanted in (("--against", [options.against]), ("--proxies", options.proxies or [])):
         for one in wanted:
             if one is not None and one not in known:

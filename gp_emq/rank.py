@@ -15,7 +15,7 @@ from gp_emq.command import KEPT_STATISTICS, resumption, run_command
 from gp_emq.errors import GpEmqError
 from gp_emq.proxies import AS_PUBLISHED
 from gp_emq.proxies.handcrafted import DESCRIPTIONS
-from gp_emq.proxies.shipped import shipped_files
+from gp_emq.proxies.shipped import WHOLE, shipped_files
 
 if TYPE_CHECKING:
     from gp_emq.proxies import Proxy
@@ -65,7 +65,7 @@ def _proxies(settings: RankSettings) -> "list[Proxy]":
     known = everything if settings.proxies == "all" else filter(None, settings.proxies.split(","))
     found = [
         loading.shipped_proxy(name)
-        if name in shipped
+        if name in (*shipped, *WHOLE)
         else proxies.handcrafted.handcrafted_proxy(name)
         for name in known
     ]

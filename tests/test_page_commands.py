@@ -20,7 +20,7 @@ from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import list_benches
 from gp_emq.networks import network_specifications
 from gp_emq.proxies.handcrafted import ALIASES, HANDCRAFTED, RANKING
-from gp_emq.proxies.shipped import shipped_files
+from gp_emq.proxies.shipped import WHOLE, shipped_files
 from gp_emq.quantization.recipes import list_recipes
 from primitives import primitive_set_names
 
@@ -44,7 +44,7 @@ OF_THE_SYSTEM = {"export", "ip", "kill", "wait", "cmp", "for", "do", "done", "."
 NETWORKS = {network.name for network in network_specifications()}
 MAKE, BASH = shutil.which("make"), shutil.which("bash")
 
-PROXIES = {*HANDCRAFTED, *RANKING, *ALIASES, *shipped_files(), "all"}
+PROXIES = {*HANDCRAFTED, *RANKING, *ALIASES, *shipped_files(), *WHOLE, "all"}
 METHODS = {*(recipe.name for recipe in list_recipes()), "qat"}
 NAMES = {
     "bench": set(list_benches()),

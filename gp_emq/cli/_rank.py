@@ -20,7 +20,7 @@ from gp_emq.options import OptionParser, not_negative
 from gp_emq.outputs import OutputFolder
 from gp_emq.proxies import ALIGNED, EVOLVED, FORMS
 from gp_emq.proxies.handcrafted import DESCRIPTIONS, OF_PLANS
-from gp_emq.proxies.shipped import shipped_files
+from gp_emq.proxies.shipped import WHOLE, shipped_files
 from gp_emq.ranking import FORMATS, SPLITS, RankOptions
 from gp_emq.store import read_hall_of_fame
 
@@ -71,7 +71,8 @@ def read_rank(given: Sequence[str] | None) -> RankSettings:
 def _proxies() -> Iterator[str]:
     for name, (family, description) in DESCRIPTIONS.items():
         yield f"{name:22} {family:11} {description}"
-    for name, (family, description) in OF_PLANS.items():
+    whole = {name: (EVOLVED, description) for name, (_, description) in WHOLE.items()}
+    for name, (family, description) in {**OF_PLANS, **whole}.items():
         yield f"{name:22} {family:11} {description}; named alone, for it takes long"
     for name, path in shipped_files().items():
         yield f"{name:22} {EVOLVED:11} {read_hall_of_fame(path).best.formula}"
@@ -106,7 +107,7 @@ def _add_what(parser: OptionParser) -> None:
     what.add_argument(
         "--proxies", default="all", metavar="all|A,B,...",
         help="proxies (default: all that make a table); --list-proxies shows them, and "
-        f"{' and '.join(OF_PLANS)}, which run whole configurations and take long",
+        f"{' and '.join([*OF_PLANS, *WHOLE])}, which run whole configurations and take long",
     )  # fmt: skip
     what.add_argument(
         "--run", type=Path, nargs="+", action="extend", default=[], metavar="RUN",

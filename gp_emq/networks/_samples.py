@@ -56,6 +56,24 @@ def values_per_sample(samples: Samples, whole: int = 1) -> int:
     )
 
 
+def noised(samples: Samples, level: float, stream: torch.Generator) -> Any:
+    """Return samples with noise on them; whole numbers, which may be indices, stay as they are.
+
+    Args:
+        samples: The samples.
+        level: Standard deviation of the Gaussian noise, in those of each tensor's own values.
+        stream: Where the noise comes from, on the CPU.
+    """
+
+    def disturbed(values: Tensor) -> Tensor:
+        if not values.is_floating_point():
+            return values
+        noise = torch.randn(values.shape, generator=stream, dtype=values.dtype)
+        return values + level * values.std(correction=0) * noise.to(values.device)
+
+    return _pytree.tree_map_only(Tensor, disturbed, samples)
+
+
 def ones_like_one(samples: Samples) -> Any:
     """Return one sample of ones; whole numbers, which may be indices, are those of the first."""
 

@@ -9,9 +9,10 @@ from gp_emq.files import shortened
 from gp_emq.proxies._expression import parse_expression
 from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._language import language
+from gp_emq.proxies._measured_whole import measured_whole
 from gp_emq.proxies._proxy import Proxy
 from gp_emq.proxies.handcrafted import ALIASES, HANDCRAFTED, RANKING, handcrafted_proxy
-from gp_emq.proxies.shipped import shipped_files
+from gp_emq.proxies.shipped import WHOLE, shipped_files
 from gp_emq.store import HallOfFame, read_hall_of_fame
 from primitives import PrimitiveSet, load_primitive_set, primitive_set_names
 
@@ -59,7 +60,7 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
     path = Path(source)
     if isinstance(source, str) and _is_name(text):
         return handcrafted_proxy(text)
-    if isinstance(source, str) and text in shipped_files():
+    if isinstance(source, str) and text in (*shipped_files(), *WHOLE):
         return shipped_proxy(text)
     if isinstance(source, Path) or (text and _exists(path)):
         return _from_hall_of_fame(path, primitives)
@@ -76,8 +77,11 @@ def shipped_proxy(name: str) -> Proxy:
     """Give an evolved formula that ships: the one that the search behind it recommends.
 
     Args:
-        name: One of `shipped_files`. docs/formulas.md says how each was found.
+        name: One of `shipped_files` or of `WHOLE`. docs/formulas.md says how each was found.
     """
+    if name in WHOLE:
+        table, description = WHOLE[name]
+        return measured_whole(name, description, shipped_proxy(table))
     return replace(_from_hall_of_fame(shipped_files()[name], None), name=name)
 
 
@@ -149,6 +153,6 @@ def _exists(path: Path) -> bool:
 
 
 def _hint(text: str) -> str:
-    names = (*HANDCRAFTED, *RANKING, *ALIASES, *shipped_files())
+    names = (*HANDCRAFTED, *RANKING, *ALIASES, *shipped_files(), *WHOLE)
     close = difflib.get_close_matches(text, names, n=1)
     return f"did you mean {close[0]!r}? " if close else ""

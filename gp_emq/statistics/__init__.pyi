@@ -1,3 +1,4 @@
+from ._batch import Noise
 from ._cache import default_cache
 from ._catalogue import STATISTICS, add_statistic, exponent_of, is_own
 from ._collect import collect_statistics
@@ -15,6 +16,7 @@ __all__ = [
     "Context",
     "Kind",
     "Layout",
+    "Noise",
     "Origin",
     "Rounding",
     "Statistic",

@@ -7,7 +7,20 @@ import torch
 from torch import Tensor
 
 from gp_emq.errors import DataError
-from gp_emq.networks import Samples, check_range, count, split, take
+from gp_emq.networks import Samples, check_range, count, noised, split, take
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise on samples, which shows what they are too few to show.
+
+    Attributes:
+        level: Standard deviation, in those of the samples' own values.
+        draws: How many times each sample counts, with other noise each time.
+    """
+
+    level: float
+    draws: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,17 @@ class Batch:
         """
         chunks = max(1, len(self) // max(self.chunk, least))
         return Batch(self.images, self.labels, -(-len(self) // chunks))
+
+    def noised(self, noise: Noise) -> "Batch":
+        """Give every sample several times over, each with its own noise; same batch, same noise.
+
+        Args:
+            noise: How much, and how many times.
+        """
+        places = torch.arange(len(self)).repeat(noise.draws)
+        images, labels = self.pick(places)
+        stream = torch.Generator().manual_seed(0)
+        return Batch(noised(images, noise.level, stream), labels, self.chunk)
 
     def part(self, most: int, stream: torch.Generator) -> "Batch":
         """Draw some of the images, in their order; all of them if they are few enough.

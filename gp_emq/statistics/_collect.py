@@ -28,7 +28,7 @@ from gp_emq.networks import (
 )
 from gp_emq.quantization import WeightQuantizer
 from gp_emq.statistics._activations import Activations
-from gp_emq.statistics._batch import check_labels
+from gp_emq.statistics._batch import Noise, check_labels
 from gp_emq.statistics._cache import DamagedError, StatisticsFolder, Stored
 from gp_emq.statistics._catalogue import (
     INGREDIENTS,
@@ -204,7 +204,9 @@ class _Collector:
             self._kept[name] = self._read(name) or self._compute(name)
         return self._kept[name]
 
-    def divergences(self, configurations: NDArray[np.integer]) -> NDArray[np.float64]:
+    def divergences(
+        self, configurations: NDArray[np.integer], noise: Noise | None = None
+    ) -> NDArray[np.float64]:
         """Quantize by whole configurations, and measure what that does; see `Origin`."""
         context, layers = self._context, self._header.weight_layers
         places = np.searchsorted(self._header.bits, configurations)
@@ -216,8 +218,9 @@ class _Collector:
                 ])
                 for place in places
             )  # fmt: skip
+            batch = context.batch if noise is None else context.batch.noised(noise)
             found = divergences(
-                context.network, quantized, context.batch, renormed=context.has_norms_to_renew
+                context.network, quantized, batch, renormed=context.has_norms_to_renew
             )
         values: NDArray[np.float64] = found.numpy()
         return values

@@ -22,6 +22,7 @@ from gp_emq.networks import (
     reasons_kept,
 )
 from gp_emq.quantization import WeightQuantizer
+from gp_emq.statistics._batch import Noise
 from gp_emq.statistics._cache import StatisticsFolder
 from gp_emq.statistics._catalogue import kind_of
 from gp_emq.statistics._grid import WeightGrids
@@ -51,14 +52,15 @@ class Origin:
         quantizer: Quantizer of the weights.
         divergences: Quantizes the network by each of some configurations, (n, entries), and says
             how far its outputs are from the float network's, the mean over the samples, (n,);
-            weights and batch norms are as the recipe leaves them.
+            weights and batch norms are as the recipe leaves them. Both see the samples with noise,
+            if that is given.
         are_chosen: Whether the caller named the layers, so that the network may call others.
     """
 
     network: PrivateNetwork
     workload: Workload
     quantizer: WeightQuantizer
-    divergences: Callable[[NDArray[np.integer]], NDArray[np.float64]]
+    divergences: Callable[[NDArray[np.integer], Noise | None], NDArray[np.float64]]
     are_chosen: bool = False
 
 

@@ -78,6 +78,10 @@ OF_PLANS: Mapping[str, tuple[str, str]] = {
         "activation",
         "divergence of the outputs of the network that is quantized by the whole configuration",
     ),
+    "noised_divergence": (
+        "activation",
+        "the same on calibration images with noise on them, each four times",
+    ),
 }
 """Family and description of those that score whole configurations, and make no table."""
 

@@ -90,6 +90,15 @@ RANKING: Mapping[str, PlanProxy] = MappingProxyType({
         uses=("perturbation",),
         rule=_whole.plan_divergence,
     ),
+    "noised_divergence": PlanProxy(
+        "noised_divergence",
+        *OF_PLANS["noised_divergence"],
+        "−KL(p̃ ‖ p̃_plan)",
+        "baseline: measuring the configuration itself",
+        "",
+        uses=("perturbation",),
+        rule=_whole.noised_divergence,
+    ),
 })  # fmt: skip
 """Those that score whole configurations, and make no table: much dearer, for ranking alone."""
 
