@@ -42,7 +42,7 @@ def measured_whole(name: str, description: str, table: Proxy) -> PlanProxy:
 
 
 def _product(table: Proxy, inputs: ProxyInputs, configurations: NDArray[np.integer]) -> FloatArray:
+    measured = _MEASURED.rule(inputs, configurations)
     choices = np.searchsorted(np.asarray(inputs.statistics.bits), configurations)
-    harms = -configuration_scores(np.asarray(table.table(inputs)), choices)
-    measured: FloatArray = harms * _MEASURED.rule(inputs, configurations)
-    return measured
+    harms: FloatArray = -configuration_scores(np.asarray(table.table(inputs)), choices)
+    return harms * measured

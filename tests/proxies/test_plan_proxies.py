@@ -12,10 +12,14 @@ from torch import nn
 import gp_emq
 from gp_emq.allocate import main as allocate
 from gp_emq.errors import StatisticsError
-from gp_emq.proxies import ProxyInputs
+from gp_emq.proxies import PlanProxy, ProxyInputs
 from gp_emq.proxies.handcrafted import HANDCRAFTED, OF_PLANS, RANKING, handcrafted_proxy
+from gp_emq.proxies.loading import load_proxy
+from gp_emq.proxies.shipped import WHOLE
 from gp_emq.quantization import WeightQuantizer, fake_quantize
 from gp_emq.statistics import StatisticsSettings, open_statistics
+
+NAMES = (*RANKING, *WHOLE)
 
 BITS = (2, 3, 4)
 CONFIGURATIONS = np.array([*itertools.product(BITS, repeat=3)])
@@ -118,6 +122,55 @@ def test_one_entry_diverges_as_the_statistic_says(images) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("normed", [False, True])
+def test_noise_is_on_images_that_count_several_times(images, normed: bool) -> None:
+    """Both networks see the same noised images, and batch norms normalize by these."""
+    model = made(normed=normed)
+    noise = torch.randn((48, 1, 6, 6), generator=torch.Generator().manual_seed(0))
+    seen = torch.cat([images] * 4)
+    seen = seen + 0.5 * float(seen.numpy().std()) * noise
+    judged = copy.deepcopy(model).train(normed)
+    expected = [
+        -divergence(
+            copy.deepcopy(judged), rounded(judged, dict(zip(LAYERS, plan, strict=True))), seen
+        )
+        for plan in CONFIGURATIONS
+    ]
+    inputs = inputs_of(model, images, renormed=normed)
+    found = RANKING["noised_divergence"].scores(inputs, CONFIGURATIONS)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-8)
+    again = RANKING["noised_divergence"].scores(inputs, CONFIGURATIONS[::-1].copy())
+    np.testing.assert_allclose(again, found[::-1], rtol=1e-12)
+
+
+def test_indices_have_no_noise(images) -> None:
+    del images
+    words = torch.arange(60).reshape(12, 5) % 7
+    model = nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(20, 3)).eval()
+    inputs = inputs_of(model, words)
+    plans = np.array([*itertools.product(BITS, repeat=2)])
+    found = [
+        RANKING[name].scores(inputs, plans) for name in ("noised_divergence", "plan_divergence")
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-9)
+
+
+def test_the_whole_formula_multiplies_a_table_by_what_is_measured(images) -> None:
+    inputs = inputs_of(made(), images)
+    table = np.asarray(load_proxy("gp-views").table(inputs))
+    measured = RANKING["noised_divergence"].scores(inputs, CONFIGURATIONS)
+    expected = [
+        sum(table[entry, BITS.index(bits)] for entry, bits in enumerate(plan)) * lost
+        for plan, lost in zip(CONFIGURATIONS, measured, strict=True)
+    ]
+    proxy = load_proxy("gp-whole")
+    assert isinstance(proxy, PlanProxy)
+    assert proxy.needs == load_proxy("gp-views").needs
+    found = proxy.scores(inputs, CONFIGURATIONS)
+    np.testing.assert_allclose(found, -np.array(expected), rtol=1e-12)
+    assert (found <= 0).all()
+
+
 @pytest.mark.parametrize("labelled", [True, False])
 def test_clado_is_what_pairs_come_to_in_numpy(images, labels, labelled: bool) -> None:
     model = made()
@@ -151,20 +204,26 @@ def test_clado_is_what_pairs_come_to_in_numpy(images, labels, labelled: bool) ->
 
 
 @pytest.mark.parametrize("name", RANKING)
-def test_they_rank_and_make_no_table(images, name: str, tmp_path) -> None:
-    proxy = gp_emq.load_proxy(name)
+def test_they_are_known_by_name(name: str) -> None:
+    proxy = load_proxy(name)
     assert proxy is handcrafted_proxy(name)
     assert (proxy.family, proxy.description) == OF_PLANS[name]
     assert name not in HANDCRAFTED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_rank_and_make_no_table(images, name: str, tmp_path) -> None:
+    proxy = load_proxy(name)
+    assert isinstance(proxy, PlanProxy)
     statistics = gp_emq.collect_statistics(made(), images, bits=BITS, cache=tmp_path)
     with pytest.raises(StatisticsError, match=f"{name} scores whole configurations and has no"):
         proxy.table(statistics)
     statistics.prepare(proxy.needs)
     with pytest.raises(StatisticsError, match="needs the network beside its statistics"):
-        RANKING[name].scores(ProxyInputs(open_statistics(statistics.folder)), CONFIGURATIONS)
+        proxy.scores(ProxyInputs(open_statistics(statistics.folder)), CONFIGURATIONS)
 
 
-@pytest.mark.parametrize("name", RANKING)
+@pytest.mark.parametrize("name", NAMES)
 def test_no_plan_is_made_by_them(name: str, capsys) -> None:
     given = ["--network", "plain-digits", "--bits", "2,3", "--average-bits", "2.5"]
     with pytest.raises(StatisticsError, match=r"gp_emq\.rank takes it"):
