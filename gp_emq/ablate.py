@@ -16,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from gp_emq.ablation import (  # noqa: PLC0415 - imports torch
         carry_out_study,
         comparisons,
+        notes_of,
         read_study,
         rows_of,
         table_lines,
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         figures = draw_ablation(compared, outcomes, settings.out)
     sys.stdout.writelines(f"{line}\n" for line in table_lines(compared))
+    sys.stdout.writelines(f"\n{line}" for line in notes_of(outcomes))
     sys.stdout.write(f"\n{settings.out / 'rows.csv'}, {figures[0]} and {figures[1]}\n")
     return 0
 

@@ -1,7 +1,7 @@
 """Carrying out a study: every search a run in a folder of its own, then what is held out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +31,10 @@ class Outcome:
         formula: The one that it recommends.
         evaluations: Of the search.
         equal_cost: Kendall tau on each held-out bench over the pairs of configurations of about
-            equal size, all of them; nan where the formula has no table.
+            equal size, all of them; 0 where the formula has no table.
         all_pairs: The same over all pairs.
         picks: What the configurations are worth that it picks at each size, see `PlanRanker`.
+        without: Held-out benches where the formula has no table, with the reason.
     """
 
     variant: str
@@ -43,6 +44,7 @@ class Outcome:
     equal_cost: Mapping[str, float]
     all_pairs: Mapping[str, float]
     picks: Mapping[str, float]
+    without: Mapping[str, str] = field(default_factory=dict)
 
 
 def carry_out_study(
@@ -94,7 +96,7 @@ def carry_out_study(
         if result.summary is None:
             raise RunError(f"the run {result.folder} has no summary")
         found.append((variant, seed, result.best, int(result.summary["evaluations"])))
-    ranked = _Ranked({})
+    ranked = _Ranked({}, {})
     for place, name in enumerate(study.held_out, start=1):
         progress(f"held-out bench {place} of {len(study.held_out)}: {name}")
         ranked.add(name, [formula.proxy for _, _, formula, _ in found])
@@ -108,6 +110,7 @@ def carry_out_study(
             equal_cost={name: values[place][0] for name, values in ranked.found.items()},
             all_pairs={name: values[place][1] for name, values in ranked.found.items()},
             picks={name: values[place][2] for name, values in ranked.found.items()},
+            without={name: why[place] for name, why in ranked.without.items() if why[place]},
         )
         for place, (variant, seed, formula, evaluations) in enumerate(found)
     ]
@@ -116,9 +119,13 @@ def carry_out_study(
 
 @dataclass(frozen=True)
 class _Ranked:
-    """What formulas come to on benches: tau at equal cost and over all pairs, and picks."""
+    """What formulas come to on benches: tau at equal cost and over all pairs, and picks.
+
+    Where one has no table, it ranks nothing, and the reason stands beside.
+    """
 
     found: dict[str, list[tuple[float, float, float]]]
+    without: dict[str, list[str]]
 
     def add(self, name: str, proxies: list[Proxy]) -> None:
         target = RankedBench.load(name, weights=None, data=(), cache=default_cache())
@@ -130,12 +137,13 @@ class _Ranked:
             PlanRanker(target.bench.oriented, pairs, share=1),
         )
         inputs = target.proxy_inputs()
+        scored = [score(proxy, inputs, target.bench) for proxy in proxies]
+        self.without[name] = [one.note for one in scored]
         self.found[name] = []
-        for proxy in proxies:
-            scores = score(proxy, inputs, target.bench).scores
+        for one in scored:
             equal_cost, all_pairs, picks = (
-                (float("nan"),) * 3
-                if scores is None
-                else (float(ranker.taus(scores[None])[0]) for ranker in rankers)
+                (0.0,) * 3
+                if one.scores is None
+                else (float(ranker.taus(one.scores[None])[0]) for ranker in rankers)
             )
             self.found[name].append((equal_cost, all_pairs, picks))

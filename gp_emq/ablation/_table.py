@@ -123,6 +123,15 @@ def table_lines(compared: Sequence[Comparison]) -> list[str]:
     return format_columns(head, rows)
 
 
+def notes_of(outcomes: Sequence[Outcome]) -> list[str]:
+    """Say which formulas have no table on which held-out benches, where they count as 0."""
+    return [
+        f"{one.variant}, seed {one.seed}: the formula counts as 0 on {bench}, where {reason}"
+        for one in outcomes
+        for bench, reason in one.without.items()
+    ]
+
+
 def _number(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.3f}"
 
@@ -142,6 +151,7 @@ def rows_of(outcomes: Sequence[Outcome]) -> Iterator[dict[str, str | int | float
                 "equal_cost": one.equal_cost.get(bench, float("nan")),
                 "all_pairs": one.all_pairs.get(bench, float("nan")),
                 "picks": one.picks.get(bench, float("nan")),
+                "without": one.without.get(bench, ""),
                 "formula": str(one.formula),
                 "expression": one.formula.expression,
                 "sign": one.formula.sign,

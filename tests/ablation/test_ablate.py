@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import stats
 
 import gp_emq
 from gp_emq import ablate
-from gp_emq.ablation import Outcome, comparisons
+from gp_emq.ablation import Outcome, _carry_out, comparisons
 from gp_emq.errors import GpEmqError
 from gp_emq.experiment import Formula
 from gp_emq.mqbench import bench_inputs, configuration_sizes, load_bench
@@ -117,6 +118,29 @@ def test_differences_are_of_the_same_seed_and_their_interval_is_students() -> No
     assert compared.difference == pytest.approx(0.25 / 3)
     assert compared.interval == pytest.approx((test.low, test.high))
     assert compared.equal_cost == pytest.approx(0.65)
+
+
+def test_a_formula_that_has_no_table_on_a_held_out_bench_counts_as_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY.split("[variants.emq]", maxsplit=1)[0].replace("seeds = 2", "seeds = 1"))
+    rank = _carry_out.score
+
+    def score(proxy, inputs, bench):
+        found = rank(proxy, inputs, bench)
+        return replace(found, scores=None, note="its table is not finite")
+
+    monkeypatch.setattr(_carry_out, "score", score)
+    assert ablate.main(["--config", str(study), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "reference, seed 0: the formula counts as 0 on plain-digits-rtn-channel, where its table "
+        "is not finite"
+    ) in shown
+    assert shown.splitlines()[2].split()[2:5] == ["0.000", "0.000", "0.000"]
+    (row,) = rows(tmp_path / "out")
+    assert (row["equal_cost"], row["without"]) == ("0.0", "its table is not finite")
 
 
 def test_what_does_not_exist_is_refused_before_anything_is_searched(tmp_path: Path) -> None:
