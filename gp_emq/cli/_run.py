@@ -110,8 +110,8 @@ def _ask_what(what: argparse._ArgumentGroup) -> None:
     what.add_argument("--data", metavar="PATH", nargs="+", help="the network's images, likewise")
     what.add_argument(
         "--seed-proxies", metavar="NAME|EXPRESSION", nargs="+",
-        help="expressions, or names of hand-crafted proxies (see gp_emq.rank), that enter the "
-        "first generation; all stands for every one that the primitive set can express",
+        help="expressions, or names of proxies (see gp_emq.rank), that enter the first generation; "
+        "all stands for every hand-crafted one that the primitive set can express",
     )  # fmt: skip
 
 

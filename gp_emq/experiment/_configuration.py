@@ -37,7 +37,7 @@ class RunConfiguration:
         crossover: Share of offspring made by crossover; the rest are mutations.
         screening: Whether individuals are screened before their fitness is computed.
         prioritisation: Whether operators that keep failing the screen are drawn less often.
-        seed_proxies: Expressions or names of hand-crafted proxies that enter the first generation;
+        seed_proxies: Expressions, or names of proxies, that enter the first generation;
             ``all`` for every hand-crafted formula that the primitive set can express.
         weights: File of the network's weights, for benches that do not bring their own.
         data: Files or folders of the network's images, likewise.

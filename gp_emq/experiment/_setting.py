@@ -28,6 +28,7 @@ from gp_emq.objectives import (
 )
 from gp_emq.proxies import parse_expression
 from gp_emq.proxies.handcrafted import seed_expressions
+from gp_emq.proxies.loading import is_named, load_proxy
 from gp_emq.statistics import Statistics, default_cache, is_own
 from primitives import PrimitiveSet, load_primitive_set
 
@@ -247,7 +248,7 @@ def own_setting(
 def _seed_expressions(
     configuration: RunConfiguration, primitive_set: PrimitiveSet
 ) -> tuple[str, ...]:
-    """Turn names of hand-crafted proxies into expressions, and check that the set has them all.
+    """Turn names of proxies into expressions, and check that the set has them all.
 
     ``all`` stands for every hand-crafted formula that the set can express.
     """
@@ -257,14 +258,36 @@ def _seed_expressions(
         if item == "all":
             seeds += [text for text in known.values() if _parses(text, primitive_set)]
         else:
-            seeds.append(known.get(item, item))
-            parse_expression(seeds[-1], primitive_set)
+            seeds.append(known.get(item) or _expression_of(item))
+            _check_seed(item, seeds[-1], primitive_set)
     if len(seeds) > configuration.population:
         raise GpEmqError(
             f"{len(seeds)} seed proxies do not fit a population of {configuration.population}; "
             "give fewer of them or a larger --pop"
         )
     return tuple(seeds)
+
+
+def _expression_of(item: str) -> str:
+    """Give the expression of a proxy that is named, and what is no name as it is."""
+    if not is_named(item):
+        return item
+    proxy = load_proxy(item)
+    if not proxy.expression:
+        raise GpEmqError(
+            f"no search can start from {item}, which is no formula of a primitive set: give "
+            "expressions, or names of proxies that are formulas"
+        )
+    return proxy.expression
+
+
+def _check_seed(item: str, expression: str, primitive_set: PrimitiveSet) -> None:
+    try:
+        parse_expression(expression, primitive_set)
+    except ExpressionError as error:
+        if item == expression:
+            raise
+        raise ExpressionError(f"seed proxy {item}: {error}") from error
 
 
 def _parses(text: str, primitive_set: PrimitiveSet) -> bool:

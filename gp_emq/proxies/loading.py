@@ -58,10 +58,8 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
         )
     text = str(source)
     path = Path(source)
-    if isinstance(source, str) and _is_name(text):
-        return handcrafted_proxy(text)
-    if isinstance(source, str) and text in (*shipped_files(), *WHOLE):
-        return shipped_proxy(text)
+    if isinstance(source, str) and is_named(text):
+        return shipped_proxy(text) if _ships(text) else handcrafted_proxy(text)
     if isinstance(source, Path) or (text and _exists(path)):
         return _from_hall_of_fame(path, primitives)
     if "(" not in text and not any(name in text for name in ("bits", "quantization_mse")):
@@ -71,6 +69,11 @@ def load_proxy(source: str | Path, *, primitives: str | None = None) -> Proxy:
             "folder of a run, a hall_of_fame.json, or an expression"
         )
     return expression_proxy(text)
+
+
+def is_named(text: str) -> bool:
+    """Whether a text is the name of a proxy, hand-crafted or one that ships."""
+    return _ships(text) or text in (*HANDCRAFTED, *RANKING, *ALIASES)
 
 
 def shipped_proxy(name: str) -> Proxy:
@@ -137,12 +140,8 @@ def _from_hall_of_fame(path: Path, primitives: str | None) -> Proxy:
     return Proxy.evolved(name, best.formula, best.expression, best.sign, primitive_set)
 
 
-def _is_name(text: str) -> bool:
-    try:
-        handcrafted_proxy(text)
-    except ExpressionError:
-        return False
-    return True
+def _ships(name: str) -> bool:
+    return name in (*shipped_files(), *WHOLE)
 
 
 def _exists(path: Path) -> bool:

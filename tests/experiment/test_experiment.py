@@ -364,6 +364,16 @@ def test_seed_proxies_enter_the_search_and_not_the_random_one(start, tmp_path) -
         assert not [row for row in store.individuals() if row.operator == "seed"]
 
 
+@pytest.mark.parametrize("name", ["gp-data-free", "fit"])
+def test_a_proxy_that_is_named_enters_the_search(start, tmp_path, name: str) -> None:
+    expression = load_proxy(name).expression
+    configuration = replace(CONFIGURATION, primitives="discovery", seed_proxies=(name,))
+    start(tmp_path / "run", configuration=configuration, generations=1, random_search=False)
+    with RunStore.open(tmp_path / "run") as store:
+        seeds = [row.expression for row in store.individuals() if row.operator == "seed"]
+    assert seeds == [expression]
+
+
 def test_progress_goes_to_standard_error_alone(start, tmp_path, capsys) -> None:
     start(tmp_path / "run", generations=1, quiet=False)
     shown = capsys.readouterr()
@@ -399,6 +409,14 @@ class TestRefusals:
 
     def test_a_seed_that_does_not_parse(self, refused) -> None:
         assert "unknown operator 'maen'" in refused(seed_proxies=("maen(weight)",))
+
+    def test_a_seed_that_the_set_cannot_express(self, refused) -> None:
+        told = refused(seed_proxies=("gp-views",))
+        assert told.startswith("seed proxy gp-views: unknown ")
+
+    @pytest.mark.parametrize("name", ["ompq", "clado", "gp-whole"])
+    def test_a_seed_that_is_no_formula(self, refused, name: str) -> None:
+        assert f"no search can start from {name}" in refused(seed_proxies=(name,))
 
     def test_more_seeds_than_members(self, refused) -> None:
         seeds = ("quantization_mse", "log(quantization_mse)")
