@@ -88,7 +88,12 @@ STUDIES = (
     Study("dilated-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 256),
     Study("multiscale-digits", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 256),
     Study(
-        "efficientnet_lite0", (4, 5, 6, 8), (0.25, 0.5, 0.75), ("rtn", "rtn+bn-correction"), 64, 256
+        "efficientnet_lite0",
+        (4, 5, 6, 8),
+        (0.1, 0.3, 0.5, 0.7, 0.9),
+        ("rtn", "rtn+bn-correction"),
+        64,
+        256,
     ),
     Study("dense-cifar10", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn+bn", "adaround"), 512),
     Study("modern-cifar10", (2, 3, 4), (0.1, 0.3, 0.5, 0.7, 0.9), ("rtn", "adaround"), 512),
