@@ -42,6 +42,7 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
         f"  {best.formula}",
         f"  {best.expression}",
         *_constants(summary),
+        *_by_whom(summary),
         "",
         (
             f"Kendall tau on {summary['test_configurations']} test configurations, read once, "
@@ -83,6 +84,12 @@ def _constants(summary: Mapping[str, Any]) -> Iterator[str]:
             f"  constants {'pay' if one['pays'] else 'do not pay'}: training "
             f"{one['before']:.3f} to {one['training']:.3f}, {where}, of {one['expression']}"
         )
+
+
+def _by_whom(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Say what was not asked: other networks."""
+    if summary.get("validation_networks") is None:
+        yield "  other networks had no say: let them choose what is to rank them, by --validate-on"
 
 
 def _why_recommended(summary: Mapping[str, Any]) -> str:

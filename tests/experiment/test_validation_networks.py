@@ -82,6 +82,9 @@ def test_a_run_recommends_by_what_its_formulas_do_elsewhere(tmp_path) -> None:
     text = "\n".join(summary_lines(result, []))
     assert "shortest within one standard error of the best on 1 bench of" in text
     assert "validation_networks" not in plain.summary
+    unasked = "other networks had no say"
+    assert unasked not in text
+    assert unasked in "\n".join(summary_lines(plain, []))
 
 
 def test_a_bench_counts_once(tmp_path) -> None:
