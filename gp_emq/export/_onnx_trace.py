@@ -1,6 +1,7 @@
 """From a network to an ONNX graph in which a marker stands for each rounding of an input."""
 
 import contextlib
+import copy
 import io
 import logging
 import warnings
@@ -10,9 +11,10 @@ from typing import Any
 import onnx_ir as ir
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
 from gp_emq.errors import ExportError
-from gp_emq.networks import input_of, with_input
+from gp_emq.networks import input_of, undisturbed, with_input
 from gp_emq.quantization import QuantizedModel
 
 DOMAIN, MARKER, LAYER = "gp_emq", "RoundInput", "layer"
@@ -70,6 +72,13 @@ def trace(quantized: QuantizedModel, sample: Tensor, opset: int, batch: int | No
         except (torch.onnx.OnnxExporterError, RuntimeError, ValueError, TypeError) as error:
             raise ExportError(_complaint(network, batch, error)) from error
     assert program is not None  # noqa: S101 - narrows; None is for the older exporter
+    assert program.exported_program is not None  # noqa: S101 - what it was made from
+    kept = program.exported_program.graph_signature.buffers_to_mutate.values()
+    if kept and _remembers(quantized, example):
+        raise ExportError(
+            f"{type(network).__name__} keeps {', '.join(sorted(kept))} from one pass to the next, "
+            "which an ONNX graph has no place for: give it to the network with its input"
+        )
     shape = program.model.graph.inputs[0].shape
     # Where the network makes a constant of the size, the exporter does so too, and says nothing.
     if batch is None and (shape is None or isinstance(shape[0], int)):
@@ -78,6 +87,18 @@ def trace(quantized: QuantizedModel, sample: Tensor, opset: int, batch: int | No
             "its forward makes a constant of it, as len(images) does: give a fixed one"
         )
     return program.model
+
+
+def _remembers(quantized: QuantizedModel, example: Tensor) -> bool:
+    """Tell whether a network gives other outputs when it sees the same inputs again."""
+    network = copy.deepcopy(quantized).cpu()
+    numbers = torch.Generator().manual_seed(0)
+    if example.is_floating_point():
+        example = torch.randn(example.shape, generator=numbers)
+    with undisturbed(), torch.no_grad():
+        first, again = (_pytree.tree_leaves(network(example)) for _ in range(2))
+    pairs = zip(first, again, strict=False)
+    return any(isinstance(one, Tensor) and not torch.equal(one, two) for one, two in pairs)
 
 
 @contextlib.contextmanager

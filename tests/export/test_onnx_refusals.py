@@ -48,6 +48,21 @@ class Counting(Small):
         return self.last(self.first(images.reshape(len(images), 4)))
 
 
+class Remembering(Small):
+    """Counts its passes, and adds the count to what it is fed, or does nothing with it."""
+
+    def __init__(self, *, uses: bool) -> None:
+        super().__init__()
+        self.uses = uses
+        self.register_buffer("passes", torch.zeros(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = self.first(images.flatten(1))
+        hidden = hidden + self.passes if self.uses else hidden
+        self.passes += 1
+        return self.last(hidden)
+
+
 def small(model=None, **quantizers):
     torch.manual_seed(0)
     model = model or Small()
@@ -66,6 +81,15 @@ def test_strictness_names_the_layers_whose_widths_have_no_type(tmp_path) -> None
             *small(activations=ActivationQuantizer(6)), path, (1, 2, 2), strict=True, opset=18
         )
     assert not path.exists()
+
+
+def test_what_a_network_remembers_is_refused_where_outputs_need_it(tmp_path) -> None:
+    path = tmp_path / "state.onnx"
+    with pytest.raises(ExportError, match="Remembering keeps passes from one pass to the next"):
+        export_onnx(*small(Remembering(uses=True).eval()), path, (1, 2, 2))
+    assert not path.exists()
+    export_onnx(*small(Remembering(uses=False).eval()), path, (1, 2, 2))
+    assert path.exists()
 
 
 @pytest.mark.parametrize("opset", [17, 26])
