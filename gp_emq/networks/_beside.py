@@ -151,8 +151,12 @@ def _holder(modules: dict[str, nn.Module], name: str) -> nn.Module:
     return modules[path]
 
 
-def _memory(value: Tensor) -> int:
-    return value.untyped_storage().data_ptr()
+def _memory(value: Tensor) -> int | None:
+    """Return where a tensor lies; None of those that `torch.func` wraps, which do not say it."""
+    try:
+        return value.untyped_storage().data_ptr()
+    except NotImplementedError:
+        return None
 
 
 def _weights(func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> list[Tensor]:

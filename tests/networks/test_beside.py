@@ -68,6 +68,26 @@ def test_what_is_multiplied_with_is_listed(use, as_buffer):
     }
 
 
+class Members(nn.Module):
+    """Multiplies with each of three matrices, side by side, and with a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.members, self.head = nn.Parameter(torch.randn(3, 4, 4)), nn.Linear(4, 2)
+        self.register_buffer("kept", torch.randn(4, 4))
+
+    def forward(self, x):
+        fed = mean_of(x) @ self.kept
+        return self.head(torch.func.vmap(lambda member: fed @ member)(self.members).mean(0))
+
+
+def test_products_that_are_mapped_over_members_hide_no_others():
+    assert kept_of(Members()) == {
+        "members": "Members: a parameter of its own, which is no layer's weight",
+        "kept": f"Members: {BUFFER}, that it multiplies with",
+    }
+
+
 @pytest.mark.parametrize("as_buffer", [True, False], ids=["buffer", "plain"])
 @pytest.mark.parametrize("use", list(NOT_MULTIPLIED))
 def test_other_tensors_are_not(use, as_buffer):
