@@ -24,6 +24,7 @@ from gp_emq.networks import (
     Workload,
     batch_size,
     entry_layers,
+    on_cpu,
     split,
     tensors_of,
     undisturbed,
@@ -219,7 +220,7 @@ class PlanNetwork:
     def _measured(self, configuration: Configuration, place: int) -> Answers:
         with undisturbed(), torch.no_grad():
             self._take(configuration)
-            outputs = self._quantized.run(self._parts[place])
+            outputs = on_cpu(self._quantized.run(self._parts[place]))
             return answers(
                 self._workload,
                 self._float[place][0],
@@ -261,7 +262,7 @@ class PlanNetwork:
         found = []
         with undisturbed(), torch.no_grad():
             for part in self._parts:
-                outputs = network.run(part)
+                outputs = on_cpu(network.run(part))
                 found.append((self._workload.reference(outputs, _count(part)).float(), outputs))
         return found
 

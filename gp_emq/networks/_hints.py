@@ -8,6 +8,8 @@ from gp_emq.networks._samples import Samples
 _COLOURS = (1, 3, 4)
 _MISSING = ("required positional argument", "unexpected keyword argument")
 
+_WITHOUT_SLOPE = ("not have been used in the graph", "does not require grad")
+
 
 def described_samples(samples: Samples) -> str:
     """Say of what kind and shape samples are, for a message."""
@@ -30,6 +32,11 @@ def hint_on(model: nn.Module, samples: Samples, error: Exception) -> str:
         return (
             "; several inputs come as a dict by name or as ((first, second, ...), targets), and a "
             "forward of Workload feeds them in any other way"
+        )
+    if any(words in str(error) for words in _WITHOUT_SLOPE):
+        return (
+            "; where inputs of layers are rounded, no network can derive by its own: "
+            "activation_bits=32 of quantize, or of CostSettings for plans, leaves them in float"
         )
     if not isinstance(samples, Tensor):
         return ""

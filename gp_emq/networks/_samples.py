@@ -186,8 +186,9 @@ def _is_array(value: object) -> TypeGuard[Tensor | NDArray[Any]]:
 
 
 def on_cpu(outputs: Any) -> Any:
-    """Return what a network gave, its tensors on the CPU."""
-    return _pytree.tree_map_only(Tensor, Tensor.cpu, outputs)
+    """Return what a network gave, its tensors on the CPU and without gradient."""
+    # A network that derives by its inputs gives gradients whatever is around it.
+    return _pytree.tree_map_only(Tensor, lambda x: x.detach().cpu(), outputs)
 
 
 def in_double(outputs: Any) -> Any:

@@ -5,7 +5,7 @@ from scipy.special import log_softmax
 from torch import nn
 
 import gp_emq
-from gp_emq.allocation import search_space
+from gp_emq.allocation import CostSettings, search_space
 from gp_emq.errors import AllocationError, NetworkError
 from gp_emq.measured._network import MeasuringSettings, PlanNetwork
 from gp_emq.networks import Workload, layers_of
@@ -182,6 +182,16 @@ class Derives(nn.Module):
             return torch.cat([energy, slope], dim=1)
 
 
-def test_a_quantized_network_that_fails_is_one_clear_error() -> None:
-    with pytest.raises(NetworkError, match="the network fails on a dict of tensors"):
-        gp_emq.best_plan(Workload(Derives(), {"x": torch.randn(80, 4)}), average_bits=3)
+def test_a_network_that_derives_by_its_inputs_is_planned_with_inputs_in_float() -> None:
+    torch.manual_seed(0)
+    workload = Workload(Derives(), {"x": torch.randn(80, 4)})
+    line = r"the network fails on a dict of tensors .* activation_bits=32 of quantize, or of Cost"
+    with pytest.raises(NetworkError, match=line):
+        gp_emq.best_plan(workload, average_bits=3)
+    found = gp_emq.best_plan(workload, average_bits=3, settings=CostSettings(activation_bits=32))
+    lines = {one.name: one.loss.value for one in found.certificate.lines}
+    assert lines["float"] == 0 < lines["plan"]
+    small = gp_emq.quantize(workload, found.plan)
+    losses = workload.of(small).measured(batch=80)
+    assert not losses.requires_grad
+    assert losses.mean() == pytest.approx(lines["plan"], rel=0.9)
