@@ -14,13 +14,15 @@ from gp_emq.proxies.handcrafted import RANKING
 
 FloatArray = NDArray[np.float64]
 
-_MEASURED = RANKING["noised_divergence"]
+_MEASURED = RANKING["plan_divergence"], RANKING["noised_divergence"]
 
 
 def measured_whole(name: str, description: str, table: Proxy) -> PlanProxy:
     """Give the proxy that multiplies a formula's harm of a configuration by what it measures there.
 
-    What layers do to each other is in the measurement alone; what a few hundred images happen to
+    Measured is the divergence of the outputs on the calibration images as they are, and on the same
+    with noise: which of both tells more depends on how well the network knows these images. What
+    layers do to each other is in the measurement alone; what a few hundred images happen to
     show weighs less in the formula, which looks in several ways. The product has no weights, and
     needs none: it ranks alike whatever either is multiplied by.
 
@@ -33,7 +35,7 @@ def measured_whole(name: str, description: str, table: Proxy) -> PlanProxy:
         name,
         EVOLVED,
         description,
-        f"−({table.name})·KL(p̃ ‖ p̃_plan)",
+        f"−({table.name})·(KL(p ‖ p_plan) + KL(p̃ ‖ p̃_plan))",
         "",
         "",
         uses=table.needs,
@@ -42,7 +44,7 @@ def measured_whole(name: str, description: str, table: Proxy) -> PlanProxy:
 
 
 def _product(table: Proxy, inputs: ProxyInputs, configurations: NDArray[np.integer]) -> FloatArray:
-    measured = _MEASURED.rule(inputs, configurations)
+    measured = sum(one.rule(inputs, configurations) for one in _MEASURED)
     choices = np.searchsorted(np.asarray(inputs.statistics.bits), configurations)
     harms: FloatArray = -configuration_scores(np.asarray(table.table(inputs)), choices)
     return harms * measured

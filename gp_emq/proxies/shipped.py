@@ -11,7 +11,7 @@ _FOLDER = Path(__file__).parent / "data"
 WHOLE: Mapping[str, tuple[str, str]] = MappingProxyType({
     "gp-whole": (
         "gp-views",
-        "what gp-views says of the configuration, times its divergence on noised images",
+        "what gp-views says of the configuration, times its divergence with noise and without",
     ),
 })  # fmt: skip
 """Formulas that ship and score whole configurations: whose table is in them, and a description."""

@@ -14,7 +14,11 @@ OTHERS = ("plain-digits-rtn-tensor", "mixer-digits-rtn-channel", "wide-digits-rt
 def rows(**taus: float) -> dict[str, dict[str, float]]:
     """Rows of benches, of one tau everywhere each."""
     names = dict(zip(("one", "two", "three", "four"), (BENCH, *OTHERS), strict=True))
-    ways = [f"{noise}: {one}" for noise in wholes.NOISES for one in ("alone", *wholes.FORMULAS)]
+    ways = [
+        f"{noise}: {one}"
+        for noise in (*wholes.NOISES, wholes.BOTH)
+        for one in ("alone", *wholes.FORMULAS)
+    ]
     return {names[key]: dict.fromkeys(ways, tau) for key, tau in taus.items()}
 
 
@@ -39,7 +43,7 @@ def test_a_bench_is_ranked_by_the_proxies_that_ship(monkeypatch: pytest.MonkeyPa
     for way, name in (
         ("none: alone", "plan_divergence"),
         ("0.5, four times: alone", "noised_divergence"),
-        ("0.5, four times: gp-views", "gp-whole"),
+        (f"{wholes.BOTH}: gp-views", "gp-whole"),
     ):
         scores = load_proxy(name).scores(inputs, bench.configurations)
         signs = [

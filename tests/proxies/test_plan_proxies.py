@@ -158,7 +158,10 @@ def test_indices_have_no_noise(images) -> None:
 def test_the_whole_formula_multiplies_a_table_by_what_is_measured(images) -> None:
     inputs = inputs_of(made(), images)
     table = np.asarray(load_proxy("gp-views").table(inputs))
-    measured = RANKING["noised_divergence"].scores(inputs, CONFIGURATIONS)
+    measured = sum(
+        RANKING[name].scores(inputs, CONFIGURATIONS)
+        for name in ("plan_divergence", "noised_divergence")
+    )
     expected = [
         sum(table[entry, BITS.index(bits)] for entry, bits in enumerate(plan)) * lost
         for plan, lost in zip(CONFIGURATIONS, measured, strict=True)
