@@ -35,8 +35,8 @@ def noised_divergence(inputs: ProxyInputs, configurations: NDArray[np.integer]) 
     """Divergence of the outputs, as `plan_divergence`, on images with noise on them.
 
     Each calibration image counts four times, with Gaussian noise of half of the images' standard
-    deviation: a network answers noised images less surely, so that the same images tell more of
-    what quantizing does. Four passes for each configuration.
+    deviation: four passes for each configuration. It ranks better than without noise where the
+    network knows nearly all of the images (docs/formulas.md).
 
     Returns:
         −mean KL(p̃_float ‖ p̃_quantized), (n,).
