@@ -107,7 +107,7 @@ def _add_what(parser: OptionParser) -> None:
     what.add_argument(
         "--proxies", default="all", metavar="all|A,B,...",
         help="proxies (default: all that make a table); --list-proxies shows them, and "
-        f"{' and '.join([*OF_PLANS, *WHOLE])}, which run whole configurations and take long",
+        f"{', '.join([*OF_PLANS, *WHOLE])}, which run whole configurations and take long",
     )  # fmt: skip
     what.add_argument(
         "--run", type=Path, nargs="+", action="extend", default=[], metavar="RUN",

@@ -7,7 +7,6 @@ from gp_emq.networks._samples import Samples
 
 _COLOURS = (1, 3, 4)
 _MISSING = ("required positional argument", "unexpected keyword argument")
-
 _WITHOUT_SLOPE = ("not have been used in the graph", "does not require grad")
 
 
