@@ -115,7 +115,7 @@ def usual_images(images: Samples) -> Samples:
     usual = torch.ones(count(images), dtype=torch.bool)
     for _, values in tensors_of(images, ""):
         if values.is_floating_point():  # whole numbers may be indices, which have no size
-            sizes = in_full_precision(values).flatten(1).abs().amax(1)
+            sizes = in_full_precision(values).reshape(len(values), -1).abs().amax(1)
             middle = sizes.sort().values[(len(sizes) - 1) // 2]
             usual &= (sizes <= OUTLIER * middle) | (middle == 0)
     return images if bool(usual.all()) else take(images, usual)

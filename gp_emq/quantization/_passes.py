@@ -156,7 +156,8 @@ def first_not_finite(result: object) -> int | None:
     """Return the index of the first image (n, ...) whose result has a NaN or an infinity."""
     if not isinstance(result, Tensor) or result.dim() == 0 or bool(result.isfinite().all()):
         return None
-    return int(result.isfinite().flatten(1).all(dim=1).to(torch.int8).argmin())
+    rows = result.isfinite().reshape(len(result), -1)
+    return int(rows.all(dim=1).to(torch.int8).argmin())
 
 
 def _tensors(tree: object) -> list[Tensor]:

@@ -16,6 +16,7 @@ class Replay:
     Up to the first call of a layer that changed, a run on the same samples is the same run: what
     its layers would compute is what they gave before, bit by bit. That saves half of the work on
     average, whatever the network does between its layers, as long as it does the same each time.
+    A layer that calls others is computed again where one of these changed.
 
     Args:
         modules: The layers; each call of one counts.
@@ -26,7 +27,8 @@ class Replay:
         self._modules = list(dict.fromkeys(modules))
         self._most_bytes = self._room = most_bytes
         self._called: list[nn.Module] = []
-        self._outputs: list[Tensor] = []
+        self._ends: list[int] = []
+        self._outputs: list[Tensor | None] = []
         self._known = 0
         self._place = 0
         self._records = False
@@ -49,7 +51,8 @@ class Replay:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Inside the block, which has one run, outputs are kept; what was kept before is lost."""
-        self._called, self._outputs, self._room = [], [], self._most_bytes
+        self._called, self._ends, self._outputs = [], [], []
+        self._room = self._most_bytes
         self._records = True
         try:
             yield
@@ -63,10 +66,14 @@ class Replay:
         Args:
             modules: Those.
         """
-        places = [place for place, module in enumerate(self._called) if module in modules]
+        unknown = [
+            place
+            for place, (module, output) in enumerate(zip(self._called, self._outputs, strict=True))
+            if module in modules or output is None
+        ]
         # A layer that no call was seen of may be used anywhere.
         seen = {*modules} <= {*self._called}
-        self._place, self._known = 0, min([*places, len(self._outputs)]) if seen else 0
+        self._place, self._known = 0, min([*unknown, len(self._called)]) if seen else 0
         try:
             yield
         finally:
@@ -75,20 +82,34 @@ class Replay:
     def _seen(self, module: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
             if self._place < self._known:
-                self._place += 1
-                # What follows may write into it.
-                return self._outputs[self._place - 1].clone()
+                return self._again(forward, given, named)
+            if not self._records:
+                return forward(*given, **named)
+            place = len(self._called)
+            self._called.append(module)
+            self._ends.append(place)
+            self._outputs.append(None)
             output = forward(*given, **named)
-            if self._records:
-                self._keep(module, output)
+            self._ends[place] = len(self._called)
+            self._keep(place, output)
             return output
 
         return call
 
-    def _keep(self, module: nn.Module, output: Any) -> None:
-        """Keep an output, if all before it were kept."""
-        if len(self._outputs) == len(self._called) and isinstance(output, Tensor):
+    def _again(
+        self, forward: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
+        """Give what a call gave before, unless a layer that it calls is another."""
+        output, end = self._outputs[self._place], self._ends[self._place]
+        if output is None or end > self._known:
+            self._place += 1
+            return forward(*given, **named)
+        self._place = end
+        return output.clone()  # what follows may write into it
+
+    def _keep(self, place: int, output: Any) -> None:
+        """Keep an output, if there is room for it."""
+        if isinstance(output, Tensor):
             self._room -= output.numel() * output.element_size()
             if self._room >= 0:
-                self._outputs.append(output.clone())
-        self._called.append(module)
+                self._outputs[place] = output.clone()

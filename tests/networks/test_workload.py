@@ -256,3 +256,38 @@ def test_networks_of_any_inputs_are_quantized(
     measured = workload.of(quantized).measured(3)
     assert measured.shape == (COUNT,)
     assert float(measured.mean()) == pytest.approx(float(in_float), rel=0.05)
+
+
+class OfNumbers(nn.Module):
+    """Maps numbers (n,) to numbers (n,)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(1, 8), nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.first(x[:, None]).tanh())[:, 0]
+
+
+@pytest.mark.parametrize("method", ["rtn", "rtn+bias-correction", "adaround", "brecq"])
+def test_samples_and_outputs_may_be_single_numbers(method: str, numbers: torch.Generator) -> None:
+    model, x = OfNumbers(), torch.randn(COUNT, generator=numbers)
+    x[3] = 1e4  # an outlier, which no grid spans
+    workload = Workload(model, (x, x.sin()), loss=lambda y, wanted: (y - wanted).square())
+    steps = 20 if method in ("adaround", "brecq") else None
+    quantized = gp_emq.quantize(workload, {"first": 8, "last": 8}, method=method, iterations=steps)
+    usual = torch.arange(COUNT) != 3
+    assert torch.allclose(quantized(x)[usual], model(x)[usual], atol=0.05)
+    grid = quantized.activations["first"]
+    assert float(grid.scale) * 255 < 1.01 * float(x[usual].max() - x[usual].min())
+
+
+def test_an_output_of_single_numbers_that_is_not_finite_names_the_sample() -> None:
+    class Reciprocal(OfNumbers):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + (1 / x - 1 / x)  # nan at 0
+
+    x = torch.tensor([1.0, 2.0, 0.0, 3.0])
+    workload = Workload(Reciprocal(), (x, x), loss=lambda y, wanted: (y - wanted).square())
+    with pytest.raises(NetworkError, match="output for image 2 is NaN"):
+        gp_emq.quantize(workload, {"first": 8, "last": 8}, method="rtn")

@@ -33,6 +33,17 @@ class Awkward(nn.Module):
         return self.last(tokens.mean(1))
 
 
+class Adapted(nn.Linear):
+    """A layer that calls another one, of as many outputs, before it computes anything itself."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width)
+        self.inner = nn.Linear(width, width)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return super().forward(self.inner(values).tanh())
+
+
 def tables(model: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
     statistics = collect_statistics(model, images, bits=BITS)
     names = "measured_divergence", "measured_loss_low", "recipe_divergence", "recipe_divergence_low"
@@ -43,6 +54,8 @@ def with_room(room: int) -> list[torch.Tensor]:
     """The tables of two networks, where so many bytes are kept of what is known already."""
     torch.manual_seed(0)
     networks = [(Awkward(), torch.randn(6, 1, 8, 8))]
+    adapted = nn.Sequential(nn.Linear(5, 5), Adapted(5), nn.Linear(5, 3), Adapted(3))
+    networks.append((adapted, torch.randn(6, 5)))
     digits = load_calibration("digits", count=8, seed=0).images
     networks.append((load_network("digits").model, digits))
     with pytest.MonkeyPatch.context() as patch:
