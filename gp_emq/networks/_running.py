@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch.utils import _pytree
 from gp_emq.determinism import one_thread, seed_generators
 from gp_emq.errors import GpEmqError, NetworkError
 from gp_emq.networks._aliases import held_places, places
+from gp_emq.networks._attributes import same_attributes
 from gp_emq.networks._held import held_tensors
 from gp_emq.networks._hints import described_samples, hint_on
 from gp_emq.networks._own_code import said
@@ -80,10 +80,6 @@ def _own_random_numbers() -> Iterator[None]:
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
-
-
-_CONTAINERS = (list, deque, dict, set)
-_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 class PrivateNetwork:
@@ -168,7 +164,7 @@ class PrivateNetwork:
         )
         seed_generators(0)
         try:
-            with self._same_attributes():
+            with same_attributes(self.model):
                 return self.forward(self.model, fed)
         except GpEmqError:
             raise
@@ -220,7 +216,7 @@ class PrivateNetwork:
         try:
             for place in self._held:
                 place.replace(replaced)
-            with self._same_attributes(module if is_linear_map(module) else None):
+            with same_attributes(self.model, only=module if is_linear_map(module) else None):
                 return functional_call(
                     module,
                     state,
@@ -231,32 +227,6 @@ class PrivateNetwork:
         finally:
             for place in reversed(self._held):
                 place.restore()
-
-    @contextlib.contextmanager
-    def _same_attributes(self, called: nn.Module | None = None) -> Iterator[None]:
-        """Put the attributes of all modules back that a pass sets on them, or adds to.
-
-        Args:
-            called: The only module whose code runs; None where that of any may.
-        """
-        modules = self.model.modules() if called is None else (called,)
-        before = [(module, dict(module.__dict__)) for module in modules]
-        kept = [
-            (value, value.copy())
-            for _, attributes in before
-            for name, value in attributes.items()
-            if name not in _OF_EVERY_MODULE and isinstance(value, _CONTAINERS)
-        ]
-        try:
-            yield
-        finally:
-            for module, attributes in before:
-                module.__dict__.clear()
-                module.__dict__.update(attributes)
-            for value, content in kept:
-                value.clear()
-                add = value.update if isinstance(value, (dict, set)) else value.extend
-                add(content)
 
 
 def _fresh(value: Any) -> Any:

@@ -1,0 +1,78 @@
+"""What a forward pass sets on modules, put back after it."""
+
+import contextlib
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+from gp_emq.errors import NetworkError
+
+_CONTAINERS = (list, deque, dict, set)
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_REGISTERED = "_modules", "_parameters"
+
+
+@contextlib.contextmanager
+def same_attributes(model: nn.Module, *, only: nn.Module | None = None) -> Iterator[None]:
+    """Put the attributes of all modules back that a pass sets on them, or adds to.
+
+    Args:
+        model: a private copy.
+        only: the only module whose code runs; None where that of any may.
+
+    Raises:
+        NetworkError: if the pass makes modules or parameters, which were never trained.
+    """
+    modules = dict(model.named_modules()) if only is None else {"": only}
+    before = {name: dict(module.__dict__) for name, module in modules.items()}
+    registered = {
+        name: [dict(attributes[kind]) for kind in _REGISTERED]
+        for name, attributes in before.items()
+    }
+    kept = [
+        (value, value.copy())
+        for attributes in before.values()
+        for name, value in attributes.items()
+        if name not in _OF_EVERY_MODULE and isinstance(value, _CONTAINERS)
+    ]
+    known = {id(value) for _, own in registered.values() for value in own.values()}
+    made: list[str] = []
+    try:
+        yield
+    finally:
+        for name, module in modules.items():
+            module.__dict__.clear()
+            module.__dict__.update(before[name])
+            for kind, content in zip(_REGISTERED, registered[name], strict=True):
+                made += _put_back(name, module.__dict__[kind], content, known)
+        for held, had in kept:
+            held.clear()
+            add = held.update if isinstance(held, (dict, set)) else held.extend
+            add(had)
+    if made:
+        raise NetworkError(
+            f"the forward of the network makes {made[0]!r}, with weights that no training can have "
+            "reached: run the network on some samples once, then give it"
+        )
+
+
+def _put_back(
+    prefix: str, now: dict[str, Any], before: Mapping[str, Any], known: Collection[int]
+) -> list[str]:
+    """Put back what a module has registered, and name what is new there and has parameters."""
+    changed = [name for name, value in now.items() if value is not before.get(name)]
+    if not changed and len(now) == len(before):
+        return []
+    made = [name for name in changed if _is_new(now[name], before.get(name), known)]
+    now.clear()
+    now.update(before)
+    return [f"{prefix}.{name}" if prefix else name for name in made]
+
+
+def _is_new(value: object, before: object, known: Collection[int]) -> bool:
+    """Tell whether a pass made parameters; those that it sets in place of others are its own."""
+    if isinstance(value, nn.Module):
+        return any(id(parameter) not in known for parameter in value.parameters())
+    return isinstance(value, nn.Parameter) and before is None
