@@ -72,6 +72,14 @@ class Certificate:
     drop: float | None
     verdict: str
 
+    @property
+    def loses(self) -> bool:
+        """Whether the plan's metric is worse than the float network's beyond the interval."""
+        change = self.lines[-1].change
+        if not self.drop or change is None or change.low is None or change.high is None:
+            return False
+        return self.drop > 0 and change.low * change.high > 0
+
 
 def save_certificate(certificate: Certificate, path: Path) -> None:
     """Write a certificate as JSON; numbers that are not finite are null.

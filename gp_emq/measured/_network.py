@@ -32,7 +32,13 @@ from gp_emq.networks import (
 )
 from gp_emq.ptq import QuantizationSettings, make_task, roundings_identity
 from gp_emq.quantization import Corrections, QuantizedNetwork
-from gp_emq.quantization.recipes import Progress, RoundedNetwork, find_recipe, learned_rounding
+from gp_emq.quantization.recipes import (
+    Progress,
+    RoundedNetwork,
+    find_recipe,
+    learned_rounding,
+    usual_method,
+)
 from gp_emq.statistics import Rounding, network_sha256, sha256_of
 
 CORRECTED = 64
@@ -167,6 +173,13 @@ class PlanNetwork:
         model, settings = task.network.model, self.settings.quantization
         identity = roundings_identity(recipe, model, task.images, settings)
         return learned_rounding(recipe, lambda: task, identity, self._rounded)
+
+    @property
+    def finer_method(self) -> str | None:
+        """The recipe that learns how to round, corrected as usual; None where it learns now."""
+        if find_recipe(self.settings.method).learns:
+            return None
+        return usual_method(self._task.network.model, learns=True)
 
     @property
     def renormed(self) -> bool:

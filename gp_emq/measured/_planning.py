@@ -17,6 +17,7 @@ from gp_emq.measured._text import (
     format_calibration,
     format_certificate,
     format_interactions,
+    format_remedies,
     format_search,
 )
 from gp_emq.networks import Inputs
@@ -131,7 +132,10 @@ def measured_plan(
         network, problem, made, start,
         next_best=next_best, max_drop=asked.max_drop,
     )  # fmt: skip
-    return MeasuredPlan(made, certificate, "\n".join([*texts, format_certificate(certificate)]))
+    texts.append(format_certificate(certificate))
+    if certificate.loses and not asked.searches:
+        texts.append(format_remedies(network.finer_method))
+    return MeasuredPlan(made, certificate, "\n".join(texts))
 
 
 def _calibrated(

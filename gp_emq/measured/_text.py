@@ -138,6 +138,16 @@ def format_certificate(certificate: Certificate) -> str:
     return "\n".join(lines) + "\n"
 
 
+def format_remedies(finer_method: str | None) -> str:
+    """Say in one line what may find a plan that loses less.
+
+    Args:
+        finer_method: The recipe that learns how to round; None where that was done.
+    """
+    rounded = "" if finer_method is None else f", --measure-method {finer_method} rounds better"
+    return f"the plan loses more than chance would: --measure 100 looks for a better one{rounded}\n"
+
+
 def _verdict(certificate: Certificate) -> str:
     text = f"verdict: {certificate.verdict}"
     if certificate.drop is None:

@@ -9,8 +9,11 @@ from gp_emq.allocate import main
 from gp_emq.allocation import CostSettings, load_plan
 from gp_emq.errors import AllocationError, DataError
 from gp_emq.measured import Certificate, MeasureOptions
+from gp_emq.measured._certificate import Line
+from gp_emq.measured._race import Difference
 from gp_emq.measured._text import format_certificate
 from gp_emq.networks import Granularity
+from gp_emq.ptq import Measured
 
 MODULE = """
 import gp_emq
@@ -64,6 +67,27 @@ def test_a_certificate_is_written_in_the_digits_of_its_metric(metric, drop, lost
         gap=0.0, lines=(), next_best=(), max_drop=None, drop=drop, verdict="ACCEPT",
     )  # fmt: skip
     assert f"{metric} lost {lost}, and no" in format_certificate(certificate)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "higher_is_better", "loses"),
+    [
+        (-0.03, -0.05, -0.01, True, True), (-0.03, -0.07, 0.01, True, False),
+        (0.03, 0.01, 0.05, True, False), (0.03, 0.01, 0.05, False, True),
+        (-0.03, -0.05, -0.01, False, False), (0.0, 0.0, 0.0, True, False),
+        (-0.03, None, None, True, False), (None, None, None, True, False),
+    ],
+)  # fmt: skip
+def test_a_plan_loses_where_the_interval_says_so(value, low, high, higher_is_better, loses) -> None:
+    change = None if value is None else Measured(value, low, high)
+    drop = value if value is None or not higher_is_better else -value
+    line = Line("plan", (2,), Difference(0.1, 0, 0.2, 0.05), None, change)
+    certificate = Certificate(
+        network="own", method="rtn", loss="divergence", metric="top-1", images=3, labelled=True,
+        gap=0.0, lines=(line,), next_best=(),
+        max_drop=None, drop=drop, verdict="ACCEPT",
+    )  # fmt: skip
+    assert certificate.loses == loses
 
 
 def test_bytes_count_what_belongs_to_no_layer(tables) -> None:

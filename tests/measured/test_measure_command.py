@@ -140,7 +140,11 @@ def test_verdicts_have_exit_statuses_of_their_own(capsys) -> None:
     # Two bits everywhere lose some of the answers; a tenth of a percent is less than one image.
     narrow = ["--fix", "*=2", "--max-drop", "0.001", "--measure-method", "rtn"]
     assert exit_status(lambda: main([*LINE, *narrow])) == 3
-    assert "verdict: REGRESSION: top-1 lost" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "verdict: REGRESSION: top-1 lost" in text
+    assert "--measure 100 looks for a better one, --measure-method adaround+bn-correction" in text
+    assert exit_status(lambda: main([*LINE, *narrow, "--measure", "1"])) == 3
+    assert "looks for a better one" not in capsys.readouterr().out
     assert exit_status(lambda: main([*LINE, "--max-drop", "1"])) == 0
     assert exit_status(lambda: main([*LINE[:-1], "1.5", "--max-drop", "1"])) == 4
     assert "least possible is 2.0000" in capsys.readouterr().err
