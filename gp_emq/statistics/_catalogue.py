@@ -42,7 +42,13 @@ def _hessian_diagonal(context: Context) -> Tensor:
         context.settings.seed,
     )
     gradients = context.header.weight_layout.views(context.lookup("weight_gradient"))
-    return _curvature.hessian_diagonal(context.hessian(), probes, _curvature.probe_sizes(gradients))
+    hessian = context.hessian()
+    return _curvature.hessian_diagonal(
+        hessian,
+        probes,
+        _curvature.probe_sizes(gradients),
+        each=context.settings.probes(hessian.batch.chunk, len(hessian.batch)),
+    )
 
 
 def _hessian_trace(context: Context) -> Tensor:

@@ -1,7 +1,7 @@
 """Second-order statistics of the weights, by double backward."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -26,11 +26,14 @@ class Hessian:
     Args:
         network: The network.
         batch: What the loss is the mean over.
+
+    Attributes:
+        batch: The same.
     """
 
     def __init__(self, network: FunctionalNetwork, batch: Batch) -> None:
         self._network = network
-        self._batch = batch
+        self.batch = batch
         self._weights = network.weights()
         self._kept: list[Tensor] | None = None
 
@@ -39,13 +42,13 @@ class Hessian:
         if self._kept is not None:
             yield self._kept
             return
-        for images, labels in self._batch.chunks():
+        for images, labels in self.batch.chunks():
             with DerivedTwice():
-                loss = self._network.summed_loss(self._weights, images, labels) / len(self._batch)
+                loss = self._network.summed_loss(self._weights, images, labels) / len(self.batch)
                 share = torch.autograd.grad(
                     loss, self._weights, create_graph=True, materialize_grads=True
                 )
-            if len(self._batch) <= self._batch.chunk:
+            if len(self.batch) <= self.batch.chunk:
                 self._kept = list(share)
             yield list(share)
 
@@ -145,8 +148,10 @@ def probe_sizes(gradients: Sequence[Tensor]) -> Tensor | None:
 
 def hessian_diagonal(
     hessian: Hessian,
-    probes: Sequence[Tensor] | Iterable[Tensor],
+    probes: "Sequence[Tensor] | RademacherProbes",
     sizes: Tensor | None = None,
+    *,
+    each: int | None = None,
 ) -> Tensor:
     """Estimate the diagonal as the mean of v · Hv over probes v of +1 and −1.
 
@@ -154,34 +159,34 @@ def hessian_diagonal(
 
     Args:
         hessian: The Hessian.
-        probes: float32 (N,) each; iterated over once per chunk, so give a sequence or
-            something that starts anew.
+        probes: float32 (N,) each, at least one.
         sizes: What they are multiplied by, and estimates divided by the square of; see
             `probe_sizes`.
+        each: How many of the probes each chunk takes, the next chunk the next of them; None for
+            all.
 
     Returns:
         float32 (N,).
     """
+    each = each or len(probes)
     total: Tensor | None = None
-    for share in hessian.gradients():
-        count = 0
+    for number, share in enumerate(hessian.gradients()):
         part: Tensor | None = None
-        for probe in probes:
-            count += 1
+        for place in range(number * each, (number + 1) * each):
+            probe = probes[place % len(probes)]
             sized = probe if sizes is None else probe * sizes
             product = flatten(hessian.product(share, hessian.split(sized))) * probe
             product = product if sizes is None else product / sizes
             part = product if part is None else part.add_(product)
-        if part is not None:
-            part /= count
-            total = part if total is None else total.add_(part)
-    if total is None:
-        raise ValueError("the Hessian's diagonal needs at least one probe")
+        assert part is not None  # noqa: S101 - there is a probe at least
+        part /= each
+        total = part if total is None else total.add_(part)
+    assert total is not None  # noqa: S101 - and a chunk
     return total
 
 
 class RademacherProbes:
-    """Probes that are drawn again, the same, on each iteration, so that none is stored.
+    """Probes that are drawn again, the same, whenever one is looked at, so that none is stored.
 
     Args:
         size: Elements of a probe.
@@ -194,9 +199,11 @@ class RademacherProbes:
         self._count = count
         self._seed = seed
 
-    def __iter__(self) -> Iterator[Tensor]:
-        for index in range(self._count):
-            yield rademacher(self._size, generator(self._seed, PROBES, index))
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Tensor:
+        return rademacher(self._size, generator(self._seed, PROBES, index))
 
 
 def first_vectors(hessian: Hessian, gradient: Tensor, noise: Tensor) -> list[Tensor]:

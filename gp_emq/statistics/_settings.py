@@ -1,5 +1,6 @@
 """What the user may choose about the collection of statistics."""
 
+import math
 from dataclasses import asdict, dataclass
 
 from gp_emq.errors import StatisticsError
@@ -11,7 +12,8 @@ class StatisticsSettings:
 
     Attributes:
         activation_images: Images kept per layer for activations, drawn from the batch.
-        hessian_probes: Rademacher probes of Hutchinson's estimator.
+        hessian_probes: Rademacher probes of Hutchinson's estimator; where images are so large that
+            they go through in small chunks, these share them.
         power_iterations: Most steps of the power iteration for the top eigenvalue.
         power_tolerance: Relative change of an eigenvalue below which its iteration ends.
         seed: Seed of the images kept, of the probes and of the power iteration's start.
@@ -59,3 +61,17 @@ class StatisticsSettings:
             image_values: Values of one image, channels · height · width.
         """
         return max(1, self.curvature_values // image_values)
+
+    def probes(self, chunk: int, images: int) -> int:
+        """Number of probes that each chunk of images is multiplied with.
+
+        A chunk of `chunk_images` takes all of them. Of smaller ones each takes its share, and all
+        chunks together at least as many as there are.
+
+        Args:
+            chunk: Images at once.
+            images: All of them.
+        """
+        chunks = math.ceil(images / chunk)
+        share = math.ceil(self.hessian_probes * min(chunk, self.chunk_images) / self.chunk_images)
+        return max(share, math.ceil(self.hessian_probes / chunks))

@@ -3,6 +3,8 @@ import copy
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.linalg import hadamard
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -20,8 +22,12 @@ SIZES = (36, 72, 12)
 
 @pytest.fixture(scope="module")
 def reference(first_model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient (N,) and the Hessian (N, N) in float64, by autograd's own function."""
-    double = copy.deepcopy(first_model).double().eval()
+    return derivatives(first_model, images, labels)
+
+
+def derivatives(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the gradient (N,) and the Hessian (N, N) in float64, by autograd's own function."""
+    double = copy.deepcopy(model).double().eval()
     names = ("first.weight", "second.weight", "last.weight")
     parameters = {name: value.detach() for name, value in double.named_parameters()}
     shapes = [parameters[name].shape for name in names]
@@ -84,6 +90,41 @@ def test_random_probes_converge_to_diagonal_and_trace(
     ]
     error_of_trace = statistics.tensor("hessian_trace").numpy() - traces
     assert np.all(np.abs(error_of_trace) <= 5 * np.sqrt(spread) + 1e-4)
+
+
+def test_small_chunks_share_the_probes(
+    model: nn.Module, images: Tensor, labels: Tensor, reference: tuple[Tensor, Tensor]
+) -> None:
+    # Three of the ten images go through at once, and take 90 of 300 probes.
+    settings = {"chunk_images": 10, "chunk_values": 3 * 36, "hessian_probes": 300}
+    found = collect(model, images, labels, **settings).tensor("hessian_diagonal").double()
+    variance = torch.zeros(sum(SIZES), dtype=torch.float64)
+    for some, those in zip(images.split(3), labels.split(3), strict=True):
+        share = derivatives(model, some, those)[1] * len(some) / len(images)
+        variance += (share.square().sum(dim=1) - share.diagonal().square()) / 90
+    expected = reference[1].diagonal()
+    assert bool(((found - expected).abs() <= 5 * variance.sqrt() + 1e-5).all())
+
+
+@given(
+    probes=st.integers(1, 40),
+    chunk=st.integers(1, 300),
+    images=st.integers(1, 2_000),
+    most=st.integers(1, 200),
+)
+def test_each_probe_is_used_and_none_twice_by_a_chunk(probes, chunk, images, most) -> None:
+    settings = StatisticsSettings(hessian_probes=probes, chunk_images=most)
+    each = settings.probes(chunk, images)
+    assert 1 <= each <= probes
+    assert each * len(range(0, images, chunk)) >= probes
+    if chunk >= most or chunk >= images:
+        assert each == probes
+
+
+def test_large_images_take_few_probes_each() -> None:
+    # 13 images of 224 × 224 and three at once, as by default; single samples; small images.
+    found = [StatisticsSettings().probes(*some) for some in ((3, 13), (1, 512), (128, 512))]
+    assert found == [4, 1, 16]
 
 
 def blocks(hessian: Tensor) -> list[Tensor]:
