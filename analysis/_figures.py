@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from analysis._command import styled
 from analysis._style import save
@@ -37,8 +38,10 @@ def make_figures(run: Path, out: Path | None = None, *, quiet: bool = True) -> l
     """
     folder = out or run / FIGURES
     written: list[Path] = []
-    with RunStore.open(run, readonly=True) as store:
-        for name, plot in PLOTS.items():
+    bar = tqdm(PLOTS.items(), desc="figures", unit="figure", disable=quiet, leave=False)
+    with RunStore.open(run, readonly=True) as store, bar:
+        for name, plot in bar:
+            bar.set_postfix_str(name)
             written += save(styled(plot, store), folder, name)
     written.append(write_report([run], folder / "report.html", quiet=quiet))
     return written

@@ -23,6 +23,21 @@ def progress_bar(what: str, unit: str) -> "tqdm[Any]":
     )
 
 
+def waiting_for(what: str) -> "tqdm[Any]":
+    """Make a line on standard error that says what takes a while, of which nothing can be counted.
+
+    Args:
+        what: What is done.
+    """
+    return tqdm(
+        file=sys.stderr,
+        desc=what,
+        bar_format="{desc}",
+        leave=False,
+        disable=not sys.stderr.isatty(),
+    )
+
+
 def show(bar: "tqdm[Any]", done: int, total: int | None, beside: str = "") -> None:
     """Say on a bar how many of how many are done, and what is beside it.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gp_emq.errors import GpEmqError
-from gp_emq.files import read_toml, refuse_code, shortened
+from gp_emq.files import did_you_mean, read_toml, refuse_code, shortened
 from gp_emq.outputs import check_outputs
 
 _LONGEST = 400
@@ -63,7 +63,15 @@ class OptionParser(argparse.ArgumentParser):
             GpEmqError: Always.
         """
         shown = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
-        raise GpEmqError(f"{' '.join(shown.split())} (see --help)")
+        raise GpEmqError(f"{' '.join(shown.split())}{self._hint(message)} (see --help)")
+
+    def _hint(self, message: str) -> str:
+        """Ask for the option that is like an unknown one, of which a message may be."""
+        beginning, _, unknown = message.partition("unrecognized arguments: ")
+        if beginning or not unknown.startswith("-"):
+            return ""
+        hint = did_you_mean(unknown.split()[0].split("=")[0], self._option_string_actions)
+        return hint and f"; {hint.strip()}"
 
 
 MOST = 2**31 - 1

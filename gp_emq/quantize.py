@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from gp_emq import allocation, export, networks, ptq, qat, quantization, statistics
+from gp_emq._progress import progress_bar, show
 from gp_emq.cli._options import granularity_of
 from gp_emq.cli._quantize import QAT, QuantizeSettings, read_quantize, with_planned_method
 from gp_emq.command import make_callable, resumption, run_command
@@ -221,20 +220,7 @@ def _quantize(
     """Run a method under a progress bar."""
     if not method.learns:
         settings = replace(settings, iterations=None)
-    with tqdm(
-        file=sys.stderr,
-        desc=method.name,
-        unit="step",
-        leave=False,
-        disable=not sys.stderr.isatty(),
-        dynamic_ncols=True,
-    ) as bar:
-
-        def show(name: str, done: int, total: int) -> None:
-            bar.total = total
-            bar.set_postfix_str(name, refresh=False)
-            bar.update(done - bar.n)
-
+    with progress_bar(method.name, "step") as bar:
         return ptq.run_recipe(
             method,
             divided.calibration,
@@ -242,7 +228,7 @@ def _quantize(
             None,
             settings,
             cache=cache,
-            progress=show,
+            progress=lambda name, done, total: show(bar, done, total, name),
         )
 
 

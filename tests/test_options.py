@@ -1,5 +1,8 @@
 """What the commands' options have in common."""
 
+import pytest
+
+from gp_emq.errors import GpEmqError
 from gp_emq.options import OptionParser
 
 
@@ -11,3 +14,22 @@ def test_a_help_fills_paragraphs_and_keeps_lines_of_commands(monkeypatch) -> Non
     )
     said = parser.format_help().split("\n\n")
     assert said[1:4] == ["What it does, in a few words.", f"    python it\n{long}", "More."]
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (["--proxy", "fit"], "; did you mean '--proxies'? (see --help)"),
+        (["--proxy=fit"], "; did you mean '--proxies'? (see --help)"),
+        (["--colour", "red"], "--colour red (see --help)"),
+        (["page"], "arguments: page (see --help)"),
+    ],
+)
+def test_an_unknown_option_is_told_with_the_one_like_it(given, hint) -> None:
+    parser = OptionParser(prog="it")
+    parser.add_argument("--proxies")
+    parser.add_argument("--bench")
+    with pytest.raises(GpEmqError) as refused:
+        parser.parse_args(given)
+    assert str(refused.value).startswith(f"unrecognized arguments: {' '.join(given)}")
+    assert str(refused.value).endswith(hint)

@@ -156,7 +156,7 @@ def _baselines(run: RunSource) -> list[str]:
         line = [str(row["name"]), *(_number(row.get(name)) for name in shown)]
         if "test" in shown:
             ends = row.get("low"), row.get("high")
-            line.append("–" if None in ends else f"{_number(ends[0])} to {_number(ends[1])}")
+            line.append("–" if None in ends else f"[{_number(ends[0])}, {_number(ends[1])}]")
         cells.append(line)
     measure = "τ at equal cost" if run.at_equal_cost else "Kendall τ"
     parts = [html.heading(4, f"Beside its baselines, {measure}")]

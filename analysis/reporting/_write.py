@@ -74,8 +74,8 @@ def _links(runs: Sequence[RunSource]) -> str:
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Progress]:
-    """Show what is being made, if making the page takes over a second."""
-    with tqdm(desc="report", unit="part", disable=quiet, leave=False, delay=1.0) as bar:
+    """Show what is being made."""
+    with tqdm(desc="report", unit="part", disable=quiet, leave=False) as bar:
 
         def tell(what: str) -> None:
             bar.set_postfix_str(what, refresh=False)

@@ -1,12 +1,12 @@
 """What names and patterns of layers say of the entries, one decision each."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
 
 from gp_emq.errors import AllocationError
+from gp_emq.files import did_you_mean
 from gp_emq.networks import Layer, entry_layers
 
 _Value = TypeVar("_Value")
@@ -77,8 +77,7 @@ def matching(pattern: str, layers: Sequence[Layer]) -> frozenset[str]:
         return frozenset({pattern})
     found = frozenset(name for name in names if fnmatchcase(name, str(pattern)))
     if not found:
-        close = difflib.get_close_matches(str(pattern), names, n=3)
-        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+        hint = did_you_mean(str(pattern), names, most=3)
         shown = ", ".join(names if len(names) <= 24 else [*names[:22], "...", names[-1]])
         raise AllocationError(f"{pattern!r} matches no layer; {hint}there are {shown}")
     return found

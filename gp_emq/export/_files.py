@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gp_emq._progress import waiting_for
 from gp_emq.export._onnx import export_onnx
 from gp_emq.export._packed import save_packed
 from gp_emq.export._report import ExportReport, format_report
@@ -38,9 +39,11 @@ def export_files(
             quantized, network.layers, packed, provenance=provenance
         ))  # fmt: skip
     if onnx is not None:
-        _tell(onnx, export_onnx(
-            quantized, network.layers, onnx, network.input_shape, provenance=provenance
-        ))  # fmt: skip
+        with waiting_for(f"writing {onnx.name}"):  # torch takes seconds to trace a network
+            report = export_onnx(
+                quantized, network.layers, onnx, network.input_shape, provenance=provenance
+            )
+        _tell(onnx, report)
 
 
 def _tell(path: Path, report: ExportReport) -> None:

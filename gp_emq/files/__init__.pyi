@@ -11,7 +11,7 @@ from ._documents import (
 from ._entries import entry_of, open_entry, read_entry, write_entry
 from ._images import read_image
 from ._literals import literal_calls
-from ._messages import one_line, shortened
+from ._messages import did_you_mean, one_line, shortened
 from ._names import is_code, refuse_code
 from ._pickles import check_pickle
 from ._reading import read_bytes, read_rows
@@ -26,6 +26,7 @@ __all__ = [
     "check_pickle",
     "code_sha256",
     "decode_document",
+    "did_you_mean",
     "entry_of",
     "is_code",
     "literal_calls",

@@ -1,6 +1,8 @@
 """Values and reasons as parts of one short line, whatever a file made of them."""
 
+import difflib
 import reprlib
+from collections.abc import Iterable
 
 MOST = 80
 
@@ -33,6 +35,21 @@ def one_line(error: BaseException, most: int = 2 * MOST) -> str:
     reason = getattr(error, "strerror", None) or str(error)
     lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
     return _cut(lines[0] if lines else type(error).__name__, most)
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
+    """Ask whether a name was meant that is like an unknown one.
+
+    Args:
+        name: the unknown one.
+        known: names that there are.
+        most: so many are told at most.
+
+    Returns:
+        `"did you mean 'fit'? "`, with a space to go on after; empty where nothing is like it.
+    """
+    close = difflib.get_close_matches(name, list(known), n=most)
+    return f"did you mean {' or '.join(map(repr, close))}? " if close else ""
 
 
 def _cut(text: str, most: int) -> str:

@@ -18,7 +18,7 @@ from ._registry import load_bench
 from ._report import describe_bench, model_sizes
 from ._sampling import split_together
 from ._selection import BAND, NEIGHBOUR, PLAN, RANDOM, Chosen, Selection
-from ._shipped import close_names, list_benches
+from ._shipped import list_benches
 from ._workload_bench import workload_bench
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "check_measurer",
     "check_workers",
     "choose_arithmetic",
-    "close_names",
     "configuration_sizes",
     "describe_bench",
     "find_protocol",

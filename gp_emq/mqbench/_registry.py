@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from gp_emq.errors import BenchError
-from gp_emq.files import shortened
+from gp_emq.files import did_you_mean, shortened
 from gp_emq.mqbench._bench import Bench
 from gp_emq.mqbench._file import read_bench
-from gp_emq.mqbench._shipped import BENCH_FOLDER, close_names, list_benches
+from gp_emq.mqbench._shipped import BENCH_FOLDER, list_benches
 
 
 def load_bench(name_or_path: str | Path) -> Bench:
@@ -23,8 +23,9 @@ def load_bench(name_or_path: str | Path) -> Bench:
     path = Path(name_or_path)
     if path.suffix or _exists(path):
         return read_bench(path)
+    name = str(name_or_path)
     raise BenchError(
-        f"unknown bench {shortened(str(name_or_path))}: {close_names(str(name_or_path))}"
+        f"unknown bench {shortened(name)}: {did_you_mean(name, list_benches(), most=3)}"
         "python -m gp_emq.bench list names those that ship, and a path is that of a bench file"
     )
 

@@ -52,8 +52,8 @@ def read_imagenet(
     lists = [path for path in paths if path.suffix == ".csv"]
     if len(folders) != 1 or len(folders) + len(lists) != len(paths) or len(lists) > 1:
         raise DataError(
-            "ImageNet needs one folder of images and at most one .csv of file,label, not "
-            + ", ".join(map(str, paths))
+            "images are one .npz of x and, if there are labels, y; or, of ImageNet, one folder of "
+            "images and at most one .csv of file,label; not " + ", ".join(map(str, paths))
         )
     files = _labelled_files(folders[0], lists[0] if lists else _find_list(folders[0]))
     images = torch.empty(len(files), 3, CROP, CROP)

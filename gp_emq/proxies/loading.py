@@ -1,11 +1,10 @@
 """Proxies by name, from a run, or as an expression, ready to be computed of any network."""
 
-import difflib
 from dataclasses import replace
 from pathlib import Path
 
 from gp_emq.errors import ExpressionError, PrimitiveSetError
-from gp_emq.files import shortened
+from gp_emq.files import did_you_mean, shortened
 from gp_emq.proxies._expression import parse_expression
 from gp_emq.proxies._formula import to_formula
 from gp_emq.proxies._language import language
@@ -152,6 +151,4 @@ def _exists(path: Path) -> bool:
 
 
 def _hint(text: str) -> str:
-    names = (*HANDCRAFTED, *RANKING, *ALIASES, *shipped_files(), *WHOLE)
-    close = difflib.get_close_matches(text, names, n=1)
-    return f"did you mean {close[0]!r}? " if close else ""
+    return did_you_mean(text, (*HANDCRAFTED, *RANKING, *ALIASES, *shipped_files(), *WHOLE))

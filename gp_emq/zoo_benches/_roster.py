@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gp_emq import mqbench
 from gp_emq.errors import BenchError
-from gp_emq.files import shortened
+from gp_emq.files import did_you_mean, shortened
 
 if TYPE_CHECKING:
     from gp_emq.mqbench import MeasurementSettings
@@ -126,7 +126,7 @@ def find_benches(names: Sequence[str]) -> tuple[ZooBench, ...]:
     for name in names:
         if name not in known:
             raise BenchError(
-                f"the zoo has no bench {shortened(name)}: {mqbench.close_names(name, tuple(known))}"
+                f"the zoo has no bench {shortened(name)}: {did_you_mean(name, known, most=3)}"
                 "--list names them"
             )
     return tuple(known[name] for name in names) or ROSTER

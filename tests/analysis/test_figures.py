@@ -90,11 +90,13 @@ def test_a_figure_is_the_same_each_time(store, plot, drawn):
     ET.fromstring(first)  # noqa: S314 - our own
 
 
-def test_all_figures_are_made_from_the_store_alone(finished_run, tmp_path):
+def test_all_figures_are_made_from_the_store_alone(finished_run, tmp_path, capsys):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "store.sqlite").write_bytes((finished_run / "store.sqlite").read_bytes())
-    written = analysis.make_figures(folder)
+    written = analysis.make_figures(folder, quiet=False)
+    progress = capsys.readouterr().err
+    assert all(name in progress for name in ("convergence", "genealogy", "correlation", "report"))
     names = {path.relative_to(folder / "figures").name for path in written}
     plots = {
         f"{n}.{e}" for n in ("convergence", "genealogy", "correlation") for e in ("png", "svg")

@@ -71,6 +71,13 @@ def test_a_report_is_drawn_whole(page):
     assert bright > 200 if page.scheme == "dark" else bright < 80
 
 
+def test_roots_are_as_tall_as_what_is_under_them(page):
+    """Browsers stretch them by a font that has tables for it, and leave them small without one."""
+    fonts = page.evaluate("getComputedStyle(document.querySelector('.formula math')).fontFamily")
+    assert '"DejaVu Math TeX Gyre"' in fonts
+    assert fonts.endswith(", math")
+
+
 def test_nothing_has_to_be_moved_sideways_to_be_read(page):
     assert page.evaluate("document.documentElement.scrollWidth") <= page.width
     too_wide = page.evaluate("""() => [...document.querySelectorAll(".wide")]

@@ -156,7 +156,7 @@ def test_other_metadata_is_refused(file):
 def test_unknown_benches_are_named(tmp_path):
     with pytest.raises(BenchError, match="unknown bench 'nowhere': python -m"):
         load_bench("nowhere")
-    with pytest.raises(BenchError, match="'digit': did you mean digits"):
+    with pytest.raises(BenchError, match="'digit': did you mean 'digits'"):
         load_bench("digit")
     with pytest.raises(BenchError, match="no bench file"):
         load_bench(tmp_path / "gone.safetensors")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from synthetic import synthetic_statistics
 
+from gp_emq.errors import RunError
 from gp_emq.proxies import Evaluator, language, parse_expression, to_formula
 from gp_emq.proxies._canonical import canonical_form
 from primitives import OPERATORS, STATISTICS, Operator, PrimitiveSet, Role
@@ -67,10 +68,18 @@ def test_an_operator_is_one_record() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "no marks", f"{END} {BEGIN}"])
-def test_a_page_that_is_none_is_refused_in_one_line(text, tmp_path: Path, capsys) -> None:
+def test_a_page_that_is_none_is_refused_in_one_line(text, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     if text is not None:
         page.write_text(text)
-    assert main([str(page)]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    with pytest.raises(RunError, match=r"page\.md") as refused:
+        main([str(page)])
+    assert len(str(refused.value).splitlines()) == 1
     assert text is None or page.read_text() == text
+
+
+def test_help_is_no_page(capsys) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: python -m primitives [-h] [page]")

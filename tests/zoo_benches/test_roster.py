@@ -29,7 +29,7 @@ def test_a_bench_is_found_by_name_or_refused() -> None:
     assert (settings.network, settings.protocol.name) == ("modern-digits", "adaround")
     assert settings.protocol.weights.per_channel
     assert find_benches([]) == ROSTER
-    with pytest.raises(BenchError, match=r"no bench .plain-digits-rtn.: did you mean plain-"):
+    with pytest.raises(BenchError, match=r"no bench .plain-digits-rtn.: did you mean 'plain-"):
         find_benches(["plain-digits-rtn"])
 
 

@@ -1,10 +1,10 @@
 """Every hand-crafted proxy by name."""
 
-import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from gp_emq.errors import ExpressionError
+from gp_emq.files import did_you_mean
 from gp_emq.proxies._plan_proxy import PlanProxy
 from gp_emq.proxies._proxy import Proxy
 from gp_emq.proxies.handcrafted import _activation, _one_at_a_time, _outputs, _whole
@@ -122,10 +122,9 @@ def handcrafted_proxy(name: str) -> Proxy:
     try:
         return everything[ALIASES.get(name, name)]
     except KeyError:
-        close = difflib.get_close_matches(name, everything, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
         raise ExpressionError(
-            f"unknown proxy {name!r}; {hint}there are {', '.join(everything)}"
+            f"unknown proxy {name!r}; {did_you_mean(name, everything)}"
+            f"there are {', '.join(everything)}"
         ) from None
 
 
