@@ -53,6 +53,7 @@ from ._samples import (
 from ._sparse import numbers_of
 from ._torchvision import import_torchvision
 from ._tracing import QUANTIZABLE
+from ._trees import leaves_of, mapped, with_leaves
 from ._watching import (
     Call,
     gives_rows,
@@ -118,11 +119,13 @@ __all__ = [
     "input_of",
     "is_linear_map",
     "layers_of",
+    "leaves_of",
     "load_images",
     "load_inputs",
     "load_network",
     "load_workload",
     "logits_of",
+    "mapped",
     "multiplied_beside",
     "network_specifications",
     "noised",
@@ -150,6 +153,7 @@ __all__ = [
     "watching",
     "weight_layers",
     "with_input",
+    "with_leaves",
     "with_shared_embeddings",
     "workload_of",
     "zero_bias",

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils import _pytree
 
 from gp_emq.errors import StatisticsError
 from gp_emq.networks._rows import Rows, check_alike, check_as_many
+from gp_emq.networks._trees import leaves_of, names_in
 
 NAME = "divergence"
 _LOGITS = "logits"
@@ -27,7 +27,7 @@ def rows_of(outputs: Any, samples: int, flags: Sequence[bool] | None) -> Tensor:
         StatisticsError: if there is none with a row for each sample, or there are more outputs, or
             fewer, than flags.
     """
-    leaves = _pytree.tree_leaves(outputs)
+    leaves = leaves_of(outputs)
     flags = (True,) * len(leaves) if flags is None else flags
     check_as_many(len(flags), len(leaves))
     rows = [
@@ -57,8 +57,9 @@ def described(outputs: Any) -> str:
     if isinstance(outputs, Tensor):
         kind = "" if outputs.is_floating_point() else f" of {outputs.dtype}"
         return f"a tensor{kind} of shape {tuple(outputs.shape)}"
-    if isinstance(outputs, Mapping):
-        return f"{type(outputs).__name__} of {', '.join(map(str, outputs)) or 'nothing'}"
+    names = names_in(outputs)
+    if names is not None:
+        return f"{type(outputs).__name__} of {', '.join(map(str, names)) or 'nothing'}"
     if isinstance(outputs, (list, tuple)) and outputs:
         return f"{type(outputs).__name__} of {len(outputs)}, the first {described(outputs[0])}"
     return type(outputs).__name__
@@ -67,21 +68,25 @@ def described(outputs: Any) -> str:
 def logits_in(outputs: Any, samples: int, *, of_tokens: bool) -> Tensor | None:
     """Return the logits among outputs, None where they are other numbers.
 
-    Logits are what a mapping calls so; else one tensor (n, classes), or (n, steps, classes) of
-    a network that is fed tokens.
+    Logits are what a mapping or a data class calls so; else one tensor (n, classes), or (n, steps,
+    classes) of a network that is fed tokens.
 
     Args:
         outputs: what the network gave.
         samples: how many samples it was fed.
         of_tokens: whether it was fed whole numbers.
     """
-    named = isinstance(outputs, Mapping) and _LOGITS in outputs
-    found = outputs[_LOGITS] if named else outputs
+    named = _LOGITS in (names_in(outputs) or ())
+    found = _of_name(outputs, _LOGITS) if named else outputs
     if not isinstance(found, Tensor) or not found.is_floating_point() or found.dim() < 2:
         return None
     most = 3 if of_tokens or named else 2
     fits = len(found) == samples and found.shape[-1] > 1 and found.dim() <= most
     return in_single(found) if fits else None
+
+
+def _of_name(outputs: Any, name: str) -> Any:
+    return outputs[name] if isinstance(outputs, Mapping) else getattr(outputs, name)
 
 
 def reference_of(outputs: Any, samples: int, *, of_tokens: bool, rows: Rows) -> Tensor:

@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils import _pytree
 
 from gp_emq.errors import DataError, StatisticsError
 from gp_emq.networks._divergence import described, in_single
 from gp_emq.networks._logits import check_classes, check_range, logits_of
 from gp_emq.networks._metric import Loss, Metric, check_function, judged
 from gp_emq.networks._samples import Samples, are_labels, count
+from gp_emq.networks._trees import leaves_of
 
 
 def _is_right(outputs: Any, labels: Samples) -> Tensor:
@@ -70,7 +70,7 @@ def summed_own_loss(loss: Loss, outputs: Any, targets: Samples) -> Tensor:
         wanted = f"one number for each of {samples} samples, or their mean, as a tensor"
         raise StatisticsError(f"the loss must give {wanted}; got {described(losses)}")
     if not losses.requires_grad and any(
-        leaf.requires_grad for leaf in _pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)
+        leaf.requires_grad for leaf in leaves_of(outputs) if isinstance(leaf, Tensor)
     ):
         raise StatisticsError(
             f"the loss has no gradient by the network's outputs: it gives {losses.dtype} from "

@@ -10,6 +10,7 @@ from torch.utils import _pytree
 from gp_emq.networks._private import private_copy
 from gp_emq.networks._running import Forward, undisturbed
 from gp_emq.networks._samples import Samples
+from gp_emq.networks._trees import leaves_of
 
 Types = tuple[torch.dtype, ...]
 """One for each floating tensor, in the order of the leaves of the outputs."""
@@ -42,7 +43,7 @@ def output_types(model: nn.Module, forward: Forward, one: Samples) -> Types | No
 
 def types_of(outputs: Any) -> Types:
     """Return the floating types of tensors in outputs, in their order."""
-    leaves = _pytree.tree_leaves(outputs)
+    leaves = leaves_of(outputs)
     return tuple(
         leaf.dtype for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()
     )

@@ -1,15 +1,15 @@
 """Which of a network's outputs have a row for each sample, however many go together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree
 
 from gp_emq.errors import NetworkError, StatisticsError
 from gp_emq.networks._samples import Samples, take
+from gp_emq.networks._trees import leaves_of, with_leaves
 
 
 class Rows:
@@ -28,33 +28,85 @@ class Rows:
         self._run = run
         self._one = take(samples, [0])
 
-    @cached_property
+    @property
     def flags(self) -> tuple[bool, ...] | None:
         """Whether each leaf of the outputs has such rows; None where two samples do not tell.
 
         Raises:
             StatisticsError: if an output of one sample has another shape beside a second one.
         """
-        alone = _pytree.tree_leaves(self._run(self._one))
+        return None if self.axes is None else tuple(axis == 0 for axis in self.axes)
+
+    @cached_property
+    def axes(self) -> tuple[int | None, ...] | None:
+        """The axis of each leaf along which samples lie; None of those that have no such axis.
+
+        Raises:
+            StatisticsError: if an output of one sample has another shape beside a second one.
+        """
+        alone = leaves_of(self._run(self._one))
         try:
-            beside = _pytree.tree_leaves(self._run(take(self._one, [0, 0])))
+            beside = leaves_of(self._run(take(self._one, [0, 0])))
         except NetworkError:
             return None
         if len(alone) != len(beside):
             return None  # a list with something for each sample, say
-        return tuple(_has_rows(one, two) for one, two in zip(alone, beside, strict=True))
+        return tuple(_axis(one, two) for one, two in zip(alone, beside, strict=True))
+
+    def joined(self, outputs: Sequence[Any], counts: Sequence[int]) -> Any:
+        """Join what the network gave for parts of the samples.
+
+        Args:
+            outputs: of each part.
+            counts: how many samples each part has.
+
+        Returns:
+            The same structure, or all elements where there is a list of one for each sample. What
+            no sample has a part in is the mean over the samples, where it is floating.
+
+        Raises:
+            StatisticsError: if some have more outputs than others.
+        """
+        if self.axes is None and all(map(_is_list_of, outputs, counts)):
+            return [one for part in outputs for one in part]
+        leaves = [leaves_of(part) for part in outputs]
+        axes = (0,) * len(leaves[0]) if self.axes is None else self.axes
+        for part in leaves:
+            check_as_many(len(axes), len(part))
+        parts = zip(zip(*leaves, strict=True), axes, strict=True)
+        return with_leaves(outputs[0], [_joined(values, axis, counts) for values, axis in parts])
 
 
-def _has_rows(one: object, two: object) -> bool:
-    """Tell whether an output grows with the samples, given it for one and for two of them."""
-    if not isinstance(one, Tensor) or not isinstance(two, Tensor) or two.shape[:1] != (2,):
-        return False
-    if one.dim() != two.dim():
-        return one.shape == two.shape[1:]  # a forward that squeezes away the axis of one sample
-    if len(one) != 1:
-        return False
-    check_alike(one.shape, two.shape)
-    return True
+def _axis(one: object, two: object) -> int | None:
+    """Return the axis that grows with the samples, given an output for one and for two of them."""
+    if not isinstance(one, Tensor) or not isinstance(two, Tensor):
+        return None
+    if one.dim() != two.dim():  # a forward that squeezes away the axis of one sample
+        return 0 if one.shape == two.shape[1:] and len(two) == 2 else None
+    if one.shape[:1] == (1,) and two.shape[:1] == (2,):
+        check_alike(one.shape, two.shape)
+        return 0
+    sizes = zip(one.shape, two.shape, strict=True)
+    grown = [axis for axis, (before, after) in enumerate(sizes) if before != after]
+    fits = len(grown) == 1 and (one.shape[grown[0]], two.shape[grown[0]]) == (1, 2)
+    return grown[0] if fits else None
+
+
+def _is_list_of(output: object, samples: int) -> bool:
+    return isinstance(output, (list, tuple)) and len(output) == samples
+
+
+def _joined(values: Sequence[Any], axis: int | None, counts: Sequence[int]) -> Any:
+    first = values[0]
+    if not isinstance(first, Tensor):
+        return first
+    if axis is not None and first.dim() > axis:
+        return torch.cat(list(values), dim=axis)
+    if not first.is_floating_point() or any(value.shape != first.shape for value in values):
+        return first
+    shares = torch.tensor(counts, dtype=torch.float64) / sum(counts)
+    weighted = [value.double() * share for value, share in zip(values, shares, strict=True)]
+    return torch.stack(weighted).sum(dim=0).to(first.dtype)
 
 
 def check_as_many(one: int, other: int) -> None:

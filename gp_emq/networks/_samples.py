@@ -13,6 +13,7 @@ from torch.utils import _pytree
 
 from gp_emq.errors import DataError
 from gp_emq.networks._finite import check_numbers, in_single_precision
+from gp_emq.networks._trees import mapped
 
 Samples = Any
 """A tensor (n, ...), or a tuple, list or dict of such tensors, nested as one likes."""
@@ -188,24 +189,12 @@ def _is_array(value: object) -> TypeGuard[Tensor | NDArray[Any]]:
 def on_cpu(outputs: Any) -> Any:
     """Return what a network gave, its tensors on the CPU and without gradient."""
     # A network that derives by its inputs gives gradients whatever is around it.
-    return _pytree.tree_map_only(Tensor, lambda x: x.detach().cpu(), outputs)
+    return mapped(lambda x: x.detach().cpu(), outputs)
 
 
 def in_double(outputs: Any) -> Any:
     """Return what a network gave, its floating tensors in float64."""
-    return _pytree.tree_map_only(
-        Tensor, lambda x: x.double() if x.is_floating_point() else x, outputs
-    )
-
-
-def concatenated(outputs: Sequence[Any]) -> Any:
-    """Join what a network gave for parts of its samples; of what has no axis, the first counts."""
-    flat = [_pytree.tree_flatten(output) for output in outputs]
-    leaves = [
-        torch.cat(values) if isinstance(values[0], Tensor) and values[0].dim() else values[0]
-        for values in zip(*(leaves for leaves, _ in flat), strict=True)
-    ]
-    return _pytree.tree_unflatten(leaves, flat[0][1])
+    return mapped(lambda x: x.double() if x.is_floating_point() else x, outputs)
 
 
 def _plain(value: Any) -> Any:

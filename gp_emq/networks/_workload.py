@@ -41,7 +41,6 @@ from gp_emq.networks._samples import (
     Samples,
     are_labels,
     are_structured,
-    concatenated,
     count,
     joined,
     on_cpu,
@@ -238,7 +237,8 @@ class Workload:
             if self.metric.per_sample:
                 parts = zip(outputs, split(self.targets, batch), strict=True)
                 return torch.cat([self.values(*part) for part in parts])
-            return self.values(concatenated(list(outputs)), self.targets)
+            counts = [count(part) for part in split(self.targets, batch)]
+            return self.values(self._rows.joined(list(outputs), counts), self.targets)
 
     @property
     def batch(self) -> int:

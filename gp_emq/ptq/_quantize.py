@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from gp_emq.networks import (
     Samples,
     Workload,
     count,
+    leaves_of,
     output_types,
     take,
     undisturbed,
@@ -174,15 +176,22 @@ def _check_outputs(network: PrivateNetwork, quantized: QuantizedModel, images: S
     rounded, start = network.copy_of(quantized.network), 0
     with torch.no_grad():
         for part in passes(network, images):
-            found = rounded.run(part)
-            if first_not_finite(found) is not None:
-                before = network.run(part)
-                place = first_not_finite(before)
-                if place is not None and bool(before.isnan().any()):
-                    raise NetworkError(f"the network's output for image {start + place} is NaN")
-                place = first_not_finite(torch.where(before.isfinite(), found, 0.0))
-                if place is not None:
-                    raise QuantizationError(
-                        f"the quantized network's output for image {start + place} is not finite"
-                    )
+            found = leaves_of(rounded.run(part))
+            if any(first_not_finite(leaf, count(part)) is not None for leaf in found):
+                for leaf, before in zip(found, leaves_of(network.run(part)), strict=False):
+                    _check_output(leaf, before, start, count(part))
             start += count(part)
+
+
+def _check_output(found: Any, before: Any, start: int, samples: int) -> None:
+    """Check one of the outputs for some images, of which `start` is the first."""
+    place = first_not_finite(before, samples)
+    if place is not None and bool(before.isnan().any()):
+        raise NetworkError(f"the network's output for image {start + place} is NaN")
+    if first_not_finite(found, samples) is None or found.shape != before.shape:
+        return
+    place = first_not_finite(torch.where(before.isfinite(), found, 0.0), samples)
+    if place is not None:
+        raise QuantizationError(
+            f"the quantized network's output for image {start + place} is not finite"
+        )

@@ -152,9 +152,16 @@ def _alike(one: Tensor, other: Tensor, whole: Tensor) -> bool:
     return bool(difference <= relative * most)
 
 
-def first_not_finite(result: object) -> int | None:
-    """Return the index of the first image (n, ...) whose result has a NaN or an infinity."""
-    if not isinstance(result, Tensor) or result.dim() == 0 or bool(result.isfinite().all()):
+def first_not_finite(result: object, images: int) -> int | None:
+    """Return the index of the first of some images whose result has a NaN or an infinity.
+
+    Args:
+        result: (n, ...); anything else has no images.
+        images: n.
+    """
+    if not isinstance(result, Tensor) or result.shape[:1] != (images,):
+        return None
+    if bool(result.isfinite().all()):
         return None
     rows = result.isfinite().reshape(len(result), -1)
     return int(rows.all(dim=1).to(torch.int8).argmin())

@@ -5,10 +5,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree
 
 from gp_emq.errors import NetworkError, QuantizationError
-from gp_emq.networks import Types, check_finite, own_names, private_copy, unwrapped
+from gp_emq.networks import (
+    Types,
+    check_finite,
+    leaves_of,
+    mapped,
+    own_names,
+    private_copy,
+    unwrapped,
+    with_leaves,
+)
 from gp_emq.quantization._inputs import InputRounding, round_input
 from gp_emq.quantization._quantized_network import QuantizedWeight
 from gp_emq.quantization._uniform import QuantizationParameters
@@ -79,7 +87,7 @@ class QuantizedModel(nn.Module):
         """Map images (n, C, H, W), or what else it takes, to what the network gives for them."""
         kind = floating_type(self.network)
         # A copy, for networks that change their images in place.
-        copied = _pytree.tree_map_only(Tensor, Tensor.clone, _as((inputs, named), kind))
+        copied = mapped(Tensor.clone, _as((inputs, named), kind))
         return _as(self.network(*copied[0], **copied[1]), self.dtype)
 
     def give(self, types: Types) -> None:
@@ -119,7 +127,7 @@ def floating_type(model: nn.Module) -> torch.dtype:
 
 def _as(result: Any, dtype: torch.dtype | Types) -> Any:
     """Cast what a network gave, or all tensors in it, to a floating type, or to one each."""
-    leaves, specification = _pytree.tree_flatten(result)
+    leaves = leaves_of(result)
     places = [
         place
         for place, leaf in enumerate(leaves)
@@ -129,7 +137,7 @@ def _as(result: Any, dtype: torch.dtype | Types) -> Any:
     if len(types) == len(places):  # else the network gives now this, now that
         for place, kind in zip(places, types, strict=True):
             leaves[place] = leaves[place].to(kind)
-    return _pytree.tree_unflatten(leaves, specification)
+    return with_leaves(result, leaves)
 
 
 def ask_for_gradients(network: nn.Module, model: nn.Module) -> None:
