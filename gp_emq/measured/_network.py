@@ -156,6 +156,7 @@ class PlanNetwork:
         self._now: Configuration | None = None
         self._workload = held_back
         self._parts = split(held_back.samples, self.batch)
+        held_back.check_metric(held_back.private().run)
         self._float = self._float_outputs()
         self._targets = self._known_targets()
         self._known: dict[tuple[Configuration, int], Answers] = {}

@@ -53,6 +53,29 @@ class Rows:
             return None  # a list with something for each sample, say
         return tuple(_axis(one, two) for one, two in zip(alone, beside, strict=True))
 
+    def part(self, outputs: Any, place: int, samples: int) -> Any:
+        """Take what is of one sample out of outputs.
+
+        Args:
+            outputs: of some samples.
+            place: of the one among them.
+            samples: how many they are.
+
+        Returns:
+            The same structure; None where it is not known what is of one sample.
+        """
+        if self.axes is None:
+            return [outputs[place]] if _is_list_of(outputs, samples) else None
+        leaves = leaves_of(outputs)
+        check_as_many(len(self.axes), len(leaves))
+        return with_leaves(
+            outputs,
+            [
+                leaf if axis is None else leaf.narrow(axis, place, 1)
+                for leaf, axis in zip(leaves, self.axes, strict=True)
+            ],
+        )
+
     def joined(self, outputs: Sequence[Any], counts: Sequence[int]) -> Any:
         """Join what the network gave for parts of the samples.
 

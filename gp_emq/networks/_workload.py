@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gp_emq.errors import DataError
+from gp_emq.networks._apart import LOOKED_AT, check_loss, check_values
 from gp_emq.networks._containers import Images, Labels, image_batch
 from gp_emq.networks._divergence import (
     described,
@@ -125,6 +126,7 @@ class Workload:
         self.loss = loss
         self.diverges = False
         self.metric = metric or TOP_1
+        self._has_own_loss, self._has_own_metric = loss is not None, metric is not None
         self.samples: Samples
         self.targets: Samples | None
         first, batches = with_first(batches)
@@ -211,6 +213,40 @@ class Workload:
         """
         return metric_values(self.metric, outputs, targets)
 
+    def check_metric(self, run: Callable[[Samples], Any]) -> None:
+        """Refuse a metric of one's own whose value of a sample is another in another batch.
+
+        Args:
+            run: feeds inputs to the network, and returns what it gives.
+
+        Raises:
+            StatisticsError: if it is.
+        """
+        if self._has_own_metric and self.metric.per_sample and self.targets is not None:
+            samples, targets = (
+                take(part, slice(0, LOOKED_AT)) for part in (self.samples, self.targets)
+            )
+            with undisturbed(), torch.no_grad():
+                outputs = on_cpu(run(samples))
+                check_values(self.metric.name, self.values, outputs, targets, self._rows)
+
+    def check_loss(self, run: Callable[[Samples], Any], targets: Samples) -> None:
+        """Refuse a loss of one's own of several samples that is far from what they lose alone.
+
+        Args:
+            run: feeds inputs to the network, and returns what it gives.
+            targets: of all samples.
+
+        Raises:
+            StatisticsError: if it is.
+        """
+        if self._has_own_loss:
+            samples = take(self.samples, slice(0, LOOKED_AT))
+            with undisturbed(), torch.no_grad():
+                outputs = on_cpu(run(samples))
+                few = take(targets, slice(0, LOOKED_AT))
+                check_loss(self.summed_loss, outputs, few, self._rows)
+
     def measured(self, batch: int) -> Tensor:
         """Return the metric of the network per sample, or of all of them; see `measured_by`."""
         return self.measured_by(self.private().run, batch)
@@ -232,6 +268,7 @@ class Workload:
             return self.answered().measured_by(run, batch)
         if self.targets is None:
             raise DataError("a metric needs targets: give (inputs, targets) pairs as batches")
+        self.check_metric(run)
         with undisturbed(), torch.no_grad():
             outputs = (on_cpu(run(part)) for part in split(self.samples, batch))
             if self.metric.per_sample:

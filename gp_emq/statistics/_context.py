@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -133,13 +134,29 @@ class Context:
         several = self.is_independent and not self.by_rows
         return take(self.images, [0, -1] if several else [0])
 
+    def check_judges(self) -> None:
+        """Refuse a loss and a metric of the user's own that compare samples of a batch.
+
+        Raises:
+            StatisticsError: They do.
+        """
+        self._check_loss()
+        self.network.workload.check_metric(self._outputs)
+
+    def _check_loss(self) -> None:
+        self.network.workload.check_loss(self._outputs, self.batch.labels)
+
+    def _outputs(self, images: Samples) -> Any:
+        return self.network.outputs(self.network.weights(), images)
+
     @cached_property
     def differentiable(self) -> FunctionalNetwork:
         """The network, once its gradients are known to be right.
 
         Raises:
-            StatisticsError: They are not.
+            StatisticsError: They are not, or the loss has none for each sample.
         """
+        self._check_loss()
         _derivatives.check_gradients(self.network, self.probed)
         return self.network
 

@@ -156,6 +156,12 @@ def _at(name: str, sign: str, where: str, at: At) -> tuple[Statistic, ...]:
     )  # fmt: skip
 
 
+def _looked_up(context: Context, source: str, place: int) -> Tensor:
+    if place != DIVERGENCE:
+        context.check_judges()
+    return context.lookup(source)[place]
+
+
 def _measured(name: str, symbol: str, description: str, source: str, place: int) -> Statistic:
     """Make the record of what was measured with one entry quantized at a time."""
     return Statistic(
@@ -163,7 +169,7 @@ def _measured(name: str, symbol: str, description: str, source: str, place: int)
         Kind.BIT_TABLE,
         symbol,
         description,
-        lambda context: context.lookup(source)[place],
+        partial(_looked_up, source=source, place=place),
         frozenset({Aspect.ACTIVATION, Aspect.MEASUREMENT}),
         exponent=0,
     )
