@@ -66,6 +66,8 @@ class Problem:
         if known is not None:
             check_labels(known, space.layers, space.bits)
         provenance = {} if known is None else known.provenance
+        name = provenance.get("proxy")
+        called = f"the table of {name}" if name else "the table"
         values, widths = table_values(table), space.bits
         check_shape(values, space.layers, widths)
         scores: dict[tuple[int, int], float] = {}
@@ -73,14 +75,10 @@ class Problem:
             for width in allowed:
                 score = float(values[entry, widths.index(width)]) if width in widths else 0.0
                 if not abs(score) < _LARGEST:
-                    bound = "finite" if not math.isfinite(score) else f"below {_LARGEST:g}"
-                    raise AllocationError(
-                        f"the score of {space.entry_names[entry]} at {width} bits is {score}: "
-                        f"a table must be {bound}"
-                    )
+                    where = f"{space.entry_names[entry]} at {width} bits"
+                    raise AllocationError(f"{called} {_cannot_plan(score, where)}")
                 scores[entry, width] = score
-        name = provenance.get("proxy")
-        check_ranks(space, scores, f"the table of {name}" if name else "the table")
+        check_ranks(space, scores, called)
         for entry, row in rows_to_choose(space, scores).items():
             if is_constant(row):  # rounding must not decide
                 scores |= {(entry, width): row[0] for width in space.widths[entry]}
@@ -203,3 +201,15 @@ def _upwards(value: float) -> str:
     step = 10.0 ** (math.floor(math.log10(abs(value))) - 4)
     digits = max(0, -round(math.log10(step)))
     return f"{math.ceil(value / step - 1e-7) * step:.{digits}f}"
+
+
+def _cannot_plan(score: float, where: str) -> str:
+    """Say of a score what is wrong with it, and what it may come from."""
+    if math.isfinite(score):
+        return f"must be below {_LARGEST:g}, and the score of {where} is {score}"
+    cause = (
+        ", as where quantizing changes no output, in a network that gives the same for every sample"
+        if math.isnan(score)
+        else ""
+    )
+    return f"must be finite, and the score of {where} is {score}{cause}; take another proxy"

@@ -278,6 +278,7 @@ class PlanNetwork:
             for part in self._parts:
                 outputs = on_cpu(network.run(part))
                 found.append((self._workload.reference(outputs, _count(part)).float(), outputs))
+        _check_answers([reference for reference, _ in found])
         return found
 
     def _known_targets(self) -> tuple[Samples, ...]:
@@ -332,3 +333,20 @@ def _batch(samples: Samples, count: int) -> int:
 
 def _count(samples: Samples) -> int:
     return len(samples) if isinstance(samples, Tensor) else len(tensors_of(samples, "")[0][1])
+
+
+def _check_answers(references: Sequence[Tensor]) -> None:
+    """Refuse a network that answers every sample alike, whatever it is fed.
+
+    Args:
+        references: What outputs of others are compared with, (n, ...) of each pass.
+
+    Raises:
+        AllocationError: It does.
+    """
+    first, samples = references[0][:1], sum(map(len, references))
+    if samples > 1 and all(bool((one == first).all()) for one in references):
+        raise AllocationError(
+            f"the network gives the same outputs for each of {samples} samples, so that no plan is "
+            "better than another: look whether what it is fed reaches its outputs"
+        )

@@ -22,7 +22,7 @@ from ._kept import NOT_CALLED, NOT_GIVEN, reasons_kept
 from ._layer import Layer, entry_layers, weight_layers, with_shared_embeddings
 from ._layers import find_layers, layers_of
 from ._loading import load_workload
-from ._logits import check_classes, check_range, logits_of
+from ._logits import check_classes, check_range, check_spread, logits_of
 from ._metric import Metric
 from ._names import ACCOUNTINGS
 from ._output_types import Types, output_types
@@ -103,6 +103,7 @@ __all__ = [
     "check_classes",
     "check_finite",
     "check_range",
+    "check_spread",
     "count",
     "drawn",
     "entry_layers",

@@ -1,5 +1,6 @@
 """How far outputs are from those of the float network, where nobody says what they should be."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from gp_emq.networks._trees import leaves_of, names_in
 
 NAME = "divergence"
 _LOGITS = "logits"
+_USUAL = 1e-3, 1e3
+"""The largest output, where its size is nothing to care for."""
 
 
 def rows_of(outputs: Any, samples: int, flags: Sequence[bool] | None) -> Tensor:
@@ -121,7 +124,7 @@ def divergences(outputs: Any, reference: Tensor, *, of_tokens: bool, rows: Rows)
     found = rows_of(outputs, samples, rows.flags) if logits is None else logits
     check_alike(reference.shape, found.shape)
     if logits is None:
-        return (found - reference).square().mean(dim=1)
+        return (found.double() - reference.double()).square().mean(dim=1)  # of any scale
     terms = functional.kl_div(
         logits.log_softmax(dim=-1), reference.log_softmax(dim=-1),
         reduction="none", log_target=True,
@@ -146,6 +149,20 @@ def divergences_from_mean(reference: Tensor, *, are_logits: bool) -> Tensor:
     mean = one.exp().flatten(0, -2).mean(dim=0).log()
     terms = functional.kl_div(mean.expand_as(one), one, reduction="none", log_target=True)
     return terms.sum(dim=-1).reshape(len(reference), -1).mean(dim=1)
+
+
+def factor_for(reference: Tensor) -> float:
+    """Return what to multiply outputs by, so that float32 has room for products of their squares.
+
+    Args:
+        reference: what `reference_of` gave for the float network, no logits.
+
+    Returns:
+        A power of two, and 1 for outputs of usual size.
+    """
+    largest = float(reference.abs().max())
+    usual = largest == 0 or _USUAL[0] <= largest <= _USUAL[1]
+    return 1.0 if usual else 2.0 ** -round(math.log2(largest))
 
 
 def stand_ins(reference: Tensor, *, are_logits: bool, seed: int = 0) -> Tensor:

@@ -5,6 +5,9 @@ from torch import Tensor
 from gp_emq.errors import DataError, StatisticsError
 from gp_emq.networks._divergence import described
 
+_NEAREST, _FARTHEST = 1e-5, 1e15
+"""Differences of logits from class to class that a divergence can be had of."""
+
 
 def logits_of(output: object, images: int) -> Tensor:
     """Return a network's output as logits (n, classes).
@@ -40,6 +43,29 @@ def check_classes(logits: Tensor) -> Tensor:
             "predictions need logits (n, classes) of two classes or more"
         )
     return logits
+
+
+def check_spread(logits: Tensor) -> None:
+    """Refuse logits that softmax makes all alike, or that float32 has no room for the squares of.
+
+    Args:
+        logits: (n, ..., classes) of a few samples or more; those of one size for all are taken.
+
+    Raises:
+        StatisticsError: They are so near to each other, or so far.
+    """
+    widest = float((logits.amax(dim=-1) - logits.amin(dim=-1)).double().max())
+    if widest == 0 or _NEAREST <= widest <= _FARTHEST:
+        return
+    what = (
+        "softmax makes them all alike, but for rounding"
+        if widest < _NEAREST
+        else "float32 has no room for squares of such numbers"
+    )
+    raise StatisticsError(
+        f"the network's logits differ by {widest:.3g} at most from class to class: {what}; let the "
+        f"network, or a forward of Workload, {'multiply' if widest < _NEAREST else 'divide'} them"
+    )
 
 
 def check_range(labels: Tensor, classes: int, name: str = "the network", of: str = "data") -> None:

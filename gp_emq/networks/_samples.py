@@ -197,6 +197,11 @@ def in_double(outputs: Any) -> Any:
     return mapped(lambda x: x.double() if x.is_floating_point() else x, outputs)
 
 
+def times(outputs: Any, factor: float) -> Any:
+    """Return what a network gave, its floating tensors multiplied."""
+    return mapped(lambda x: x * factor if x.is_floating_point() else x, outputs)
+
+
 def _plain(value: Any) -> Any:
     """Bring a batch to tensors on the CPU in tuples and dicts."""
     if isinstance(value, Mapping):

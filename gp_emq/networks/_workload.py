@@ -17,6 +17,7 @@ from gp_emq.networks._divergence import (
     described,
     divergences,
     divergences_from_mean,
+    factor_for,
     logits_in,
     reference_of,
     rows_of,
@@ -33,7 +34,7 @@ from gp_emq.networks._judging import (
     summed_cross_entropy,
     summed_own_loss,
 )
-from gp_emq.networks._logits import check_classes, check_range, logits_of
+from gp_emq.networks._logits import check_classes, check_range, check_spread, logits_of
 from gp_emq.networks._metric import Loss, Metric
 from gp_emq.networks._private import unwrapped
 from gp_emq.networks._rows import Rows, check_alike
@@ -49,6 +50,7 @@ from gp_emq.networks._samples import (
     split,
     take,
     tensors_of,
+    times,
     values_per_sample,
     with_first,
 )
@@ -302,7 +304,9 @@ class Workload:
         """Return the workload that statistics are of, whose loss has a gradient.
 
         Where the loss is the divergence, its gradient at the float network is zero: targets drawn
-        around that network's outputs stand in for them, see `stand_ins`. Else it is this one.
+        around that network's outputs stand in for them, see `stand_ins`. Outputs so small or large
+        that their squares leave float32 are multiplied, see `factor_for`; for the metric they are
+        as they were. Else it is this one.
 
         Raises:
             StatisticsError: if the network gives nothing to compare.
@@ -312,10 +316,21 @@ class Workload:
         other, metric, of_tokens = copy.copy(self), self.metric, self._of_tokens
         losses = partial(stand_in_losses, of_tokens=of_tokens, rows=self._rows)
         reference, are_logits = self._references()
+        if are_logits:
+            check_spread(reference)
+        factor, forward = 1.0 if are_logits else factor_for(reference), self.forward
         compared = reference if self.targets is None else self.targets
-        other.targets = (stand_ins(reference, are_logits=are_logits), compared)
+        other.targets = (stand_ins(reference * factor, are_logits=are_logits), compared)
         other.loss = lambda found, pair: losses(found, pair[0])
-        other.metric = replace(metric, measure=lambda found, pair: metric.measure(found, pair[1]))
+        if factor == 1:
+            measure = metric.measure
+        else:
+            other.forward = lambda model, inputs: times(forward(model, inputs), factor)
+
+            def measure(found: Any, targets: Any) -> Tensor:
+                return metric.measure(times(found, 1 / factor), targets)
+
+        other.metric = replace(metric, measure=lambda found, pair: measure(found, pair[1]))
         return other
 
     def reference(self, outputs: Any, samples: int) -> Tensor:

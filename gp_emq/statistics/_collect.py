@@ -20,6 +20,7 @@ from gp_emq.networks import (
     Workload,
     check_classes,
     check_finite,
+    check_spread,
     layers_of,
     take,
     undisturbed,
@@ -184,6 +185,7 @@ class _Collector:
             logits, again = (network.logits(network.weights(), first) for _ in range(2))
         _check_repeatable(logits, again)
         if inputs.labels is not None and workload.gives_logits:
+            check_spread(logits)
             classes = check_classes(logits).shape[1]
             labels = check_labels(inputs.labels, len(workload), classes)
             inputs = replace(inputs, labels=labels)
@@ -325,7 +327,10 @@ class _Collector:
         )
         bad = [layer.name for layer, view in places if not bool(view.isfinite().all())]
         where = f" in layer {bad[0]!r}" if bad else ""
-        raise StatisticsError(f"statistic {name!r} is not finite{where}")
+        raise StatisticsError(
+            f"statistic {name!r} is not finite{where}: numbers of the network, or of its loss, "
+            "leave float32; let a forward or a loss of Workload make them smaller"
+        )
 
     def _layers_of(self, layout: Layout) -> tuple[Layer, ...]:
         """The layers that the tensors of a layout belong to."""
