@@ -251,7 +251,7 @@ def test_excluded_layers_are_listed(capsys, tmp_path: Path) -> None:
               "linear", "--baselines", "none", "--no-plot", "--out", str(path)])  # fmt: skip
     text = run(capsys, "--plan", path)
     reason = "the plan leaves its layer in float"
-    assert f"note: 1 weights stay in float: linear.weight ({reason})" in text
+    assert f"note: 1 weight stays in float: linear.weight ({reason})" in text
     report = json.loads(run(capsys, "--plan", path, "--format", "json"))
     assert report["in_float"] == ["linear.weight"]
     assert report["in_float_reasons"] == {"linear.weight": reason}

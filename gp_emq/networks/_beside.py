@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
@@ -15,6 +16,7 @@ from torch.utils import _pytree
 from gp_emq.networks._aliases import places
 from gp_emq.networks._running import PrivateNetwork, undisturbed
 from gp_emq.networks._samples import Samples, split, take
+from gp_emq.networks._sparse import values_of
 
 _LOOKED_AT = 4
 """Samples that are run; a sample may take another way through the network than the first."""
@@ -33,8 +35,9 @@ _WEIGHT_AT: dict[Callable[..., Any], int] = {
 _PRODUCTS = frozenset(
     {
         torch.matmul, torch.mm, torch.bmm, torch.mv, torch.addmm, torch.baddbmm, torch.einsum,
-        torch.tensordot, Tensor.matmul, Tensor.mm, Tensor.bmm, Tensor.mv, Tensor.addmm,
-        Tensor.baddbmm, Tensor.__matmul__, Tensor.__rmatmul__,
+        torch.tensordot, torch.sparse.mm, torch.sparse.addmm, torch.smm, Tensor.matmul,
+        Tensor.mm, Tensor.bmm, Tensor.mv, Tensor.addmm, Tensor.baddbmm, Tensor.__matmul__,
+        Tensor.__rmatmul__,
     }
 )  # fmt: skip
 """Products in which each operand may be a weight."""
@@ -118,11 +121,7 @@ def _held_beside(network: PrivateNetwork) -> Iterator[tuple[Beside, Tensor]]:
     """Give the floating tensors of two axes or more that are no parameters."""
     model = network.model
     buffers = {id(value) for module in model.modules() for value in module._buffers.values()}
-    seen = {
-        _memory(value)
-        for _, _, value in places(model)
-        if id(value) not in buffers and _is_strided(value)
-    }
+    seen = {_memory(value) for _, _, value in places(model) if id(value) not in buffers}
     modules = dict(model.named_modules())
     for name, value in model.named_buffers():
         if _is_weight(value) and _memory(value) not in seen:
@@ -140,7 +139,7 @@ def _held_beside(network: PrivateNetwork) -> Iterator[tuple[Beside, Tensor]]:
 
 
 def _is_weight(value: Tensor) -> bool:
-    return value.dim() >= 2 and value.is_floating_point() and value.layout == torch.strided
+    return value.dim() >= 2 and value.is_floating_point()
 
 
 def _holder(modules: dict[str, nn.Module], name: str) -> nn.Module:
@@ -152,9 +151,11 @@ def _holder(modules: dict[str, nn.Module], name: str) -> nn.Module:
 
 
 def _memory(value: Tensor) -> int | None:
-    """Return where a tensor lies; None of those that `torch.func` wraps, which do not say it."""
+    """Return where the numbers of a tensor lie; None where it does not say it."""
+    while is_functorch_wrapped_tensor(value):  # as those are that vmap maps over
+        value = get_unwrapped(value)
     try:
-        return value.untyped_storage().data_ptr()
+        return values_of(value).untyped_storage().data_ptr()
     except NotImplementedError:
         return None
 
@@ -168,8 +169,4 @@ def _weights(func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> list[Te
         given = (args, named)
     else:
         return []
-    return [value for value in _pytree.tree_leaves(given) if _is_strided(value)]
-
-
-def _is_strided(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided
+    return [value for value in _pytree.tree_leaves(given) if isinstance(value, Tensor)]

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from gp_emq.errors import DataError, NetworkError
+from gp_emq.networks._sparse import values_of
 
 
 def check_finite(model: nn.Module) -> None:
@@ -24,8 +25,9 @@ def check_finite(model: nn.Module) -> None:
         for name, buffer in module._buffers.items():
             if buffer is None or not buffer.is_floating_point():
                 continue
-            wrong = ~buffer.isfinite() if isinstance(module, _NormBase) else buffer.isnan()
-            _refuse(f"{prefix}.{name}" if prefix else name, buffer, not bool(wrong.any()))
+            values = values_of(buffer)
+            wrong = ~values.isfinite() if isinstance(module, _NormBase) else values.isnan()
+            _refuse(f"{prefix}.{name}" if prefix else name, values, not bool(wrong.any()))
 
 
 def check_present(model: nn.Module) -> None:

@@ -24,6 +24,7 @@ _KINDS: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], str], ...] = 
     (_NORMS, "normalisation"),
     (nn.Bilinear, "a product of two inputs"),
 )
+_BESIDE_SEQUENCE = "bias_k", "bias_v"
 NOT_CALLED = "no sample calls it: its weight is used outside of it, or not at all"
 NOT_GIVEN = "it is none of the layers that were asked for"
 _OTHER_FORM = "it computes by itself, or its weight is elsewhere in another form"
@@ -101,6 +102,8 @@ def _reason_beside(tensor: Beside) -> str:
 
 def _reason(module: nn.Module, attribute: str, unlisted: str) -> str:
     kind = (nn.MultiheadAttention if isinstance(module, Projection) else type(module)).__name__
+    if isinstance(module, nn.MultiheadAttention) and attribute in _BESIDE_SEQUENCE:
+        return f"{kind}: a key or a value of its own, which is no layer's weight"
     for kinds, what in _KINDS:
         if isinstance(module, kinds):
             return f"{kind}: {what}"

@@ -22,6 +22,7 @@ from gp_emq.networks._finite import vanishes
 from gp_emq.networks._projections import put_projections_apart
 
 _CONTAINERS = (dict, list, tuple, set)
+_COPIED = torch.strided, torch.sparse_coo
 _DEEPEST = 4
 """Containers within containers that are searched for tensors that a forward pass kept."""
 
@@ -132,10 +133,11 @@ def _refuse_vanishing(model: nn.Module) -> None:
 
 
 def _copy_kept(model: nn.Module, memo: dict[int, Any]) -> None:
-    """Map what deepcopy refuses, tensors with a history, to copies without one."""
+    """Map what deepcopy refuses, tensors with a history or of compressed rows, to copies."""
     for module in model.modules():
         for value in _tensors(list(module.__dict__.values()), _DEEPEST):
-            if id(value) not in memo and (not value.is_leaf or value.is_inference()):
+            refused = not value.is_leaf or value.is_inference() or value.layout not in _COPIED
+            if id(value) not in memo and refused:
                 memo[id(value)] = value.detach().clone()
 
 

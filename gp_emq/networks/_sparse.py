@@ -14,3 +14,14 @@ def numbers_of(tensor: Tensor) -> tuple[Tensor, ...]:
         return (tensor,)
     sparse = (tensor if tensor.is_sparse else tensor.to_sparse()).coalesce()
     return sparse.indices(), sparse.values()
+
+
+def values_of(tensor: Tensor) -> Tensor:
+    """Return the dense tensor of a tensor's numbers, without those that a sparse one leaves out.
+
+    Args:
+        tensor: of any layout; what is given lies where its own numbers do.
+    """
+    if tensor.is_sparse:
+        return tensor._values()  # coalesced or not
+    return tensor if tensor.layout == torch.strided else tensor.values()

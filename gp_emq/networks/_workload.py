@@ -304,9 +304,9 @@ class Workload:
         """Return the workload that statistics are of, whose loss has a gradient.
 
         Where the loss is the divergence, its gradient at the float network is zero: targets drawn
-        around that network's outputs stand in for them, see `stand_ins`. Outputs so small or large
-        that their squares leave float32 are multiplied, see `factor_for`; for the metric they are
-        as they were. Else it is this one.
+        around that network's outputs stand in for them, see `stand_ins`. Outputs that
+        are very small or large are multiplied, see `factor_for`; for the metric they are as they
+        were. Else it is this one.
 
         Raises:
             StatisticsError: if the network gives nothing to compare.

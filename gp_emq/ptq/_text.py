@@ -133,7 +133,8 @@ class Report:
             notes.insert(0, f"the lower the {self.metric}, the better")
         if self.in_float:
             told = told_reasons(self.in_float)
-            notes.append(f"{len(self.in_float)} weights stay in float: {told}")
+            many = len(self.in_float)
+            notes.append(f"{many} weight{'s stay' if many > 1 else ' stays'} in float: {told}")
         if notes:
             lines += ["", *(f"note: {note}" for note in notes)]
         return "\n".join(lines) + "\n"

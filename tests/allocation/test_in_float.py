@@ -183,3 +183,18 @@ def test_plans_of_a_proxys_table_say_what_stays_in_float(model: nn.Module, tmp_p
     save_table(table, tmp_path / "table.json")
     assert load_table(tmp_path / "table.json").kept_in_float == wanted
     assert not allocate(table.copy(), table.layers, bits=table.bits, average_bits=4).kept_in_float
+
+
+def test_keys_and_values_that_attention_adds_to_sequences_say_so() -> None:
+    class Added(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(4, 2, add_bias_kv=True, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.attention(x, x, x)[0]
+
+    model, samples = Added(), torch.randn(2, 3, 4)
+    reason = "MultiheadAttention: a key or a value of its own, which is no layer's weight"
+    kept = kept_in_float(model, find_layers(model, samples))
+    assert kept == {"attention.bias_k": reason, "attention.bias_v": reason}

@@ -140,3 +140,45 @@ def test_tensors_in_containers_have_names():
         "0.others[1]": f"Own: {PLAIN}, that it multiplies with",
         "0.deep['a']": f"Own: {PLAIN}, that it multiplies with",
     }
+
+
+class Neighbours(nn.Module):
+    """Mixes four channels with their neighbours, which it keeps in some layout."""
+
+    def __init__(self, layout, multiply):
+        super().__init__()
+        torch.manual_seed(0)
+        near = torch.tensor([[0.0, 2, 0, 1], [1, 0, 0, 0], [0, 0, 3, 0], [0.5, 0, 0, 1]])
+        near = near if layout == torch.strided else near.to_sparse(layout=layout)
+        self.register_buffer("near", near, persistent=False)
+        self.multiply, self.head = multiply, nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.multiply(self.near, mean_of(x).t()).t())
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CS")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+@pytest.mark.parametrize("multiply", [torch.sparse.mm, torch.matmul])
+def test_sparse_buffers_are_listed_and_kept_as_they_are(layout, multiply, tmp_path):
+    model, dense = Neighbours(layout, multiply), Neighbours(torch.strided, torch.matmul)
+    assert kept_of(model) == {"near": f"Neighbours: {BUFFER}, that it multiplies with"}
+    expected = gp_emq.quantize(dense, {"head": 4}, IMAGES)
+    quantized = gp_emq.quantize(model, {"head": 4}, IMAGES)
+    assert torch.allclose(quantized(IMAGES), expected(IMAGES), atol=1e-6)
+    gp_emq.save_quantized(quantized, tmp_path / "saved.safetensors")
+    loaded = gp_emq.load_quantized(tmp_path / "saved.safetensors", model)
+    assert torch.equal(loaded(IMAGES), quantized(IMAGES))
+    tables = [
+        gp_emq.collect_statistics(net, IMAGES, bits=(2, 4)).tensor("fisher_diagonal")
+        for net in (model, dense)
+    ]
+    assert torch.allclose(*tables, rtol=1e-4)
+
+
+def test_what_vmap_maps_over_is_listed():
+    def use(net, x):
+        return torch.vmap(lambda weight: mean_of(x) @ weight)(net.kept).mean(0)
+
+    model = Own((3, 4, 4), use, as_buffer=True)
+    assert kept_of(model) == {"kept": f"Own: {BUFFER}, that it multiplies with"}
