@@ -91,6 +91,7 @@ def export_onnx(
         norms=norm_tensor_names(quantized.network),
         file_bytes=len(content),
         framing="graph",
+        draws=quantizer.draws(),
     )
 
 

@@ -22,6 +22,14 @@ METADATA_KEY = "gp_emq"
 """Of the description in the graph's metadata."""
 
 
+_RANDOM = frozenset(
+    {
+        "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+        "RandomUniformLike",
+    }
+)  # fmt: skip
+
+
 class GraphQuantizer:
     """Turns a traced graph into one that quantizes.
 
@@ -103,6 +111,11 @@ class GraphQuantizer:
     def compute_in_integers(self) -> None:
         """Have convolutions computed in integers where the weights and inputs put in allow it."""
         compute_in_integers(self._graph, self._weights, self._inputs)
+
+    def draws(self) -> tuple[str, ...]:
+        """Name the operators that draw random numbers, each once, in their order."""
+        drawing = [node.op_type for node in self._graph.all_nodes() if node.op_type in _RANDOM]
+        return tuple(dict.fromkeys(drawing))
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of all initializers by name."""

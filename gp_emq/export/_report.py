@@ -56,6 +56,7 @@ class ExportReport:
         other: Bytes of each tensor that belongs to no layer and no batch norm, by name.
         file_bytes: Of the whole file.
         framing: What the file has beside numbers: `"header"` or `"graph"`.
+        draws: Operators of a graph that draw random numbers, which no two runs share.
     """
 
     layers: tuple[StoredLayer, ...]
@@ -63,6 +64,7 @@ class ExportReport:
     other: Mapping[str, int]
     file_bytes: int
     framing: str
+    draws: tuple[str, ...] = ()
 
     @property
     def payload_bytes(self) -> int:
@@ -95,6 +97,7 @@ def report_of(
     norms: Collection[str],
     file_bytes: int,
     framing: str,
+    draws: tuple[str, ...] = (),
 ) -> ExportReport:
     """Put together what a file holds.
 
@@ -106,6 +109,7 @@ def report_of(
         norms: Which of these belong to batch norms.
         file_bytes: Of the whole file.
         framing: What the file has beside numbers.
+        draws: Operators of a graph that draw random numbers.
     """
     left = dict(sizes)
     stored = []
@@ -136,6 +140,7 @@ def report_of(
         other={name: size for name, size in left.items() if name not in norms},
         file_bytes=file_bytes,
         framing=framing,
+        draws=draws,
     )
 
 
@@ -190,6 +195,11 @@ def format_report(report: ExportReport) -> str:
     ]
     summary = [[name, f"{size:,}"] for name, size in rows]
     lines = [*format_columns(head, body, totals), "", *format_columns(["", "bytes"], summary)]
+    if report.draws:
+        note = (
+            f"note: the network draws random numbers ({', '.join(report.draws)}), which a runtime "
+        )
+        lines += ["", f"{note}draws anew in each run: outputs that depend on them are not torch's"]
     return "\n".join(lines) + "\n"
 
 

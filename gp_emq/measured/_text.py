@@ -153,7 +153,8 @@ def _verdict(certificate: Certificate) -> str:
     if certificate.drop is None:
         return text
     lost = format(certificate.drop, _digits(certificate))
-    text += f": {certificate.metric} lost {'0.0000' if lost == '-0.0000' else lost}"
+    lost = lost if float(lost) else format(0.0, _digits(certificate))  # no -0
+    text += f": {certificate.metric} lost {lost}"
     if certificate.max_drop is None:
         return f"{text}, and no --max-drop was given"
     return f"{text} of the {certificate.max_drop:g} that --max-drop allows"

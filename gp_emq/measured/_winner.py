@@ -17,7 +17,7 @@ from gp_emq.allocation import (
     replanned,
     uniform_configuration,
 )
-from gp_emq.errors import GpEmqError
+from gp_emq.errors import AllocationError, GpEmqError
 from gp_emq.measured._contest import contest
 from gp_emq.measured._names import ONE_WIDTH
 from gp_emq.measured._network import PlanNetwork
@@ -85,7 +85,7 @@ def winner_of(
                 return Winner(name, None, "")  # no plan fits, which solving says in detail
             plans[name] = choice.configuration
     if not plans:
-        raise next(iter(without.values()))
+        raise AllocationError("; ".join(_told(without)))
     of_one_width = (uniform_configuration(problem, width) for width in reversed(space.bits))
     if (widest := next(filter(problem.fits, of_one_width), None)) is not None:
         plans[ONE_WIDTH] = widest
@@ -94,6 +94,17 @@ def winner_of(
     proxy = next(name for name in found.losses if name != ONE_WIDTH)
     lines = [format_contest(found)]
     lines += ["the plan is one width everywhere"] if found.winner == ONE_WIDTH else []
-    lines += [f"{name} gives no plan: {error}" for name, error in without.items()]
+    lines += _told(without)
     one_width = widest if found.winner == ONE_WIDTH else None
     return Winner(proxy, one_width, "; ".join(lines))
+
+
+def _told(without: Mapping[str, GpEmqError]) -> list[str]:
+    """Say which proxies give no plan and why, those of one reason together."""
+    names: dict[str, list[str]] = {}
+    for name, error in without.items():
+        names.setdefault(str(error), []).append(name)
+    return [
+        f"{', '.join(some)} {'gives' if len(some) == 1 else 'give'} no plan: {reason}"
+        for reason, some in names.items()
+    ]

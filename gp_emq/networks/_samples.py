@@ -211,7 +211,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         value = torch.from_numpy(np.array(value))
     if not isinstance(value, Tensor):
-        raise DataError(f"a batch holds {type(value).__name__}: {_EXPECTED}")
+        absent = "; leave out what is None, or let a forward feed it" if value is None else ""
+        raise DataError(f"a batch holds {type(value).__name__}: {_EXPECTED}{absent}")
     check_numbers(value, "the samples")
     with torch.inference_mode(mode=False):
         plain = value.detach()

@@ -251,3 +251,21 @@ def test_the_report_says_what_is_stored(tied) -> None:
     assert ["second", "3", "that", "of", "first", "0", "0", "8"] in cells
     # 2 scales of 4 bytes and 2 zero points of 1 for the inputs.
     assert sum(size for name, size in report.other.items() if ".input." in name) == 10
+
+
+def test_the_report_says_that_a_network_draws_random_numbers(tmp_path) -> None:
+    class Noisy(nn.Module):
+        def __init__(self, *, draws: bool) -> None:
+            super().__init__()
+            self.layer, self.draws = nn.Linear(4, 4), draws
+
+        def forward(self, x: Tensor) -> Tensor:
+            found = nn.functional.dropout(self.layer(x), training=False)
+            return found + torch.randn_like(found) if self.draws else found
+
+    for draws in (True, False):
+        model = nn.Sequential(Noisy(draws=draws))
+        quantized, layers = quantize_network(model, noise(4, 4), 4)
+        report = export_onnx(quantized, layers, tmp_path / "noisy.onnx", (4,))
+        assert report.draws == (("RandomNormalLike",) if draws else ())
+        assert ("draws random numbers (RandomNormalLike)" in format_report(report)) == draws

@@ -59,6 +59,7 @@ def test_the_call_makes_the_plan_of_the_command(tables, tmp_path, capsys) -> Non
     [
         ("top-1", -1e-7, "0.0000"), ("top-1", 0.0, "0.0000"), ("top-1", -0.02, "-0.0200"),
         ("top-1", 0.01, "0.0100"), ("metres", 0.000012345, "1.234e-05"), ("metres", 0.0, "0"),
+        ("metres", -0.0, "0"),
     ],
 )  # fmt: skip
 def test_a_certificate_is_written_in_the_digits_of_its_metric(metric, drop, lost) -> None:

@@ -1,9 +1,11 @@
 """The plans of proxies race, and one width beside them."""
 
 import numpy as np
+import pytest
 from stand_in import StandIn, problem_of
 
 from gp_emq.allocation import CostSettings, solve
+from gp_emq.errors import AllocationError, StatisticsError
 from gp_emq.measured import winner_of
 
 HARMS = np.outer([1.0, 5.0, 0.2, 2.0], [0.09, 0.03, 0.01])
@@ -42,3 +44,16 @@ def test_a_proxy_that_plans_one_width_is_named() -> None:
     winner, _ = raced(flat=flat)
     assert (winner.proxy, winner.one_width) == ("flat", None)
     assert "flat = one width" in winner.said
+
+
+def test_proxies_that_give_no_plan_for_one_reason_are_told_together() -> None:
+    def failing() -> np.ndarray:
+        raise StatisticsError("no second derivative")
+
+    first = problem_of(-HARMS)
+    given = {"one": failing, "knowing": lambda: -HARMS, "other": failing}
+    winner = winner_of(given, first.space, first.budgets, StandIn(HARMS))
+    assert winner.said.endswith("; one, other give no plan: no second derivative")
+    del given["knowing"]
+    with pytest.raises(AllocationError, match=r"^one, other give no plan: no second derivative$"):
+        winner_of(given, first.space, first.budgets, StandIn(HARMS))

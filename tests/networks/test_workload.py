@@ -214,6 +214,7 @@ def test_a_workload_stands_for_network_images_and_labels(numbers: torch.Generato
         ((torch.zeros(2, 3), torch.zeros(3)), "tensors of 2 and of 3 samples"),
         ({"a": torch.full((2, 3), torch.nan)}, "batch 0 holds inf or nan"),
         ({"a": "text"}, "a batch holds str"),
+        ({"a": torch.zeros(2, 3), "b": None}, "holds NoneType: .*; leave out what is None"),
     ],
 )
 def test_wrong_batches_are_refused(batches: object, message: str) -> None:
