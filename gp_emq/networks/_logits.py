@@ -1,5 +1,7 @@
 """The logits that a classifier gives."""
 
+import math
+
 from torch import Tensor
 
 from gp_emq.errors import DataError, StatisticsError
@@ -55,7 +57,7 @@ def check_spread(logits: Tensor) -> None:
         StatisticsError: They are so near to each other, or so far.
     """
     widest = float((logits.amax(dim=-1) - logits.amin(dim=-1)).double().max())
-    if widest == 0 or _NEAREST <= widest <= _FARTHEST:
+    if not math.isfinite(widest) or widest == 0 or _NEAREST <= widest <= _FARTHEST:
         return
     what = (
         "softmax makes them all alike, but for rounding"

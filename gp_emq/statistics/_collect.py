@@ -327,10 +327,13 @@ class _Collector:
         )
         bad = [layer.name for layer, view in places if not bool(view.isfinite().all())]
         where = f" in layer {bad[0]!r}" if bad else ""
-        raise StatisticsError(
-            f"statistic {name!r} is not finite{where}: numbers of the network, or of its loss, "
-            "leave float32; let a forward or a loss of Workload make them smaller"
+        hint = (
+            ": numbers of the network, or of its loss, leave float32; let a forward or a loss of "
+            "Workload make them smaller"
+            if bool(values.isinf().any())
+            else ""
         )
+        raise StatisticsError(f"statistic {name!r} is not finite{where}{hint}")
 
     def _layers_of(self, layout: Layout) -> tuple[Layer, ...]:
         """The layers that the tensors of a layout belong to."""

@@ -135,4 +135,9 @@ def _check_finite(logits: Tensor, first: int) -> None:
     finite = logits.isfinite().all(dim=1)
     if not bool(finite.all()):
         where = first + int(finite.int().argmin())
-        raise StatisticsError(f"the network's output for image {where} is not finite")
+        hint = (
+            "; where it masks, let it give a large number such as -1e4 in place of an infinity"
+            if bool(logits.isinf().any()) and not bool(logits.isnan().any())
+            else ""
+        )
+        raise StatisticsError(f"the network's output for image {where} is not finite{hint}")

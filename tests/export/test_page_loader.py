@@ -54,6 +54,14 @@ class Kept(nn.Module):
         return self.layer((x[:, self.order.long()] * self.mask * self.turn).abs())
 
 
+class Mixed(nn.Sequential):
+    """Computes in half precision, in which steps of grids are too coarse to count."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return super().forward(x).float()
+
+
 def blank(model: nn.Module) -> nn.Module:
     other = copy.deepcopy(model)
     for parameter in other.parameters():
@@ -72,6 +80,7 @@ def blank(model: nn.Module) -> nn.Module:
         (lambda: nn.Sequential(nn.ConvTranspose3d(4, 4, 2, groups=4)), (4, 3, 3, 3)),
         (lambda: nn.Sequential(Conv1D(5, 5), nn.Tanh(), Conv1D(3, 5)), (2, 5)),
         (Kept, (3,)),
+        (lambda: Mixed(nn.Linear(6, 40), nn.ReLU(), nn.Linear(40, 3)), (6,)),
     ],
 )
 def test_it_gives_the_outputs_of_the_network_that_was_saved(load, make, shape, tmp_path) -> None:

@@ -103,3 +103,15 @@ def test_a_network_that_answers_every_sample_alike_is_not_planned() -> None:
         words = "table of gp-views must be finite, and the score of first at 2 bits is nan.*same"
         with pytest.raises(AllocationError, match=words):
             gp_emq.allocate(table, average_bits=4)
+
+
+def test_classes_that_are_masked_by_infinities_are_refused_with_what_to_do() -> None:
+    class Masked(Scaled):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            logits = super().forward(x)[self.name]
+            return {self.name: logits.masked_fill(torch.tensor([False, True, False]), -torch.inf)}
+
+    given = Workload(Masked(1.0, "logits"), {"x": SAMPLES})
+    statistics = gp_emq.collect_statistics(given, bits=BITS)
+    with pytest.raises(StatisticsError, match="image 0 is not finite; where it masks, .* -1e4"):
+        statistics.tensor("fisher_diagonal")
