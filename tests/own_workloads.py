@@ -52,6 +52,22 @@ def words() -> Workload:
     return Workload(model, torch.randint(0, 7, (SAMPLES, 5), generator=numbers))
 
 
+class Hidden(Words):
+    """Computes in numpy, which autograd does not follow."""
+
+    def forward(self, words: Tensor) -> Tensor:
+        seen = torch.from_numpy(self.middle(self.read(words)).detach().numpy())
+        return self.write(torch.tanh(seen))
+
+
+def hidden() -> Workload:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Hidden().eval()
+    numbers = torch.Generator().manual_seed(1)
+    return Workload(model, torch.randint(0, 7, (3 * SAMPLES, 5), generator=numbers))
+
+
 def worst() -> Workload:
     return regression(WORST)
 

@@ -1,6 +1,7 @@
 """The commands on a workload: plan, quantized network, and its metric beside the float one's."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import stats
 from gp_emq.allocate import main as allocate
 from gp_emq.allocation import load_plan
 from gp_emq.command import exit_status
+from gp_emq.errors import StatisticsError
 from gp_emq.export import load_quantized
 from gp_emq.quantize import main as quantize
 
@@ -100,3 +102,16 @@ def test_what_does_not_fit_is_refused_in_one_line(
 def test_a_plan_of_a_workload_runs_no_code(plan: Path, capsys) -> None:
     assert exit_status(lambda: quantize(["--plan", str(plan)])) == 2
     assert "no file may name code that runs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("proxy", [[], ["--proxy", "relative_output_error"]], ids=["race", "one"])
+def test_what_a_network_cannot_be_compared_with_is_left_out(proxy: list[str], capsys) -> None:
+    """No gradient of it is right, and plans are compared with those of proxies that need some."""
+    asked = ["--workload", "own_workloads:hidden", "--average-bits", "4", "--bits", "2,4,8"]
+    assert allocate([*asked, *proxy, "--no-plot", "--no-cache"]) == 0
+    said = capsys.readouterr()
+    assert "average bits" in said.out
+    left_out = "fit_diagonal" if not proxy else "fit"
+    assert re.search(rf"note: not compared with .*{left_out}.*: .* hidden from autograd", said.err)
+    with pytest.raises(StatisticsError, match="hidden from autograd"):
+        allocate([*asked, *proxy, "--baselines", "fit", "--no-plot", "--no-cache"])

@@ -11,7 +11,7 @@ from gp_emq._progress import progress_bar, show
 from gp_emq.allocation import BASELINES, BITS, WITHOUT_SCORES
 from gp_emq.cli._allocate import AllocateSettings
 from gp_emq.cli._options import granularity_of
-from gp_emq.errors import AllocationError
+from gp_emq.errors import AllocationError, GpEmqError
 from gp_emq.measured import CONTENDERS
 
 if TYPE_CHECKING:
@@ -238,7 +238,19 @@ class NetworkScores:
                 f"all {len(own)} samples calibrate or choose the plan, and quantize has none left "
                 "to test on: smaller numbers of --images and --measure-images leave some"
             )
+        found += [f"not compared with {names}: {why}" for why, names in self._unknown()]
         return [remark for remark in found if remark]
+
+    @cached_property
+    def _failed(self) -> dict[str, str]:
+        """Why those of the usual baselines that cannot score the network do not, by their names."""
+        return {}
+
+    def _unknown(self) -> list[tuple[str, str]]:
+        """Give each reason for which baselines are missing, and their names."""
+        whys = dict.fromkeys(self._failed.values())
+        named = [(why, [name for name, of in self._failed.items() if of == why]) for why in whys]
+        return [(why, ", ".join(names)) for why, names in named]
 
     @property
     def layers(self) -> "tuple[Layer, ...]":
@@ -338,7 +350,12 @@ class NetworkScores:
             baselines = {}
             for done, name in enumerate(compared_with, start=1):
                 show(bar, done, 1 + len(compared_with), name)
-                baselines[name] = self._baseline(name)
+                try:
+                    baselines[name] = self._baseline(name)
+                except GpEmqError as error:
+                    if self.asked.baselines is not None:
+                        raise
+                    self._failed[name] = str(error)
         scored = allocation.ScoredNetwork(
             table=table, granularity=self.granularity, seed=self.asked.seed, provenance=known
         )

@@ -113,5 +113,5 @@ def test_classes_that_are_masked_by_infinities_are_refused_with_what_to_do() -> 
 
     given = Workload(Masked(1.0, "logits"), {"x": SAMPLES})
     statistics = gp_emq.collect_statistics(given, bits=BITS)
-    with pytest.raises(StatisticsError, match="image 0 is not finite; where it masks, .* -1e4"):
+    with pytest.raises(StatisticsError, match=r"image 0 is not finite; where it masks, .* -1e4"):
         statistics.tensor("fisher_diagonal")
