@@ -110,7 +110,7 @@ def check_held(model: nn.Module, copied: nn.Module, names: Sequence[str]) -> Non
     Raises:
         NetworkError: if a place of the copy does not hold the copy's own.
     """
-    reached = {place.name for place in held_places(copied)}
+    reached = {place.name for place in held_places(copied)} if names else set()
     for name in names:
         if name not in reached:
             raise NetworkError(

@@ -25,32 +25,30 @@ def same_attributes(model: nn.Module, *, only: nn.Module | None = None) -> Itera
     Raises:
         NetworkError: if the pass makes modules or parameters, which were never trained.
     """
-    modules = dict(model.named_modules()) if only is None else {"": only}
-    before = {name: dict(module.__dict__) for name, module in modules.items()}
-    registered = {
-        name: [dict(attributes[kind]) for kind in _REGISTERED]
-        for name, attributes in before.items()
-    }
+    modules = list(model.named_modules() if only is None else [("", only)])
+    before = [dict(module.__dict__) for _, module in modules]
+    registered = [[dict(attributes[kind]) for kind in _REGISTERED] for attributes in before]
     kept = [
         (value, value.copy())
-        for attributes in before.values()
-        for name, value in attributes.items()
-        if name not in _OF_EVERY_MODULE and isinstance(value, _CONTAINERS)
+        for attributes in before
+        for value in map(attributes.__getitem__, attributes.keys() - _OF_EVERY_MODULE)
+        if isinstance(value, _CONTAINERS)
     ]
-    known = {id(value) for _, own in registered.values() for value in own.values()}
-    made: list[str] = []
+    changed: list[tuple[str, object, object]] = []
     try:
         yield
     finally:
-        for name, module in modules.items():
+        for (name, module), attributes, contents in zip(modules, before, registered, strict=True):
             module.__dict__.clear()
-            module.__dict__.update(before[name])
-            for kind, content in zip(_REGISTERED, registered[name], strict=True):
-                made += _put_back(name, module.__dict__[kind], content, known)
+            module.__dict__.update(attributes)
+            for kind, content in zip(_REGISTERED, contents, strict=True):
+                changed += _put_back(name, module.__dict__[kind], content)
         for held, had in kept:
             held.clear()
             add = held.update if isinstance(held, (dict, set)) else held.extend
             add(had)
+    known = {id(one) for _, own in registered for one in own.values()} if changed else set()
+    made = [name for name, now, then in changed if _is_new(now, then, known)]
     if made:
         raise NetworkError(
             f"the forward of the network makes {made[0]!r}, with weights that no training can have "
@@ -59,16 +57,16 @@ def same_attributes(model: nn.Module, *, only: nn.Module | None = None) -> Itera
 
 
 def _put_back(
-    prefix: str, now: dict[str, Any], before: Mapping[str, Any], known: Collection[int]
-) -> list[str]:
-    """Put back what a module has registered, and name what is new there and has parameters."""
+    prefix: str, now: dict[str, Any], before: Mapping[str, Any]
+) -> list[tuple[str, object, object]]:
+    """Put back what a module has registered; say what a pass put there, and in place of what."""
     changed = [name for name, value in now.items() if value is not before.get(name)]
     if not changed and len(now) == len(before):
         return []
-    made = [name for name in changed if _is_new(now[name], before.get(name), known)]
+    found = [(name, now[name], before.get(name)) for name in changed]
     now.clear()
     now.update(before)
-    return [f"{prefix}.{name}" if prefix else name for name in made]
+    return [(f"{prefix}.{name}" if prefix else name, *values) for name, *values in found]
 
 
 def _is_new(value: object, before: object, known: Collection[int]) -> bool:

@@ -62,7 +62,10 @@ def held_tensors(model: nn.Module) -> Iterator[Place]:
 
 def _is_plain(value: Any) -> bool:
     """Say of most that modules keep, at once, that no tensor can be in it."""
-    return type(value) in _PLAIN or (isinstance(value, dict) and not value)
+    kind = type(value)
+    if kind is tuple:
+        return all(type(inner) in _PLAIN for inner in value)
+    return kind in _PLAIN or (isinstance(value, (dict, list, set)) and not value)
 
 
 def _item(holder: Any, key: Any, name: str, depth: int, seen: set[int]) -> Iterator[Place]:

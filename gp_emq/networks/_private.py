@@ -36,15 +36,10 @@ def unwrapped(model: nn.Module) -> nn.Module:
     Raises:
         NetworkError: if it is no module, was scripted, or has lazy modules that never ran.
     """
-    while True:
-        if isinstance(model, (nn.DataParallel, DistributedDataParallel)):
-            model = model.module
-        elif isinstance(model, nn.Module) and "_orig_mod" in model._modules:
-            inner = model._modules["_orig_mod"]
-            assert inner is not None  # noqa: S101 - what torch.compile wraps
-            model = inner
-        else:
-            break
+    while _is_wrapper(model):
+        inner = model._modules.get("_orig_mod", model._modules.get("module"))
+        assert inner is not None  # noqa: S101 - what is wrapped
+        model = inner
     if not isinstance(model, nn.Module):
         raise NetworkError(
             f"the network must be a torch.nn.Module that maps images to outputs, not "
@@ -68,6 +63,13 @@ def unwrapped(model: nn.Module) -> nn.Module:
                 "images once, then give it"
             )
     return model
+
+
+def _is_wrapper(model: object) -> bool:
+    """Tell modules that hold a network as `DataParallel` or `torch.compile` do."""
+    if isinstance(model, (nn.DataParallel, DistributedDataParallel)):
+        return True
+    return isinstance(model, nn.Module) and "_orig_mod" in model._modules
 
 
 def private_copy(model: nn.Module, *, plain: bool = True) -> nn.Module:
@@ -186,7 +188,7 @@ def _fold_parametrizations(module: nn.Module) -> None:
 def _unwrap_inside(model: nn.Module) -> None:
     """Replace modules that were wrapped or compiled one by one by what they wrap."""
     for name, module in list(model.named_modules()):
-        if name and unwrapped(module) is not module:
+        if name and _is_wrapper(module):
             model.set_submodule(name, unwrapped(module))
 
 

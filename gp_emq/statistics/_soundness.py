@@ -35,11 +35,10 @@ def shares_explained(
         float64 (others,). Where the float network answers the same to every input, 1 for those that
         do so, too, and minus infinity for the rest.
     """
-    with torch.no_grad(), renewing(network, batch, renormed=renormed) as parts:
-        before = _answers(network, parts)
+    before, lost = _lost(network, others, batch, renormed=renormed)
+    found = lost.clamp(min=0)
+    with torch.no_grad():
         most = network.workload.divergence_of_mean(before).double().cpu()
-        lost = [_divergence(network, before, _answers(other, parts)) for other in others]
-    found = torch.stack(lost).clamp(min=0)
     return torch.where(found == 0, 1.0, 1 - found / most)
 
 
@@ -53,18 +52,30 @@ def divergences(
     """Say how far the answers of others are from the float network's.
 
     Args:
-        network: The float network.
-        others: The same network at other weights.
-        batch: The calibration batch; its targets count for nothing.
-        renormed: As for `one_at_a_time`.
+        network: As for `shares_explained`.
+        others: Likewise.
+        batch: Likewise.
+        renormed: Likewise.
 
     Returns:
         Means over samples, float64 (others,).
     """
+    _, lost = _lost(network, others, batch, renormed=renormed)
+    return lost / len(batch)
+
+
+def _lost(
+    network: FunctionalNetwork,
+    others: Iterable[FunctionalNetwork],
+    batch: Batch,
+    *,
+    renormed: bool,
+) -> tuple[list[tuple[Any, int]], Tensor]:
+    """Give the float network's answers, and how far each of the others' are from them in all."""
     with torch.no_grad(), renewing(network, batch, renormed=renormed) as parts:
         before = _answers(network, parts)
-        found = [_divergence(network, before, _answers(other, parts)) for other in others]
-    return torch.stack(found) / len(batch)
+        lost = [_divergence(network, before, _answers(other, parts)) for other in others]
+    return before, torch.stack(lost)
 
 
 def _answers(network: FunctionalNetwork, batch: Batch) -> list[tuple[Any, int]]:
