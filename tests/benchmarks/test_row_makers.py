@@ -85,13 +85,13 @@ def test_measured_plans_are_compared_once(
     monkeypatch.setattr(measured, "CALIBRATION", 32)
     monkeypatch.setattr(measured, "HELD_BACK", 64)
     rows = tmp_path / "rows.jsonl"
-    arguments = ["--rows", str(rows), "--only", "wide-digits", "--tests", "100"]
+    arguments = ["--rows", str(rows), "--only", "plain-digits", "--tests", "100"]
     arguments += ["--measure", "3", "--calibrate", "4", "--interactions", "neighbours"]
     arguments += ["--proxy", "fit", "ompq"]
     assert measured.main(arguments) == 0
     said = capsys.readouterr().out
     (row,) = measured.Rows(rows).known.values()
-    assert (row.network, row.part, row.share, row.images) == ("wide-digits", "validation", 0.5, 100)
+    assert (row.network, row.part, row.share, row.images) == ("plain-digits", "search", 0.5, 100)
     assert set(row.ways) == {"uniform", "start", "measured", "calibrated", "pairs"}
     assert row.together is not None
     assert row.together.measured == 16 + 8 * 2 + 7 * 4

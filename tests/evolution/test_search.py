@@ -214,8 +214,9 @@ def test_a_search_taken_up_after_any_generation_goes_on_as_if_never_stopped(
 ) -> None:
     whole = Record(tiny.search(selection=selection, population=6, **options), 5)
     for stopped in (1, 2, 4):
-        part = Record(tiny.search(selection=selection, population=6, **options), stopped)
-        part.search = tiny.search(selection=selection, population=6, **options)
+        part = Record(tiny.search(selection=selection, population=6, **options), 0)
+        part.generations = whole.generations[:stopped]
+        part.individuals = [row for row in whole.individuals if row.generation < stopped]
         part.search.restore(part.individuals, part.generations)
         part.advance(5 - stopped)
         assert part.comparable() == whole.comparable()

@@ -1,6 +1,7 @@
 """Checks against published networks and images, where they are at hand."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from gp_emq.determinism import one_thread
 from gp_emq.mqbench import MeasurementSettings, Measurer, bench_inputs, list_benches, load_bench
 from gp_emq.mqbench._protocol import Protocol
 from gp_emq.networks import load_images, load_network
+from gp_emq.networks._cifar import read_cifar
 from gp_emq.quantization import integer_convolution_available
 
 DATA = Path(os.environ.get("GP_EMQ_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -23,6 +25,17 @@ pytestmark = [
         not WEIGHTS.is_file(), reason=f"no published weights at {WEIGHTS}: set GP_EMQ_DATA"
     ),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _images_are_read_once():
+    """All tests of this file look at the same files, of which none changes an image."""
+    read = cache(lambda paths, part: read_cifar(paths, part=part))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "gp_emq.networks._images.read_cifar", lambda paths, part: read(tuple(paths), part)
+        )
+        yield
 
 
 def test_float_resnet20_has_its_published_accuracy():
