@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from torch import nn
+
 from gp_emq.allocation import FLOAT_BITS, LatencyTable, LayerLatency, WholeLatency
 from gp_emq.errors import ExportError
-from gp_emq.networks import Layer, Network, Samples
+from gp_emq.networks import Layer, Network, Samples, private_copy
 from gp_emq.profiling._names import ALL_BITS, ROUNDS
 from gp_emq.profiling._processor import processor
 from gp_emq.profiling._rounds import Timing, clock_of, time_in_rounds
@@ -97,9 +99,10 @@ def profile(
     widths = sorted({*settings.bits, FLOAT_BITS}, key=lambda bits: (bits != FLOAT_BITS, -bits))
     total = len(widths) + 1
     progress("tracing", 0, total)
-    exporter = _exporter(network, samples, settings)
+    model = private_copy(network.model)  # in the form that layers are of
+    exporter = _exporter(model, network, samples, settings)
     quantizer = WeightQuantizer(per_channel=settings.per_channel)
-    weights = quantize_weights(network.model, network.layers, settings.bits, quantizer)
+    weights = quantize_weights(model, network.layers, settings.bits, quantizer)
     timed = _Timed(settings.threads)
     for done, bits in enumerate(widths, start=1):
         progress(f"{bits} bits", done, total)
@@ -125,16 +128,18 @@ def profile(
     )
 
 
-def _exporter(network: Network, samples: Samples, settings: ProfileSettings) -> "LayerExporter":
+def _exporter(
+    model: nn.Module, network: Network, samples: Samples, settings: ProfileSettings
+) -> "LayerExporter":
     from gp_emq.export import LayerExporter  # noqa: PLC0415 - needs optional packages
 
     inputs = {}
     if settings.activation_bits != FLOAT_BITS:
         grids = calibrate_activations(
-            network.model, network.layers, samples, ActivationQuantizer(settings.activation_bits)
+            model, network.layers, samples, ActivationQuantizer(settings.activation_bits)
         )
         inputs = grids_by_name(network.layers, grids)
-    return LayerExporter(network.model, network.layers, inputs, network.input_shape)
+    return LayerExporter(model, network.layers, inputs, network.input_shape)
 
 
 Key = tuple[str, int]

@@ -309,3 +309,28 @@ def test_a_graph_that_onnxruntime_does_not_run_is_refused_in_one_line() -> None:
     with pytest.raises(ExportError, match=r"does not run the graph: .*bfloat16") as told:
         Runnable(model.SerializeToString(), threads=1)
     assert "\n" not in str(told.value)
+
+
+class Forms(nn.Module):
+    """Layers whose weights torch has in another form, or computes from others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(2, 4, 3)
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.head = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.up(images).flatten(2).transpose(1, 2)
+        tokens = self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        return self.head(tokens.mean(1))
+
+
+def test_layers_of_other_forms_are_timed() -> None:
+    torch.manual_seed(0)
+    model, images = Forms().eval(), torch.randn(4, 2, 3, 3)
+    network = Network("forms", model, find_layers(model, images), (2, 3, 3))
+    found = profile(network, images, ProfileSettings((8,), rounds=1))
+    timed = {row.layer: row.milliseconds for row in found.layers if row.bits == 8}
+    assert list(timed) == ["up", *(f"attention.{of}_proj" for of in ("q", "k", "v", "out")), "head"]
+    assert min(timed.values()) > 0
