@@ -1,14 +1,13 @@
 """What a network is for: how it is fed, what it loses, and how well it does."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gp_emq.errors import DataError
 from gp_emq.networks._apart import LOOKED_AT, check_loss, check_values
@@ -16,11 +15,8 @@ from gp_emq.networks._containers import Images, Labels, image_batch
 from gp_emq.networks._divergence import (
     described,
     divergences,
-    divergences_from_mean,
     factor_for,
     logits_in,
-    reference_of,
-    rows_of,
     stand_in_losses,
     stand_ins,
 )
@@ -31,10 +27,9 @@ from gp_emq.networks._judging import (
     TOP_1,
     check_judges,
     metric_values,
-    summed_cross_entropy,
-    summed_own_loss,
 )
 from gp_emq.networks._logits import check_classes, check_range, check_spread, logits_of
+from gp_emq.networks._losses import Losses
 from gp_emq.networks._metric import Loss, Metric
 from gp_emq.networks._private import unwrapped
 from gp_emq.networks._rows import Rows, check_alike
@@ -49,7 +44,6 @@ from gp_emq.networks._samples import (
     sha256_of_values,
     split,
     take,
-    tensors_of,
     times,
     values_per_sample,
     with_first,
@@ -59,7 +53,7 @@ _VALUES_OF_A_TOKEN = 256
 """Whole numbers may be indices, of which a network makes many numbers each."""
 
 
-class Workload:
+class Workload(Losses):
     """A network with its samples, the loss on them, and the metric that counts.
 
     By default an image classifier: cross-entropy and top-1 accuracy on images with labels, which
@@ -156,19 +150,9 @@ class Workload:
         elif self.targets is None:
             self.targets = self.samples
 
-    @property
-    def _of_tokens(self) -> bool:
-        """Whether the network is fed whole numbers."""
-        return any(not values.is_floating_point() for _, values in tensors_of(self.samples, ""))
-
     def __len__(self) -> int:
         """Return the number of samples."""
         return count(self.samples)
-
-    @property
-    def gives_logits(self) -> bool:
-        """Whether outputs are logits (n, classes), as the default loss needs."""
-        return self.loss is None and not self.diverges
 
     def of(self, model: nn.Module) -> "Workload":
         """Return the same workload of another network; it diverges from the outputs of this one."""
@@ -179,33 +163,6 @@ class Workload:
     def private(self) -> PrivateNetwork:
         """Return a private copy of the network that is fed as this workload says."""
         return PrivateNetwork(self.model, self.forward)
-
-    def summed_loss(self, outputs: Any, targets: Samples) -> Tensor:
-        """Return the loss summed over samples.
-
-        Args:
-            outputs: what the network gave.
-            targets: of the same samples.
-
-        Raises:
-            StatisticsError: if outputs are no logits of several classes, where the loss needs
-                them, or the loss fails, is of a wrong shape or has no gradient.
-        """
-        if self.diverges and self.loss is None:
-            return self.divergences_from(targets, outputs).sum()
-        if self.loss is None:
-            return summed_cross_entropy(outputs, targets)
-        return summed_own_loss(self.loss, outputs, targets)
-
-    def matrix(self, outputs: Any, samples: int) -> Tensor:
-        """Return outputs as one row per sample, (n, values).
-
-        Raises:
-            StatisticsError: if they have no rows, or are no logits where the loss needs them.
-        """
-        if self.gives_logits:
-            return logits_of(outputs, samples)
-        return rows_of(outputs, samples, self._rows.flags)
 
     def values(self, outputs: Any, targets: Samples) -> Tensor:
         """Return the metric of each sample (n,), or of all of them ().
@@ -332,81 +289,6 @@ class Workload:
 
         other.metric = replace(metric, measure=lambda found, pair: measure(found, pair[1]))
         return other
-
-    def reference(self, outputs: Any, samples: int) -> Tensor:
-        """Return what `divergences_from` compares other outputs with, a row for each sample.
-
-        Args:
-            outputs: of the float network.
-            samples: how many samples they are of.
-
-        Returns:
-            Logits (n, ..., classes), or all outputs as rows (n, values).
-        """
-        if self.diverges:
-            return reference_of(outputs, samples, of_tokens=self._of_tokens, rows=self._rows)
-        return self.matrix(outputs, samples)
-
-    def divergences_from(self, reference: Tensor, outputs: Any) -> Tensor:
-        """Return how far outputs are from the float network's, for each sample, (n,).
-
-        Args:
-            reference: what `reference` gave of the float network's.
-            outputs: of another network, on the same samples.
-
-        Returns:
-            KL(softmax before ‖ softmax after) of logits, the summed squared difference of other
-            outputs; where the workload diverges, means over the steps of logits and over other
-            values, as its metric is.
-        """
-        if self.diverges:
-            return divergences(outputs, reference, of_tokens=self._of_tokens, rows=self._rows)
-        after = self.matrix(outputs, len(reference))
-        if not self.gives_logits:
-            return (reference - after).square().sum(dim=1)
-        return functional.kl_div(
-            after.log_softmax(dim=1), reference.log_softmax(dim=1),
-            reduction="none", log_target=True,
-        ).sum(dim=1)  # fmt: skip
-
-    def divergence(self, before: Any, after: Any, samples: int) -> Tensor:
-        """Return how far outputs are from others, summed over samples; see `divergences_from`.
-
-        Args:
-            before: outputs of the float network.
-            after: outputs of another.
-            samples: how many samples they are of.
-        """
-        return self.divergences_from(self.reference(before, samples), after).sum()
-
-    def divergence_of_mean(self, parts: Iterable[tuple[Any, int]]) -> Tensor:
-        """Return how far outputs are from their own mean, summed over samples.
-
-        That is the `divergence` of the best answer that is the same for every input.
-
-        Args:
-            parts: outputs of the float network, each with how many samples they are of.
-        """
-        rows, are_logits = [], self.gives_logits
-        for outputs, samples in parts:
-            rows.append(self.reference(outputs, samples))
-            if self.diverges:
-                known = logits_in(outputs, samples, of_tokens=self._of_tokens)
-                are_logits = known is not None
-        found = divergences_from_mean(torch.cat(rows), are_logits=are_logits).sum()
-        return found if self.diverges or are_logits else found * rows[0].shape[1]
-
-    def loss_beside(self, before: Any, outputs: Any, targets: Samples) -> Tensor:
-        """Return the loss summed over samples; the divergence itself where that is the loss.
-
-        Args:
-            before: outputs of the float network.
-            outputs: those that are judged.
-            targets: of the same samples.
-        """
-        if self.diverges:
-            return self.divergence(before, outputs, count(targets))
-        return self.summed_loss(outputs, targets)
 
     def _references(self) -> tuple[Tensor, bool]:
         """Return what other outputs are compared with, and whether it is logits."""

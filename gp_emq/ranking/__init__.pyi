@@ -2,14 +2,9 @@ from ._bench import RankedBench
 from ._format import format_rankings, format_spreads
 from ._measures import KENDALL
 from ._options import FORMATS, SPLITS, RankOptions
-from ._rank import (
-    Ranking,
-    Row,
-    Spread,
-    rank,
-    rank_as_published,
-)
+from ._rank import Ranking, Row, rank
 from ._scored import score
+from ._spread import Spread, rank_as_published
 
 __all__ = [
     "FORMATS",

@@ -13,7 +13,7 @@ from gp_emq.networks import TOP_1
 from gp_emq.ranking._layout import Cells, as_markdown, fitted, in_blocks
 from gp_emq.ranking._matrix import MatrixRow, matrix
 from gp_emq.ranking._measures import AT_EQUAL_SIZE, KENDALL, TITLES
-from gp_emq.ranking._rank import Ranking, Row, Spread
+from gp_emq.ranking._rank import Ranking, Row
 from gp_emq.ranking._records import (
     Record,
     matrix_record,
@@ -21,6 +21,7 @@ from gp_emq.ranking._records import (
     row_record,
     spread_record,
 )
+from gp_emq.ranking._spread import Spread
 
 LEGEND = (
     "* best hand-crafted; + better and - worse than it beyond chance, = not to be told apart "

@@ -22,7 +22,7 @@ from gp_emq.correlation import (
 )
 from gp_emq.errors import GpEmqError
 from gp_emq.mqbench import Quality, bench_quality
-from gp_emq.proxies import AS_PUBLISHED, Proxy
+from gp_emq.proxies import Proxy
 from gp_emq.ranking._bench import RankedBench
 from gp_emq.ranking._comparison import Mark, marks
 from gp_emq.ranking._measures import AT_EQUAL_SIZE, KENDALL, measures
@@ -107,7 +107,7 @@ def rank(
     """
     chosen = target.indices(options.split)
     accuracies = target.bench.oriented[chosen]
-    _check_rankable(target, accuracies, options.split)
+    check_rankable(target, accuracies, options.split)
     sizes = target.sizes[chosen]
     pairs = target.pairs_at_equal_size(chosen)
     yardstick = _Yardstick(
@@ -215,85 +215,25 @@ def _marked(
         configurations,
     )
     marked = [replace(row, mark=mark) for row, mark in zip(rows, found, strict=True)]
-    return tuple(sorted(marked, key=_falling))
+    return tuple(sorted(marked, key=lambda row: falling(row.tau)))
 
 
-def _falling(one: "Row | Spread") -> float:
+def falling(tau: float) -> float:
     """Sort by falling tau, what has none last."""
-    return -float(np.nan_to_num(one.tau, nan=-2.0))
+    return -float(np.nan_to_num(tau, nan=-2.0))
 
 
-@dataclass(frozen=True)
-class Spread:
-    """How a proxy's figures vary when few configurations are drawn.
-
-    Attributes:
-        proxy: The proxy.
-        figures: For each measure the mean over the repeats, with the 2.5 and 97.5 percentiles.
-        note: Why there are none, else empty.
-    """
-
-    proxy: Proxy
-    figures: dict[str, Figure]
-    note: str
-
-    @property
-    def tau(self) -> float:
-        """Mean Kendall tau, nan without scores."""
-        return self.figures[KENDALL].value if self.figures else float("nan")
-
-
-def rank_as_published(
-    target: RankedBench,
-    proxies: Sequence[Proxy],
-    *,
-    samples: int,
-    repeats: int,
-    seed: int = 0,
-    progress: Callable[[str], None] = lambda _name: None,
-) -> tuple[Spread, ...]:
-    """Repeat the procedure of the public ranking scripts.
-
-    They compute the published forms on an untrained network, draw configurations with
-    replacement from the whole bench, and report one draw.
+def check_rankable(target: RankedBench, accuracies: FloatArray, split: str) -> None:
+    """Refuse configurations that no proxy can rank.
 
     Args:
-        target: The bench.
-        proxies: The proxies.
-        samples: Configurations of one draw.
-        repeats: Draws.
-        seed: Seed of the weights and of the draws.
-        progress: Told the name of each proxy when it has been scored.
-
-    Returns:
-        One spread per proxy, by falling mean of Kendall's tau.
+        target: The bench, for the complaint.
+        accuracies: What was measured of them, (n,).
+        split: Which they are.
 
     Raises:
-        GpEmqError: The bench has fewer than two configurations, or all have one accuracy.
+        GpEmqError: There are fewer than two, or all have one accuracy.
     """
-    chosen = target.indices("all")
-    _check_rankable(target, target.bench.oriented, "all")
-    weights = draw_weights(len(chosen), samples, repeats, seed)
-    inputs = target.untrained(seed).proxy_inputs()
-    by_name = measures(target.bit_sums, target.sizes, target.pairs_at_equal_size(chosen))
-    spreads = []
-    for proxy in proxies:
-        scored = score(proxy.form(AS_PUBLISHED), inputs, target.bench)
-        figures: dict[str, Figure] = {}
-        if scored.scores is not None:
-            scores = rounded(scored.scores)
-            for name, correlation in by_name.items():
-                values = correlation(scores, target.bench.oriented, weights)
-                defined = values[np.isfinite(values)]
-                mean = float(defined.mean()) if defined.size else float("nan")
-                figures[name] = Figure(mean, *interval(values))
-        spreads.append(Spread(proxy, figures, scored.note))
-        progress(proxy.name)
-
-    return tuple(sorted(spreads, key=_falling))
-
-
-def _check_rankable(target: RankedBench, accuracies: FloatArray, split: str) -> None:
     reason = why_unrankable(accuracies, _named(split))
     if reason:
         raise GpEmqError(f"bench {target.bench.name} ranks nothing: {reason}")

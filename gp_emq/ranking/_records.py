@@ -6,7 +6,8 @@ from typing import Any
 
 from gp_emq.correlation import Figure
 from gp_emq.ranking._matrix import MatrixRow
-from gp_emq.ranking._rank import Ranking, Row, Spread
+from gp_emq.ranking._rank import Ranking, Row
+from gp_emq.ranking._spread import Spread
 
 Record = dict[str, Any]
 

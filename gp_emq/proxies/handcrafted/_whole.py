@@ -45,8 +45,7 @@ def noised_divergence(inputs: ProxyInputs, configurations: NDArray[np.integer]) 
     def measure(inputs: ProxyInputs) -> FloatArray:
         return -inputs.origin.divergences(configurations, NOISE)
 
-    shape, values = configurations.shape, configurations.tobytes()
-    return inputs.once(f"noised divergences of {shape} {hash(values)}", measure)
+    return inputs.once(f"noised divergences of {configurations.tolist()}", measure)
 
 
 def clado(inputs: ProxyInputs, configurations: NDArray[np.integer]) -> FloatArray:
