@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import logging
+import operator
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from gp_emq.errors import ExportError
-from gp_emq.networks import input_of, undisturbed, with_input
+from gp_emq.networks import input_of, leaves_of, undisturbed, with_input
 from gp_emq.quantization import QuantizedModel
 
 DOMAIN, MARKER, LAYER = "gp_emq", "RoundInput", "layer"
@@ -46,6 +47,7 @@ def trace(quantized: QuantizedModel, sample: Tensor, opset: int, batch: int | No
     for name in quantized.activations:
         module = network.get_submodule(name)
         module.register_forward_pre_hook(_marking(name), with_kwargs=True)
+    network.register_forward_hook(lambda _module, _inputs, outputs: _known(outputs))
     example = sample.repeat(batch or _TRACED_BATCH, *[1] * (sample.dim() - 1))
     axes = {0: torch.export.Dim("batch")} if batch is None else {}
     plain = (
@@ -87,6 +89,14 @@ def trace(quantized: QuantizedModel, sample: Tensor, opset: int, batch: int | No
             "its forward makes a constant of it, as len(images) does: give a fixed one"
         )
     return program.model
+
+
+def _known(outputs: Any) -> Any:
+    """Return outputs as they are, or their tensors where torch does not know what holds them."""
+    leaves, known = leaves_of(outputs), _pytree.tree_leaves(outputs)
+    if len(leaves) == len(known) and all(map(operator.is_, leaves, known)):
+        return outputs
+    return tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
 
 
 def _remembers(quantized: QuantizedModel, example: Tensor) -> bool:

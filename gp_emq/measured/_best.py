@@ -172,7 +172,8 @@ def best_plan(
         },
     )
     plan = winner.taken(plan, problem, settings)
-    return measured_plan(problem, plan, network, measuring, settings, images=count, seed=seed)
+    made = measured_plan(problem, plan, network, measuring, settings, images=count, seed=seed)
+    return replace(made, text=f"{made.text}note: {own.remark}\n") if own.remark else made
 
 
 def _check_kinds(measuring: object, proxies: object, calibration: object) -> None:

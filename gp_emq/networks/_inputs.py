@@ -81,9 +81,11 @@ class Inputs:
 
     @property
     def remark(self) -> str:
-        """What is odd about images of one's own, and may yet be meant; empty where nothing is."""
-        if self.own is None or self.data_set != OWN_ARRAYS:
+        """What is odd about samples of one's own, and may yet be meant; empty where nothing is."""
+        if self.own is None:
             return ""
+        if self.data_set != OWN_ARRAYS:
+            return self.own.remark
         if not look_like_pixels(take(self.own.samples, _SOME)):
             return ""
         return (

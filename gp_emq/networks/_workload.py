@@ -154,6 +154,25 @@ class Workload(Losses):
         """Return the number of samples."""
         return count(self.samples)
 
+    @property
+    def remark(self) -> str:
+        """What is guessed of outputs that nobody gives a loss or a name; empty where nothing is.
+
+        Raises:
+            NetworkError: if the network fails.
+        """
+        if not self.diverges or self._has_own_metric:
+            return ""
+        found = _outputs(self.model, self.forward, take(self.samples, [0]))
+        guessed = isinstance(found, Tensor) and logits_in(found, 1, of_tokens=self._of_tokens)
+        if guessed is False or guessed is None:
+            return ""
+        shape = ", ".join(("n", *map(str, guessed.shape[1:])))
+        return (
+            f"outputs ({shape}) count as logits, whose softmax is compared: where they are other "
+            "numbers, let the network give them in a dict, or give a loss"
+        )
+
     def of(self, model: nn.Module) -> "Workload":
         """Return the same workload of another network; it diverges from the outputs of this one."""
         other = copy.copy(self.answered() if self.diverges else self)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -269,3 +270,25 @@ def test_the_report_says_that_a_network_draws_random_numbers(tmp_path) -> None:
         report = export_onnx(quantized, layers, tmp_path / "noisy.onnx", (4,))
         assert report.draws == (("RandomNormalLike",) if draws else ())
         assert ("draws random numbers (RandomNormalLike)" in format_report(report)) == draws
+
+
+@dataclass
+class Found:
+    scores: Tensor
+    name: str = "mine"
+
+
+def test_outputs_in_a_data_class_are_those_of_the_file(tmp_path) -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Found:
+            return Found(self.layer(x))
+
+    samples = noise(6, 4)
+    quantized, layers = quantize_network(Named(), samples, 4)
+    export_onnx(quantized, layers, tmp_path / "named.onnx", (4,))
+    found = run(tmp_path / "named.onnx", samples)
+    assert torch.allclose(found, quantized(samples).scores, atol=1e-6)

@@ -249,3 +249,24 @@ def test_outputs_of_half_precision_are_compared_in_float32(kind: torch.dtype) ->
     metric = Metric("first", lambda outputs, _targets: outputs[:, 0])
     values = Workload(model, {"x": inputs}, metric=metric).measured(4)
     assert torch.equal(values, before[:, 0])
+
+
+def test_outputs_that_count_as_logits_unsaid_are_remarked_on() -> None:
+    samples = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+
+    class Named(nn.Sequential):
+        def forward(self, input: Tensor) -> dict[str, Tensor]:  # noqa: A002 - as torch has it
+            return {"value": super().forward(input)}
+
+    guessed = Workload(nn.Sequential(nn.Linear(4, 3)), {"input": samples})
+    assert guessed.remark.startswith("outputs (n, 3) count as logits")
+    text = gp_emq.best_plan(guessed, bits=(2, 4), average_bits=3).text
+    assert text.endswith(f"note: {guessed.remark}\n")
+    square = Metric("square", lambda y, _: y.square().mean(1))
+    for other in (
+        Workload(Named(nn.Linear(4, 3)), {"input": samples}),
+        Workload(nn.Sequential(nn.Linear(4, 1)), {"input": samples}),
+        Workload(nn.Sequential(nn.Linear(4, 3)), {"input": samples}, metric=square),
+        Workload(nn.Sequential(nn.Linear(4, 3)), ({"input": samples}, torch.zeros(64).long())),
+    ):
+        assert other.remark == ""
