@@ -85,7 +85,8 @@ def winner_of(
                 return Winner(name, None, "")  # no plan fits, which solving says in detail
             plans[name] = choice.configuration
     if not plans:
-        raise AllocationError("; ".join(_told(without)))
+        told = _told(without)
+        raise AllocationError("; ".join(told)) if told[1:] else next(iter(without.values()))
     of_one_width = (uniform_configuration(problem, width) for width in reversed(space.bits))
     if (widest := next(filter(problem.fits, of_one_width), None)) is not None:
         plans[ONE_WIDTH] = widest

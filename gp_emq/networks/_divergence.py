@@ -31,6 +31,7 @@ def rows_of(outputs: Any, samples: int, flags: Sequence[bool] | None) -> Tensor:
             fewer, than flags.
     """
     leaves = leaves_of(outputs)
+    squeezed = samples == 1 and flags is not None  # one that has no axis of a single sample
     flags = (True,) * len(leaves) if flags is None else flags
     check_as_many(len(flags), len(leaves))
     rows = [
@@ -39,8 +40,7 @@ def rows_of(outputs: Any, samples: int, flags: Sequence[bool] | None) -> Tensor:
         if has_rows
         and isinstance(leaf, Tensor)
         and leaf.is_floating_point()
-        and leaf.dim() > 0
-        and len(leaf) == samples
+        and (squeezed or (leaf.dim() > 0 and len(leaf) == samples))
     ]
     if not rows:
         raise StatisticsError(

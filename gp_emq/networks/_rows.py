@@ -93,7 +93,8 @@ class Rows:
         if self.axes is None and all(map(_is_list_of, outputs, counts)):
             return [one for part in outputs for one in part]
         leaves = [leaves_of(part) for part in outputs]
-        axes = (0,) * len(leaves[0]) if self.axes is None else self.axes
+        axes = [0 if _has_axis(leaf) else None for leaf in leaves[0]]
+        axes = axes if self.axes is None else list(self.axes)
         for part in leaves:
             check_as_many(len(axes), len(part))
         parts = zip(zip(*leaves, strict=True), axes, strict=True)
@@ -115,6 +116,10 @@ def _axis(one: object, two: object) -> int | None:
     return grown[0] if fits else None
 
 
+def _has_axis(leaf: object) -> bool:
+    return isinstance(leaf, Tensor) and leaf.dim() > 0
+
+
 def _is_list_of(output: object, samples: int) -> bool:
     return isinstance(output, (list, tuple)) and len(output) == samples
 
@@ -123,7 +128,13 @@ def _joined(values: Sequence[Any], axis: int | None, counts: Sequence[int]) -> A
     first = values[0]
     if not isinstance(first, Tensor):
         return first
-    if axis is not None and first.dim() > axis:
+    if axis == 0:
+        # A forward may squeeze away the axis of one sample.
+        return torch.cat([
+            value if value.shape[:1] == (count,) else value[None]
+            for value, count in zip(values, counts, strict=True)
+        ])  # fmt: skip
+    if axis is not None:
         return torch.cat(list(values), dim=axis)
     if not first.is_floating_point() or any(value.shape != first.shape for value in values):
         return first

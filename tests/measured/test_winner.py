@@ -55,5 +55,8 @@ def test_proxies_that_give_no_plan_for_one_reason_are_told_together() -> None:
     winner = winner_of(given, first.space, first.budgets, StandIn(HARMS))
     assert winner.said.endswith("; one, other give no plan: no second derivative")
     del given["knowing"]
-    with pytest.raises(AllocationError, match=r"^one, other give no plan: no second derivative$"):
+    with pytest.raises(StatisticsError, match=r"^no second derivative$"):
+        winner_of(given, first.space, first.budgets, StandIn(HARMS))
+    given["flat"] = lambda: np.zeros_like(HARMS)
+    with pytest.raises(AllocationError, match=r"^one, other give no plan: no sec.*; flat gives no"):
         winner_of(given, first.space, first.budgets, StandIn(HARMS))

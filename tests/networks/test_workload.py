@@ -292,3 +292,43 @@ def test_an_output_of_single_numbers_that_is_not_finite_names_the_sample() -> No
     workload = Workload(Reciprocal(), (x, x), loss=lambda y, wanted: (y - wanted).square())
     with pytest.raises(NetworkError, match="output for image 2 is NaN"):
         gp_emq.quantize(workload, {"first": 8, "last": 8}, method="rtn")
+
+
+class Squeezed(nn.Module):
+    """Gives a number for each sample, and of a single one no axis of samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 8), nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.first(x).tanh()).squeeze()
+
+
+def test_a_forward_may_squeeze_away_the_axis_of_one_sample(numbers: torch.Generator) -> None:
+    model, x = Squeezed(), torch.randn(65, 3, generator=numbers)
+    wanted = x.sum(dim=1)
+
+    def squared(y: Tensor, wanted: Tensor) -> Tensor:
+        return (y - wanted).square()
+
+    mean = Metric("mean", lambda y, t: squared(y, t).mean(), False, per_sample=False)
+    error = Metric("error", squared, higher_is_better=False)
+    losses = squared(model(x), wanted).detach()
+    for batch in (1, 2, 65):
+        of_all = Workload(model, (x, wanted), loss=squared, metric=mean).measured(batch)
+        assert float(of_all) == pytest.approx(float(losses.mean()), rel=1e-5)
+        each = Workload(model, (x, wanted), loss=squared, metric=error).measured(batch)
+        assert torch.allclose(each, losses, rtol=1e-4)
+    workload = Workload(model, (x, wanted), loss=squared, metric=error)
+    gradient = gp_emq.collect_statistics(workload, bits=(2, 4)).tensor("weight_gradient")
+    squared(model(x), wanted).mean().backward()
+    expected = torch.cat([layer.weight.grad.flatten() for layer in (model.first, model.last)])
+    assert torch.allclose(gradient, expected, atol=1e-6)
+    plan = gp_emq.best_plan(workload, bits=(2, 4, 8), average_bits=4)
+    found = plan.certificate.lines[0].metric
+    assert found is not None
+    diverging = Workload(model, {"x": x})
+    quantized = gp_emq.quantize(diverging, plan.plan.widths, method="rtn")
+    apart = (quantized(x) - model(x)).square().detach()
+    assert torch.allclose(diverging.of(quantized).measured(1).float(), apart, rtol=1e-3)
