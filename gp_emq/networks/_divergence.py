@@ -125,11 +125,15 @@ def divergences(outputs: Any, reference: Tensor, *, of_tokens: bool, rows: Rows)
     check_alike(reference.shape, found.shape)
     if logits is None:
         return (found.double() - reference.double()).square().mean(dim=1)  # of any scale
+    return divergences_of_logits(reference, logits).reshape(samples, -1).mean(dim=1)
+
+
+def divergences_of_logits(before: Tensor, after: Tensor) -> Tensor:
+    """Return KL(softmax before ‖ softmax after) of logits (..., classes), (...)."""
     terms = functional.kl_div(
-        logits.log_softmax(dim=-1), reference.log_softmax(dim=-1),
-        reduction="none", log_target=True,
-    )  # fmt: skip
-    return terms.sum(dim=-1).reshape(samples, -1).mean(dim=1)
+        after.log_softmax(dim=-1), before.log_softmax(dim=-1), reduction="none", log_target=True
+    )
+    return terms.sum(dim=-1)
 
 
 def divergences_from_mean(reference: Tensor, *, are_logits: bool) -> Tensor:

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gp_emq.networks._divergence import (
     divergences,
     divergences_from_mean,
+    divergences_of_logits,
     logits_in,
     reference_of,
     rows_of,
@@ -86,10 +86,7 @@ class Losses:
         after = self.matrix(outputs, len(reference))
         if not self.gives_logits:
             return (reference - after).square().sum(dim=1)
-        return functional.kl_div(
-            after.log_softmax(dim=1), reference.log_softmax(dim=1),
-            reduction="none", log_target=True,
-        ).sum(dim=1)  # fmt: skip
+        return divergences_of_logits(reference, after)
 
     def divergence(self, before: Any, after: Any, samples: int) -> Tensor:
         """Return how far outputs are from others, summed over samples; see `divergences_from`.
