@@ -16,7 +16,7 @@ import torch
 from gp_emq.command import run_command
 from gp_emq.export import export_onnx
 from gp_emq.networks import load_inputs
-from gp_emq.options import OptionParser
+from gp_emq.options import OptionParser, one_of
 from gp_emq.quantization import (
     ActivationQuantizer,
     QuantizedModel,
@@ -78,7 +78,10 @@ def line(name: str, widths: Sequence[int]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = OptionParser(prog="python -m benchmarks.agreement", description=__doc__)
-    parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], help="(default: all)")
+    parser.add_argument(
+        "networks", nargs="*", type=one_of(NETWORKS), metavar="NETWORK",
+        help=f"of {', '.join(NETWORKS)} (default: all)",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     sys.stdout.write(
         "| network, weights | images | median | largest | same class | right in torch | right in "

@@ -22,7 +22,7 @@ from gp_emq.command import run_command
 from gp_emq.export import export_onnx
 from gp_emq.networks import find_layers, untrained_network
 from gp_emq.networks._torchvision import import_torchvision
-from gp_emq.options import OptionParser
+from gp_emq.options import OptionParser, one_of
 from gp_emq.profiling._processor import processor
 from gp_emq.quantization import (
     ActivationQuantizer,
@@ -122,7 +122,10 @@ def _session(path: Path, optimized: Path | None = None) -> Callable[[object], np
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = OptionParser(prog="python -m benchmarks.latency", description=__doc__)
-    parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], help="which (default: all)")
+    parser.add_argument(
+        "networks", nargs="*", type=one_of(NETWORKS), metavar="NETWORK",
+        help=f"of {', '.join(NETWORKS)} (default: all)",
+    )  # fmt: skip
     parser.add_argument("--bits", type=int, default=8, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=20, metavar="N")
     options = parser.parse_args(arguments)

@@ -18,7 +18,7 @@ from gp_emq.allocation import FLOAT_BITS, LatencyTable
 from gp_emq.command import run_command
 from gp_emq.export import LayerExporter
 from gp_emq.networks import Network, find_layers
-from gp_emq.options import OptionParser
+from gp_emq.options import OptionParser, one_of
 from gp_emq.profiling import ProfileSettings, profile
 from gp_emq.profiling._rounds import clock_of, time_in_rounds
 from gp_emq.profiling._runtime import Runnable, empty_graph
@@ -108,7 +108,10 @@ def compare(name: str, plans: int, rounds: int, seed: int) -> tuple[LatencyTable
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = OptionParser(prog="python -m benchmarks.predictions", description=__doc__)
-    parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], help="which (default: all)")
+    parser.add_argument(
+        "networks", nargs="*", type=one_of(NETWORKS), metavar="NETWORK",
+        help=f"of {', '.join(NETWORKS)} (default: all)",
+    )  # fmt: skip
     parser.add_argument("--plans", type=int, default=24, metavar="N")
     parser.add_argument("--rounds", type=int, default=30, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="N")

@@ -4,7 +4,7 @@ import argparse
 import math
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -116,6 +116,23 @@ def seconds(text: str) -> float:
     if value is None or value <= 0:
         raise argparse.ArgumentTypeError(f"must be a positive number of seconds, got {text!r}")
     return value
+
+
+def one_of(names: Iterable[str]) -> Callable[[str], str]:
+    """Give the type of arguments that are names, of which there may be none.
+
+    `choices` of such arguments would have to hold the empty list, and be shown with it.
+    """
+
+    def read(text: str) -> str:
+        known = tuple(names)
+        if text not in known:
+            raise argparse.ArgumentTypeError(
+                f"must be one of {', '.join(known)}, not {shortened(text)}"
+            )
+        return text
+
+    return read
 
 
 def positive_number(text: str) -> float:

@@ -3,7 +3,7 @@
 import pytest
 
 from gp_emq.errors import GpEmqError
-from gp_emq.options import OptionParser
+from gp_emq.options import OptionParser, one_of
 
 
 def test_a_help_fills_paragraphs_and_keeps_lines_of_commands(monkeypatch) -> None:
@@ -33,3 +33,12 @@ def test_an_unknown_option_is_told_with_the_one_like_it(given, hint) -> None:
         parser.parse_args(given)
     assert str(refused.value).startswith(f"unrecognized arguments: {' '.join(given)}")
     assert str(refused.value).endswith(hint)
+
+
+def test_names_of_which_there_may_be_none_are_checked_and_shown() -> None:
+    parser = OptionParser(prog="it")
+    parser.add_argument("names", nargs="*", type=one_of(("one", "two")), metavar="NAME")
+    assert parser.parse_args([]).names == []
+    assert parser.parse_args(["two", "one"]).names == ["two", "one"]
+    with pytest.raises(GpEmqError, match="NAME: must be one of one, two, not 'three'"):
+        parser.parse_args(["three"])

@@ -15,7 +15,7 @@ from benchmarks.real_models.study import CELLS, measure
 from benchmarks.real_models.table import table
 from gp_emq.command import run_command
 from gp_emq.errors import NetworkError
-from gp_emq.options import OptionParser
+from gp_emq.options import OptionParser, one_of
 from gp_emq.outputs import OutputFile
 
 FAMILIES = (pitch, voice, faces, scenes, language)
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = OptionParser(prog="python -m benchmarks.real_models", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", choices=[*MODELS, []], metavar="NAME",
+        "names", nargs="*", type=one_of(MODELS), metavar="NAME",
         help=f"of {', '.join(MODELS)} (default: all)",
     )  # fmt: skip
     parser.add_argument(
