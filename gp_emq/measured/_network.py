@@ -156,7 +156,7 @@ class PlanNetwork:
         self._now: Configuration | None = None
         self._workload = held_back
         self._parts = split(held_back.samples, self.batch)
-        held_back.check_metric(held_back.private().run)
+        _check_judges(held_back, settings.loss)
         self._float = self._float_outputs()
         self._targets = self._known_targets()
         self._known: dict[tuple[Configuration, int], Answers] = {}
@@ -333,6 +333,18 @@ def _batch(samples: Samples, count: int) -> int:
 
 def _count(samples: Samples) -> int:
     return len(samples) if isinstance(samples, Tensor) else len(tensors_of(samples, "")[0][1])
+
+
+def _check_judges(workload: Workload, loss: str) -> None:
+    """Refuse a metric, and a loss that is measured by, that compare samples of a batch.
+
+    Raises:
+        StatisticsError: They do.
+    """
+    run = workload.private().run
+    workload.check_metric(run)
+    if loss == LOSS and workload.targets is not None:
+        workload.check_loss(run, workload.targets)
 
 
 def _check_answers(references: Sequence[Tensor]) -> None:

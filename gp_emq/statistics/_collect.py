@@ -50,6 +50,8 @@ from gp_emq.statistics._statistics import Origin, Statistics
 
 _REPEATED = 1e-4
 """Share of the largest output up to which two passes of the same image may differ."""
+_LOOKED_AT = 16
+"""Samples whose logits are looked at; those of one may lie near each other by chance."""
 DEFAULT_QUANTIZER = WeightQuantizer(per_channel=True)
 """One scale of least squared error per output channel."""
 
@@ -185,12 +187,19 @@ class _Collector:
             logits, again = (network.logits(network.weights(), first) for _ in range(2))
         _check_repeatable(logits, again)
         if inputs.labels is not None and workload.gives_logits:
-            check_spread(logits)
+            self._check_spread(network, inputs)
             classes = check_classes(logits).shape[1]
             labels = check_labels(inputs.labels, len(workload), classes)
             inputs = replace(inputs, labels=labels)
         self._context = Context(header, inputs, network, self._ingredient, self._layout_of)
         self._borrowed = 0.0
+
+    @staticmethod
+    def _check_spread(network: FunctionalNetwork, inputs: Inputs) -> None:
+        """Refuse logits that no divergence can be had of."""
+        with undisturbed(), torch.no_grad():
+            few = take(inputs.images, slice(0, _LOOKED_AT))
+            check_spread(network.logits(network.weights(), few))
 
     def names(self) -> tuple[str, ...]:
         """Names of all statistics but the perturbation."""

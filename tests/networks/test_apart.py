@@ -64,6 +64,20 @@ def test_a_loss_that_compares_samples_has_no_gradient_of_a_sample(workload, name
     assert float(statistics.tensor("measured_divergence").min()) > 0
 
 
+def test_nothing_else_is_measured_by_such_a_loss() -> None:
+    workload = contrastive()
+    statistics = gp_emq.collect_statistics(workload, bits=(2, 4))
+    with pytest.raises(StatisticsError, match="and 0 alone"):
+        gp_emq.load_proxy("loss_change").table(statistics)
+    assert gp_emq.load_proxy("output_divergence").table(statistics).any()
+    asked = gp_emq.measured.MeasureOptions(measure_loss="loss")
+    supervised = Workload(
+        workload.model, (workload.samples, QUERIES), loss=in_batch, metric=workload.metric
+    )
+    with pytest.raises(StatisticsError, match="and 0 alone"):
+        gp_emq.best_plan(supervised, bits=(2, 4), average_bits=3, measuring=asked)
+
+
 def test_a_network_of_such_a_loss_is_planned_by_what_needs_none() -> None:
     plan = gp_emq.best_plan(contrastive(), bits=(2, 4, 8), average_bits=4)
     assert "depends on what else is in its batch" in plan.plan.provenance["raced"]

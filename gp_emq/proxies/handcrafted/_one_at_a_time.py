@@ -45,7 +45,11 @@ def loss_change(inputs: ProxyInputs) -> Tensor:
 
     Returns:
         Oriented table, float64 (entries, bits).
+
+    Raises:
+        StatisticsError: A loss of one's own compares samples of a batch.
     """
+    check_loss_of(inputs)
     return -inputs.once("one at a time", _harms).loss
 
 
@@ -54,8 +58,23 @@ def accuracy_change(inputs: ProxyInputs) -> Tensor:
 
     Returns:
         Oriented table, float64 (entries, bits); values are coarse, one image is the unit.
+
+    Raises:
+        StatisticsError: A metric of one's own compares samples of a batch.
     """
+    inputs.workload.check_metric(inputs.outputs)
     return -inputs.once("one at a time", _harms).mistakes
+
+
+def check_loss_of(inputs: ProxyInputs) -> None:
+    """Refuse a loss of one's own that compares samples of a batch.
+
+    Raises:
+        StatisticsError: It does.
+    """
+    workload = inputs.workload
+    if workload.targets is not None:
+        workload.check_loss(inputs.outputs, workload.targets)
 
 
 def _harms(inputs: ProxyInputs) -> _Harms:

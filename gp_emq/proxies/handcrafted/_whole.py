@@ -10,7 +10,11 @@ from torch import Tensor
 
 from gp_emq.networks import Samples, in_double, undisturbed
 from gp_emq.proxies._inputs import ProxyInputs
-from gp_emq.proxies.handcrafted._one_at_a_time import answered_parts, quantized_entry
+from gp_emq.proxies.handcrafted._one_at_a_time import (
+    answered_parts,
+    check_loss_of,
+    quantized_entry,
+)
 from gp_emq.statistics import Noise
 
 FloatArray = NDArray[np.float64]
@@ -71,6 +75,7 @@ def clado(inputs: ProxyInputs, configurations: NDArray[np.integer]) -> FloatArra
 
 def _curvature(inputs: ProxyInputs) -> FloatArray:
     """Measure ΔWᵀHΔW of every two entries at every two widths, (entries · bits, the same)."""
+    check_loss_of(inputs)
     bits, workload = inputs.statistics.bits, inputs.workload
     entries = 1 + max(layer.entry for layer in inputs.statistics.layers)
     states = [quantized_entry(inputs, entry, width) for entry in range(entries) for width in bits]
