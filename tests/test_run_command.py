@@ -17,14 +17,16 @@ from forked import Forked
 import gp_emq.run as command
 from gp_emq.command import exit_status
 from gp_emq.errors import GpEmqError
-from gp_emq.experiment import Result, RunConfiguration
+from gp_emq.experiment import WITHOUT_A_BENCH, Result, RunConfiguration
 from gp_emq.farm import FarmSettings
 from gp_emq.mqbench import load_bench
+from gp_emq.networks.zoo import part_of
+from gp_emq.networks.zoo._split import SEARCH
 from gp_emq.store import RunStore, read_hall_of_fame
 from primitives import primitive_set_names
 
 ROOT = Path(__file__).parents[1]
-SMALL = ("--gens", "4", "--pop", "8", "--no-figures", "--quiet")
+SMALL = ("--bench", "digits", "--gens", "4", "--pop", "8", "--no-figures", "--quiet")
 
 
 def run_in_this_process(*arguments: str | Path) -> int:
@@ -121,7 +123,8 @@ def test_a_run_ends_with_its_findings(tmp_path, capsys, monkeypatch) -> None:
 
     monkeypatch.setattr("analysis.make_figures", draw)
     folder = tmp_path / "run"
-    assert run_in_this_process("--gens", "1", "--pop", "6", "--out", folder) == 0
+    line = ("--bench", "digits", "--gens", "1", "--pop", "6")
+    assert run_in_this_process(*line, "--out", folder) == 0
     shown = capsys.readouterr()
     hall, bench = read_hall_of_fame(folder), load_bench("digits")
     for part in (
@@ -284,12 +287,29 @@ class TestOptions:
 
     def test_without_options_a_run_is_the_documented_one(self, asked_for) -> None:
         configuration, execution = asked_for()
-        assert configuration == RunConfiguration()
+        assert configuration == RunConfiguration(**WITHOUT_A_BENCH)
         assert (execution.generations, execution.farm) == (100, FarmSettings())
         assert execution.time_limit is None
         assert execution.random_search
         assert execution.figures
         assert not execution.quiet
+
+    def test_a_bench_that_is_named_is_searched_on_alone(self, asked_for) -> None:
+        assert asked_for("--bench", "digits")[0] == RunConfiguration()
+        assert asked_for("--network", "some.module:factory")[0].benches == ("digits",)
+
+    def test_what_is_named_beside_no_bench_is_taken(self, asked_for) -> None:
+        given = ("--validate-on", "digits", "--fitness", "tau", "--max-size", "9")
+        found = asked_for(*given)[0]
+        assert (found.validate_on, found.fitness, found.max_size) == (("digits",), "tau", 9)
+        assert found.primitives == WITHOUT_A_BENCH["primitives"]
+        assert len(found.benches) == 4
+
+    def test_no_network_is_held_out_of_those_without_a_bench(self) -> None:
+        benches = RunConfiguration(**WITHOUT_A_BENCH).benches + WITHOUT_A_BENCH["validate_on"]
+        networks = [load_bench(name).network for name in benches]
+        assert {part_of(network) for network in networks} == {SEARCH}
+        assert len(set(networks)) == len(benches)
 
     def test_a_file_gives_options_and_the_command_line_wins(self, asked_for, tmp_path) -> None:
         (tmp_path / "run.toml").write_text(
@@ -335,11 +355,13 @@ class TestOptions:
         def folder(*arguments: str) -> Path:
             return asked_for(*arguments)[1].folder
 
-        assert folder() == Path("runs/digits-bit_aware-diversity-seed0")
+        assert folder() == Path("runs/networks-measured_invariant-diversity-equal-cost-seed0")
+        digits = ("--bench", "digits")
+        assert folder(*digits) == Path("runs/digits-bit_aware-diversity-seed0")
         (tmp_path / "runs" / "digits-bit_aware-diversity-seed0").mkdir(parents=True)
-        assert folder() == Path("runs/digits-bit_aware-diversity-seed0-2")
+        assert folder(*digits) == Path("runs/digits-bit_aware-diversity-seed0-2")
         own = write_set(statistics=["quantization_mse"], operators=["abs"])
-        assert folder("--primitives", own, "--selection", "emq", "--seed", "7") == Path(
+        assert folder(*digits, "--primitives", own, "--selection", "emq", "--seed", "7") == Path(
             "runs/digits-own-emq-seed7"
         )
         several = ("--bench", "digits", "resnet20-cifar10-rtn", "--fitness", "equal-cost")

@@ -110,6 +110,19 @@ def on_validation_networks(run: RunSource) -> Sequence[tuple[str, float]]:
         raise RunError(f"the summary of {run.folder} is damaged: {error}") from error
 
 
+def rivals_on_validation_networks(run: RunSource) -> Sequence[tuple[str, float]]:
+    """Name the hand-made proxies that a run compared its formula with, with their mean taus.
+
+    Raises:
+        RunError: the summary of the run is damaged.
+    """
+    found = (run.summary or {}).get("validation_networks") or {}
+    try:
+        return [(str(name), float(tau)) for name, tau in found.get("rivals", {}).items()]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RunError(f"the summary of {run.folder} is damaged: {error}") from error
+
+
 def _tau(
     scores: NDArray[np.float64],
     accuracies: NDArray[np.float64],

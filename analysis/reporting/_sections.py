@@ -4,7 +4,11 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from analysis.reporting import _page as html
-from analysis.reporting._agreements import Agreement, on_validation_networks
+from analysis.reporting._agreements import (
+    Agreement,
+    on_validation_networks,
+    rivals_on_validation_networks,
+)
 from analysis.reporting._course import draw_course
 from analysis.reporting._explained import explain
 from analysis.reporting._facts import facts_of, provenance_of
@@ -139,7 +143,17 @@ def _ranks(run: RunSource, found: Sequence[Agreement], prefix: str) -> list[str]
         names = (("validation network", "text"), ("τ, all configurations", "number"))
         parts.append(html.heading(4, "On networks that the search did not see"))
         parts.append(html.table(names, [[name, _number(tau)] for name, tau in taus]))
+        parts += _beside_rivals(run, [tau for _, tau in taus])
     return [*parts, *_baselines(run)]
+
+
+def _beside_rivals(run: RunSource, taus: Sequence[float]) -> list[str]:
+    """What hand-made proxies come to on the validation networks, where the run says so."""
+    told = ", ".join(f"{name} {_number(tau)}" for name, tau in rivals_on_validation_networks(run))
+    if not told:
+        return []
+    mean = _number(sum(taus) / len(taus))
+    return [html.note(f"On average {mean}; hand-made proxies on the same: {told}.")]
 
 
 def _baselines(run: RunSource) -> list[str]:

@@ -42,7 +42,8 @@ def report_page(folders: Sequence[Path], *, quiet: bool = True) -> str:
         found = [agreements(run) for run in runs]
         if len(runs) == 1:
             (run,) = runs
-            title = f"A proxy for {' + '.join(run.networks)}"
+            several = len(run.networks) > 1
+            title = f"A proxy for {f'{len(run.networks)} benches' if several else run.networks[0]}"
             body = [*_top(title, run), *sections(run, found[0], progress, level=2)]
         else:
             title = f"{len(runs)} searches side by side"
@@ -61,6 +62,8 @@ def _top(title: str, run: RunSource) -> list[str]:
     lead = (
         f"Run {run.label}: {last.generation} generations, {last.evaluations:,} evaluations{state}"
     )
+    if len(run.networks) > 1:
+        lead += f", on {', '.join(run.networks)}"
     return [
         f"<header>{html.heading(1, title)}",
         f'<p class="lead">{escape(lead)}</p></header>',

@@ -11,7 +11,7 @@ from gp_emq.experiment import RunConfiguration
 from gp_emq.files import check_document, read_toml, refuse_code, shortened
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
-_FIXED = {"bench", "more_benches", "validate_on", "seed", "weights", "data", "network", "workload"}
+_FIXED = {"bench", "more_benches", "seed", "weights", "data", "network", "workload"}
 _SETTINGS = {item.name for item in fields(RunConfiguration)} - _FIXED
 _MOST_SEEDS = 1000
 
@@ -98,10 +98,16 @@ def read_study(path: Path, trusted: Sequence[str] = ()) -> Study:
         if not 1 <= value <= most:
             raise RunError(f"{what} gives {name} as {value}: it is from 1 to {most}")
     variants = tuple(_variant(what, document, name, trusted) for name in document.variants)
-    searched = {bench for variant in variants for bench in variant.benches}
+    read = {
+        bench
+        for variant in variants
+        for bench in (*variant.benches, *variant.settings.get("validate_on", ()))
+    }
     for bench in document.held_out:
-        if bench in searched:
-            raise RunError(f"{what} holds out {shortened(bench)}, which a variant searches on")
+        if bench in read:
+            raise RunError(
+                f"{what} holds out {shortened(bench)}, which a variant searches on, or chooses by"
+            )
     return Study(
         variants, tuple(document.held_out), tuple(range(document.seeds)), document.evaluations
     )

@@ -11,7 +11,7 @@ from gp_emq.cli._farm import add_farm_options, farm_settings
 from gp_emq.cli._options import add_list, add_number, add_workload
 from gp_emq.errors import RunError
 from gp_emq.evolution import SELECTION_NAMES
-from gp_emq.experiment import FITNESSES, Execution, RunConfiguration
+from gp_emq.experiment import FITNESSES, WITHOUT_A_BENCH, Execution, RunConfiguration
 from gp_emq.files import literal_calls, refuse_code
 from gp_emq.mqbench import list_benches
 from gp_emq.options import (
@@ -43,6 +43,7 @@ _FIXED = {
 """Flags that define the result, by the field of `RunConfiguration` they set."""
 _LONGEST_NAME = 100
 """Of several benches in the name of a folder."""
+_OF_ONE_BENCH = ("network", "workload", "weights", "data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,11 @@ class RunSettings:
 
     configuration: RunConfiguration
     execution: Execution
+
+
+def _default(field: str) -> str:
+    """Say what a field is where nothing is said, with a bench and without."""
+    return f"{getattr(_DEFAULTS, field)}, or {WITHOUT_A_BENCH[field]} where no bench is named"
 
 
 def read_run(given: Sequence[str]) -> RunSettings:
@@ -92,11 +98,13 @@ def _ask_what(what: argparse._ArgumentGroup) -> None:
     what.add_argument(
         "--bench", metavar="NAME|FILE", nargs="+",
         help="bench that gives the fitness; of several, the mean over all is maximised "
-        f"(default: {_DEFAULTS.bench}; --list-benches lists them)",
+        "(default: those of four kinds of networks, and of three others to --validate-on, with "
+        "--primitives {primitives} --fitness {fitness} --max-size {max_size}; --list-benches lists "
+        "all)".format(**WITHOUT_A_BENCH),
     )  # fmt: skip
     what.add_argument(
         "--primitives", metavar="NAME|FILE.py",
-        help=f"primitive set (default: {_DEFAULTS.primitives}; --list-primitives lists them)",
+        help=f"primitive set (default: {_default('primitives')}; --list-primitives lists them)",
     )  # fmt: skip
     what.add_argument(
         "--network", metavar="MODULE:FACTORY",
@@ -123,7 +131,7 @@ def _ask_how(how: argparse._ArgumentGroup) -> None:
         "the same size, as plans are chosen from; plans: the mean of that and of how good the "
         "configurations are that a formula picks at each size; measured-plans: the mean of that "
         "tau and of what the plans are worth that a formula makes, each of which is quantized and "
-        f"measured (default: {_DEFAULTS.fitness})",
+        f"measured (default: {_default('fitness')})",
     )  # fmt: skip
     how.add_argument(
         "--selection", choices=SELECTION_NAMES, help="diversity: tournaments that "
@@ -133,8 +141,8 @@ def _ask_how(how: argparse._ArgumentGroup) -> None:
     how.add_argument(
         "--validate-on", metavar="NAME|FILE", nargs="+",
         help="benches of networks that the search does not see: of the formulas found, the "
-        "shortest within one standard error of the best on them is recommended (default: the one "
-        "that is best on the search's own validation configurations)",
+        "shortest within one standard error of the best on them is recommended (default, where a "
+        "bench is named: the one that is best on the search's own validation configurations)",
     )  # fmt: skip
     how.add_argument(
         "--fit-constants", action="store_const", const=True,
@@ -155,7 +163,7 @@ def _ask_how(how: argparse._ArgumentGroup) -> None:
     add_number(
         how, "--max-depth", f"most levels of a tree below its root (default: {_DEFAULTS.max_depth})"
     )
-    add_number(how, "--max-size", f"most nodes of a tree (default: {_DEFAULTS.max_size})")
+    add_number(how, "--max-size", f"most nodes of a tree (default: {_default('max_size')})")
     add_number(
         how, "--crossover", "share of offspring made by "
         f"crossover, the rest by mutation (default: {_DEFAULTS.crossover})", kind=share,
@@ -245,6 +253,8 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
     if "data" in given:
         given["data"] = tuple(map(_resolved, given["data"]))
     if options.resume is None:
+        if given.keys().isdisjoint(("bench", *_OF_ONE_BENCH)):
+            given = {**WITHOUT_A_BENCH, **given}
         return RunConfiguration(**given)
     with RunStore.open(options.resume, readonly=True) as store:
         stored = RunConfiguration.from_json(store.meta("config"))
@@ -302,11 +312,18 @@ def _generations_of(resumed: Path | None) -> int:
         return store.meta_as("generations", int) if known else DEFAULT_GENERATIONS
 
 
+def _named(benches: Sequence[str]) -> str:
+    """Name benches in a folder's name."""
+    if benches == (WITHOUT_A_BENCH["bench"], *WITHOUT_A_BENCH["more_benches"]):
+        return "networks"
+    return "+".join(Path(bench).stem for bench in benches)[:_LONGEST_NAME]
+
+
 def _free_folder(configuration: RunConfiguration) -> Path:
     """Give the first folder below runs/ of the run's name that no run has taken."""
     name = "-".join(
         (
-            "+".join(Path(bench).stem for bench in configuration.benches)[:_LONGEST_NAME],
+            _named(configuration.benches),
             Path(configuration.primitives).stem,
             configuration.selection,
             *(() if configuration.fitness == "tau" else (configuration.fitness,)),

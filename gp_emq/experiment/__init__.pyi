@@ -1,4 +1,4 @@
-from ._configuration import FITNESSES, Execution, RunConfiguration
+from ._configuration import FITNESSES, WITHOUT_A_BENCH, Execution, RunConfiguration
 from ._experiment import how_to_resume, run
 from ._found import Formula, Result
 from ._python import search
@@ -6,6 +6,7 @@ from ._setting import load_setting
 
 __all__ = [
     "FITNESSES",
+    "WITHOUT_A_BENCH",
     "Execution",
     "Formula",
     "Result",

@@ -1,6 +1,7 @@
 """Which formula a run recommends: of its front, or of its front with constants fitted."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tqdm import tqdm
@@ -21,11 +22,13 @@ class Choice:
     Args:
         best: The formula.
         judged: How it ranks on validation networks, if there are any.
+        rivals: Mean of what the search maximises on the validation networks, by hand-made proxies.
         verdicts: What fitting constants came to; None where that was not asked for.
     """
 
     best: Individual
     judged: Judged | None = None
+    rivals: Mapping[str, float] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] | None = None
 
 
@@ -60,9 +63,9 @@ def choose(
     if validation is None or interruption.requested:
         return Choice(recommended(front))
     judged = validation.judge(front, setting.primitive_set)
-    chosen = shortest_of_the_best(judged)
+    chosen, rivals = shortest_of_the_best(judged), validation.rivals()
     if not setting.configuration.fit_constants:
-        return Choice(chosen.individual, chosen)
+        return Choice(chosen.individual, chosen, rivals)
     with tqdm(desc="fitting constants", unit="step", leave=False, disable=quiet) as bar:
 
         def step() -> None:
@@ -74,7 +77,7 @@ def choose(
             fitting = Fitting(setting.primitive_set, setting.objective, evaluate, step)
             fits = [fit for one in worth_fitting(judged) if (fit := fitting.fit(one)) is not None]
         except _StoppedError:
-            return Choice(chosen.individual, chosen)
+            return Choice(chosen.individual, chosen, rivals)
     found = validation.judge([fit.individual for fit in fits], setting.primitive_set)
     verdicts = tuple(
         verdict(fit, one, chosen, validation.network_names)
@@ -83,7 +86,7 @@ def choose(
     paying = [one for one in verdicts if one.pays]
     if paying:
         chosen = max(paying, key=lambda one: (one.judged.mean, -len(one.fit.individual))).judged
-    return Choice(chosen.individual, chosen, verdicts)
+    return Choice(chosen.individual, chosen, rivals, verdicts)
 
 
 def _document(one: Verdict) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What defines a run, and what merely says how it is carried out."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gp_emq.errors import RunError
@@ -17,6 +19,28 @@ FITNESSES = ("tau", "equal-cost", "plans", MEASURED_PLANS)
 """What a search maximises on a bench: Kendall tau over all pairs of configurations; over those of
 about the same size alone; the mean of that and of what a formula picks from configurations of each
 size; the mean of that tau and of what plans are worth that are made and measured."""
+
+WITHOUT_A_BENCH: Mapping[str, Any] = MappingProxyType(
+    {
+        "bench": "plain-digits-rtn-channel",
+        "more_benches": (
+            "bottleneck-digits-rtn-bn-channel",
+            "separable-digits-rtn-bn-channel",
+            "narrow-digits-rtn-bn-channel",
+        ),
+        "validate_on": (
+            "mixer-digits-rtn-channel",
+            "gated-digits-rtn-channel",
+            "attentive-digits-rtn-bn-channel",
+        ),
+        "primitives": "measured_invariant",
+        "fitness": "equal-cost",
+        "max_size": 12,
+    }
+)
+"""What the command searches for where no bench is named, by fields of the configuration: formulas
+for networks that it has not seen. What one network finds is seldom any good elsewhere; so four
+kinds of small networks make the fitness and three others choose, none of them held out."""
 
 _MOST = 10**9
 

@@ -129,7 +129,9 @@ def summarise(
         undefined["test"] = "an objective of one's own has no test configurations"
     return {
         **({"undefined": undefined} if undefined else {}),
-        **({} if judged is None else {"validation_networks": _on_networks(judged, setting)}),
+        **(
+            {} if judged is None else {"validation_networks": _on_networks(choice, judged, setting)}
+        ),
         **constants_of(choice),
         "best": best.identifier,
         "front": [individual.identifier for individual in front],
@@ -140,11 +142,16 @@ def summarise(
     }
 
 
-def _on_networks(chosen: Judged, setting: Setting) -> dict[str, Any]:
-    """Say how the recommended formula ranks on the validation networks."""
+def _on_networks(choice: Choice, judged: Judged, setting: Setting) -> dict[str, Any]:
+    """Say how the recommended formula and hand-made proxies rank on the validation networks."""
     benches = setting.configuration.validate_on
-    taus = dict(zip(benches, chosen.taus or (), strict=True))
-    return {"mean": chosen.mean, "standard_error": chosen.standard_error, "taus": taus}
+    taus = dict(zip(benches, judged.taus or (), strict=True))
+    return {
+        "mean": judged.mean,
+        "standard_error": judged.standard_error,
+        "taus": taus,
+        "rivals": dict(choice.rivals),
+    }
 
 
 def _why_undefined(setting: Setting, split: str) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gp_emq.correlation import KendallRanker, Ranker, at_equal_cost, rounded
 from gp_emq.errors import GpEmqError, RunError
@@ -11,13 +12,17 @@ from gp_emq.evolution import FloatArray, Individual, centred
 from gp_emq.experiment._collecting import bench_statistics
 from gp_emq.experiment._configuration import MEASURED_PLANS, RunConfiguration
 from gp_emq.experiment._plans import bench_plans
-from gp_emq.measured import SHARE, with_plans
+from gp_emq.measured import SHARE, BenchPlans, with_plans
 from gp_emq.mqbench import Bench, configuration_sizes, load_bench
 from gp_emq.networks.zoo import refuse_held_out
 from gp_emq.objectives import PlanRanker
 from gp_emq.proxies import Evaluator, configuration_scores
+from gp_emq.proxies.loading import load_proxy
 from gp_emq.statistics import Statistics, default_cache
 from primitives import PrimitiveSet
+
+RIVALS = ("fit_trace", "hawq_v2", "model_optimizer")
+"""Hand-made proxies that a recommended formula is compared with on validation networks."""
 
 
 @dataclass(frozen=True)
@@ -129,13 +134,23 @@ class ValidationNetworks:
                 if table is None or taus is None:
                     found[place] = None
                 else:
-                    scores = configuration_scores(centred(table), choices)
-                    tau, variance = _tau(ranker, rounded(scores))
-                    if plans is not None:
-                        tau = with_plans(tau, float(plans.worth(table).mean()))
-                        variance *= (1 - SHARE) ** 2
-                    taus.append((tau, variance))
+                    taus.append(_worth(table, choices, ranker, plans))
         return [_judged(*one) for one in zip(individuals, found, strict=True)]
+
+    def rivals(self) -> dict[str, float]:
+        """Rank the same by hand-made proxies; one without a table on a network is left out.
+
+        Returns:
+            By name of the proxy, the mean over the benches of what the search maximises.
+        """
+        found = {}
+        for name in RIVALS:
+            tables = [_rival_table(name, statistics) for statistics in self._networks]
+            known = [table for table in tables if table is not None]
+            if len(known) == len(tables):
+                parts = zip(known, self._choices, self._rankers, self._plans, strict=True)
+                found[name] = float(np.mean([_worth(*part)[0] for part in parts]))
+        return found
 
 
 def shortest_of_the_best(judged: Sequence[Judged]) -> Judged:
@@ -158,6 +173,25 @@ def _table(evaluator: Evaluator, individual: Individual) -> FloatArray | None:
     except GpEmqError:
         return None
     return individual.measurement.sign * table if np.isfinite(table).all() else None
+
+
+def _rival_table(name: str, statistics: Statistics) -> FloatArray | None:
+    """Compute a hand-made proxy's table; None where it has none, or it is not finite."""
+    try:
+        table = np.asarray(load_proxy(name).table(statistics))
+    except GpEmqError:
+        return None
+    return table if np.isfinite(table).all() else None
+
+
+def _worth(
+    table: FloatArray, choices: NDArray[np.int64], ranker: Ranker, plans: BenchPlans | None
+) -> tuple[float, float]:
+    """Give what the search maximises on a bench, and its jackknife variance."""
+    tau, variance = _tau(ranker, rounded(configuration_scores(centred(table), choices)))
+    if plans is None:
+        return tau, variance
+    return with_plans(tau, float(plans.worth(table).mean())), variance * (1 - SHARE) ** 2
 
 
 def _ranker(bench: Bench, statistics: Statistics, fitness: str) -> Ranker:

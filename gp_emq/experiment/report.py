@@ -7,6 +7,9 @@ from typing import Any
 from gp_emq.experiment._found import Result
 from gp_emq.store import Member, read_hall_of_fame
 
+_NAME = 40
+"""Characters of the column of names, at least."""
+
 
 def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
     """Say what a completed run found.
@@ -36,6 +39,7 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
     for member in hall.members:
         lines += [_member_line(member, validated=validated), " " * 25 + member.expression]
     best = hall.best
+    width = max([_NAME, *(len(row["name"]) for row in summary["rows"])])
     lines += [
         "",
         f"recommended ({_why_recommended(summary)}):",
@@ -48,10 +52,10 @@ def summary_lines(result: Result, figures: Iterable[Path]) -> list[str]:
             f"Kendall tau on {summary['test_configurations']} test configurations, read once, "
             "with bootstrap 95 % interval:"
         ),
-        f"  {'proxy':40} {'train':>6}  {'valid':>6}  {'test':>6}  interval",
+        f"  {'proxy':{width}} {'train':>6}  {'valid':>6}  {'test':>6}  interval",
     ]
     lines.extend(
-        f"  {row['name']:40} {row['training']:6.3f}  {_tau(row['validation'])}  "
+        f"  {row['name']:{width}} {row['training']:6.3f}  {_tau(row['validation'])}  "
         f"{_tau(row['test'])}  {_interval(row)}"
         for row in summary["rows"]
     )
@@ -87,9 +91,13 @@ def _constants(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _by_whom(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Say what was not asked: other networks."""
-    if summary.get("validation_networks") is None:
+    """Say what hand-made proxies come to on other networks, or that none were asked."""
+    found = summary.get("validation_networks")
+    if found is None:
         yield "  other networks had no say: let them choose what is to rank them, by --validate-on"
+    elif rivals := found.get("rivals"):
+        told = ", ".join(f"{name} {tau:.3f}" for name, tau in rivals.items())
+        yield f"  hand-made proxies on the same: {told}"
 
 
 def _why_recommended(summary: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ settings = { population = 20, primitives = "weights_only" }
 [variants.unscreened]
 screening = false
 benches = ["narrow-digits-rtn-bn-channel", "digits"]
+validate_on = ["wide-digits-rtn-channel"]
 """
 
 
@@ -39,6 +40,7 @@ def test_a_variant_has_the_settings_of_all_and_its_own(tmp_path: Path) -> None:
     assert (first.population, first.primitives, first.screening) == (20, "weights_only", True)
     assert other.benches == ("narrow-digits-rtn-bn-channel", "digits")
     assert (other.population, other.screening, other.seed) == (20, False, 7)
+    assert (first.validate_on, other.validate_on) == ((), ("wide-digits-rtn-channel",))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,7 @@ def test_a_variant_has_the_settings_of_all_and_its_own(tmp_path: Path) -> None:
         (("[variants.unscreened]", "[variants.'../up']"), "a variant '../up'"),
         (("screening = false", "benches = []"), r"gives benches as \[\]"),
         (('held_out = ["plain-digits-rtn-channel"]', 'held_out = ["digits"]'), "holds out"),
+        (('["plain-digits-rtn-channel"]', '["wide-digits-rtn-channel"]'), "chooses by"),
         (("evaluations = 50", "evaluation = 50"), "evaluation"),
     ],
 )

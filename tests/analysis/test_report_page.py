@@ -152,7 +152,7 @@ def test_several_runs_come_side_by_side_and_then_one_by_one(two_pages):
 
 
 def test_the_summary_of_a_run_is_shown_as_it_stands(finished_page):
-    assert "0.660 to 0.750" in finished_page.words
+    assert "[0.660, 0.750]" in finished_page.words
     assert "sum of bits" in finished_page.words
 
 
@@ -234,11 +234,12 @@ def test_an_objective_of_ones_own_has_no_configurations_to_show(copied_run):
 def test_validation_networks_are_named_with_their_taus(copied_run):
     with RunStore.open(copied_run) as store:
         taus = {"other": 0.6125, "third": 0.5}
-        found = {"mean": 0.55, "standard_error": 0.1, "taus": taus}
+        found = {"mean": 0.55, "standard_error": 0.1, "taus": taus, "rivals": {"fit_trace": 0.5}}
         summary = {**store.meta("summary"), "validation_networks": found}
         store.set_meta("summary", summary)
     page = Page(report_page([copied_run]))
     assert ["third", "0.500"] in page.rows
+    assert "On average 0.556; hand-made proxies on the same: fit_trace 0.500." in page.words
     assert "the shortest within one standard error" in page.words
     with RunStore.open(copied_run) as store:
         store.set_meta("summary", {**summary, "validation_networks": {"taus": 3}})

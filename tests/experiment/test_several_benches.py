@@ -10,6 +10,7 @@ from scipy import stats
 from tiny_bench import make_tiny
 from tiny_runs import CONFIGURATION, patch_setting
 
+from analysis.reporting import report_page
 from gp_emq.correlation import rounded
 from gp_emq.errors import GpEmqError, RunError
 from gp_emq.experiment import Execution, run
@@ -51,6 +52,12 @@ def start(others, tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(start):
     return start("finished")
+
+
+def test_a_report_is_titled_by_how_many_benches_there_are(finished) -> None:
+    page = report_page([finished.folder])
+    assert "A proxy for 2 benches" in page
+    assert "evaluations, on tiny, other</p>" in page
 
 
 def tau(table, bench, indices) -> float:

@@ -79,7 +79,12 @@ def test_a_run_recommends_by_what_its_formulas_do_elsewhere(tmp_path) -> None:
     # The standard error is the best one's, which may differ a little from the chosen one's.
     assert taus[hall.best.expression] >= taus[best] - 2 * error
     assert sizes[hall.best.expression] <= sizes[best]
+    for name, tau in said["rivals"].items():
+        scores = configuration_scores(np.asarray(load_proxy(name).table(inputs)), choices)
+        assert tau == pytest.approx(kendall_tau(scores, bench.oriented), abs=1e-9)
+    assert said["rivals"].keys() == {"fit_trace", "hawq_v2", "model_optimizer"}
     text = "\n".join(summary_lines(result, []))
+    assert f"hand-made proxies on the same: fit_trace {said['rivals']['fit_trace']:.3f}" in text
     assert "shortest within one standard error of the best on 1 bench of" in text
     assert "validation_networks" not in plain.summary
     unasked = "other networks had no say"

@@ -139,7 +139,8 @@ def test_a_store_runs_nothing_and_resumes_with_the_option_alone(mark, tmp_path, 
     own, folder = tmp_path / "code" / "mine.py", tmp_path / "run"
     quick = ["--pop", "6", "--no-random-search", "--no-figures", "--quiet"]
     quick += ["--jobs", "1", "--backend", "threading"]
-    start = ["--primitives", str(own), "--gens", "1", "--out", str(folder), *quick]
+    start = ["--bench", "digits", "--primitives", str(own), "--gens", "1"]
+    start += ["--out", str(folder), *quick]
     assert run_command.main(start) == 0
     mark.unlink()
     with RunStore.open(folder, readonly=True) as store:

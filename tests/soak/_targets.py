@@ -38,8 +38,8 @@ def _farm(backend: str) -> list[str]:
 
 def _run(folder: Path, backend: str) -> list[str]:
     return [
-        "gp_emq.run", "--gens", "4", "--pop", "8", "--out", str(folder / "run"), "--no-figures",
-        "--quiet", *_farm(backend),
+        "gp_emq.run", "--bench", "digits", "--gens", "4", "--pop", "8", "--out",
+        str(folder / "run"), "--no-figures", "--quiet", *_farm(backend),
     ]  # fmt: skip
 
 

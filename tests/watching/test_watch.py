@@ -27,7 +27,7 @@ from gp_emq.watching._snapshot import WatchedRun
 from gp_emq.watching._text import snapshot_lines
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("--gens", "12", "--pop", "10", "--no-figures", "--quiet")
+SMALL = ("--bench", "digits", "--gens", "12", "--pop", "10", "--no-figures", "--quiet")
 META = {
     "config": {
         "bench": "digits", "primitives": "bit_aware", "selection": "diversity", "seed": 3,
