@@ -8,7 +8,7 @@ def build() -> PrimitiveSet:
     """Build the dear set of which no rescaling of a layer before a batch norm changes a formula."""
     return PrimitiveSet(
         "measured_invariant",
-        "measured, of which only formulas count that rescaled layers leave as they are (dear)",
+        "of measured what rescaled layers leave as it is (dear; default where no bench is named)",
         statistics=(*DISCOVERY_STATISTICS, *MEASURED_STATISTICS),
         operators=BIT_AWARE_OPERATORS,
         scale_invariant=True,
