@@ -8,7 +8,7 @@ def build() -> PrimitiveSet:
     """Build the default set: formulas may look at what each width does to the weights."""
     return PrimitiveSet(
         "bit_aware",
-        "free typed trees over all statistics, with the change by every width (default with a bench)",
+        "free typed trees over all statistics, with each width's change (default with a bench)",
         statistics=BIT_AWARE_STATISTICS,
         operators=BIT_AWARE_OPERATORS,
     )
