@@ -5,7 +5,8 @@ from pathlib import Path
 
 from analysis._run_data import bench_of, best_individual, pareto_front
 from gp_emq.cli._qat import read_qat
-from gp_emq.cli._run import _configuration, _parser
+from gp_emq.cli._run import _configuration
+from gp_emq.cli._run_parser import run_parser
 from gp_emq.experiment import RunConfiguration
 from gp_emq.export import load_quantized, read_record
 from gp_emq.mqbench import describe_bench, model_sizes, read_bench
@@ -70,7 +71,7 @@ def store(path: Path) -> None:
 
 def run_options(path: Path) -> None:
     line = options_from_file(["--config", str(path)], switches=("screening", "prioritisation"))
-    _configuration(_parser().parse_args(line))
+    _configuration(run_parser().parse_args(line))
 
 
 def training_options(path: Path) -> None:
