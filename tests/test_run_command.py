@@ -305,6 +305,11 @@ class TestOptions:
         assert found.primitives == WITHOUT_A_BENCH["primitives"]
         assert len(found.benches) == 4
 
+    def test_another_set_may_have_larger_trees(self, asked_for) -> None:
+        found = asked_for("--primitives", "dag")[0]
+        assert (found.primitives, found.max_size) == ("dag", RunConfiguration().max_size)
+        assert found.fitness == WITHOUT_A_BENCH["fitness"]
+
     def test_no_network_is_held_out_of_those_without_a_bench(self) -> None:
         benches = RunConfiguration(**WITHOUT_A_BENCH).benches + WITHOUT_A_BENCH["validate_on"]
         networks = [load_bench(name).network for name in benches]

@@ -77,7 +77,10 @@ def _configuration(options: argparse.Namespace) -> RunConfiguration:
         given["data"] = tuple(map(_resolved, given["data"]))
     if options.resume is None:
         if given.keys().isdisjoint(("bench", *_OF_ONE_BENCH)):
-            given = {**WITHOUT_A_BENCH, **given}
+            usual = dict(WITHOUT_A_BENCH)
+            if "primitives" in given:  # trees of another set may need their size
+                del usual["max_size"]
+            given = {**usual, **given}
         return RunConfiguration(**given)
     with RunStore.open(options.resume, readonly=True) as store:
         stored = RunConfiguration.from_json(store.meta("config"))

@@ -109,7 +109,12 @@ def _ask_how(how: argparse._ArgumentGroup) -> None:
     add_number(
         how, "--max-depth", f"most levels of a tree below its root (default: {_DEFAULTS.max_depth})"
     )
-    add_number(how, "--max-size", f"most nodes of a tree (default: {_default('max_size')})")
+    add_number(
+        how,
+        "--max-size",
+        f"most nodes of a tree (default: {_DEFAULTS.max_size}, or "
+        f"{WITHOUT_A_BENCH['max_size']} where neither bench nor set is named)",
+    )
     add_number(
         how, "--crossover", "share of offspring made by "
         f"crossover, the rest by mutation (default: {_DEFAULTS.crossover})", kind=share,
