@@ -315,8 +315,8 @@ class NetworkScores:
     @property
     def _recipe(self) -> "Recipe":
         """What plans will be quantized by."""
-        recipes, named = quantization.recipes, self.asked.measuring.measure_method
-        return recipes.find_recipe(named or recipes.usual_method(self.inputs.network.model))
+        method = self.asked.measuring.method_for(self.inputs.network.model)
+        return quantization.recipes.find_recipe(method)
 
     @property
     def _baselines(self) -> tuple[str, ...]:

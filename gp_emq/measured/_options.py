@@ -1,9 +1,14 @@
 """What the user may ask to measure."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from gp_emq import quantization
 from gp_emq.errors import AllocationError
 from gp_emq.measured._names import DIVERGENCE, HELD_BACK, LEAST_PLANS
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,10 @@ class MeasureOptions:
             raise AllocationError(
                 f"--calibrate must be at least {LEAST_PLANS}, not {self.calibrate}"
             )
+
+    def method_for(self, model: "nn.Module") -> str:
+        """Name the recipe that quantizes a model: the one asked for, or its usual one."""
+        return self.measure_method or quantization.recipes.usual_method(model)
 
     @property
     def wanted(self) -> bool:

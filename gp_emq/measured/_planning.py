@@ -23,7 +23,6 @@ from gp_emq.measured._text import (
 from gp_emq.networks import Inputs
 from gp_emq.ptq import QuantizationSettings
 from gp_emq.quantization import WeightQuantizer
-from gp_emq.quantization.recipes import usual_method
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def plan_network(
     """
     held_back = inputs.held_back(images, asked.measure_images, seed)
     settings = MeasuringSettings(
-        asked.measure_method or usual_method(inputs.network.model),
+        asked.method_for(inputs.network.model),
         asked.measure_loss,
         QuantizationSettings(
             WeightQuantizer.of(costs.granularity), costs.activation_bits, seed=seed
